@@ -1,0 +1,54 @@
+# `make help` lists the targets. A fresh machine needs Python >= 3.11, pip and make; everything lands in .venv.
+
+PYTHON ?= python3
+RUN ?= tiny
+PRESET ?= tiny
+
+BIN := .venv/bin
+STAMP := .venv/.muse-setup
+STRIP := $(BIN)/nbstripout --keep-id
+OFFLINE := HF_HUB_OFFLINE=1
+
+export JUPYTER_PLATFORM_DIRS := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help env reports test lab lint clean-env
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
+	@echo "  variables: PYTHON=$(PYTHON) RUN=$(RUN) PRESET=$(PRESET)"
+
+env: $(STAMP) ## the environment in .venv (nothing to do when it is up to date)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "MUSE needs Python 3.11 or newer and $(PYTHON) is not: install one and run make PYTHON=python3.11 (or newer)." >&2; \
+	  exit 1; }
+	@echo "Setting up .venv from pyproject.toml and constraints.txt (a few minutes, several GB the first time)"
+	@rm -f $@
+	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install -q --disable-pip-version-check uv
+	@$(BIN)/python -m uv pip install -q --python $(BIN)/python -c constraints.txt -e '.[dev]'
+	@touch $@
+
+reports: $(STAMP) ## run every notebook and write reports/ (RUN and PRESET choose which run)
+	$(BIN)/muse run all --run $(RUN) -p preset $(PRESET)
+	@echo "Open reports/index.html"
+
+lint: $(STAMP) ## ruff check and ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+test: lint ## lint, pytest, then every notebook's cells by nbval
+	$(OFFLINE) $(BIN)/python -m pytest
+	@if ls notebooks/*.ipynb >/dev/null 2>&1; then \
+	  set -ex; \
+	  $(STRIP) --verify notebooks/*.ipynb; \
+	  $(OFFLINE) $(BIN)/python -m pytest --nbval-lax --nbval-current-env -p no:cacheprovider notebooks -x; \
+	else echo "There are no notebooks yet: nbval has nothing to run."; fi
+
+lab: $(STAMP) ## JupyterLab on the notebooks
+	$(BIN)/jupyter lab notebooks
+
+clean-env: ## remove .venv
+	rm -rf .venv

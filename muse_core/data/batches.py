@@ -1,0 +1,153 @@
+"""`Batch`, the `Source` interface every data set implements, and the seeded, resumable loader over it."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from torch.utils.data import DataLoader, Sampler
+
+from muse_core.errors import MuseError
+from muse_core.shapes import Images, Labels, Masks
+
+NO_LABEL = -1
+IGNORED_PIXEL = 255
+SILENT_H = ("hour", "honest", "heir")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What every source yields.
+
+    ``labels`` are class indices, `NO_LABEL` where unknown; ``class_masks`` and ``instance_masks`` are None for
+    sources without them; ``ids`` name the samples; ``skipped`` lists files that could not be read (another sample
+    took their place); ``enlarged`` those smaller than the network's input.
+    """
+
+    images: Images
+    captions: tuple[str, ...]
+    labels: Labels
+    ids: tuple[str, ...]
+    class_masks: Masks | None = None
+    instance_masks: Masks | None = None
+    skipped: tuple[str, ...] = ()
+    enlarged: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def to(self, device: torch.device | str) -> "Batch":
+        moved = {
+            name: tensor.to(device, non_blocking=True)
+            for name in ("images", "labels", "class_masks", "instance_masks")
+            if (tensor := getattr(self, name)) is not None
+        }
+        return replace(self, **moved)
+
+
+def with_article(noun: str) -> str:
+    """ "star" -> "a star", "hourglass" -> "an hourglass"."""
+    vowel = noun[0].lower() in "aeiou" or noun.startswith(SILENT_H)
+    return f"an {noun}" if vowel else f"a {noun}"
+
+
+class Source(ABC):
+    """A finite, indexable split of a data set.
+
+    Leaves define ``name`` (for figures), ``class_names`` (index = label), ``fingerprint`` (changes when the data
+    does) and the two methods below.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    fingerprint: str
+
+    prompt: str = "a photo of {}"
+    """How zero-shot classification words a class."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Number of samples in this split."""
+
+    @abstractmethod
+    def __getitems__(self, indices: list[int]) -> Batch:
+        """The samples at these positions, as one batch (the method torch's DataLoader calls)."""
+
+    def class_prompts(self) -> list[str]:
+        """One sentence a class."""
+        return [self.prompt.format(with_article(name)) for name in self.class_names]
+
+    def first(self, count: int) -> Batch:
+        """The first ``count`` samples (fewer if the split is smaller): what figures and quick measures look at."""
+        return self.__getitems__(list(range(min(count, len(self)))))
+
+
+class EpochOrder(Sampler[list[int]]):
+    """Batches of indices for steps ``start .. stop``: a fresh permutation each epoch, a pure function of the seed.
+
+    Resuming at step k needs nothing but k. With several processes each takes its own slice of the global batch.
+    """
+
+    def __init__(
+        self, length: int, batch_size: int, seed: int, start: int, stop: int, rank: int = 0, processes: int = 1
+    ) -> None:
+        self.length, self.batch_size, self.seed = length, batch_size, seed
+        self.start, self.stop, self.rank, self.processes = start, stop, rank, processes
+        global_batch = batch_size * processes
+        if length < global_batch:
+            raise MuseError(
+                f"The data holds {length} images but one step needs {global_batch}: lower batch_size or add images."
+            )
+        self.steps_per_epoch = length // global_batch
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def __iter__(self) -> Iterator[list[int]]:
+        epoch, order = -1, torch.empty(0)
+        for step in range(self.start, self.stop):
+            if step // self.steps_per_epoch != epoch:
+                epoch = step // self.steps_per_epoch
+                order = torch.randperm(self.length, generator=torch.Generator().manual_seed(self.seed * 100_003 + epoch))
+            first = (step % self.steps_per_epoch) * self.batch_size * self.processes + self.rank * self.batch_size
+            yield order[first : first + self.batch_size].tolist()
+
+
+def training_batches(
+    source: Source,
+    batch_size: int,
+    seed: int,
+    start: int,
+    stop: int,
+    rank: int = 0,
+    processes: int = 1,
+    workers: int = 0,
+) -> DataLoader:
+    """Shuffled batches for training steps ``start .. stop`` (exclusive)."""
+    order = EpochOrder(len(source), batch_size, seed, start, stop, rank, processes)
+    generator = torch.Generator().manual_seed(seed)  # its own, so that making an iterator leaves the global RNG alone
+    return DataLoader(
+        source,  # type: ignore[arg-type]  (a Source is a map-style data set through __getitems__)
+        batch_sampler=order,
+        collate_fn=_already_a_batch,
+        num_workers=workers,
+        generator=generator,
+        persistent_workers=workers > 0,
+    )
+
+
+def evaluation_batches(source: Source, batch_size: int, limit: int | None = None) -> Iterator[Batch]:
+    """Batches in index order, each sample once; at most ``limit`` samples."""
+    count = len(source) if limit is None else min(limit, len(source))
+    for first in range(0, count, batch_size):
+        yield source.__getitems__(list(range(first, min(first + batch_size, count))))
+
+
+def count_batches(source: Source, batch_size: int, limit: int | None = None) -> int:
+    """How many batches `evaluation_batches` yields."""
+    return math.ceil((len(source) if limit is None else min(limit, len(source))) / batch_size)
+
+
+def _already_a_batch(batch: Batch) -> Batch:
+    return batch

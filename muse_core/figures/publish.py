@@ -1,0 +1,83 @@
+"""`show`: one notebook output with two faces, interactive where plotly runs and a still picture everywhere else."""
+
+import base64
+import io
+import json
+import re
+import sys
+from typing import Any
+
+from muse_core.errors import MuseError
+from muse_core.figures import theme
+
+PLOTLY_MIME = "application/vnd.plotly.v1+json"
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+STILL_DPI = 160
+
+
+def show(figure: Any = None, still: Any = None, *, name: str, alt: str) -> None:
+    """Display a plotly figure together with its still, or a still alone.
+
+    The still is a matplotlib Figure, a PIL image or PNG bytes, drawn from the same arrays. GitHub, nbconvert and
+    readers without JavaScript see it; ``alt`` says in words what it shows and reaches the page's HTML.
+    Raises MuseError when the still or its words are missing or of a kind that cannot be drawn.
+    """
+    from IPython.display import display
+
+    _check_words(name, alt)
+    png = png_bytes(still, name)
+    data: dict[str, Any] = {"text/plain": alt, "image/png": base64.b64encode(png).decode("ascii")}
+    if figure is not None:
+        data[PLOTLY_MIME] = plotly_json(figure, name)
+    metadata = {"image/png": {"alt": alt, **_display_width(still, png)}, "muse": {"name": name, "alt": alt}}
+    display(data, metadata=metadata, raw=True)
+
+
+def plotly_json(figure: Any, name: str = "figure") -> dict[str, Any]:
+    """The figure as plain JSON with the small template in place of plotly's. Raises MuseError if it is no figure."""
+    if not hasattr(figure, "to_json"):
+        raise MuseError(f"The figure {name!r} is a {type(figure).__name__}: give show() a plotly Figure or None.")
+    spec = json.loads(figure.to_json(validate=False))
+    spec.setdefault("layout", {})["template"] = theme.plotly_template()
+    spec["config"] = {"displaylogo": False, "responsive": True, "toImageButtonOptions": {"filename": name}}
+    return spec
+
+
+def png_bytes(still: Any, name: str = "figure") -> bytes:
+    """PNG bytes of a matplotlib Figure, a PIL image or PNG bytes. Raises MuseError for anything else."""
+    if isinstance(still, bytes) and still.startswith(PNG_SIGNATURE):
+        return still
+    if hasattr(still, "savefig"):
+        return _matplotlib_png(still)
+    if hasattr(still, "save") and hasattr(still, "mode"):
+        return _pil_png(still)
+    given = "no still" if still is None else f"a still of type {type(still).__name__}"
+    raise MuseError(f"The figure {name!r} has {given}: give show() a matplotlib Figure, a PIL image or PNG bytes.")
+
+
+def _matplotlib_png(figure: Any) -> bytes:
+    """Draw it, then close it: an open figure would be shown a second time at the end of its cell."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=STILL_DPI, bbox_inches="tight", facecolor=theme.PAPER)
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close(figure)
+    return buffer.getvalue()
+
+
+def _pil_png(image: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def _display_width(still: Any, png: bytes) -> dict[str, int]:
+    """Matplotlib stills are drawn finer than shown, so their width in CSS pixels is given beside them."""
+    width = int.from_bytes(png[16:20], "big")
+    return {"width": round(width * 100 / STILL_DPI)} if hasattr(still, "savefig") else {}
+
+
+def _check_words(name: str, alt: str) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
+        raise MuseError(f"The figure name {name!r} is not a file name: use letters, digits, '_' and '-'.")
+    if not alt.strip():
+        raise MuseError(f"The figure {name!r} has no alt text: say in one sentence what it shows.")

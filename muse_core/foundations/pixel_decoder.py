@@ -1,0 +1,76 @@
+"""The pixel decoder: DC-AE (diffusers' `AutoencoderDC`). MUSE keeps its decoder; the whole serves as a baseline."""
+
+from pathlib import Path
+from typing import Any
+
+from diffusers import AutoencoderDC
+from torch import nn
+
+from muse_core.foundations.loading import require_folder_or_hub
+from muse_core.shapes import Images, Latents
+
+DECODER_KEYS = [
+    "in_channels",
+    "latent_channels",
+    "attention_head_dim",
+    "decoder_block_types",
+    "decoder_block_out_channels",
+    "decoder_layers_per_block",
+    "decoder_qkv_multiscales",
+    "upsample_block_type",
+    "decoder_norm_types",
+    "decoder_act_fns",
+    "decoder_in_shortcut",
+    "decoder_conv_act_fn",
+]
+
+
+def load_autoencoder(location: str | Path) -> AutoencoderDC:
+    """The whole DC-AE, from a folder or hub id."""
+    return AutoencoderDC.from_pretrained(require_folder_or_hub("autoencoder", location))
+
+
+def reconstruct_with(autoencoder: AutoencoderDC, images: Images) -> Images:
+    """Images through encoder and decoder of a DC-AE, which works on [-1, 1]; not clamped."""
+    return autoencoder.decode(autoencoder.encode(images * 2 - 1).latent).sample / 2 + 0.5
+
+
+class PixelDecoder(nn.Module):
+    """Latent (batch, channels, h, w) -> images in [0, 1] (not clamped: the losses need the overshoot)."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        """``config``: the decoder's part of an `AutoencoderDC` configuration (as `describe` returns it)."""
+        super().__init__()
+        self.config = {key: config[key] for key in DECODER_KEYS if key in config}
+        self.network = AutoencoderDC(**self.config).decoder
+
+    @classmethod
+    def from_autoencoder(cls, autoencoder: AutoencoderDC) -> "PixelDecoder":
+        decoder = cls(dict(autoencoder.config))
+        decoder.network.load_state_dict(autoencoder.decoder.state_dict())
+        return decoder
+
+    def describe(self) -> dict[str, Any]:
+        """The configuration that rebuilds this network."""
+        return self.config
+
+    @property
+    def latent_channels(self) -> int:
+        return self.config["latent_channels"]
+
+    @property
+    def upsampling(self) -> int:
+        """Pixels per latent position, along one axis."""
+        return 2 ** (len(self.config["decoder_block_out_channels"]) - 1)
+
+    @property
+    def last_layer(self) -> nn.Parameter:
+        """The weight through which every pixel passes."""
+        return (
+            self.network.conv_out.conv.weight
+            if hasattr(self.network.conv_out, "conv")
+            else self.network.conv_out.weight
+        )
+
+    def forward(self, latents: Latents) -> Images:
+        return self.network(latents) / 2 + 0.5

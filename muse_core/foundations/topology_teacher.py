@@ -1,0 +1,185 @@
+"""The topology teacher: a self-supervised ViT whose attention shows objects (DINOv3, or any timm ViT by name)."""
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import DINOv3ViTModel
+
+from muse_core.errors import MuseError
+from muse_core.foundations.captured_attention import CAPTURING, captured_attention
+from muse_core.foundations.loading import assert_complete, require_folder_or_hub
+from muse_core.foundations.normalisation import IMAGENET, Normalise
+from muse_core.shapes import AttentionMaps, Images, Tokens
+
+
+@dataclass(frozen=True)
+class TeacherView:
+    """What the teacher saw.
+
+    ``attention``: per chosen layer, patch-to-patch probabilities on the teacher's own grid (prefix tokens dropped, rows
+    renormalised). ``features``: patch tokens of the last layer.
+    """
+
+    attention: tuple[AttentionMaps, ...]
+    features: Tokens
+    grid: tuple[int, int]
+
+
+class TopologyTeacher(nn.Module, ABC):
+    """Images in [0, 1] -> `TeacherView`. Always in eval mode: DINOv3 randomises its rotary embedding in training."""
+
+    image_size: int
+    patch_size: int
+    num_layers: int
+    num_heads: int
+
+    def __init__(self, layers: Sequence[int]) -> None:
+        super().__init__()
+        self.layers = tuple(layers)
+        self.normalise = Normalise(*IMAGENET)
+
+    def train(self, mode: bool = True) -> "TopologyTeacher":
+        return super().train(False)
+
+    @abstractmethod
+    def maps_and_tokens(self, pixels: Tensor) -> tuple[list[Tensor], Tensor, int]:
+        """Normalised pixels -> probabilities of the chosen layers over all tokens, last tokens, number of prefix tokens."""
+
+    def forward(self, images: Images) -> TeacherView:
+        size = (self.image_size, self.image_size)
+        if images.shape[-2:] != size:
+            images = F.interpolate(images, size, mode="bilinear", antialias=True, align_corners=False)
+        maps, tokens, prefix = self.maps_and_tokens(self.normalise(images))
+        side = self.image_size // self.patch_size
+        return TeacherView(tuple(patch_to_patch(m, prefix) for m in maps), tokens[:, prefix:], (side, side))
+
+    def check_layers(self) -> None:
+        """Raises MuseError where a chosen layer is not one of the teacher's."""
+        wrong = [layer for layer in self.layers if not 0 <= layer < self.num_layers]
+        if wrong:
+            raise MuseError(
+                f"The teacher has layers 0..{self.num_layers - 1}, but layer {wrong[0]} was chosen: mend teacher_layers."
+            )
+
+
+def patch_to_patch(attention: AttentionMaps, prefix: int) -> AttentionMaps:
+    """Drop class and register tokens (the first ``prefix``) from both axes and renormalise rows."""
+    patches = attention[:, :, prefix:, prefix:]
+    return patches / patches.sum(-1, keepdim=True)
+
+
+def spread_layers(num_layers: int, count: int) -> tuple[int, ...]:
+    """``count`` layers spread evenly over the depth, the last one included: 12 layers, 6 blocks -> 1, 3, 5, 7, 9, 11."""
+    if num_layers < count:
+        raise MuseError(
+            f"The teacher has {num_layers} layers, fewer than the {count} student blocks: "
+            "choose teacher_layers yourself (repeats are allowed) or use fewer blocks."
+        )
+    return tuple(round((block + 1) * num_layers / count) - 1 for block in range(count))
+
+
+class DinoV3Teacher(TopologyTeacher):
+    """transformers' `DINOv3ViTModel`."""
+
+    def __init__(self, network: DINOv3ViTModel, layers: Sequence[int], image_size: int) -> None:
+        super().__init__(layers)
+        config = network.config
+        self.network, self.image_size, self.patch_size = network, image_size, config.patch_size
+        self.num_layers, self.num_heads = config.num_hidden_layers, config.num_attention_heads
+        self.check_layers()
+        self.eval()
+
+    @classmethod
+    def from_pretrained(
+        cls, location: str | Path, layers: Sequence[int] | None = None, blocks: int = 6, image_size: int | None = None
+    ) -> "DinoV3Teacher":
+        """From a folder or hub id; ``layers`` defaults to ``blocks`` of them spread over the depth."""
+        location = require_folder_or_hub("topology teacher", location)
+        network, info = DINOv3ViTModel.from_pretrained(
+            location, output_loading_info=True, attn_implementation=CAPTURING
+        )
+        assert_complete("topology teacher", location, info)
+        layers = spread_layers(network.config.num_hidden_layers, blocks) if layers is None else layers
+        return cls(network, layers, image_size or network.config.image_size)
+
+    @classmethod
+    def from_config(cls, config, layers: Sequence[int]) -> "DinoV3Teacher":
+        """Random weights, for tests and for training a stand-in."""
+        network = DINOv3ViTModel._from_config(copy.deepcopy(config), attn_implementation=CAPTURING)
+        return cls(network, layers, config.image_size)
+
+    def maps_and_tokens(self, pixels: Tensor) -> tuple[list[Tensor], Tensor, int]:
+        blocks = self.network.model.layer if hasattr(self.network, "model") else self.network.layer
+        with captured_attention(self.network, [blocks[layer].attention for layer in sorted(set(self.layers))]) as maps:
+            tokens = self.network(pixels).last_hidden_state
+        by_layer = dict(zip(sorted(set(self.layers)), maps, strict=True))
+        return [by_layer[layer] for layer in self.layers], tokens, 1 + self.network.config.num_register_tokens
+
+
+class TimmTeacher(TopologyTeacher):
+    """Any timm ViT or DINOv3 (`Eva`) by name; fused attention is switched off in the chosen layers only."""
+
+    def __init__(self, network: nn.Module, layers: Sequence[int], image_size: int) -> None:
+        super().__init__(layers)
+        if not hasattr(network, "blocks") or not hasattr(network.blocks[0], "attn"):
+            raise MuseError(
+                f"{type(network).__name__} has no transformer blocks with attention: choose a ViT as teacher."
+            )
+        self.network, self.image_size = network, image_size
+        self.patch_size = network.patch_embed.patch_size[0]
+        self.num_layers, self.num_heads = len(network.blocks), network.blocks[0].attn.num_heads
+        self.check_layers()
+        for layer in self.layers:
+            network.blocks[layer].attn.fused_attn = False
+        self.eval()
+
+    @classmethod
+    def from_name(
+        cls,
+        name: str,
+        layers: Sequence[int] | None = None,
+        blocks: int = 6,
+        image_size: int | None = None,
+        pretrained: bool = True,
+        **options,
+    ) -> "TimmTeacher":
+        """``name``: a timm model name, e.g. ``vit_small_patch16_dinov3``. Raises MuseError for an unknown name."""
+        import timm
+
+        if image_size is not None:
+            options["img_size"] = image_size
+        try:
+            network = timm.create_model(name, pretrained=pretrained, num_classes=0, **options)
+        except RuntimeError as error:
+            raise MuseError(f"timm has no model {name!r} ({error}): see timm.list_models('*vit*').") from error
+        layers = spread_layers(len(network.blocks), blocks) if layers is None else layers
+        return cls(network, layers, image_size or network.patch_embed.img_size[0])
+
+    def maps_and_tokens(self, pixels: Tensor) -> tuple[list[Tensor], Tensor, int]:
+        maps: dict[int, Tensor] = {}
+        hooks = [
+            self.network.blocks[layer].attn.attn_drop.register_forward_hook(
+                lambda module, inputs, output, layer=layer: maps.__setitem__(layer, output)
+            )
+            for layer in set(self.layers)
+        ]
+        try:
+            tokens = self.network.forward_features(pixels)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        if len(maps) != len(set(self.layers)):
+            raise MuseError(f"{type(self.network).__name__} formed no attention map in its chosen layers.")
+        return [maps[layer] for layer in self.layers], tokens, self.network.num_prefix_tokens
+
+
+def observe(teacher: TopologyTeacher, images: Images) -> TeacherView:
+    """The frozen teacher's view, without gradient."""
+    with torch.no_grad():
+        return teacher(images)

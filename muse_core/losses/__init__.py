@@ -1,0 +1,1 @@
+"""Pure functions of named tensors: a loss owns no network."""

@@ -1,0 +1,26 @@
+"""The weighted sum of the terms a stage hears, with every part kept for the records."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+
+from muse_core.shapes import Scalar
+from muse_core.stages import Loss
+
+
+@dataclass(frozen=True)
+class LossTerms:
+    """``total`` is what backward runs on; ``parts`` are the unweighted terms."""
+
+    total: Scalar
+    parts: dict[Loss, Scalar]
+
+    def as_floats(self) -> dict[str, float]:
+        """Every term and the total, for records."""
+        return {str(loss): term.item() for loss, term in self.parts.items()} | {"total": self.total.item()}
+
+
+def weighted_sum(parts: dict[Loss, Scalar], weights: Mapping[Loss, float]) -> LossTerms:
+    """sum_k w_k L_k over the terms present."""
+    return LossTerms(torch.stack([weights[loss] * term for loss, term in parts.items()]).sum(), parts)

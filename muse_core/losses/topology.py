@@ -1,0 +1,69 @@
+"""L_topo: the student's attention learns the teacher's topology.
+
+    L_topo = 1 / (L H) sum_l sum_h mean_rows KL( Psi(A_T^(l,h)) || A_S^(l,h) )
+
+(arXiv 2605.05646, "Structural Topology Alignment"), in every block and head, from the student's logits. The authors' release
+uses the last block's head mean only, and its Psi returns the transpose.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange, reduce
+from torch import Tensor
+
+from muse_core.errors import MuseError
+from muse_core.shapes import AttentionMaps, Scalar
+
+Grid = tuple[int, int]
+"""(rows, columns) of tokens."""
+
+
+@lru_cache(maxsize=64)
+def resize_matrix(source: Grid, target: Grid) -> Tensor:
+    """M (target tokens, source tokens): bilinear resizing of a map on ``source`` to ``target``, as a matrix."""
+    tokens = source[0] * source[1]
+    basis = torch.eye(tokens).view(tokens, 1, *source)
+    resized = F.interpolate(basis, target, mode="bilinear", align_corners=False, antialias=True)
+    return rearrange(resized, "source 1 h w -> (h w) source")
+
+
+def resize_attention(attention: AttentionMaps, source: Grid, target: Grid) -> AttentionMaps:
+    """Psi: resize query rows and key columns from one token grid to another, A -> M A M^T, and renormalise rows."""
+    if source == target:
+        return attention
+    matrix = resize_matrix(source, target).to(attention)
+    resized = matrix @ attention @ matrix.T
+    return resized / resized.sum(-1, keepdim=True)
+
+
+def group_heads(attention: AttentionMaps, heads: int) -> AttentionMaps:
+    """Average teacher heads in consecutive groups. Raises MuseError when their number does not divide."""
+    if attention.shape[1] % heads:
+        raise MuseError(
+            f"The teacher's {attention.shape[1]} heads do not divide into the student's {heads}: "
+            "choose a connector whose head count divides the teacher's."
+        )
+    return reduce(attention, "b (heads group) q k -> b heads q k", "mean", heads=heads)
+
+
+def teacher_targets(maps: Sequence[AttentionMaps], source: Grid, target: Grid, heads: int) -> tuple[AttentionMaps, ...]:
+    """Teacher maps as the student should see them: heads grouped, then Psi."""
+    return tuple(resize_attention(group_heads(attention, heads), source, target) for attention in maps)
+
+
+def attention_divergence(teacher: AttentionMaps, student_logits: AttentionMaps) -> Tensor:
+    """KL(teacher || student) in nats for every query, (batch, heads, queries); ``teacher`` holds probabilities."""
+    log_student = F.log_softmax(student_logits.float(), dim=-1)
+    return (torch.xlogy(teacher, teacher) - teacher * log_student).sum(-1)
+
+
+def topology_loss(targets: Sequence[AttentionMaps], logits: Sequence[AttentionMaps]) -> Scalar:
+    """Mean divergence over blocks, heads, queries and images. Raises MuseError where the numbers of layers differ."""
+    if len(targets) != len(logits):
+        raise MuseError(
+            f"{len(targets)} teacher layers cannot teach {len(logits)} student blocks: choose one teacher layer per block."
+        )
+    return torch.stack([attention_divergence(t, s).mean() for t, s in zip(targets, logits, strict=True)]).mean()

@@ -1,0 +1,84 @@
+"""The connector: backbone tokens -> H_0 -> six synergistic blocks -> texture stream H_L and semantic stream S_L."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from timm.layers import RotaryEmbeddingCat
+from torch import Tensor, nn
+
+from muse_core.models.gradient_routes import Routing
+from muse_core.models.synergistic_block import BlockState, SynergisticBlock
+from muse_core.shapes import AttentionMaps, Float, Tokens
+from muse_core.stages import PIXEL_LOSSES, Loss
+
+
+@dataclass(frozen=True)
+class ConnectorOutput:
+    """``hidden`` H_L feeds the decoder, ``semantic`` S_L the projector; ``logits`` one map per block, if asked for."""
+
+    hidden: Tokens
+    semantic: Tokens
+    logits: tuple[AttentionMaps, ...]
+
+
+class Connector(nn.Module):
+    """Unshuffle (s x s patches to one token), adapter, learnable queries (one per latent position), blocks."""
+
+    def __init__(
+        self,
+        backbone_width: int,
+        unshuffle: int,
+        width: int,
+        num_heads: int,
+        num_blocks: int,
+        feedforward_ratio: float,
+        query_grid: int,
+        routing: Routing,
+    ) -> None:
+        """``query_grid``: side of the grid the queries are stored on; they are resized for other grids."""
+        super().__init__()
+        self.unshuffle, self.query_grid = unshuffle, query_grid
+        joined = backbone_width * unshuffle**2
+        self.adapter = nn.Sequential(nn.RMSNorm(joined, eps=1e-6), nn.Linear(joined, width, bias=False))
+        self.queries = nn.Parameter(torch.randn(1, query_grid**2, width) * 0.02)
+        self.rotary = RotaryEmbeddingCat(width // num_heads, in_pixels=False, temperature=100.0)
+        self.blocks = nn.ModuleList(
+            SynergisticBlock(width, num_heads, feedforward_ratio, routing) for _ in range(num_blocks)
+        )
+
+    def forward(
+        self,
+        tokens: Float[Tensor, "batch patches backbone_width"],
+        grid: tuple[int, int],
+        trunk_hears: frozenset[Loss],
+        with_logits: bool,
+    ) -> ConnectorOutput:
+        """``tokens``: backbone patches in raster order on ``grid`` (rows, columns), both divisible by the unshuffle factor."""
+        trunk = self.trunk(tokens, grid)
+        rotary = self.rotary.get_embed([side // self.unshuffle for side in grid]).to(trunk.dtype)
+        heard = trunk if trunk_hears & PIXEL_LOSSES else trunk.detach()
+        state, logits = BlockState(heard, torch.zeros_like(trunk), trunk), []
+        for block in self.blocks:
+            state, block_logits = block(state, rotary, trunk_hears, with_logits)
+            logits.append(block_logits)
+        return ConnectorOutput(state.hidden, state.semantic, tuple(logits) if with_logits else ())
+
+    def trunk(
+        self, tokens: Float[Tensor, "batch patches backbone_width"], grid: tuple[int, int]
+    ) -> Float[Tensor, "batch tokens width"]:
+        """H_0: adapted patches plus queries."""
+        joined = rearrange(
+            tokens, "b (h p w q) c -> b (h w) (p q c)",
+            h=grid[0] // self.unshuffle, w=grid[1] // self.unshuffle, p=self.unshuffle, q=self.unshuffle,
+        )  # fmt: skip
+        return self.adapter(joined) + self.queries_for((grid[0] // self.unshuffle, grid[1] // self.unshuffle))
+
+    def queries_for(self, grid: tuple[int, int]) -> Tokens:
+        """The queries on a grid (rows, columns), resized when it is not the stored one."""
+        if grid == (self.query_grid, self.query_grid):
+            return self.queries
+        stored = rearrange(self.queries, "b (h w) c -> b c h w", h=self.query_grid)
+        resized = F.interpolate(stored, grid, mode="bicubic", antialias=True, align_corners=False)
+        return rearrange(resized, "b c h w -> b (h w) c")

@@ -1,0 +1,126 @@
+"""The routing table, and the stop-gradients that enforce it.
+
+The heart of the project: which loss may touch which weights. `ROUTES` states it, `SynergisticBlock` obeys it through
+`Routing`, the tests walk it, the notebooks plot it against measured gradients.
+
+A single backward pass suffices, because the value of every stream is exact while its gradient has one way to go:
+
+    route(H) = sg(H) + (H_0 - sg(H_0))        value H, gradient straight to H_0, past every block in between
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from torch import Tensor
+
+from muse_core.errors import unknown
+from muse_core.shapes import Tokens
+from muse_core.stages import PIXEL_LOSSES, Loss
+
+
+class WeightGroup(StrEnum):
+    """Every weight of the tokenizer belongs to one group."""
+
+    QUERY_KEY = "W_Q, W_K"
+    SEMANTIC_VALUE = "W_V semantic"
+    SEMANTIC_HEAD = "projector, temperature"
+    TEXTURE = "W_V texture, W_O, FFN"
+    PIXEL_HEAD = "to_latent, decoder"
+    TRUNK = "adapter, queries"
+    BACKBONE = "backbone"
+
+
+BLOCK_GROUPS = (WeightGroup.QUERY_KEY, WeightGroup.SEMANTIC_VALUE, WeightGroup.TEXTURE)
+"""Groups that exist once in each block: a route to one of them must be open in every block."""
+
+
+class Route(StrEnum):
+    """Whether a loss's gradient reaches a weight group."""
+
+    NEVER = "exactly 0"
+    ALWAYS = "always"
+    TRUNK = "where the stage lets the trunk hear this loss"
+
+
+_TOPOLOGY = {WeightGroup.QUERY_KEY: Route.ALWAYS, WeightGroup.TRUNK: Route.TRUNK, WeightGroup.BACKBONE: Route.TRUNK}
+_ANCHOR = {
+    WeightGroup.SEMANTIC_VALUE: Route.ALWAYS,
+    WeightGroup.SEMANTIC_HEAD: Route.ALWAYS,
+    WeightGroup.TRUNK: Route.TRUNK,
+    WeightGroup.BACKBONE: Route.TRUNK,
+}
+_PIXELS = {
+    WeightGroup.TEXTURE: Route.ALWAYS,
+    WeightGroup.PIXEL_HEAD: Route.ALWAYS,
+    WeightGroup.TRUNK: Route.TRUNK,
+    WeightGroup.BACKBONE: Route.TRUNK,
+}
+
+ROUTES: dict[Loss, dict[WeightGroup, Route]] = {
+    loss: {group: open_routes.get(group, Route.NEVER) for group in WeightGroup}
+    for loss, open_routes in (
+        {Loss.TOPOLOGY: _TOPOLOGY, Loss.ANCHOR: _ANCHOR} | dict.fromkeys(sorted(PIXEL_LOSSES), _PIXELS)
+    ).items()
+}
+"""loss -> weight group -> `Route`, for ``routing="orthogonal"``."""
+
+
+def may_reach(loss: Loss, group: WeightGroup, trunk_hears: frozenset[Loss], trains_backbone: bool) -> bool:
+    """Whether the table lets this loss's gradient into this group, in a stage with these two fields."""
+    if group is WeightGroup.BACKBONE and not trains_backbone:
+        return False
+    route = ROUTES[loss][group]
+    return route is Route.ALWAYS or (route is Route.TRUNK and loss in trunk_hears)
+
+
+def stop_gradient(x: Tensor) -> Tensor:
+    """sg(x): the value, without its history."""
+    return x.detach()
+
+
+def straight_to(trunk: Tokens, hidden: Tokens) -> Tokens:
+    """route(H): exactly the value of ``hidden``; the gradient goes to ``trunk`` alone."""
+    return hidden.detach() + (trunk - trunk.detach())
+
+
+@dataclass(frozen=True)
+class Routing:
+    """Which gradient paths inside a block are cut.
+
+    ``separate_values``: semantics and texture have a W_V each. ``streams_isolated``: topology and semantic streams read
+    route(H) instead of H. ``attention_cut``: values are gathered with sg(A). ``semantics_cut``: texture adds sg(V_sem).
+    """
+
+    name: str
+    separate_values: bool
+    streams_isolated: bool
+    attention_cut: bool
+    semantics_cut: bool
+
+    def read(self, hidden: Tokens, trunk: Tokens, trunk_hears: bool) -> Tokens:
+        """What the topology or the semantic stream reads of the hidden state."""
+        if not self.streams_isolated:
+            return hidden
+        return straight_to(trunk, hidden) if trunk_hears else stop_gradient(hidden)
+
+    def gather_with(self, query_or_key: Tensor) -> Tensor:
+        """Queries or keys as used to gather values."""
+        return stop_gradient(query_or_key) if self.attention_cut else query_or_key
+
+    def into_texture(self, semantic_values: Tensor) -> Tensor:
+        """Semantic values as used by the texture stream."""
+        return stop_gradient(semantic_values) if self.semantics_cut else semantic_values
+
+
+ORTHOGONAL = Routing("orthogonal", separate_values=True, streams_isolated=True, attention_cut=True, semantics_cut=True)
+SHARED = Routing("shared", separate_values=False, streams_isolated=False, attention_cut=False, semantics_cut=False)
+"""The naive baseline of the paper's ablation: one W_V, nothing detached, losses summed."""
+
+ROUTINGS = {routing.name: routing for routing in (ORTHOGONAL, SHARED)}
+
+
+def routing_named(name: str) -> Routing:
+    """Raises MuseError for an unknown name."""
+    if name not in ROUTINGS:
+        raise unknown("routing", name, ROUTINGS)
+    return ROUTINGS[name]

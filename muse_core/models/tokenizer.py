@@ -1,0 +1,135 @@
+"""`MuseTokenizer`: one latent that reconstructs and is understood. Conventions of diffusers' autoencoders."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch.nn.functional as F
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.modeling_utils import ModelMixin
+from einops import rearrange
+from torch import nn
+
+from muse_core.errors import MuseError
+from muse_core.foundations.backbone import Backbone
+from muse_core.foundations.pixel_decoder import PixelDecoder
+from muse_core.models.connector import Connector, ConnectorOutput
+from muse_core.models.gradient_routes import routing_named
+from muse_core.models.semantic_head import SemanticHead
+from muse_core.shapes import AttentionMaps, Embeddings, Images, Latents, Tokens
+from muse_core.stages import TRUNK_OPEN, Loss
+
+
+@dataclass(frozen=True)
+class TokenizerEncoding:
+    """``latent`` feeds decoder and generator; ``semantic`` S_L is understood; ``embedding`` lives in the text space."""
+
+    latent: Latents
+    semantic: Tokens
+    embedding: Embeddings
+
+
+@dataclass(frozen=True)
+class TokenizerDecoding:
+    """``sample``: images in [0, 1], not clamped."""
+
+    sample: Images
+
+
+@dataclass(frozen=True)
+class TokenizerOutput:
+    """Everything the losses ask for. ``attention_logits``: one map per block, empty if not asked for."""
+
+    reconstruction: Images
+    latent: Latents
+    semantic: Tokens
+    embedding: Embeddings
+    attention_logits: tuple[AttentionMaps, ...]
+
+
+class MuseTokenizer(ModelMixin, ConfigMixin):
+    """Backbone, connector, semantic head, latent projection and pixel decoder.
+
+    ``backbone_config`` and ``decoder_config`` are the configurations of the two pretrained parts, so that a saved tokenizer is whole:
+    `from_pretrained` needs its own folder and nothing else.
+    """
+
+    config_name = "config.json"
+
+    @register_to_config
+    def __init__(
+        self,
+        backbone_config: dict[str, Any],
+        decoder_config: dict[str, Any],
+        image_size: int,
+        unshuffle: int,
+        width: int,
+        num_heads: int,
+        num_blocks: int,
+        embedding_width: int,
+        feedforward_ratio: float = 8 / 3,
+        routing: str = "orthogonal",
+    ) -> None:
+        super().__init__()
+        if width % (4 * num_heads):
+            raise MuseError(f"A connector {width} wide with {num_heads} heads has no 2-D rotary embedding: "
+                            "make the width a multiple of 4 x heads.")  # fmt: skip
+        self.backbone = Backbone(backbone_config)
+        self.decoder = PixelDecoder(decoder_config)
+        self.connector = Connector(
+            self.backbone.width, unshuffle, width, num_heads, num_blocks, feedforward_ratio,
+            image_size // self.backbone.patch_size // unshuffle, routing_named(routing),
+        )  # fmt: skip
+        self.to_latent = nn.Sequential(nn.RMSNorm(width, eps=1e-6), nn.Linear(width, self.decoder.latent_channels))
+        self.semantic_head = SemanticHead(width, embedding_width)
+
+    def patch_grid(self, images: Images) -> tuple[int, int]:
+        """Backbone patches (rows, columns). Raises MuseError for an image size that is not a whole number of tokens."""
+        cell = self.backbone.patch_size * self.config.unshuffle
+        height, width = images.shape[-2:]
+        if height % cell or width % cell:
+            raise MuseError(
+                f"Images of {height} x {width} pixels do not divide into tokens of {cell} x {cell}: resize them."
+            )
+        return height // self.backbone.patch_size, width // self.backbone.patch_size
+
+    def token_grid(self, images: Images) -> tuple[int, int]:
+        """Latent positions (rows, columns), which is also the grid of the attention maps."""
+        rows, columns = self.patch_grid(images)
+        return rows // self.config.unshuffle, columns // self.config.unshuffle
+
+    def connect(
+        self, images: Images, trunk_hears: frozenset[Loss] = TRUNK_OPEN, with_logits: bool = False
+    ) -> ConnectorOutput:
+        """Backbone and connector."""
+        return self.connector(self.backbone(images), self.patch_grid(images), trunk_hears, with_logits)
+
+    def latent_of(self, connected: ConnectorOutput, grid: tuple[int, int]) -> Latents:
+        """to_latent(H_L) on its grid."""
+        return rearrange(self.to_latent(connected.hidden), "b (h w) c -> b c h w", h=grid[0], w=grid[1])
+
+    def encode(self, images: Images) -> TokenizerEncoding:
+        """Images in [0, 1] -> latent, semantic tokens and image embedding."""
+        connected = self.connect(images)
+        latent = self.latent_of(connected, self.token_grid(images))
+        return TokenizerEncoding(latent, connected.semantic, self.semantic_head(connected.semantic))
+
+    def decode(self, latent: Latents, size: tuple[int, int] | None = None) -> TokenizerDecoding:
+        """Latent -> images. ``size`` (height, width) where the decoder's own output size differs from the images'."""
+        images = self.decoder(latent)
+        if size is not None and images.shape[-2:] != size:
+            images = F.interpolate(images, size, mode="bilinear", antialias=True, align_corners=False)
+        return TokenizerDecoding(images)
+
+    def forward(
+        self, images: Images, trunk_hears: frozenset[Loss] = TRUNK_OPEN, with_logits: bool = False
+    ) -> TokenizerOutput:
+        """One pass for all losses; ``trunk_hears`` as in `muse_core.stages.Stage`."""
+        connected = self.connect(images, trunk_hears, with_logits)
+        latent = self.latent_of(connected, self.token_grid(images))
+        return TokenizerOutput(
+            reconstruction=self.decode(latent, tuple(images.shape[-2:])).sample,
+            latent=latent,
+            semantic=connected.semantic,
+            embedding=self.semantic_head(connected.semantic),
+            attention_logits=connected.logits,
+        )

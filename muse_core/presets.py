@@ -1,0 +1,114 @@
+"""Sizes of the same code: a preset is data, and no code path belongs to one of them.
+
+Each function's docstring says how to run it, on what, how long it takes and what to expect.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from muse_core import paths
+from muse_core.errors import unknown
+from muse_core.stages import TRUNK_CLOSED, TRUNK_OPEN, Curriculum, Stage, weights
+
+
+@dataclass(frozen=True)
+class FoundationLocations:
+    """Where the pretrained parts are: folders or hub ids. ``teacher_layers``: None spreads them over the depth."""
+
+    backbone: str
+    autoencoder: str
+    teacher: str
+    text_tower: str
+    teacher_layers: tuple[int, ...] | None = None
+    teacher_image_size: int | None = None
+
+
+@dataclass(frozen=True)
+class ConnectorShape:
+    """Sizes of the synergistic blocks. ``unshuffle``: s x s backbone patches become one token."""
+
+    unshuffle: int
+    width: int
+    num_heads: int
+    num_blocks: int = 6
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Everything that distinguishes one size of MUSE from another."""
+
+    name: str
+    image_size: int
+    foundations: FoundationLocations
+    connector: ConnectorShape
+    curriculum: Curriculum
+    loader_workers: int = 0
+    record_every: int = 1
+    """Steps between two lines of the metrics file."""
+
+
+def tiny() -> Preset:
+    """``make reports``: the embedded scenes on two CPU cores, no network.
+
+    Expected after stage 3 on held-out scenes: see README's table, written from ``reports/tiny/records``.
+    """
+    folder = paths.foundations("tiny")
+    warmup = Stage(
+        name="01_topology_warmup",
+        notebook="01_topology_warmup",
+        weights=weights(topology=1.0, reconstruction=0.1, perceptual=0.01),
+        learning_rate=2e-3,
+        steps=500,
+        batch_size=32,
+        trunk_hears=TRUNK_CLOSED,
+        ema_decay=0.98,
+        checkpoint_every=100,
+    )
+    semantic = replace(
+        warmup,
+        name="02_semantic_injection",
+        notebook="02_semantic_injection",
+        weights=weights(topology=1.0, anchor=1.0, reconstruction=0.1, perceptual=0.01),
+        learning_rate=2e-3,
+        starts_from=warmup.name,
+    )
+    tuning = replace(
+        semantic,
+        name="03_synergistic_tuning",
+        notebook="03_synergistic_tuning",
+        weights=weights(topology=0.2, anchor=0.2, reconstruction=1.0, perceptual=0.1, adversarial=0.01),
+        learning_rate=1e-3,
+        backbone_rate=0.2,
+        trunk_hears=TRUNK_OPEN,
+        starts_from=semantic.name,
+    )
+    return Preset(
+        name="tiny",
+        image_size=64,
+        foundations=FoundationLocations(
+            backbone=str(folder / "backbone"),
+            autoencoder=str(folder / "autoencoder"),
+            teacher=str(folder / "teacher"),
+            text_tower=str(folder / "text_tower"),
+            teacher_layers=(2, 3, 4, 5, 6, 7),
+        ),
+        connector=ConnectorShape(unshuffle=1, width=96, num_heads=4),
+        curriculum=Curriculum((warmup, semantic, tuning)),
+    )
+
+
+def smoke() -> Preset:
+    """``tiny`` with a handful of steps: what the notebooks do by default, under a minute each on two cores."""
+    preset = tiny()
+    stages = tuple(replace(stage, steps=24, batch_size=16, checkpoint_every=12) for stage in preset.curriculum)
+    return replace(preset, name="smoke", curriculum=Curriculum(stages))
+
+
+PRESETS: dict[str, Callable[[], Preset]] = {"smoke": smoke, "tiny": tiny}
+
+
+def preset_named(name: str) -> Preset:
+    """Raises MuseError for an unknown name."""
+    if name not in PRESETS:
+        raise unknown("preset", name, PRESETS)
+    return PRESETS[name]()

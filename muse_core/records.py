@@ -1,0 +1,94 @@
+"""What a run writes down: small JSON files that figures, reports and people read. Written whole or not at all."""
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, is_dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from muse_core import paths
+from muse_core.errors import MuseError
+
+
+def write_json(path: Path, record: Any) -> Path:
+    """Write a dataclass or JSON value, atomically. Raises MuseError when the disk refuses."""
+    text = json.dumps(asdict(record) if is_dataclass(record) else record, indent=2, default=str) + "\n"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        temporary.write_text(text)
+        temporary.replace(path)
+    except OSError as error:
+        raise MuseError(f"Cannot write {path} ({error.strerror}): free some space or mend its permissions.") from error
+    return path
+
+
+def read_json(path: Path) -> Any:
+    """Read a record. Raises MuseError when it is absent or damaged."""
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise MuseError(f"There is no record {path}: run the notebook that writes it first.") from error
+    except json.JSONDecodeError as error:
+        raise MuseError(f"The record {path} is damaged ({error}): delete it and run its notebook again.") from error
+
+
+def append_jsonl(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Append one line a row."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows)
+
+
+def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
+    """Rows of a file that `append_jsonl` wrote; a last line cut short by a crash is left out."""
+    if path.exists():
+        for line in path.read_text().splitlines():
+            try:
+                yield json.loads(line)
+            except json.JSONDecodeError:
+                return
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a result comes from; every record and report carries one."""
+
+    commit: str
+    date: str
+    device: str
+    python: str
+    torch: str
+    transformers: str
+    diffusers: str
+
+
+def commit() -> str:
+    """The workspace's commit, with ``+changes`` when the tree differs from it; "unknown" outside git."""
+    try:
+        run = lambda *words: subprocess.run(
+            ["git", *words], cwd=paths.root(), capture_output=True, text=True, check=True, timeout=10
+        ).stdout.strip()
+        changed = run("status", "--porcelain", "--", "muse_core", "notebooks", "data/foundations")
+        return run("rev-parse", "--short=10", "HEAD") + ("+changes" if changed else "")
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+
+
+def provenance(device: str = "cpu") -> Provenance:
+    """Versions, commit and date of this very process."""
+    from importlib.metadata import version
+
+    return Provenance(
+        commit=commit(),
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        device=device,
+        python=platform.python_version(),
+        torch=version("torch"),
+        transformers=version("transformers"),
+        diffusers=version("diffusers"),
+    )

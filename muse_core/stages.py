@@ -1,0 +1,87 @@
+"""The curriculum as data: which losses a stage hears, at what weight, and which of them reach the trunk.
+
+Paper: topology warm-up -> semantic injection -> synergistic tuning (arXiv 2605.05646, "Loss & Training"). The loop knows
+no stage by name; a new curriculum is a new list.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+
+from muse_core.errors import unknown
+
+
+class Loss(StrEnum):
+    """The terms of the objective, by the name they have in records and figures."""
+
+    TOPOLOGY = "topology"
+    ANCHOR = "anchor"
+    RECONSTRUCTION = "reconstruction"
+    PERCEPTUAL = "perceptual"
+    ADVERSARIAL = "adversarial"
+
+
+PIXEL_LOSSES = frozenset({Loss.RECONSTRUCTION, Loss.PERCEPTUAL, Loss.ADVERSARIAL})
+"""The losses on the decoded image; they share one route ("L_rec")."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of training.
+
+    ``weights``: loss -> weight; a loss that is absent is not computed. ``trunk_hears``: the losses whose gradient may
+    enter adapter, queries and backbone. ``backbone_rate``: the backbone's learning rate as a share of
+    ``learning_rate``; 0 keeps it frozen. ``starts_from``: the stage whose tokenizer this one continues.
+    """
+
+    name: str
+    notebook: str
+    weights: Mapping[Loss, float]
+    learning_rate: float
+    steps: int
+    batch_size: int
+    trunk_hears: frozenset[Loss]
+    backbone_rate: float = 0.0
+    starts_from: str | None = None
+    warmup_share: float = 0.05
+    final_rate: float = 0.05
+    """The cosine's end, as a share of ``learning_rate``."""
+    discriminator_rate: float = 1.0
+    """The discriminator's learning rate, as a share of ``learning_rate``."""
+    ema_decay: float = 0.999
+    clip_norm: float = 1.0
+    weight_decay: float = 1e-4
+    checkpoint_every: int = 1000
+
+    @property
+    def trains_backbone(self) -> bool:
+        return self.backbone_rate > 0
+
+
+TRUNK_CLOSED = PIXEL_LOSSES
+"""Stages 1 and 2, the strict reading of the paper: topology trains only W_Q and W_K, semantics only W_V and the projector."""
+
+TRUNK_OPEN = frozenset(Loss)
+"""Stage 3: every loss reaches the trunk, through `route`."""
+
+
+@dataclass(frozen=True)
+class Curriculum:
+    """Stages in order, found by name."""
+
+    stages: tuple[Stage, ...] = field(default_factory=tuple)
+
+    def __getitem__(self, name: str) -> Stage:
+        for stage in self.stages:
+            if stage.name == name:
+                return stage
+        raise unknown("stage", name, [stage.name for stage in self.stages])
+
+    def __iter__(self):
+        return iter(self.stages)
+
+
+def weights(**terms: float) -> Mapping[Loss, float]:
+    """Loss weights by keyword, e.g. ``weights(topology=1.0, reconstruction=0.1)``."""
+    return MappingProxyType({Loss(name): value for name, value in terms.items()})

@@ -1,0 +1,1 @@
+"""One loop for every stage; stages are data."""

@@ -1,0 +1,131 @@
+"""Checkpoints: the whole state of a stage in safetensors and JSON, written beside and then renamed, so never half there."""
+
+import hashlib
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from muse_core.errors import MuseError
+from muse_core.models.tokenizer import MuseTokenizer
+from muse_core.records import read_json, write_json
+
+STATE_FILE = "state.json"
+TENSORS_FILE = "training.safetensors"
+TOKENIZER_FOLDER = "tokenizer"
+KEPT = 2
+"""Checkpoints kept per stage: the last one, and the one before in case the last is damaged."""
+
+
+@dataclass
+class TrainingState:
+    """What a stage needs, beside the tokenizer's weights, to go on as if never interrupted.
+
+    ``tensors``: EMA, optimisers, discriminator and RNG by name. ``facts``: step, configuration, data fingerprint, ...
+    """
+
+    tensors: dict[str, Tensor]
+    facts: dict[str, Any]
+
+
+def optimiser_tensors(optimiser: torch.optim.Optimizer, names: dict[int, str], prefix: str) -> dict[str, Tensor]:
+    """Moments and step counts as ``prefix/weight/moment``; ``names``: id of parameter -> name."""
+    return {
+        f"{prefix}/{names[id(weight)]}/{key}": value.detach().cpu().clone()
+        for weight, state in optimiser.state.items()
+        for key, value in state.items()
+    }
+
+
+def restore_optimiser(
+    optimiser: torch.optim.Optimizer, names: dict[int, str], prefix: str, tensors: dict[str, Tensor]
+) -> None:
+    """The inverse of `optimiser_tensors`."""
+    for group in optimiser.param_groups:
+        for weight in group["params"]:
+            stem = f"{prefix}/{names[id(weight)]}/"
+            saved = {key.removeprefix(stem): value for key, value in tensors.items() if key.startswith(stem)}
+            if saved:
+                optimiser.state[weight] = {
+                    key: value.clone() if key == "step" else value.to(weight.device).clone()
+                    for key, value in saved.items()
+                }
+
+
+def names_of(module: nn.Module) -> dict[int, str]:
+    """id(parameter) -> name."""
+    return {id(weight): name for name, weight in module.named_parameters()}
+
+
+def save_checkpoint(folder: Path, step: int, tokenizer: MuseTokenizer, state: TrainingState) -> Path:
+    """Write ``folder/step-XXXXXXXX`` whole, then drop older ones. Raises MuseError when the disk refuses."""
+    final = folder / f"step-{step:08d}"
+    temporary = folder / f".{final.name}.{os.getpid()}.tmp"
+    try:
+        temporary.mkdir(parents=True, exist_ok=True)
+        tokenizer.save_pretrained(temporary / TOKENIZER_FOLDER)
+        save_file({name: tensor.contiguous() for name, tensor in state.tensors.items()}, temporary / TENSORS_FILE)
+        write_json(temporary / STATE_FILE, state.facts | {"step": step, "sha256": _digests(temporary)})
+        _flush(temporary)
+        shutil.rmtree(final, ignore_errors=True)
+        temporary.replace(final)
+    except (OSError, RuntimeError) as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise MuseError(
+            f"Cannot write the checkpoint {final} ({error}): free some space and run again with resume; "
+            "earlier checkpoints are untouched."
+        ) from error
+    for old in complete_checkpoints(folder)[:-KEPT]:
+        shutil.rmtree(old)
+    return final
+
+
+def complete_checkpoints(folder: Path) -> list[Path]:
+    """Checkpoints that were written to the end, oldest first."""
+    return sorted(path for path in folder.glob("step-*") if (path / STATE_FILE).exists())
+
+
+def latest_checkpoint(folder: Path) -> Path | None:
+    """The newest intact checkpoint, or None where there is none at all.
+
+    Raises MuseError when checkpoints exist but none is intact.
+    """
+    found = sorted(folder.glob("step-*"))
+    intact = [path for path in found if is_intact(path)]
+    if found and not intact:
+        raise MuseError(
+            f"The checkpoint {found[-1]} is half-written or damaged and no older one is left: "
+            "run again without resume to start this stage over."
+        )
+    return intact[-1] if intact else None
+
+
+def is_intact(checkpoint: Path) -> bool:
+    """Whether every file has the digest noted when it was written."""
+    try:
+        expected = read_json(checkpoint / STATE_FILE)["sha256"]
+        return expected == _digests(checkpoint)
+    except (MuseError, KeyError, OSError):
+        return False
+
+
+def load_state(checkpoint: Path) -> TrainingState:
+    """Everything but the tokenizer, which `MuseTokenizer.from_pretrained(checkpoint / "tokenizer")` loads."""
+    return TrainingState(load_file(checkpoint / TENSORS_FILE), read_json(checkpoint / STATE_FILE))
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != STATE_FILE)
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def _flush(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())

@@ -1,0 +1,66 @@
+"""AdamW with one parameter group per weight group, so that no loss's gradient norm rescales another loss's step."""
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+
+from muse_core.models.gradient_routes import WeightGroup, may_reach, routing_named
+from muse_core.models.tokenizer import MuseTokenizer
+from muse_core.models.weight_groups import weight_groups
+from muse_core.stages import Stage
+
+
+def freeze(tokenizer: MuseTokenizer, stage: Stage) -> None:
+    """Gradients only for groups that some loss of the stage may reach; a frozen backbone is in eval mode as well."""
+    tokenizer.train()
+    tokenizer.backbone.train(stage.trains_backbone)
+    isolated = routing_named(tokenizer.config.routing).streams_isolated
+    for group, members in weight_groups(tokenizer).items():
+        frozen = group is WeightGroup.BACKBONE and not stage.trains_backbone
+        heard = any(may_reach(loss, group, stage.trunk_hears, stage.trains_backbone) for loss in stage.weights)
+        for weight in members.values():
+            weight.requires_grad_(not frozen and (heard or not isolated))
+
+
+def trainable(tokenizer: nn.Module) -> dict[str, nn.Parameter]:
+    """Name -> parameter, of everything that requires gradient."""
+    return {name: weight for name, weight in tokenizer.named_parameters() if weight.requires_grad}
+
+
+def optimiser_for(tokenizer: MuseTokenizer, stage: Stage) -> torch.optim.AdamW:
+    """AdamW over trainable weights; the backbone at its own share of the rate."""
+    shares = {WeightGroup.BACKBONE: stage.backbone_rate}
+    groups = [
+        {
+            "name": str(group),
+            "params": [weight for weight in members.values() if weight.requires_grad],
+            "peak_rate": stage.learning_rate * shares.get(group, 1.0),
+        }
+        for group, members in weight_groups(tokenizer).items()
+    ]
+    groups = [group for group in groups if group["params"]]
+    return torch.optim.AdamW(groups, lr=stage.learning_rate, betas=(0.9, 0.99), weight_decay=stage.weight_decay)
+
+
+def rate_factor(step: int, stage: Stage) -> float:
+    """Linear warm-up, then cosine to ``final_rate``; a pure function of the step (0-based), so resuming needs no state."""
+    warmup = max(1, round(stage.warmup_share * stage.steps))
+    if step < warmup:
+        return (step + 1) / warmup
+    progress = (step - warmup) / max(1, stage.steps - warmup)
+    return stage.final_rate + (1 - stage.final_rate) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def set_rates(optimiser: torch.optim.Optimizer, factor: float) -> None:
+    """Give every group its peak rate times ``factor``."""
+    for group in optimiser.param_groups:
+        group["lr"] = group["peak_rate"] * factor
+
+
+def clip_groups(optimiser: torch.optim.Optimizer, max_norm: float) -> Mapping[str, float]:
+    """Clip each weight group on its own; returns the norms before clipping."""
+    return {
+        group["name"]: nn.utils.clip_grad_norm_(group["params"], max_norm).item() for group in optimiser.param_groups
+    }

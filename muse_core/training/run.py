@@ -1,0 +1,122 @@
+"""What one stage of one run is: its configuration, its folders, its record."""
+
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from muse_core import paths
+from muse_core.errors import MuseError
+from muse_core.models.tokenizer import MuseTokenizer
+from muse_core.presets import Preset, preset_named
+from muse_core.records import Provenance
+from muse_core.stages import Stage
+
+
+@dataclass(frozen=True)
+class StageRun:
+    """One stage of one run, as a notebook's parameters describe it; ``steps`` and ``batch_size`` 0 mean the preset's."""
+
+    run: str
+    preset: str
+    stage: str
+    data: str = "scenes"
+    routing: str = "orthogonal"
+    seed: int = 0
+    steps: int = 0
+    batch_size: int = 0
+    device: str = "auto"
+    resume: bool = False
+
+    def load_preset(self) -> Preset:
+        return preset_named(self.preset)
+
+    def load_stage(self) -> Stage:
+        """The preset's stage, with this run's steps and batch size. Raises MuseError for negative ones."""
+        if self.steps < 0 or self.batch_size < 0:
+            raise MuseError(f"steps and batch_size must not be negative (got {self.steps} and {self.batch_size}): "
+                            "0 means what the preset says.")  # fmt: skip
+        stage = self.load_preset().curriculum[self.stage]
+        return replace(stage, steps=self.steps or stage.steps, batch_size=self.batch_size or stage.batch_size)
+
+    @property
+    def folder(self) -> Path:
+        return paths.run_folder(self.run) / self.stage
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.folder / "checkpoints"
+
+    @property
+    def tokenizer_folder(self) -> Path:
+        """Where the finished stage's tokenizer (EMA weights) lies; `MuseTokenizer.from_pretrained` reads it."""
+        return self.folder / "tokenizer"
+
+    @property
+    def metrics_file(self) -> Path:
+        return paths.records_folder(self.run) / f"{self.stage}.jsonl"
+
+    @property
+    def record_file(self) -> Path:
+        """``stage1.json`` for 01_topology_warmup, and so on: by the stage's place in the curriculum."""
+        names = [stage.name for stage in self.load_preset().curriculum]
+        return paths.records_folder(self.run) / f"stage{names.index(self.stage) + 1}.json"
+
+    def facts(self) -> dict[str, Any]:
+        """What must not change between an interrupted run and its continuation."""
+        stage = self.load_stage()
+        return {key: value for key, value in asdict(self).items() if key not in ("device", "resume")} | {
+            "steps": stage.steps,
+            "batch_size": stage.batch_size,
+        }
+
+
+@dataclass(frozen=True)
+class StageRecord:
+    """``records/stageN.json``. ``losses``: term -> {"first": step 1, "last": mean of the last ten steps}."""
+
+    stage: str
+    run: str
+    preset: str
+    data: str
+    data_fingerprint: str
+    routing: str
+    seed: int
+    steps: int
+    batch_size: int
+    resumed_at: int
+    seconds: float
+    images_per_second: float
+    losses: dict[str, dict[str, float]]
+    trainable_parameters: int
+    perceptual_network: str
+    files_skipped: list[str]
+    files_enlarged: int
+    provenance: Provenance
+    held_out: dict[str, Any] = field(default_factory=dict)
+
+
+def finished_tokenizer(run: StageRun, stage_name: str) -> MuseTokenizer:
+    """The tokenizer an earlier stage of the same run left. Raises MuseError that names the notebook and its command."""
+    earlier = replace(run, stage=stage_name)
+    stage = earlier.load_preset().curriculum[stage_name]
+    config = earlier.tokenizer_folder / "config.json"
+    if not config.exists():
+        raise MuseError(
+            f"Run {run.run!r} has no finished {stage_name}: first execute notebook {stage.notebook} with "
+            f"`muse run {stage.notebook[:2]} --run {run.run} -p preset {run.preset}`."
+        )
+    tokenizer = MuseTokenizer.from_pretrained(earlier.tokenizer_folder)
+    _check_same_model(tokenizer, run, stage_name)
+    return tokenizer
+
+
+def _check_same_model(tokenizer: MuseTokenizer, run: StageRun, stage_name: str) -> None:
+    shape = run.load_preset().connector
+    expected = {"width": shape.width, "num_heads": shape.num_heads, "num_blocks": shape.num_blocks,
+                "unshuffle": shape.unshuffle, "image_size": run.load_preset().image_size, "routing": run.routing}  # fmt: skip
+    for name, value in expected.items():
+        if tokenizer.config[name] != value:
+            raise MuseError(
+                f"The tokenizer of {stage_name} in run {run.run!r} has {name}={tokenizer.config[name]!r}, but preset "
+                f"{run.preset!r} with these parameters asks for {value!r}: use another run name, or the same parameters."
+            )

@@ -1,0 +1,72 @@
+"""The frozen networks that supervise a stage, kept outside the tokenizer: out of its checkpoints, its EMA and its modes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from muse_core.data.batches import Batch
+from muse_core.errors import MuseError
+from muse_core.foundations.perceptual import PerceptualNetwork, perceptual_network
+from muse_core.foundations.text_tower import TextTower, text_embeddings
+from muse_core.foundations.topology_teacher import DinoV3Teacher, TimmTeacher, TopologyTeacher, observe
+from muse_core.losses.topology import Grid, teacher_targets
+from muse_core.presets import Preset
+from muse_core.shapes import AttentionMaps, Embeddings
+
+
+@dataclass(frozen=True)
+class Teachers:
+    """Topology teacher, text tower and perceptual network, on one device."""
+
+    topology: TopologyTeacher
+    text: TextTower
+    perceptual: PerceptualNetwork
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What the teachers say about a batch: attention as the student should see it, and caption embeddings."""
+
+    attention: tuple[AttentionMaps, ...]
+    text: Embeddings
+
+
+def load_topology_teacher(preset: Preset) -> TopologyTeacher:
+    """From a folder or hub id (transformers' DINOv3), or ``timm:NAME`` for any timm ViT."""
+    where, blocks = preset.foundations, preset.connector.num_blocks
+    options = dict(layers=where.teacher_layers, blocks=blocks, image_size=where.teacher_image_size)
+    if where.teacher.startswith("timm:"):
+        teacher: TopologyTeacher = TimmTeacher.from_name(where.teacher.removeprefix("timm:"), **options)
+    else:
+        teacher = DinoV3Teacher.from_pretrained(where.teacher, **options)
+    _check_counts(teacher, preset)
+    return teacher
+
+
+def _check_counts(teacher: TopologyTeacher, preset: Preset) -> None:
+    if len(teacher.layers) != preset.connector.num_blocks:
+        raise MuseError(
+            f"{len(teacher.layers)} teacher layers cannot teach {preset.connector.num_blocks} student blocks: "
+            "give teacher_layers one layer per block."
+        )
+    if teacher.num_heads % preset.connector.num_heads:
+        raise MuseError(
+            f"The teacher's {teacher.num_heads} heads do not divide into the student's {preset.connector.num_heads}: "
+            "choose a connector whose head count divides the teacher's."
+        )
+
+
+def load_teachers(preset: Preset, device: torch.device | str) -> Teachers:
+    """All frozen networks of a preset. Raises MuseError where one cannot be loaded."""
+    topology = load_topology_teacher(preset).eval().requires_grad_(False).to(device)
+    text = TextTower.from_pretrained(Path(preset.foundations.text_tower)).eval().requires_grad_(False).to(device)
+    return Teachers(topology, text, perceptual_network(topology).to(device))
+
+
+def targets_for(teachers: Teachers, batch: Batch, grid: Grid, heads: int) -> Targets:
+    """Targets of a batch for a student with this token grid and number of heads; nothing here carries gradient."""
+    view = observe(teachers.topology, batch.images)
+    with torch.no_grad():
+        attention = teacher_targets(view.attention, view.grid, grid, heads)
+    return Targets(attention, text_embeddings(teachers.text, batch.captions))

@@ -1,0 +1,139 @@
+"""`Trainer`: everything that changes while a stage trains, and one update of it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from accelerate import Accelerator
+from diffusers.training_utils import EMAModel
+from torch import Tensor, nn
+
+from muse_core.data.batches import Batch
+from muse_core.errors import MuseError, unknown
+from muse_core.losses.adversarial import LeCamAnchors, discriminator_loss, lecam_penalty
+from muse_core.losses.objective import LossTerms
+from muse_core.models.discriminator import PatchDiscriminator
+from muse_core.models.tokenizer import MuseTokenizer
+from muse_core.shapes import Images
+from muse_core.stages import Loss, Stage
+from muse_core.training.checkpoint import TrainingState, names_of, optimiser_tensors, restore_optimiser
+from muse_core.training.optimiser import clip_groups, freeze, optimiser_for, rate_factor, set_rates, trainable
+from muse_core.training.step import forward_step
+from muse_core.training.teachers import Teachers
+
+LECAM_WEIGHT = 0.001
+"""As in the authors' release."""
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+def accelerator_for(device: str) -> Accelerator:
+    """bf16 on CUDA, fp32 elsewhere. Raises MuseError for a device this machine lacks."""
+    if device not in DEVICES:
+        raise unknown("device", device, DEVICES)
+    present = {"auto": True, "cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not present[device]:
+        raise MuseError(f"This machine has no {device} device: use device='cpu', or 'auto' for the best one there is.")
+    on_cuda = device in ("auto", "cuda") and torch.cuda.is_available()
+    return Accelerator(cpu=device == "cpu", mixed_precision="bf16" if on_cuda else "no")
+
+
+class Trainer:
+    """Tokenizer, critic, optimisers, EMA and LeCam anchors of one stage."""
+
+    def __init__(self, tokenizer: MuseTokenizer, stage: Stage, teachers: Teachers, accelerator: Accelerator) -> None:
+        self.stage, self.teachers, self.accelerator = stage, teachers, accelerator
+        self.tokenizer = tokenizer.to(accelerator.device)
+        freeze(self.tokenizer, stage)
+        self.discriminator = PatchDiscriminator().to(accelerator.device)
+        optimiser = optimiser_for(self.tokenizer, stage)
+        critic_optimiser = torch.optim.AdamW(
+            [{"name": "discriminator", "params": list(self.discriminator.parameters()),
+              "peak_rate": stage.learning_rate * stage.discriminator_rate}], betas=(0.5, 0.99),
+        )  # fmt: skip
+        self.model, self.critic, self.optimiser, self.critic_optimiser = accelerator.prepare(
+            self.tokenizer, self.discriminator, optimiser, critic_optimiser
+        )
+        self.weights = trainable(self.tokenizer)
+        self.average = EMAModel(self.weights.values(), decay=stage.ema_decay)
+        self.anchors = LeCamAnchors()
+
+    def update(self, batch: Batch, step: int) -> dict[str, float]:
+        """One optimiser step (0-based) on a batch; returns the row for the metrics file.
+
+        Raises FloatingPointError, before any weight has changed, when the total loss is not finite.
+        """
+        for optimiser in (self.optimiser, self.critic_optimiser):
+            set_rates(optimiser, rate_factor(step, self.stage))
+        with self.accelerator.autocast():
+            terms, output = forward_step(
+                self.model, self.tokenizer, self.discriminator, self.teachers, batch, self.stage
+            )
+        norms = self._descend(terms)
+        row = {f"loss/{name}": value for name, value in terms.as_floats().items()}
+        if Loss.ADVERSARIAL in self.stage.weights:
+            row["loss/discriminator"] = self._update_critic(batch.images, output.reconstruction.detach())
+        row |= {f"gradient_norm/{name}": norm for name, norm in norms.items()}
+        return row | {"learning_rate": self.stage.learning_rate * rate_factor(step, self.stage)}
+
+    def _descend(self, terms: LossTerms) -> dict[str, float]:
+        if not torch.isfinite(terms.total):
+            raise FloatingPointError(f"the loss is {terms.total.item()} ({terms.as_floats()})")
+        self.optimiser.zero_grad()
+        self.accelerator.backward(terms.total)
+        norms = clip_groups(self.optimiser, self.stage.clip_norm)
+        self.optimiser.step()
+        self.average.step(self.weights.values())
+        return dict(norms)
+
+    def _update_critic(self, real: Images, fake: Images) -> float:
+        with self.accelerator.autocast():
+            real_logits, fake_logits = self.critic(real), self.critic(fake)
+            loss = discriminator_loss(real_logits, fake_logits)
+            regularised = loss + LECAM_WEIGHT * lecam_penalty(real_logits, fake_logits, self.anchors)
+        self.critic_optimiser.zero_grad()
+        self.accelerator.backward(regularised)
+        self.critic_optimiser.step()
+        self.anchors.update(real_logits.detach(), fake_logits.detach())
+        return loss.item()
+
+    @contextmanager
+    def averaged(self) -> Iterator[MuseTokenizer]:
+        """The tokenizer with its EMA weights, for as long as the block lasts."""
+        self.average.store(self.weights.values())
+        self.average.copy_to(self.weights.values())
+        try:
+            yield self.tokenizer
+        finally:
+            self.average.restore(self.weights.values())
+
+    def state(self) -> TrainingState:
+        """All that `restore` needs, beside the tokenizer's own weights."""
+        tensors = {f"ema/{name}": mean for name, mean in zip(self.weights, self.average.shadow_params, strict=True)}
+        tensors |= {f"critic/{name}": value for name, value in self.discriminator.state_dict().items()}
+        tensors |= optimiser_tensors(self.optimiser.optimizer, names_of(self.tokenizer), "optimiser")
+        tensors |= optimiser_tensors(self.critic_optimiser.optimizer, names_of(self.discriminator), "critic_optimiser")
+        tensors["rng/cpu"] = torch.get_rng_state()
+        if torch.cuda.is_available():
+            tensors["rng/cuda"] = torch.cuda.get_rng_state()
+        facts = {"ema_steps": self.average.optimization_step, "lecam": [self.anchors.real, self.anchors.fake]}
+        return TrainingState({name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}, facts)
+
+    def restore(self, tokenizer: nn.Module, state: TrainingState) -> None:
+        """Go on from a checkpoint, bit for bit on the same machine."""
+        tensors = state.tensors
+        self.tokenizer.load_state_dict(tokenizer.state_dict())
+        self.discriminator.load_state_dict(_under("critic/", tensors))
+        restore_optimiser(self.optimiser.optimizer, names_of(self.tokenizer), "optimiser", tensors)
+        restore_optimiser(self.critic_optimiser.optimizer, names_of(self.discriminator), "critic_optimiser", tensors)
+        averages = _under("ema/", tensors)
+        device = self.accelerator.device
+        self.average.shadow_params = [averages[name].to(device) for name in self.weights]
+        self.average.optimization_step = state.facts["ema_steps"]
+        self.anchors = LeCamAnchors(*state.facts["lecam"])
+        torch.set_rng_state(tensors["rng/cpu"])
+        if torch.cuda.is_available() and "rng/cuda" in tensors:
+            torch.cuda.set_rng_state(tensors["rng/cuda"])
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,162 @@
+import json
+
+import pytest
+from PIL import Image
+
+from muse_core.data.batches import NO_LABEL
+from muse_core.data.captions import open_captions
+from muse_core.data.splits import SPLITS
+from muse_core.errors import MuseError
+
+
+@pytest.fixture
+def write(tmp_path, save):
+    """Writes captions.jsonl and the images it names; returns the folder."""
+
+    def folder(rows: list[dict], images: str = "images", **others: list[dict]):
+        for row in rows:
+            save(tmp_path / images / row["file_name"])
+        for name, lines in {"captions": rows, **others}.items():
+            (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(line) + "\n\n" for line in lines))
+        return tmp_path
+
+    return folder
+
+
+def numbered(count: int, **fields) -> list[dict]:
+    return [
+        {"file_name": f"{index}.png", "captions": [f"{index} {word}" for word in "abcde"], **fields}
+        for index in range(count)
+    ]
+
+
+def everything(root, seed=0) -> dict[str, str]:
+    samples = [sample for split in SPLITS for sample in open_captions(root, split, 8, seed).samples]
+    assert len({sample.id for sample in samples}) == len(samples)
+    return {sample.id: sample.caption for sample in samples}
+
+
+def test_each_image_has_one_of_its_captions_chosen_by_the_seed(write) -> None:
+    root = write(numbered(60))
+    captions = everything(root)
+    assert len(captions) == 60
+    assert all(
+        caption.split()[0] == name.removeprefix("images/").removesuffix(".png") for name, caption in captions.items()
+    )
+    assert captions == everything(root) != everything(root, seed=1)
+    assert {caption[-1] for caption in captions.values()} == set("abcde")
+
+
+def test_a_seed_never_moves_an_image_to_another_split(write) -> None:
+    root = write(numbered(60))
+    for split in SPLITS:
+        a, b = open_captions(root, split, 8, 0), open_captions(root, split, 8, 1)
+        assert [sample.id for sample in a.samples] == [sample.id for sample in b.samples]
+        assert a.fingerprint != b.fingerprint or len(a) < 5
+
+
+def test_a_single_caption_field_and_images_beside_the_list(write) -> None:
+    root = write([{"file_name": f"pictures/{index}.png", "caption": "a cat"} for index in range(9)], images=".")
+    batch = open_captions(root, "train", 8).first(2)
+    assert batch.captions == ("a cat", "a cat") and batch.ids[0].startswith("pictures/")
+    assert batch.labels.tolist() == [NO_LABEL, NO_LABEL] and batch.class_masks is None
+
+
+def test_the_split_field_is_honoured(write) -> None:
+    rows = numbered(6)
+    for row, split in zip(rows, ["train", "train", "val", "validation", "test", None], strict=True):
+        row["split"] = split
+    root = write(rows)
+    names = [{sample.id for sample in open_captions(root, split, 8).samples} for split in SPLITS]
+    assert names == [
+        {"images/0.png", "images/1.png", "images/5.png"},
+        {"images/2.png", "images/3.png"},
+        {"images/4.png"},
+    ]
+
+
+def test_labels_from_the_row_or_from_metadata(write) -> None:
+    rows = [
+        {"file_name": "0.png", "captions": ["x"], "label": "owl", "split": "train"},
+        {"file_name": "1.png", "captions": ["x"], "labels": ["cat"], "split": "train"},
+        {"file_name": "2.png", "captions": ["x"], "labels": ["cat", "owl"], "split": "train"},
+        {"file_name": "3.png", "captions": ["x"], "split": "train"},
+    ]
+    source = open_captions(write(rows, metadata=[{"file_name": "3.png", "label": "ant"}]), "train", 8)
+    batch = source.first(4)
+    assert source.class_names == ("ant", "cat", "owl")
+    expected = {"images/0.png": 2, "images/1.png": 1, "images/2.png": NO_LABEL, "images/3.png": 0}
+    assert dict(zip(batch.ids, batch.labels.tolist(), strict=True)) == expected
+
+
+def test_masks_follow_their_photographs(write) -> None:
+    root = write(numbered(3, split="train"))
+    (root / "masks_voc21").mkdir()
+    (root / "classes_voc21.txt").write_text("background\naeroplane\n")
+    for index, value in enumerate([1, 255]):
+        Image.new("L", (40, 32), value).save(root / "masks_voc21" / f"{index}.png")
+    source = open_captions(root, "train", 8)
+    batch = source.first(3)
+    values = {name: mask.unique().tolist() for name, mask in zip(batch.ids, batch.class_masks, strict=True)}
+    assert values == {"images/0.png": [1], "images/1.png": [255], "images/2.png": [255]}
+    assert source.mask_class_names == ("background", "aeroplane") and batch.instance_masks is None
+
+
+def test_rows_without_words_are_left_out(write) -> None:
+    rows = [*numbered(5), {"file_name": "wordless.png", "captions": []}, {"file_name": "blank.png", "captions": [" "]}]
+    assert len(everything(write(rows))) == 5
+
+
+def test_a_listed_but_missing_image_is_skipped(write) -> None:
+    root = write(numbered(5, split="train"))
+    (root / "images" / "2.png").unlink()
+    batch = open_captions(root, "train", 8).first(5)
+    assert batch.skipped == ("images/2.png",) and len(batch) == 5
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ('{"file_name": "1.png", "captions": ["a"]}\n{"file_na', "Line 2 of .*captions.jsonl is not a JSON object"),
+        ("[1, 2]", "Line 1 of .* is not a JSON object"),
+        ('{"captions": ["a"]}', "lacks file_name or captions"),
+        ('{"file_name": "1.png", "captions": 3}', "lacks file_name or captions"),
+        (
+            '{"file_name": "1.png", "captions": ["a"], "split": "dev"}',
+            "Unknown split of 1.png .*'dev': choose one of train",
+        ),
+        ('{"file_name": "absent.png", "captions": ["a"]}', "holds none of the images its captions.jsonl names"),
+        ("", "holds none of the images"),
+    ],
+)
+def test_mistakes_in_the_list_are_sentences(tmp_path, save, text, sentence) -> None:
+    save(tmp_path / "images" / "1.png")
+    (tmp_path / "captions.jsonl").write_text(text)
+    with pytest.raises(MuseError, match=sentence):
+        open_captions(tmp_path, "train", 8)
+
+
+def test_missing_folder_and_missing_list(tmp_path) -> None:
+    with pytest.raises(MuseError, match="There is no folder"):
+        open_captions(tmp_path / "nowhere", "train", 8)
+    with pytest.raises(MuseError, match=r"There is no captions.jsonl in .*it should have PATH/captions.jsonl"):
+        open_captions(tmp_path, "train", 8)
+
+
+def test_real_photographs_with_sentences_and_masks(photographs) -> None:
+    source = open_captions(photographs("coco_mini"), "val", 32)
+    batch = source.first(6)
+    assert (
+        batch.class_masks.max() <= 255
+        and source.mask_class_names[15] == "person"
+        and len(source.mask_class_names) == 21
+    )
+    assert all(batch.captions) and batch.skipped == () and batch.images.std() > 0.1
+    assert batch.class_masks[(batch.class_masks != 255)].max() < 21
+
+
+def test_real_photographs_with_labels(photographs) -> None:
+    source = open_captions(photographs("imagenet1000_sample"), "test", 32)
+    batch = source.first(4)
+    for caption, label in zip(batch.captions, batch.labels.tolist(), strict=True):
+        assert caption == f"a photo of a {source.class_names[label]}"

@@ -1,0 +1,70 @@
+import pytest
+
+from muse_core import paths
+from muse_core.data.sources import OPENERS, open_source
+from muse_core.data.splits import SPLITS
+from muse_core.errors import MuseError
+
+
+def test_the_table_is_the_vocabulary() -> None:
+    assert list(OPENERS) == ["scenes", "folder", "captions", "pets"]
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_scenes(split) -> None:
+    source = open_source("scenes", split, 32, seed=3)
+    assert source.name == "scenes" and source.first(2).images.shape == (2, 3, 32, 32)
+    assert source.fingerprint != open_source("scenes", split, 32, seed=4).fingerprint
+
+
+def test_a_path_is_tried_from_here_and_from_the_workspace(tmp_path, save, monkeypatch) -> None:
+    for index in range(3):
+        save(tmp_path / "photos" / "cat" / f"{index}.png")
+    monkeypatch.chdir(tmp_path)
+    here = open_source("folder:photos", "train", 8)
+    monkeypatch.chdir(paths.notebooks().parent)
+    monkeypatch.setenv("MUSE_ROOT", str(tmp_path))
+    assert open_source("folder:photos", "train", 8).samples == here.samples
+    assert open_source(f"folder:{tmp_path / 'photos'}", "train", 8).fingerprint == here.fingerprint
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert open_source("folder:~/photos", "train", 8).samples == here.samples
+
+
+@pytest.mark.parametrize(
+    ("spec", "size", "sentence"),
+    [
+        ("scense", 8, "Unknown data source 'scense': choose one of scenes, folder:PATH, captions:PATH, pets:PATH"),
+        ("photos/cats", 8, "Unknown data source"),
+        ("", 8, "Unknown data source"),
+        ("scenes:here", 8, "takes no path"),
+        ("folder", 8, "needs a path: write 'folder:PATH'"),
+        ("pets:", 8, "needs a path"),
+        ("folder:/nowhere/at/all", 8, "There is no folder /nowhere/at/all"),
+        ("captions:/nowhere/at/all", 8, "There is no folder /nowhere/at/all"),
+        ("pets:/nowhere/at/all", 8, "There is no folder /nowhere/at/all"),
+        ("scenes", 0, "image_size is 0 pixels"),
+    ],
+)
+def test_mistakes_are_one_sentence(spec, size, sentence) -> None:
+    with pytest.raises(MuseError, match=sentence) as caught:
+        open_source(spec, "train", size)
+    assert "\n" not in str(caught.value) and str(caught.value).endswith(".")
+
+
+def test_an_unknown_split_is_named_by_every_source(tmp_path, save) -> None:
+    save(tmp_path / "cat" / "1.png")
+    for spec in ("scenes", f"folder:{tmp_path}"):
+        with pytest.raises(MuseError, match=r"Unknown split.*'training'"):
+            open_source(spec, "training", 8)
+
+
+def test_every_real_source_yields_the_same_kind_of_batch(photographs) -> None:
+    for name, spec in {"oxford_pets_seg": "pets", "coco_mini": "captions", "imagenet1000_sample": "captions"}.items():
+        batch = open_source(f"{spec}:{photographs(name)}", "train", 24).first(3)
+        assert batch.images.shape == (3, 3, 24, 24) and 0 <= batch.images.min() <= batch.images.max() <= 1
+        assert len(batch) == len(batch.captions) == len(batch.labels) == 3 and not batch.skipped
+
+
+def test_a_folder_of_real_photographs(photographs) -> None:
+    source = open_source(f"folder:{photographs('camvid')}", "val", 24)
+    assert source.class_names == ("images", "masks") and source.first(3).images.shape == (3, 3, 24, 24)

@@ -1,0 +1,76 @@
+"""Tokenizers small enough for a unit test, at two sizes, and random targets for their losses."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from muse_core.losses.adversarial import generator_loss
+from muse_core.losses.anchor import anchor_loss
+from muse_core.losses.reconstruction import perceptual_loss, reconstruction_loss
+from muse_core.losses.topology import topology_loss
+from muse_core.models.discriminator import PatchDiscriminator, frozen_logits
+from muse_core.models.tokenizer import MuseTokenizer, TokenizerOutput
+from muse_core.stages import Loss
+
+
+@dataclass(frozen=True)
+class Size:
+    """One configuration to test at."""
+
+    image_size: int
+    patch_size: int
+    backbone_width: int
+    unshuffle: int
+    width: int
+    num_heads: int
+    num_blocks: int
+    decoder_channels: tuple[int, ...]
+    embedding_width: int
+
+
+TINY = Size(32, 8, 32, 1, 32, 2, 6, (8, 16, 16, 32), 16)
+LARGER = Size(64, 8, 48, 2, 96, 6, 6, (8, 16, 16, 32, 32), 40)
+"""Another depth of decoder, unshuffling, more heads: nothing about routing may depend on the size."""
+SIZES = {"tiny": TINY, "larger": LARGER}
+
+
+def small_tokenizer(size: Size = TINY, routing: str = "orthogonal", seed: int = 0) -> MuseTokenizer:
+    """Random weights from a seed."""
+    torch.manual_seed(seed)
+    blocks = len(size.decoder_channels)
+    backbone = dict(
+        hidden_size=size.backbone_width, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64,
+        image_size=[size.image_size] * 2, patch_size=[size.patch_size] * 2, attention_bias=True,
+    )  # fmt: skip
+    decoder = dict(
+        latent_channels=8, attention_head_dim=8, decoder_block_types=["ResBlock"] * blocks,
+        decoder_block_out_channels=list(size.decoder_channels), decoder_layers_per_block=[1] * blocks,
+        decoder_qkv_multiscales=[[]] * blocks, upsample_block_type="pixel_shuffle",
+    )  # fmt: skip
+    return MuseTokenizer(
+        backbone_config=backbone, decoder_config=decoder, image_size=size.image_size, unshuffle=size.unshuffle,
+        width=size.width, num_heads=size.num_heads, num_blocks=size.num_blocks,
+        embedding_width=size.embedding_width, routing=routing,
+    )  # fmt: skip
+
+
+def random_images(size: Size = TINY, count: int = 4) -> Tensor:
+    return torch.rand(count, 3, size.image_size, size.image_size)
+
+
+def loss_of(loss: Loss, output: TokenizerOutput, images: Tensor, tokenizer: MuseTokenizer) -> Tensor:
+    """One term against random targets: enough to follow its gradient."""
+    match loss:
+        case Loss.TOPOLOGY:
+            targets = [torch.softmax(torch.randn_like(logits), -1) for logits in output.attention_logits]
+            return topology_loss(targets, output.attention_logits)
+        case Loss.ANCHOR:
+            return anchor_loss(output.embedding, torch.randn_like(output.embedding), tokenizer.semantic_head.scale)
+        case Loss.RECONSTRUCTION:
+            return reconstruction_loss(output.reconstruction, images)
+        case Loss.PERCEPTUAL:
+            pixels = output.reconstruction.flatten(2).transpose(1, 2)
+            return perceptual_loss([pixels], [torch.rand_like(pixels)])
+        case Loss.ADVERSARIAL:
+            return generator_loss(frozen_logits(PatchDiscriminator(8, 2), output.reconstruction))
