@@ -45,6 +45,8 @@ class Preset:
     loader_workers: int = 0
     record_every: int = 1
     """Steps between two lines of the metrics file."""
+    held_out_images: int = 1000
+    """How many images the numbers at the end of a notebook are measured on, at most."""
 
 
 def tiny() -> Preset:
@@ -101,7 +103,7 @@ def smoke() -> Preset:
     """``tiny`` with a handful of steps: what the notebooks do by default, under a minute each on two cores."""
     preset = tiny()
     stages = tuple(replace(stage, steps=24, batch_size=16, checkpoint_every=12) for stage in preset.curriculum)
-    return replace(preset, name="smoke", curriculum=Curriculum(stages))
+    return replace(preset, name="smoke", curriculum=Curriculum(stages), held_out_images=200)
 
 
 PRESETS: dict[str, Callable[[], Preset]] = {"smoke": smoke, "tiny": tiny}

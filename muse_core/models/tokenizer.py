@@ -49,8 +49,8 @@ class TokenizerOutput:
 class MuseTokenizer(ModelMixin, ConfigMixin):
     """Backbone, connector, semantic head, latent projection and pixel decoder.
 
-    ``backbone_config`` and ``decoder_config`` are the configurations of the two pretrained parts, so that a saved tokenizer is whole:
-    `from_pretrained` needs its own folder and nothing else.
+    ``backbone_config`` and ``decoder_config`` are the configurations of the two pretrained parts, so that a saved
+    tokenizer is whole: `from_pretrained` needs its own folder and nothing else.
     """
 
     config_name = "config.json"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -74,7 +75,7 @@ def save_checkpoint(folder: Path, step: int, tokenizer: MuseTokenizer, state: Tr
         _flush(temporary)
         shutil.rmtree(final, ignore_errors=True)
         temporary.replace(final)
-    except (OSError, RuntimeError) as error:
+    except (OSError, SafetensorError) as error:
         shutil.rmtree(temporary, ignore_errors=True)
         raise MuseError(
             f"Cannot write the checkpoint {final} ({error}): free some space and run again with resume; "

@@ -5,9 +5,11 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from tqdm import tqdm
 
 from muse_core import paths
@@ -24,6 +26,7 @@ from muse_core.training.checkpoint import (
     load_state,
     save_checkpoint,
 )
+from muse_core.training.model_card import write_model_card
 from muse_core.training.run import StageRecord, StageRun, finished_tokenizer
 from muse_core.training.teachers import Teachers, load_teachers
 from muse_core.training.trainer import Trainer, accelerator_for
@@ -97,11 +100,25 @@ def train_stage(run: StageRun, progress: Progress | None = None) -> StageResult:
     start = _resume(run, trainer, source, journal) if run.resume else _begin(run)
     seconds = _train(run, stage, trainer, source, journal, start, progress)
     with trainer.averaged() as averaged:
-        averaged.save_pretrained(run.tokenizer_folder)
-        final = MuseTokenizer.from_pretrained(run.tokenizer_folder)
+        _save_whole(averaged, run.tokenizer_folder)
+    final = MuseTokenizer.from_pretrained(run.tokenizer_folder)
     record = _record(run, stage, trainer, source, journal, start, seconds)
     write_json(run.record_file, record)
+    write_model_card(run.tokenizer_folder, record)
     return StageResult(final.to(accelerator.device).eval(), record, journal.rows)
+
+
+def _save_whole(tokenizer: MuseTokenizer, folder: Path) -> None:
+    """Save beside and rename, so that the folder never holds half a tokenizer."""
+    temporary = folder.with_name(f".{folder.name}.tmp")
+    try:
+        tokenizer.save_pretrained(temporary)
+        shutil.rmtree(folder, ignore_errors=True)
+        temporary.rename(folder)
+    except (OSError, SafetensorError) as error:
+        raise MuseError(
+            f"Cannot write the tokenizer to {folder} ({error}): free some space and run again with resume."
+        ) from error
 
 
 def _begin(run: StageRun) -> int:

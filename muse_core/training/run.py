@@ -14,7 +14,7 @@ from muse_core.stages import Stage
 
 @dataclass(frozen=True)
 class StageRun:
-    """One stage of one run, as a notebook's parameters describe it; ``steps`` and ``batch_size`` 0 mean the preset's."""
+    """One stage of one run, as a notebook's parameters describe it; ``steps`` and ``batch_size`` None mean the preset's."""
 
     run: str
     preset: str
@@ -22,8 +22,8 @@ class StageRun:
     data: str = "scenes"
     routing: str = "orthogonal"
     seed: int = 0
-    steps: int = 0
-    batch_size: int = 0
+    steps: int | None = None
+    batch_size: int | None = None
     device: str = "auto"
     resume: bool = False
 
@@ -32,7 +32,7 @@ class StageRun:
 
     def load_stage(self) -> Stage:
         """The preset's stage, with this run's steps and batch size. Raises MuseError for negative ones."""
-        if self.steps < 0 or self.batch_size < 0:
+        if min(self.steps or 0, self.batch_size or 0) < 0:
             raise MuseError(f"steps and batch_size must not be negative (got {self.steps} and {self.batch_size}): "
                             "0 means what the preset says.")  # fmt: skip
         stage = self.load_preset().curriculum[self.stage]

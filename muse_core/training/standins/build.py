@@ -53,6 +53,9 @@ RECIPES = {
 }  # fmt: skip
 
 
+SELF_DISTILLATION_STEPS = 500
+
+
 def build(part: str, folder: Path, source: Source, seed: int = 0, steps: int = 0) -> list[float]:
     """Train one part and save it under ``folder``; ``steps`` 0 means the recipe's. Returns its loss curve."""
     recipe = RECIPES[part]

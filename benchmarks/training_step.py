@@ -1,0 +1,93 @@
+"""How much each design choice costs, as ratios within one run (absolute times depend on the machine).
+
+    python benchmarks/training_step.py [--preset tiny] [--rounds 15]
+
+Compares, alternating between the two sides of each ratio:
+  teacher   attention of the chosen layers, captured     against  eager output_attentions=True over the whole network
+  routing   a training step with routing="orthogonal"    against  routing="shared"
+  data      scenes drawn per second
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+from transformers import DINOv3ViTConfig, DINOv3ViTModel
+
+from muse_core.data.scenes import Scenes
+from muse_core.foundations.topology_teacher import DinoV3Teacher, observe
+from muse_core.models.assembly import assemble_tokenizer
+from muse_core.presets import preset_named
+from muse_core.training.teachers import load_teachers
+from muse_core.training.trainer import Trainer, accelerator_for
+
+
+def medians(sides: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """Median seconds of each side, measured in turns after one warm-up round."""
+    times: dict[str, list[float]] = {name: [] for name in sides}
+    for round_number in range(rounds + 1):
+        for name, work in sides.items():
+            began = time.perf_counter()
+            work()
+            if round_number:
+                times[name].append(time.perf_counter() - began)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def training_step(preset_name: str, routing: str, batch_size: int = 32) -> Callable[[], object]:
+    """One update of stage 2, which has every loss but the adversarial one."""
+    preset = preset_named(preset_name)
+    accelerator = accelerator_for("auto")
+    teachers = load_teachers(preset, accelerator.device)
+    torch.manual_seed(0)
+    tokenizer = assemble_tokenizer(preset, teachers.text.width, routing)
+    trainer = Trainer(tokenizer, preset.curriculum["02_semantic_injection"], teachers, accelerator)
+    batch = Scenes("train", preset.image_size).first(batch_size).to(accelerator.device)
+    return lambda: trainer.update(batch, 10)
+
+
+def teacher_sides(config: DINOv3ViTConfig, layers: tuple[int, ...], batch_size: int) -> dict[str, Callable[[], object]]:
+    """The same random DINOv3, asked for six layers by capture, and for all by eager attention."""
+    teacher = DinoV3Teacher.from_config(config, layers)
+    eager = DINOv3ViTModel._from_config(config, attn_implementation="eager").eval()
+    images = torch.rand(batch_size, 3, config.image_size, config.image_size)
+
+    def eager_maps() -> object:
+        with torch.no_grad():
+            return eager(teacher.normalise(images), output_attentions=True).attentions
+
+    return {"captured": lambda: observe(teacher, images), "eager": eager_maps}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--preset", default="tiny")
+    parser.add_argument("--rounds", type=int, default=15)
+    asked = parser.parse_args()
+
+    tiny = load_teachers(preset_named(asked.preset), "cpu").topology
+    small = DINOv3ViTConfig(
+        hidden_size=384, intermediate_size=1536, num_hidden_layers=12, num_attention_heads=6, num_register_tokens=4,
+        image_size=448, patch_size=16,
+    )  # fmt: skip
+    for name, sides in {
+        "tiny teacher, batch 32": teacher_sides(tiny.network.config, tiny.layers, 32),
+        "DINOv3-S at 448 px, batch 2": teacher_sides(small, (1, 3, 5, 7, 9, 11), 2),
+    }.items():
+        seconds = medians(sides, asked.rounds)
+        print(f"{name}: captured {seconds['captured']:.3f} s, eager {seconds['eager']:.3f} s, "
+              f"captured / eager = {seconds['captured'] / seconds['eager']:.2f}")  # fmt: skip
+
+    seconds = medians({name: training_step(asked.preset, name) for name in ("orthogonal", "shared")}, asked.rounds)
+    print(f"training step: orthogonal {seconds['orthogonal']:.3f} s, shared {seconds['shared']:.3f} s, "
+          f"orthogonal / shared = {seconds['orthogonal'] / seconds['shared']:.2f}")  # fmt: skip
+
+    scenes = Scenes("train")
+    second = medians({"scenes": lambda: scenes.__getitems__(list(range(256)))}, asked.rounds)["scenes"]
+    print(f"scenes: {256 / second:,.0f} a second")
+
+
+if __name__ == "__main__":
+    main()

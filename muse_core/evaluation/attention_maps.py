@@ -1,0 +1,37 @@
+"""Attention of student and teacher as probabilities on the student's grid, ready to compare or to draw."""
+
+import torch
+from torch import Tensor
+
+from muse_core.foundations.topology_teacher import TopologyTeacher, observe
+from muse_core.losses.topology import Grid, attention_divergence, teacher_targets
+from muse_core.models.tokenizer import MuseTokenizer
+from muse_core.shapes import AttentionMaps, Float, Images
+
+
+@torch.no_grad()
+def student_logits(tokenizer: MuseTokenizer, images: Images) -> tuple[AttentionMaps, ...]:
+    """Attention logits of every block."""
+    return tokenizer.connect(images, with_logits=True).logits
+
+
+def student_attention(tokenizer: MuseTokenizer, images: Images) -> tuple[AttentionMaps, ...]:
+    """Attention probabilities of every block."""
+    return tuple(torch.softmax(logits.float(), dim=-1) for logits in student_logits(tokenizer, images))
+
+
+def teacher_attention(teacher: TopologyTeacher, images: Images, grid: Grid, heads: int) -> tuple[AttentionMaps, ...]:
+    """The teacher's maps of its chosen layers, grouped and resized by Psi for a student on ``grid`` with ``heads``."""
+    view = observe(teacher, images)
+    return teacher_targets(view.attention, view.grid, grid, heads)
+
+
+def divergence_by_head(
+    tokenizer: MuseTokenizer, teacher: TopologyTeacher, images: Images
+) -> Float[Tensor, "blocks heads"]:
+    """KL(teacher || student) in nats, mean over images and queries: L_topo before it is averaged over blocks and heads."""
+    targets = teacher_attention(teacher, images, tokenizer.token_grid(images), tokenizer.config.num_heads)
+    logits = student_logits(tokenizer, images)
+    return torch.stack(
+        [attention_divergence(t, s).mean(dim=(0, 2)) for t, s in zip(targets, logits, strict=True)]
+    )  # fmt: skip

@@ -1,0 +1,53 @@
+"""A quick look at a tokenizer on images it has not seen: the three numbers that end each training notebook."""
+
+from dataclasses import dataclass
+
+import torch
+
+from muse_core.data.batches import Source, evaluation_batches
+from muse_core.evaluation.reconstruction import psnr
+from muse_core.evaluation.zero_shot import accuracy, class_embeddings, predicted_classes
+from muse_core.losses.topology import topology_loss
+from muse_core.models.tokenizer import MuseTokenizer
+from muse_core.training.teachers import Teachers, targets_for
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """``psnr`` in dB (mean over images), ``zero_shot`` top-1 over all classes, ``topology`` L_topo in nats, on ``n`` images."""
+
+    split: str
+    n: int
+    psnr: float
+    zero_shot: float
+    chance: float
+    topology: float
+
+
+@torch.no_grad()
+def measure_held_out(
+    tokenizer: MuseTokenizer, source: Source, teachers: Teachers, limit: int = 1000, split: str = "val"
+) -> HeldOut:
+    """Reconstruct, classify and compare attention on the first ``limit`` images of a split; leaves the mode as found."""
+    was_training, device = tokenizer.training, next(tokenizer.parameters()).device
+    tokenizer.eval()
+    classes = class_embeddings(teachers.text, source)
+    decibels, predicted, labels, divergences = [], [], [], []
+    for batch in evaluation_batches(source, 100, limit):
+        batch = batch.to(device)
+        output = tokenizer(batch.images, with_logits=True)
+        targets = targets_for(teachers, batch, tokenizer.token_grid(batch.images), tokenizer.config.num_heads)
+        decibels.append(psnr(output.reconstruction, batch.images))
+        predicted.append(predicted_classes(output.embedding, classes))
+        labels.append(batch.labels)
+        divergences.append(topology_loss(targets.attention, output.attention_logits) * len(batch))
+    tokenizer.train(was_training)
+    n = sum(map(len, decibels))
+    return HeldOut(
+        split=split,
+        n=n,
+        psnr=torch.cat(decibels).mean().item(),
+        zero_shot=accuracy(torch.cat(predicted), torch.cat(labels)),
+        chance=1 / max(1, len(source.class_names)),
+        topology=(torch.stack(divergences).sum() / n).item(),
+    )

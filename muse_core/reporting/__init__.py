@@ -1,0 +1,1 @@
+"""Runs the numbered notebooks and turns them into pages that stay interactive without a kernel."""

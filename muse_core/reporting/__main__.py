@@ -1,0 +1,93 @@
+"""The command line: ``muse run all``, ``muse run 02 -p steps 200``, ``muse list``, ``muse index``."""
+
+import argparse
+import sys
+from typing import Any, NoReturn
+
+from muse_core.errors import MuseError
+
+EXAMPLES = """examples:
+  muse run all                           every notebook with its defaults (preset smoke, run smoke)
+  muse run all -p preset tiny            the tiny preset, into reports/tiny
+  muse run 02 --run wide -p steps 200    one notebook, into reports/wide
+  muse list                              notebooks and their parameters
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Answers a wrong command with one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"muse: {message}; see {self.prog} --help\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    top = _Parser(
+        prog="muse", description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = top.add_subparsers(dest="command", required=True, metavar="{run,index,list}")
+    run = commands.add_parser("run", help="execute notebooks and write their pages")
+    run.add_argument("notebooks", nargs="+", metavar="NOTEBOOK", help="all, a number (02) or a name (02_semantic_...)")
+    run.add_argument("--run", help="name of the run: its folder in reports/ (default: the preset, else smoke)")
+    run.add_argument("-p", dest="parameters", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
+    run.add_argument("--force", action="store_true", help="run even what is up to date")
+    commands.add_parser("index", help="write reports/index.html again")
+    commands.add_parser("list", help="show the notebooks and their parameters")
+    return top
+
+
+def main(words: list[str] | None = None) -> int:
+    """Exit code 0; 1 when a notebook failed; 2 for a mistake in the command; 130 after Ctrl-C."""
+    given = parser().parse_args(words)
+    try:
+        return {"run": _run, "index": _index, "list": _list}[given.command](given)
+    except MuseError as error:
+        print(f"muse: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("muse: interrupted.", file=sys.stderr)
+        return 130
+
+
+def _run(given: argparse.Namespace) -> int:
+    from muse_core.reporting import pipeline
+    from muse_core.reporting.arguments import choose_notebooks
+
+    parameters = dict(given.parameters)
+    tasks = pipeline.plan(choose_notebooks(given.notebooks), _run_name(given.run, parameters), parameters)
+    outcomes = pipeline.run(tasks, force=given.force, say=lambda line: print(line, flush=True))
+    last = outcomes[-1]
+    if last.error:
+        print(f"muse: {last.notebook} stopped: {last.error}", file=sys.stderr)
+    return {"failed": 1, "interrupted": 130}.get(last.status, 0)
+
+
+def _run_name(given: str | None, parameters: dict[str, Any]) -> str:
+    """``--run``, else ``-p run``, else the preset's name, else "smoke". Raises MuseError when two names are given."""
+    also = parameters.pop("run", None)
+    if given and also and given != also:
+        raise MuseError(f"The run has two names, --run {given} and -p run {also}: give one.")
+    return given or also or parameters.get("preset", "smoke")
+
+
+def _index(_: argparse.Namespace) -> int:
+    from muse_core.reporting import index
+
+    print(index.write())
+    return 0
+
+
+def _list(_: argparse.Namespace) -> int:
+    from muse_core.reporting import arguments, stamps
+
+    for source in arguments.choose_notebooks(["all"]):
+        title, _claim = stamps.title_and_claim(stamps.read_notebook(source), source.stem)
+        print(f"{source.stem}  {title}")
+        for one in arguments.known_parameters(source).values():
+            kind = f": {one.type}" if one.type else ""
+            print(f"    {one.name}{kind} = {one.default}" + (f"  # {one.help}" if one.help else ""))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,112 @@
+"""What every training notebook does before and after its story, so that its cells hold the story alone."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from IPython.display import HTML, display
+
+from muse_core.data.batches import Batch, Source
+from muse_core.data.sources import open_source
+from muse_core.errors import MuseError
+from muse_core.evaluation.held_out import HeldOut, measure_held_out
+from muse_core.models.tokenizer import MuseTokenizer
+from muse_core.presets import Preset
+from muse_core.records import provenance, read_json, write_json
+from muse_core.reporting.parameters import StageParameters
+from muse_core.stages import Stage
+from muse_core.training.loop import StageResult, starting_tokenizer
+from muse_core.training.run import StageRecord, StageRun
+from muse_core.training.teachers import Teachers, load_teachers
+from muse_core.training.trainer import accelerator_for
+
+EXAMPLES = 8
+
+
+@dataclass(frozen=True)
+class StageSession:
+    """A stage about to be trained: its run and data, the frozen teachers, and a few held-out examples to look at."""
+
+    run: StageRun
+    stage: Stage
+    preset: Preset
+    train: Source
+    held_out: Source
+    teachers: Teachers
+    examples: Batch
+
+    def tokenizer_before(self) -> MuseTokenizer:
+        """The tokenizer as this stage finds it, in eval mode."""
+        return starting_tokenizer(self.run, self.teachers).to(self.examples.images.device).eval()
+
+    def measure(self, tokenizer: MuseTokenizer) -> HeldOut:
+        """PSNR, zero-shot accuracy and L_topo on held-out images."""
+        return measure_held_out(tokenizer, self.held_out, self.teachers, self.preset.held_out_images)
+
+    def save(self, result: StageResult, held_out: HeldOut) -> StageRecord:
+        """Add the held-out numbers to the stage's record."""
+        record = replace(result.record, held_out=held_out.__dict__)
+        write_json(self.run.record_file, record)
+        print(f"Tokenizer: {_shown(self.run.tokenizer_folder)}   Record: {_shown(self.run.record_file)}")
+        return record
+
+    def earlier_records(self) -> dict[str, dict[str, Any]]:
+        """Stage name -> record, of the stages of this run up to this one that are on disk."""
+        found = {}
+        for stage in self.preset.curriculum:
+            file = replace(self.run, stage=stage.name).record_file
+            if file.exists():
+                found[stage.name] = read_json(file)
+            if stage.name == self.stage.name:
+                break
+        return found
+
+
+def begin_stage(stage: str, **parameters: Any) -> StageSession:
+    """Check the parameters, load what the stage needs, print where and on what it runs.
+
+    Raises MuseError, one sentence, for a wrong parameter or a missing input.
+    """
+    checked = StageParameters.check(**parameters)
+    run = StageRun(stage=stage, **checked.model_dump())
+    chosen, preset = run.load_stage(), run.load_preset()
+    device = accelerator_for(run.device).device
+    train = open_source(run.data, "train", preset.image_size)
+    held_out = open_source(run.data, "val", preset.image_size)
+    teachers = load_teachers(preset, device)
+    starting_tokenizer(run, teachers)  # a missing earlier stage is said now, before anything takes time
+    print_setup(run.preset, str(device), data=run.data, images=f"{len(train):,} train, {len(held_out):,} held out")
+    return StageSession(run, chosen, preset, train, held_out, teachers, held_out.first(EXAMPLES).to(device))
+
+
+def print_setup(preset: str, device: str, **more: str) -> None:
+    """One line a fact: versions, device and commit of this very execution."""
+    facts = {"preset": preset} | more | provenance(device).__dict__ | {"threads": str(torch.get_num_threads())}
+    print("\n".join(f"{name:<13}{value}" for name, value in facts.items()))
+
+
+def example_queries(batch: Batch, image: int, grid: tuple[int, int]) -> list[int]:
+    """Two patches worth asking about: the middle of the first object (or of the image), and a corner."""
+    rows, columns = grid
+    corner = columns - 1
+    if batch.instance_masks is None or not batch.instance_masks[image].any():
+        return [(rows // 2) * columns + columns // 2, corner]
+    mask = batch.instance_masks[image]
+    kinds, counts = mask[mask > 0].unique(return_counts=True)
+    y, x = (mask == kinds[counts.argmax()]).nonzero().float().median(dim=0).values.tolist()
+    height, width = mask.shape
+    return [int(y * rows / height) * columns + int(x * columns / width), corner]
+
+
+def learned(*sentences: str) -> None:
+    """The closing words of a notebook, with this run's own numbers in them."""
+    display(HTML("".join(f"<p>{sentence}</p>" for sentence in sentences)))
+
+
+def _shown(path: Any) -> str:
+    from muse_core import paths
+
+    try:
+        return str(path.relative_to(paths.root()))
+    except ValueError as error:
+        raise MuseError(f"{path} lies outside the workspace: set MUSE_ROOT to the folder that holds it.") from error

@@ -1,0 +1,177 @@
+"""Runs the numbered notebooks in order with papermill, skips what is up to date, and writes their pages."""
+
+import ast
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from muse_core import paths, records
+from muse_core.reporting import freshness
+from muse_core.reporting.arguments import Parameter, check_names, known_parameters, parse_value
+from muse_core.reporting.stamps import Stamp, read_stamp, write_stamp
+
+
+@dataclass(frozen=True)
+class Task:
+    """One notebook of a run with the parameters it will get."""
+
+    source: Path
+    report: Path
+    run: str
+    parameters: dict[str, Any]
+    known: dict[str, Parameter]
+
+    def value(self, name: str, otherwise: str) -> str:
+        """A parameter as the notebook will see it: the given value, else the default of its cell."""
+        if name in self.parameters:
+            return str(self.parameters[name])
+        try:
+            return str(ast.literal_eval(self.known[name].default))
+        except (KeyError, ValueError, SyntaxError):
+            return otherwise
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one notebook: status is "done", "up to date", "failed" or "interrupted"."""
+
+    notebook: str
+    status: str
+    seconds: float
+    page: Path
+    error: str = ""
+
+
+def plan(notebooks: list[Path], run: str, given: dict[str, Any]) -> list[Task]:
+    """The tasks of a run. Raises MuseError for a run name that is no folder name and for unknown parameters."""
+    folder = paths.writable(paths.report_folder(run))
+    known = {source: known_parameters(source) for source in notebooks}
+    check_names(given, list(dict.fromkeys(name for names in known.values() for name in names)))
+    values = given | {"run": run}
+    return [
+        Task(source, folder / source.name, run, _values_for(known[source], values), known[source])
+        for source in notebooks
+    ]
+
+
+def _values_for(known: dict[str, Parameter], values: dict[str, Any]) -> dict[str, Any]:
+    return {name: parse_value(value, known[name].type) for name, value in values.items() if name in known}
+
+
+def run(tasks: list[Task], *, force: bool = False, say: Callable[[str], None] = print) -> list[Outcome]:
+    """Execute the tasks in order until one fails; pages and the index are written whatever happens."""
+    outcomes: list[Outcome] = []
+    package = freshness.package_sha()
+    for task in tasks:
+        outcomes.append(_run_one(task, force=force, package=package, say=say))
+        if outcomes[-1].error:
+            break
+    _write_pages(tasks[0].report.parent, outcomes)
+    return outcomes
+
+
+def _run_one(task: Task, *, force: bool, package: str, say: Callable[[str], None]) -> Outcome:
+    name, page = task.source.stem, task.report.with_suffix(".html")
+    wanted = freshness.expected_key(task.source, task.parameters, task.report.parent, package)
+    before = read_stamp(task.report)
+    if not force and before and before.status == "done" and before.key == wanted:
+        say(f"{name}  up to date  {page}")
+        return Outcome(name, "up to date", 0.0, page)
+    say(f"{name}  running ...")
+    stamp = _execute(task, wanted)
+    say(f"{name}  {stamp.status} after {duration(stamp.seconds)}  {page}")
+    return Outcome(name, stamp.status, stamp.seconds, page, stamp.error)
+
+
+def _execute(task: Task, wanted: str) -> Stamp:
+    """Run one notebook, keep what it wrote even when it fails, stamp it and write its page."""
+    from muse_core.reporting import html
+
+    date, started = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic()
+    commit = records.commit()
+    status, error = _papermill(task)
+    stamp = Stamp(
+        key=wanted,
+        status=status,
+        run=task.run,
+        commit=commit,
+        preset=task.value("preset", "none"),
+        device=_device(task.value("device", "cpu")),
+        date=date,
+        seconds=round(time.monotonic() - started, 2),
+        parameters=task.parameters,
+        error=error,
+    )
+    write_stamp(task.report, stamp)
+    html.export(task.report)
+    return stamp
+
+
+def _papermill(task: Task) -> tuple[str, str]:
+    """(status, error) of an execution; the error is "" when every cell ran."""
+    import papermill
+    from nbclient.exceptions import CellControlSignal, DeadKernelError
+
+    task.report.unlink(missing_ok=True)
+    logging.getLogger("papermill").setLevel(logging.ERROR)
+    try:
+        papermill.execute_notebook(
+            str(task.source),
+            str(task.report),
+            parameters=task.parameters,
+            kernel_name="python3",
+            language="python",
+            progress_bar=False,
+            cwd=str(paths.root()),
+            store_widget_state=False,
+            extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
+        )
+    except papermill.PapermillExecutionError as error:
+        return "failed", _sentence(error)
+    except KeyboardInterrupt:
+        return "interrupted", "interrupted from the keyboard; run it again to go on from here"
+    except (DeadKernelError, CellControlSignal):
+        return "failed", "the kernel died, perhaps for want of memory; try a smaller batch_size"
+    return "done", ""
+
+
+def _sentence(error: Any) -> str:
+    """A MuseError is its own sentence; any other exception is named with its cell."""
+    message = str(error.evalue).strip()
+    if error.ename == "MuseError":
+        return message
+    return f"cell [{error.exec_count}] raised {error.ename}: {(message.splitlines() or [''])[0]}"
+
+
+def _device(given: str) -> str:
+    """The device that "auto" stands for on this machine."""
+    if given != "auto":
+        return given
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _write_pages(folder: Path, outcomes: list[Outcome]) -> None:
+    """Export every page of the run again when one changed, so that links to neighbours are right; then the index."""
+    from muse_core.reporting import html, index
+
+    if any(one.status != "up to date" or not one.page.exists() for one in outcomes):
+        html.export_run(folder)
+    index.write()
+
+
+def duration(seconds: float) -> str:
+    """Seconds as "34 s", "2 min 10 s" or "3 h 5 min"."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -1,0 +1,139 @@
+"""Exported pages in a real browser, from disk, with the network shut."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+CHROMIUM = Path("/usr/bin/chromium")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason="no /usr/bin/chromium: apt-get install chromium")
+pytest.importorskip("playwright", reason="playwright is not installed: pip install -e '.[dev]'")
+
+STORY = """from muse_core.figures import publish, theme
+import numpy as np, matplotlib.pyplot as plt, plotly.graph_objects as go
+theme.apply_matplotlib()
+still, axes = plt.subplots()
+axes.plot(np.exp(-np.arange(50) / 20), color=theme.loss_colour("topology"))
+figure = go.Figure(go.Scatter(y=np.exp(-np.arange(50) / 20)))
+figure.update_layout(width=1200, title="A title that is much too long for a telephone, so that it has to be wrapped")
+publish.show(figure, still, name="curve", alt="A curve falls.")"""
+TABLE = "from IPython.display import HTML\nHTML('<table><tr>' + '<td>a wide cell</td>' * 30 + '</tr></table>')"
+PROSE = "# Warm-up\n\nOnly $W_Q$ and $W_K$ learn from $\\mathcal{L}_{topo}$:\n\n$$A = \\frac{qk^T}{\\sqrt{d}}$$"
+
+
+@dataclass
+class Visit:
+    """A page in the browser with everything it complained about or asked for."""
+
+    page: Any
+    complaints: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+
+
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Two executed notebooks with their pages and an index."""
+    from muse_core.reporting import pipeline
+
+    root = tmp_path_factory.mktemp("workspace")
+    (root / "notebooks").mkdir()
+    parameters = nbformat.v4.new_code_cell('run: str = "smoke"\ndevice: str = "cpu"', metadata={"tags": ["parameters"]})
+    for stem, code in {"00_a": [STORY, TABLE], "01_b": ["x = 'y' * 400\nprint(x)", "raise ValueError('no')"]}.items():
+        cells = [nbformat.v4.new_markdown_cell(PROSE), parameters, *map(nbformat.v4.new_code_cell, code)]
+        nbformat.write(nbformat.v4.new_notebook(cells=cells), root / "notebooks" / f"{stem}.ipynb")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MUSE_ROOT", str(root))
+        pipeline.run(pipeline.plan(sorted((root / "notebooks").iterdir()), "smoke", {}), say=lambda _: None)
+        yield root / "reports"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        yield running
+        running.close()
+
+
+def visit(browser: Any, path: Path, *, width: int = 1280, scheme: str = "light") -> Visit:
+    """Open a page from disk; any address that is not on it is noted and refused."""
+    seen = Visit(browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme))
+
+    def answer(route: Any) -> None:
+        local = route.request.url.startswith(("file:", "data:", "blob:"))
+        if not local:
+            seen.requests.append(route.request.url)
+        route.continue_() if local else route.abort()
+
+    seen.page.route("**/*", answer)
+    seen.page.on("console", lambda message: seen.complaints.append(message.text))
+    seen.page.on("pageerror", lambda error: seen.complaints.append(str(error)))
+    seen.page.goto(path.as_uri())
+    return seen
+
+
+def assert_clean(seen: Visit) -> None:
+    assert seen.complaints == [] and seen.requests == []
+
+
+def assert_fits(seen: Visit) -> None:
+    assert seen.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_figure_is_interactive_and_everything_fits(browser: Any, reports: Path, width: int) -> None:
+    seen = visit(browser, reports / "smoke/00_a.html", width=width)
+    seen.page.wait_for_selector("figure[data-drawn=yes] .js-plotly-plot .scatterlayer path.js-line", timeout=30_000)
+    assert not seen.page.locator("figure > img").is_visible()
+    assert seen.page.locator("figure .plot").get_attribute("aria-label") == "A curve falls."
+    assert_fits(seen)
+    assert_clean(seen)
+
+
+def test_every_picture_is_painted_and_described(browser: Any, reports: Path) -> None:
+    seen = visit(browser, reports / "smoke/00_a.html")
+    pictures = seen.page.evaluate("[...document.images].map(i => [i.naturalWidth, i.alt])")
+    assert len(pictures) == 5 and all(width > 0 and alt for width, alt in pictures)
+    assert_clean(seen)
+
+
+def test_without_the_script_the_still_remains(browser: Any, reports: Path) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto((reports / "smoke/00_a.html").as_uri())
+    assert page.locator("figure > img").is_visible()
+    context.close()
+
+
+def test_code_opens_at_a_press(browser: Any, reports: Path) -> None:
+    seen = visit(browser, reports / "smoke/00_a.html")
+    assert not seen.page.locator("details.code pre").first.is_visible()
+    seen.page.get_by_role("button", name="Show code").click()
+    assert seen.page.locator("details.code pre").first.is_visible()
+    assert_clean(seen)
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_failed_page_says_so_and_leads_to_its_cell(browser: Any, reports: Path, width: int) -> None:
+    seen = visit(browser, reports / "smoke/01_b.html", width=width, scheme="dark")
+    assert "ValueError: no" in seen.page.get_by_role("alert").inner_text()
+    seen.page.get_by_role("link", name="See the cell.").click()
+    assert seen.page.locator("#failed-cell .trace").is_visible()
+    assert_fits(seen)
+    assert_clean(seen)
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_index_leads_to_the_pages_and_back(browser: Any, reports: Path, width: int) -> None:
+    seen = visit(browser, reports / "index.html", width=width)
+    assert_fits(seen)
+    seen.page.get_by_role("link", name="Warm-up").first.click()
+    seen.page.get_by_role("link", name="All runs").click()
+    assert seen.page.title() == "MUSE reports"
+    assert_clean(seen)

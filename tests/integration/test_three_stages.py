@@ -1,0 +1,291 @@
+"""The three stages, trained end to end: what they write, that they repeat and resume bit for bit, and how they refuse."""
+
+import json
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from muse_core.data.scenes import Scenes
+from muse_core.errors import MuseError
+from muse_core.models.tokenizer import MuseTokenizer
+from muse_core.training import loop
+from muse_core.training.loop import train_stage
+from muse_core.training.trainer import Trainer
+
+from .micro import STAGES, borrow_stage, finished_weights, last_training_state, micro_run, same, written_rows
+
+EARLIER = dict(zip(STAGES[1:], STAGES[:-1], strict=True))
+
+
+class Killed(Exception):
+    """Stands for the machine going down: nothing in the loop expects it."""
+
+
+def begin(stage: str, run: str, **options):
+    """A run of ``stage`` that has the stage before it, borrowed from the finished run."""
+    described = micro_run(stage, run, **options)
+    if stage in EARLIER:
+        borrow_stage(described, EARLIER[stage])
+    return described
+
+
+def stop_at(step: int, error: BaseException):
+    def progress(rows) -> None:
+        if rows[-1]["step"] == step:
+            raise error
+
+    return progress
+
+
+def assert_equal_to_the_whole_run(run) -> None:
+    whole = replace(run, run="whole")
+    assert written_rows(run) == written_rows(whole)
+    assert same(finished_weights(run), finished_weights(whole)) == []
+    assert same(last_training_state(run), last_training_state(whole)) == []
+
+
+@pytest.mark.parametrize(("number", "stage"), enumerate(STAGES, 1), ids=STAGES)
+def test_each_stage_writes_its_record(whole, micro, number, stage) -> None:
+    record = json.loads((micro / "reports" / "whole" / "records" / f"stage{number}.json").read_text())
+    terms = {"topology", "reconstruction", "perceptual"} | ({"anchor"} if number > 1 else set())
+    terms |= {"adversarial", "discriminator"} if number == 3 else set()
+    assert set(record["losses"]) == terms | {"total"}
+    assert (record["steps"], record["batch_size"], record["resumed_at"]) == (6, 4, 0)
+    assert record["seconds"] >= 0 and record["images_per_second"] > 0
+    assert record["perceptual_network"] == "teacher features"
+    rows = written_rows(micro_run(stage))
+    assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6]
+    total = record["losses"]["total"]
+    assert total["first"] == rows[0]["loss/total"]
+    assert total["last"] == pytest.approx(sum(row["loss/total"] for row in rows) / 6)
+
+
+def test_each_stage_learns_and_hands_its_weights_to_the_next(whole, micro) -> None:
+    for stage in STAGES:
+        kept = sorted(path.name for path in micro_run(stage).checkpoints.iterdir())
+        assert kept == ["step-00000004", "step-00000006"]
+        rows = written_rows(micro_run(stage))
+        assert rows[-1]["loss/total"] != rows[0]["loss/total"]
+    first, second, third = (finished_weights(micro_run(stage)) for stage in STAGES)
+    backbone = [name for name in first if name.startswith("backbone.")]
+    assert all(torch.equal(first[name], second[name]) for name in backbone), "frozen until stage 3"
+    assert not all(torch.equal(second[name], third[name]) for name in backbone), "tuned in stage 3"
+
+
+def test_the_result_is_the_averaged_tokenizer_ready_to_use(whole, micro) -> None:
+    tokenizer = whole[STAGES[2]].tokenizer
+    assert not tokenizer.training
+    assert same(dict(tokenizer.named_parameters()), finished_weights(micro_run(STAGES[2]))) == []
+    state = last_training_state(micro_run(STAGES[2]))
+    averaged = {name: weight for name, weight in tokenizer.named_parameters() if f"ema/{name}" in state}
+    assert averaged and same(averaged, {name: state[f"ema/{name}"] for name in averaged}) == []
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_same_seed_gives_the_same_rows_and_weights(whole, micro, stage) -> None:
+    run = begin(stage, "again")
+    train_stage(run)
+    assert_equal_to_the_whole_run(run)
+
+
+def test_another_seed_gives_other_rows(whole, micro) -> None:
+    run = begin(STAGES[0], "other-seed", seed=1)
+    train_stage(run)
+    assert written_rows(run) != written_rows(micro_run(STAGES[0]))
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_an_interrupt_saves_and_resuming_equals_never_stopping(whole, micro, stage) -> None:
+    run = begin(stage, "interrupted")
+    with pytest.raises(MuseError, match=f"Interrupted {stage} at step 3; it is saved"):
+        train_stage(run, stop_at(3, KeyboardInterrupt()))
+    result = train_stage(replace(run, resume=True))
+    assert result.record.resumed_at == 3
+    assert_equal_to_the_whole_run(run)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_hard_stop_resumes_from_the_last_checkpoint(whole, micro, stage) -> None:
+    run = begin(stage, "killed")
+    with pytest.raises(Killed):
+        train_stage(run, stop_at(5, Killed()))
+    result = train_stage(replace(run, resume=True))
+    assert result.record.resumed_at == 4
+    assert_equal_to_the_whole_run(run)
+
+
+@pytest.mark.parametrize("stage", [STAGES[0], STAGES[2]])
+def test_an_interrupt_inside_a_step_does_not_bend_the_run(whole, micro, stage, monkeypatch) -> None:
+    """Ctrl-C falls where it wants, most often inside a step, when some weights have moved and others have not."""
+    run = begin(stage, "mid-step")
+    plain = Trainer._descend
+    calls = []
+
+    def interrupted(self, terms):
+        norms = plain(self, terms)
+        calls.append(1)
+        if len(calls) == 3:
+            signal.raise_signal(signal.SIGINT)
+        return norms
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_descend", interrupted)
+        with pytest.raises((MuseError, KeyboardInterrupt)):
+            train_stage(run)
+    train_stage(replace(run, resume=True))
+    assert_equal_to_the_whole_run(run)
+
+
+def test_resuming_a_finished_stage_changes_nothing_and_keeps_its_time(whole, micro) -> None:
+    run = begin(STAGES[0], "twice")
+    first = train_stage(run).record
+    again = train_stage(replace(run, resume=True)).record
+    assert_equal_to_the_whole_run(run)
+    assert again.images_per_second == first.images_per_second
+    assert again.seconds == pytest.approx(first.seconds, rel=0.5), "a finished stage took as long as it took"
+
+
+def test_resuming_without_a_checkpoint_starts_over(whole, micro) -> None:
+    run = begin(STAGES[0], "fresh-resume", resume=True)
+    train_stage(run)
+    assert_equal_to_the_whole_run(run)
+
+
+def test_starting_over_sets_the_earlier_run_aside(whole, micro) -> None:
+    run = begin(STAGES[0], "over")
+    train_stage(run)
+    train_stage(run)
+    assert (micro / "data" / "runs" / "over" / f"{STAGES[0]}.previous" / "tokenizer" / "config.json").exists()
+    assert_equal_to_the_whole_run(run)
+
+
+@pytest.mark.parametrize("changed", [{"seed": 7}, {"steps": 12}, {"batch_size": 2}, {"routing": "shared"}])
+def test_resuming_with_another_parameter_is_refused(whole, micro, changed) -> None:
+    run = begin(STAGES[0], "changed")
+    if not run.checkpoints.exists():
+        train_stage(run)
+    name, value = next(iter(changed.items()))
+    with pytest.raises(MuseError, match=rf"Cannot resume .*{name}=.*these parameters say {value!r}"):
+        train_stage(replace(run, resume=True, **changed))
+
+
+def test_a_stage_without_the_one_before_it_names_the_command(micro) -> None:
+    with pytest.raises(MuseError, match=r"`muse run 01 --run empty -p preset micro`"):
+        train_stage(micro_run(STAGES[1], "empty"))
+
+
+def test_a_loss_that_is_not_finite_names_step_and_samples_and_keeps_the_checkpoint(whole, micro, monkeypatch) -> None:
+    run = begin(STAGES[0], "diverged")
+    plain = Trainer.update
+    seen = []
+
+    def poisoned(self, batch, step):
+        if step == 3:
+            seen.extend(batch.ids)
+            batch = replace(batch, images=batch.images * torch.nan)
+        return plain(self, batch, step)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "update", poisoned)
+        with pytest.raises(MuseError, match=r"stopped at step 4: the loss is nan") as caught:
+            train_stage(run)
+    assert all(name in str(caught.value) for name in seen) and "step-00000002 is kept" in str(caught.value)
+    assert [row["step"] for row in written_rows(run)] == [1, 2, 3]
+    train_stage(replace(run, resume=True))
+    assert_equal_to_the_whole_run(run)
+
+
+def test_a_gradient_that_is_not_finite_never_reaches_a_checkpoint(whole, micro, monkeypatch) -> None:
+    """The loss may be finite while its gradient is not (sqrt at 0); the weights must stay finite all the same."""
+    run = begin(STAGES[0], "infinite-gradient")
+    plain = Trainer._descend
+    calls = []
+
+    def poisoned(self, terms):
+        calls.append(1)
+        if len(calls) == 3:
+            weight = next(iter(self.weights.values()))
+            terms = replace(terms, total=terms.total + (weight * 0).sum().sqrt())
+        return plain(self, terms)
+
+    monkeypatch.setattr(Trainer, "_descend", poisoned)
+    with pytest.raises(MuseError, match="stopped at step 3"):
+        train_stage(run)
+    assert all(torch.isfinite(weight).all() for weight in last_training_state(run).values())
+
+
+def test_a_full_disk_at_the_very_end_leaves_no_half_tokenizer(whole, micro, monkeypatch) -> None:
+    """What is under ``tokenizer/`` counts as a finished stage, so it must be whole or absent."""
+    run = begin(STAGES[0], "full-disk")
+    plain = MuseTokenizer.save_pretrained
+
+    def full(self, folder, *arguments, **options):
+        plain(self, folder, *arguments, **options)
+        if not any("step-" in part for part in Path(folder).parts):
+            next(Path(folder).glob("*.safetensors")).write_bytes(b"half")
+            raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MuseTokenizer, "save_pretrained", full)
+        with pytest.raises(MuseError, match="No space left"):
+            train_stage(run)
+    assert not run.tokenizer_folder.exists()
+    train_stage(replace(run, resume=True))
+    assert_equal_to_the_whole_run(run)
+
+
+@pytest.mark.parametrize("where", ["data/runs", "reports"])
+def test_a_place_that_cannot_be_written_is_a_sentence(micro, where) -> None:
+    """Root ignores permissions, so a file stands where the folder should be."""
+    blocked = micro / where / "blocked"
+    blocked.parent.mkdir(parents=True, exist_ok=True)
+    blocked.write_text("a file")
+    try:
+        with pytest.raises(MuseError, match="Cannot write to .*blocked"):
+            train_stage(micro_run(STAGES[0], "blocked"))
+    finally:
+        blocked.unlink()
+
+
+def test_a_folder_with_a_corrupt_image_trains_and_the_record_lists_it(micro, tmp_path) -> None:
+    for index, image in enumerate(Scenes("train", 32).first(30).images):
+        place = tmp_path / ("star" if index % 2 else "circle") / f"{index}.png"
+        place.parent.mkdir(exist_ok=True)
+        pixels = (image.permute(1, 2, 0) * 255).byte().numpy()
+        Image.fromarray(pixels).resize((24, 24) if index == 0 else (32, 32)).save(place)
+    source = loop.open_source(f"folder:{tmp_path}", "train", 32)
+    broken = next(name for name in source.first(9).ids if name != "circle/0.png")
+    (tmp_path / broken).write_bytes(b"not an image")
+    run = micro_run(STAGES[0], "photographs", data=f"folder:{tmp_path}", steps=12)
+    with pytest.raises(Killed):
+        train_stage(run, stop_at(11, Killed()))
+    record = train_stage(replace(run, resume=True)).record
+    assert record.files_skipped == [broken]
+    enlarged = any(name == "circle/0.png" for name in source.first(len(source)).ids)
+    assert record.files_enlarged == int(enlarged), "noted before the stop, still known after it"
+
+
+def test_a_single_image_a_step_cannot_be_contrasted(whole, micro) -> None:
+    with pytest.raises(MuseError, match="batch_size of at least 2"):
+        train_stage(begin(STAGES[1], "single", batch_size=1))
+
+
+def test_shared_routing_trains_all_stages_and_does_not_mix_with_the_other(whole, micro) -> None:
+    for stage in STAGES:
+        result = train_stage(micro_run(stage, "shared", routing="shared"))
+        assert result.tokenizer.config.routing == "shared" and len(result.rows) == 6
+    with pytest.raises(MuseError, match="routing='shared'.*'orthogonal'.*another run name"):
+        train_stage(micro_run(STAGES[1], "shared"))
+
+
+def test_unknown_names_are_refused_with_the_choices(micro) -> None:
+    with pytest.raises(MuseError, match="Unknown preset 'tinny': choose one of .*micro"):
+        train_stage(replace(micro_run(STAGES[0]), preset="tinny"))
+    with pytest.raises(MuseError, match="Unknown stage '04': choose one of 01_topology_warmup"):
+        train_stage(micro_run("04"))
+    with pytest.raises(MuseError, match="Unknown routing 'free': choose one of orthogonal, shared"):
+        train_stage(micro_run(STAGES[0], "unknown", routing="free"))

@@ -1,0 +1,100 @@
+"""The tokenizer as a user meets it: encode, decode, save, load, other sizes, and sentences for wrong ones."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from muse_core.errors import MuseError
+from muse_core.models.tokenizer import MuseTokenizer
+
+from .small_models import LARGER, SIZES, TINY, Size, random_images, small_tokenizer
+
+
+@pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
+@torch.no_grad()
+def test_encode_then_decode_is_forward(size: Size) -> None:
+    tokenizer, images = small_tokenizer(size).eval(), random_images(size)
+    output, encoding = tokenizer(images), tokenizer.encode(images)
+    assert torch.equal(encoding.latent, output.latent) and torch.equal(encoding.semantic, output.semantic)
+    assert torch.equal(encoding.embedding, output.embedding)
+    decoded = tokenizer.decode(encoding.latent, tuple(images.shape[-2:])).sample
+    assert torch.equal(decoded, output.reconstruction)
+    side = size.image_size // size.patch_size // size.unshuffle
+    assert encoding.latent.shape == (4, 8, side, side)
+    assert encoding.embedding.shape == (4, size.embedding_width)
+
+
+@torch.no_grad()
+def test_latent_positions_follow_the_image() -> None:
+    """A change in the bottom left corner moves the latent there most (raster order survives every reshape)."""
+    tokenizer, images = small_tokenizer().eval(), random_images(count=1)
+    changed = images.clone()
+    changed[..., 24:, :8] = 1 - changed[..., 24:, :8]
+    moved = (tokenizer.encode(changed).latent - tokenizer.encode(images).latent).abs().sum(1)[0]
+    assert moved.argmax().item() == 3 * 4 + 0
+
+
+@pytest.mark.parametrize("routing", ["orthogonal", "shared"])
+@torch.no_grad()
+def test_a_saved_tokenizer_is_whole_and_bit_equal(routing: str, tmp_path) -> None:
+    tokenizer, images = small_tokenizer(routing=routing).eval(), random_images()
+    tokenizer.save_pretrained(tmp_path)
+    loaded = MuseTokenizer.from_pretrained(tmp_path).eval()
+    state, again = tokenizer.state_dict(), loaded.state_dict()
+    assert state.keys() == again.keys() and all(torch.equal(state[name], again[name]) for name in state)
+    assert loaded.config.routing == routing
+    assert torch.equal(loaded(images).reconstruction, tokenizer(images).reconstruction)
+    written = json.loads((tmp_path / "config.json").read_text())
+    assert "_name_or_path" not in written.get("backbone_config", {}), "no path of this machine in the file"
+
+
+def test_a_checkpoint_that_lacks_a_weight_is_a_sentence(tmp_path) -> None:
+    small_tokenizer().save_pretrained(tmp_path)
+    file = next(tmp_path.glob("*.safetensors"))
+    weights = load_file(file)
+    del weights["connector.queries"]
+    save_file(weights, file, metadata={"format": "pt"})
+    with pytest.raises(MuseError, match="lacks 1 weights .*connector.queries"):
+        MuseTokenizer.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("shape", [(48, 48), (32, 64), (64, 40), (16, 16)])
+@torch.no_grad()
+def test_other_resolutions_and_shapes_work(shape: tuple[int, int]) -> None:
+    tokenizer = small_tokenizer().eval()
+    output = tokenizer(torch.rand(2, 3, *shape), with_logits=True)
+    rows, columns = shape[0] // 8, shape[1] // 8
+    assert output.reconstruction.shape == (2, 3, *shape)
+    assert output.latent.shape == (2, 8, rows, columns)
+    assert output.attention_logits[0].shape == (2, 2, rows * columns, rows * columns)
+
+
+@pytest.mark.parametrize("shape", [(33, 32), (32, 36), (30, 30)])
+def test_images_that_are_not_whole_tokens_are_a_sentence(shape: tuple[int, int]) -> None:
+    tokenizer = small_tokenizer()
+    with pytest.raises(MuseError, match=f"Images of {shape[0]} x {shape[1]} pixels do not divide into tokens of 8 x 8"):
+        tokenizer(torch.rand(1, 3, *shape))
+    with pytest.raises(MuseError, match="do not divide into tokens of 16 x 16"):
+        small_tokenizer(LARGER).encode(torch.rand(1, 3, 72, 64))
+
+
+def test_a_width_without_rotary_embedding_is_a_sentence() -> None:
+    from dataclasses import replace
+
+    with pytest.raises(MuseError, match="multiple of 4 x heads"):
+        small_tokenizer(replace(TINY, width=36))
+
+
+def test_unknown_routing_is_refused() -> None:
+    with pytest.raises(MuseError, match="Unknown routing 'free': choose one of orthogonal, shared"):
+        small_tokenizer(routing="free")
+
+
+@torch.no_grad()
+def test_a_decoder_of_another_scale_is_resized_to_the_images() -> None:
+    tokenizer = small_tokenizer().eval()
+    latent = torch.randn(1, 8, 4, 4)
+    assert tokenizer.decode(latent).sample.shape == (1, 3, 32, 32)
+    assert tokenizer.decode(latent, (48, 40)).sample.shape == (1, 3, 48, 40)
