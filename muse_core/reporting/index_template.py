@@ -15,7 +15,8 @@ ol.notebooks li+li{border-top:1px solid var(--line)}ol.notebooks a{font-weight:6
 tbody th,td li,td.n{white-space:nowrap}
 </style></head><body><a class="skip" href="#page">Skip to the runs</a><main id="page">
 <h1>MUSE reports</h1>
-<p>Every run of the numbered notebooks, the newest first. The pages are interactive and need neither a kernel nor a network.</p>
+<p>Every run of the numbered notebooks, the newest first.
+The pages are interactive and need neither a kernel nor a network.</p>
 {% if not runs %}<p>No run yet: <code>muse run all</code> makes the first.</p>{% endif %}
 {% for run in runs %}
 <section class="run" aria-labelledby="run-{{ run.name }}"><h2 id="run-{{ run.name }}">{{ run.name }}</h2>
@@ -23,7 +24,8 @@ tbody th,td li,td.n{white-space:nowrap}
 <ol class="notebooks">
 {% for row in run.notebooks %}
 <li><a href="{{ row.link }}">{{ row.title }}</a>
-<span class="how"><span class="state {{ row.state }}">{{ row.state }}</span>{% if row.minutes %} · {{ row.minutes }} min{% endif %}</span>
+<span class="how"><span class="state {{ row.state }}">{{ row.state }}</span>
+{% if row.minutes %} · {{ row.minutes }} min{% endif %}</span>
 {% if row.claim %}<p class="claim">{{ row.claim }}</p>{% endif %}
 {% if row.error %}<p class="wrong">{{ row.error }}</p>{% endif %}</li>
 {% endfor %}

@@ -4,7 +4,8 @@ from functools import lru_cache
 
 CSS = """
 :root{color-scheme:light dark;--ink:#1f2933;--quiet:#56616b;--paper:#fff;--wash:#f5f7f9;--line:#dde3e8;--link:#0b5cad;
---good:#0a6b3d;--bad:#a8201a;--warn:#855800;--mono:ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace}
+--good:#0a6b3d;--bad:#a8201a;--warn:#855800;
+--mono:ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace}
 @media(prefers-color-scheme:dark){:root{--ink:#e4e8eb;--quiet:#a3adb6;--paper:#14181c;--wash:#1c2228;--line:#323b44;
 --link:#7db8f5;--good:#6fd0a0;--bad:#ff9a92;--warn:#e8bb62}img.formula{filter:invert(.9)}}
 *{box-sizing:border-box}
@@ -23,7 +24,8 @@ header.bar nav .next{margin-left:auto}
 main{max-width:60rem;margin:auto;padding:1.2rem 1.25rem 4rem}
 main>.text>*,main>.text p,main>.text li{max-width:44rem}
 h1,h2,h3,h4{line-height:1.25;margin:2.2em 0 .6em;text-wrap:balance}
-h1{font-size:1.95rem;margin-top:.6em}h2{font-size:1.4rem;padding-top:.6em;border-top:1px solid var(--line)}h3{font-size:1.12rem}
+h1{font-size:1.95rem;margin-top:.6em}h2{font-size:1.4rem;padding-top:.6em;border-top:1px solid var(--line)}
+h3{font-size:1.12rem}
 .anchor-link{display:none}
 p,ul,ol{margin:.7em 0}
 code,pre{font-family:var(--mono);font-size:.86em}
@@ -32,9 +34,12 @@ pre{margin:0;overflow-x:auto;line-height:1.5}
 details.code{margin:.5rem 0;font-size:.84rem;color:var(--quiet)}
 details.code>summary{cursor:pointer;width:fit-content;padding:.1rem .3rem;border-radius:4px}
 details.code>summary:hover{color:var(--ink);background:var(--wash)}
-details.code pre,.text pre{background:var(--wash);border:1px solid var(--line);border-radius:6px;padding:.7rem .9rem;color:var(--ink)}
-.stream,.plain,.trace{background:none;border-left:3px solid var(--line);padding:.1rem 0 .1rem .9rem;margin:.5rem 0;max-height:26em;overflow:auto}
-.stderr{border-color:var(--warn);color:var(--quiet)}.trace{border-color:var(--bad);background:var(--wash);padding:.6rem .9rem}
+details.code pre,.text pre{background:var(--wash);border:1px solid var(--line);border-radius:6px;
+padding:.7rem .9rem;color:var(--ink)}
+.stream,.plain,.trace{background:none;border-left:3px solid var(--line);padding:.1rem 0 .1rem .9rem;margin:.5rem 0;
+max-height:26em;overflow:auto}
+.stderr{border-color:var(--warn);color:var(--quiet)}
+.trace{border-color:var(--bad);background:var(--wash);padding:.6rem .9rem}
 figure{margin:1.3rem 0;background:#fff;border:1px solid var(--line);border-radius:8px;padding:.6rem;color-scheme:light}
 figure img,.picture img{display:block;max-width:100%;height:auto;margin:auto}
 figure .plot{width:100%;min-width:0}
@@ -50,7 +55,8 @@ blockquote{margin:1em 0;padding:.1em 1em;border-left:4px solid var(--line);color
 .notice{border:1px solid var(--bad);border-left-width:6px;border-radius:6px;padding:.6rem 1rem;margin:1rem 0}
 .state{font-weight:600;white-space:nowrap}.state.done{color:var(--good)}.state.failed,.state.interrupted{color:var(--bad)}
 .state.stale,.state.unfinished{color:var(--warn)}
-@media(max-width:600px){body{font-size:16px}h1{font-size:1.5rem}main{padding:.6rem 1rem 3rem}header.bar>div{padding:.5rem 1rem}
+@media(max-width:600px){body{font-size:16px}h1{font-size:1.5rem}
+main{padding:.6rem 1rem 3rem}header.bar>div{padding:.5rem 1rem}
 figure{padding:.3rem;margin:1rem -.4rem}th,td{padding:.35rem .5rem}}
 @media print{header.bar nav,details.code{display:none}main{max-width:none}figure{break-inside:avoid}}
 """
@@ -60,10 +66,12 @@ function wrapped(title){var text=title&&(title.text||title);return typeof text==
 ?Object.assign({},title.text?title:{},{text:text.replace(/(.{1,38})(\\s+|$)/g,"$1<br>").replace(/<br>$/,"")}):title}
 function fit(layout,narrow){layout=Object.assign({},layout,{autosize:true});delete layout.width;
 if(narrow){layout.title=wrapped(layout.title);layout.legend=Object.assign({},layout.legend,
-{orientation:"h",x:0,xanchor:"left",y:-0.22,yanchor:"top"});layout.margin=Object.assign({},layout.margin,{l:46,r:12})}return layout}
+{orientation:"h",x:0,xanchor:"left",y:-0.22,yanchor:"top"});layout.margin=Object.assign({},layout.margin,{l:46,r:12})}
+return layout}
 function wake(figure){var still=figure.querySelector("img"),plot=figure.querySelector(".plot"),
 spec=JSON.parse(figure.querySelector("script").textContent);plot.hidden=false;
-Promise.resolve().then(function(){return Plotly.newPlot(plot,{data:spec.data,layout:fit(spec.layout||{},plot.clientWidth<520),
+Promise.resolve().then(function(){return Plotly.newPlot(plot,{data:spec.data,
+layout:fit(spec.layout||{},plot.clientWidth<520),
 frames:spec.frames||[],config:Object.assign({responsive:true,displaylogo:false},spec.config||{})})})
 .then(function(){figure.dataset.drawn="yes";if(still)still.hidden=true},function(){plot.hidden=true})}
 document.addEventListener("DOMContentLoaded",function(){

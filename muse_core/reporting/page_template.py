@@ -15,8 +15,11 @@ TEMPLATE = """
 <header class="bar"><div><nav aria-label="Pages">
 <a href="../index.html">All runs</a>
 <button type="button" id="all-code" aria-pressed="false" hidden>Show code</button>
-{% if muse.previous %}<a rel="prev" class="next" href="{{ muse.previous.link | e }}">← {{ muse.previous.title | e }}</a>{% endif %}
-{% if muse.next %}<a rel="next" {% if not muse.previous %}class="next" {% endif %}href="{{ muse.next.link | e }}">{{ muse.next.title | e }} →</a>{% endif %}
+{% if muse.previous -%}
+<a rel="prev" class="next" href="{{ muse.previous.link | e }}">← {{ muse.previous.title | e }}</a>{% endif %}
+{% if muse.next -%}
+<a rel="next" {% if not muse.previous %}class="next" {% endif %}href="{{ muse.next.link | e }}">
+{{ muse.next.title | e }} →</a>{% endif %}
 </nav><dl class="facts">
 {%- for name, value in muse.facts %}<div><dt>{{ name | e }}</dt><dd>{{ value | e }}</dd></div>{% endfor -%}
 </dl></div></header>
@@ -27,15 +30,18 @@ TEMPLATE = """
 {%- block footer -%}</main></body></html>{%- endblock footer -%}
 
 {%- block codecell -%}
-<section class="cell"{% if cell.outputs | selectattr('output_type', 'equalto', 'error') | list %} id="failed-cell"{% endif %}>
-{%- for output in [1] if resources.global_content_filter.include_input and cell.source.strip() -%}
+{%- set failed = cell.outputs | selectattr('output_type', 'equalto', 'error') | list -%}
+<section class="cell"{% if failed %} id="failed-cell"{% endif %}>
+{%- if cell.source.strip() %}
 <details class="code"><summary>{{ cell.metadata.get('muse_summary', 'Code') | e }}</summary>
 {{ cell.source | highlight_code(metadata=cell.metadata) }}</details>
-{%- endfor -%}
+{%- endif -%}
 {%- if cell.outputs %}{{ self.outputs() }}{% endif -%}
 </section>
 {%- endblock codecell -%}
-{%- block markdowncell -%}<div class="text">{{ cell.source | markdown2html | strip_files_prefix }}</div>{%- endblock markdowncell -%}
+{%- block markdowncell -%}
+<div class="text">{{ cell.source | markdown2html | strip_files_prefix }}</div>
+{%- endblock markdowncell -%}
 
 {%- block output -%}
 {%- if output.output_type == 'stream' -%}
@@ -46,8 +52,10 @@ TEMPLATE = """
 {%- elif output.output_type == 'execute_result' -%}{{ self.execute_result() }}
 {%- else -%}{{ self.display_data() }}{%- endif -%}
 {%- endblock output -%}
-{%- block data_html -%}<div class="html" >{{ output.data['text/html'] }}</div>{%- endblock data_html -%}
-{%- block data_text -%}<pre class="plain" tabindex="0">{{ output.data['text/plain'] | ansi2html }}</pre>{%- endblock data_text -%}
+{%- block data_html -%}<div class="html">{{ output.data['text/html'] }}</div>{%- endblock data_html -%}
+{%- block data_text -%}
+<pre class="plain" tabindex="0">{{ output.data['text/plain'] | ansi2html }}</pre>
+{%- endblock data_text -%}
 {%- block data_javascript -%}{%- endblock data_javascript -%}
 {%- block data_widget_view -%}{%- endblock data_widget_view -%}
 """

@@ -1,6 +1,6 @@
 """Checks the values of a notebook's parameters cell; papermill itself checks nothing."""
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
@@ -41,13 +41,16 @@ Whole = Annotated[int, BeforeValidator(_integer_text), BeforeValidator(_no_truth
 Count = Annotated[Whole | None, Field(description="a positive integer, or 0 or None for what the preset says")]
 
 
+Checked = TypeVar("Checked", bound=BaseModel)
+
+
 class NotebookParameters(BaseModel):
     """Base of a notebook's parameters: unknown names are refused, "1e-4" and "false" become what they mean."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     @classmethod
-    def check(cls, **values: Any) -> Self:
+    def check(cls: type[Checked], **values: Any) -> Checked:
         """The validated parameters. Raises MuseError, one sentence about the first wrong value."""
         try:
             return cls(**values)

@@ -18,7 +18,7 @@ from muse_core.data.sources import open_source
 from muse_core.errors import MuseError
 from muse_core.models.assembly import assemble_tokenizer
 from muse_core.models.tokenizer import MuseTokenizer
-from muse_core.records import append_jsonl, provenance, read_json, read_jsonl, write_json
+from muse_core.records import append_jsonl, provenance, read_jsonl, write_json
 from muse_core.stages import Stage
 from muse_core.training.checkpoint import (
     TOKENIZER_FOLDER,
@@ -26,6 +26,7 @@ from muse_core.training.checkpoint import (
     load_state,
     save_checkpoint,
 )
+from muse_core.training.interrupts import deferred_interrupts
 from muse_core.training.model_card import write_model_card
 from muse_core.training.run import StageRecord, StageRun, finished_tokenizer
 from muse_core.training.teachers import Teachers, load_teachers
@@ -53,6 +54,13 @@ class _Journal:
     pending: list[dict[str, float]] = field(default_factory=list)
     skipped: set[str] = field(default_factory=set)
     enlarged: set[str] = field(default_factory=set)
+    seconds_before: float = 0.0
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds(self) -> float:
+        """Training time so far, over all the pieces an interrupted stage was trained in."""
+        return self.seconds_before + time.monotonic() - self.began
 
     def note(self, row: dict[str, float], batch: Batch, keep: bool) -> None:
         self.skipped.update(batch.skipped)
@@ -98,7 +106,9 @@ def train_stage(run: StageRun, progress: Progress | None = None) -> StageResult:
     trainer = Trainer(tokenizer, stage, teachers, accelerator)
     journal = _Journal(run)
     start = _resume(run, trainer, source, journal) if run.resume else _begin(run)
-    seconds = _train(run, stage, trainer, source, journal, start, progress)
+    journal.began = time.monotonic()
+    _train(run, stage, trainer, source, journal, start, progress)
+    seconds = journal.seconds
     with trainer.averaged() as averaged:
         _save_whole(averaged, run.tokenizer_folder)
     final = MuseTokenizer.from_pretrained(run.tokenizer_folder)
@@ -148,6 +158,8 @@ def _resume(run: StageRun, trainer: Trainer, source: Source, journal: _Journal) 
     trainer.restore(MuseTokenizer.from_pretrained(checkpoint / TOKENIZER_FOLDER), state)
     journal.rewind(state.facts["step"])
     journal.skipped.update(state.facts["files_skipped"])
+    journal.enlarged.update(state.facts["files_enlarged"])
+    journal.seconds_before = state.facts["seconds"]
     return state.facts["step"]
 
 
@@ -159,24 +171,27 @@ def _train(
     journal: _Journal,
     start: int,
     progress: Progress | None,
-) -> float:
-    """Steps ``start .. stage.steps``; returns the seconds they took."""
+) -> None:
+    """Steps ``start .. stage.steps``, with checkpoints on the way."""
     preset = run.load_preset()
     batches = training_batches(
         source, stage.batch_size, run.seed, start, stage.steps,
         trainer.accelerator.process_index, trainer.accelerator.num_processes, preset.loader_workers,
     )  # fmt: skip
-    began, step = time.monotonic(), start
+    step = start
     bar = tqdm(batches, initial=start, total=stage.steps, desc=stage.name, file=sys.stdout, mininterval=2.0)
     try:
-        for batch in bar:
-            row = trainer.update(batch.to(trainer.accelerator.device), step)
-            step += 1
-            journal.note({"step": step} | row, batch, keep=step % preset.record_every == 0 or step == stage.steps)
-            if progress is not None:
-                progress(journal.rows)
-            if step % stage.checkpoint_every == 0 or step == stage.steps:
-                _save(run, trainer, source, journal, step)
+        with deferred_interrupts() as asked_to_stop:
+            for batch in bar:
+                row = trainer.update(batch.to(trainer.accelerator.device), step)
+                step += 1
+                journal.note({"step": step} | row, batch, keep=step % preset.record_every == 0 or step == stage.steps)
+                if progress is not None:
+                    progress(journal.rows)
+                if step % stage.checkpoint_every == 0 or step == stage.steps:
+                    _save(run, trainer, source, journal, step)
+                if asked_to_stop.is_set() and step < stage.steps:
+                    raise KeyboardInterrupt
     except FloatingPointError as error:
         journal.flush()
         raise MuseError(_diverged(run, step, error, batch)) from error
@@ -185,7 +200,6 @@ def _train(
         raise MuseError(
             f"Interrupted {run.stage} at step {step}; it is saved: run again with resume=True to go on."
         ) from error
-    return time.monotonic() - began
 
 
 def _save(run: StageRun, trainer: Trainer, source: Source, journal: _Journal, step: int) -> None:
@@ -194,6 +208,8 @@ def _save(run: StageRun, trainer: Trainer, source: Source, journal: _Journal, st
     state.facts |= run.facts() | {
         "data_fingerprint": source.fingerprint,
         "files_skipped": sorted(journal.skipped),
+        "files_enlarged": sorted(journal.enlarged),
+        "seconds": journal.seconds,
         "provenance": provenance(str(trainer.accelerator.device)).__dict__,
     }
     save_checkpoint(run.checkpoints, step, trainer.tokenizer, state)
@@ -212,20 +228,26 @@ def _diverged(run: StageRun, step: int, error: Exception, batch: Batch) -> str:
 def _record(
     run: StageRun, stage: Stage, trainer: Trainer, source: Source, journal: _Journal, start: int, seconds: float
 ) -> StageRecord:
-    earlier = read_json(run.record_file) if start and run.record_file.exists() else {}
-    speed = (
-        (stage.steps - start) * stage.batch_size / seconds
-        if stage.steps > start
-        else earlier.get("images_per_second", 0.0)
-    )
     return StageRecord(
-        stage=stage.name, run=run.run, preset=run.preset, data=run.data, data_fingerprint=source.fingerprint,
-        routing=run.routing, seed=run.seed, steps=stage.steps, batch_size=stage.batch_size, resumed_at=start,
-        seconds=round(seconds, 1), images_per_second=round(speed, 1), losses=_first_and_last(journal.rows),
+        stage=stage.name,
+        run=run.run,
+        preset=run.preset,
+        data=run.data,
+        data_fingerprint=source.fingerprint,
+        routing=run.routing,
+        seed=run.seed,
+        steps=stage.steps,
+        batch_size=stage.batch_size,
+        resumed_at=start,
+        seconds=round(seconds, 1),
+        images_per_second=round(stage.steps * stage.batch_size / max(seconds, 1e-9), 1),
+        losses=_first_and_last(journal.rows),
         trainable_parameters=sum(weight.numel() for weight in trainer.weights.values()),
-        perceptual_network=trainer.teachers.perceptual.name, files_skipped=sorted(journal.skipped),
-        files_enlarged=len(journal.enlarged), provenance=provenance(str(trainer.accelerator.device)),
-    )  # fmt: skip
+        perceptual_network=trainer.teachers.perceptual.name,
+        files_skipped=sorted(journal.skipped),
+        files_enlarged=len(journal.enlarged),
+        provenance=provenance(str(trainer.accelerator.device)),
+    )
 
 
 def _first_and_last(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:

@@ -14,9 +14,7 @@ from .conftest import Writer
 
 def test_help_needs_no_heavy_import() -> None:
     heavy = "{'torch', 'papermill', 'nbconvert', 'plotly', 'pydantic'}"
-    code = (
-        f"import sys; import muse_core.reporting.__main__ as m; m.parser(); print(sorted({heavy} & set(sys.modules)))"
-    )
+    code = f"import sys, muse_core.reporting.__main__ as m; m.parser(); print(sorted({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
 
 

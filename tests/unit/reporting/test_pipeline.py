@@ -88,9 +88,7 @@ def test_a_parameter_goes_only_to_notebooks_that_know_it(write_notebook: Writer)
 
 def test_a_parameter_that_nobody_knows_is_refused(write_notebook: Writer) -> None:
     notebooks = [write_notebook("00_a", parameters="steps: int = 0")]
-    with pytest.raises(
-        MuseError, match="no parameter 'stepz' \\(did you mean 'steps'\\?\\).*run, preset, device, steps"
-    ):
+    with pytest.raises(MuseError, match=r"'stepz' \(did you mean 'steps'\?\): .*run, preset, device, steps"):
         pipeline.plan(notebooks, "smoke", {"stepz": "1"})
 
 
@@ -117,4 +115,4 @@ def test_values_of_the_command_line(text: str, kind: str, value: object) -> None
 
 
 def test_durations_are_read_by_people() -> None:
-    assert [pipeline.duration(s) for s in (3.4, 130, 11100)] == ["3 s", "2 min 10 s", "3 h 5 min"]
+    assert [pipeline.duration(s) for s in (3.4, 130.0, 11100.0)] == ["3 s", "2 min 10 s", "3 h 5 min"]
