@@ -10,7 +10,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from muse_core.foundations.topology_teacher import TopologyTeacher
+from muse_core.foundations.topology_teacher import TeacherView, TopologyTeacher
 from muse_core.shapes import Images
 
 VGG16_FILE = "vgg16-397923af.pth"
@@ -25,6 +25,11 @@ class PerceptualNetwork(nn.Module, ABC):
     @abstractmethod
     def forward(self, images: Images) -> list[Tensor]: ...
 
+    def of_real(self, images: Images, view: TeacherView) -> list[Tensor]:
+        """Features of real images, without gradient; ``view`` is what the topology teacher already saw of them."""
+        with torch.no_grad():
+            return self(images)
+
 
 class TeacherFeatures(PerceptualNetwork):
     """The last-layer patch tokens of the topology teacher."""
@@ -36,7 +41,10 @@ class TeacherFeatures(PerceptualNetwork):
         self.teacher = teacher
 
     def forward(self, images: Images) -> list[Tensor]:
-        return [self.teacher(images).features]
+        return [self.teacher.features(images)]
+
+    def of_real(self, images: Images, view: TeacherView) -> list[Tensor]:
+        return [view.features]
 
 
 class LpipsFeatures(PerceptualNetwork):

@@ -51,13 +51,25 @@ class TopologyTeacher(nn.Module, ABC):
     def maps_and_tokens(self, pixels: Tensor) -> tuple[list[Tensor], Tensor, int]:
         """Normalised pixels -> probabilities of the chosen layers over all tokens, last tokens, number of prefix tokens."""
 
+    @abstractmethod
+    def patch_tokens(self, pixels: Tensor) -> Tokens:
+        """Normalised pixels -> patch tokens of the last layer, every layer fused."""
+
     def forward(self, images: Images) -> TeacherView:
+        maps, tokens, prefix = self.maps_and_tokens(self.prepare(images))
+        side = self.image_size // self.patch_size
+        return TeacherView(tuple(patch_to_patch(m, prefix) for m in maps), tokens[:, prefix:], (side, side))
+
+    def features(self, images: Images) -> Tokens:
+        """What `forward` calls features, without forming any attention map."""
+        return self.patch_tokens(self.prepare(images))
+
+    def prepare(self, images: Images) -> Images:
+        """Images in [0, 1] at the teacher's size, normalised."""
         size = (self.image_size, self.image_size)
         if images.shape[-2:] != size:
             images = F.interpolate(images, size, mode="bilinear", antialias=True, align_corners=False)
-        maps, tokens, prefix = self.maps_and_tokens(self.normalise(images))
-        side = self.image_size // self.patch_size
-        return TeacherView(tuple(patch_to_patch(m, prefix) for m in maps), tokens[:, prefix:], (side, side))
+        return self.normalise(images)
 
     def check_layers(self) -> None:
         """Raises MuseError where a chosen layer is not one of the teacher's."""
@@ -119,7 +131,14 @@ class DinoV3Teacher(TopologyTeacher):
         with captured_attention(self.network, [blocks[layer].attention for layer in sorted(set(self.layers))]) as maps:
             tokens = self.network(pixels).last_hidden_state
         by_layer = dict(zip(sorted(set(self.layers)), maps, strict=True))
-        return [by_layer[layer] for layer in self.layers], tokens, 1 + self.network.config.num_register_tokens
+        return [by_layer[layer] for layer in self.layers], tokens, self.num_prefix_tokens
+
+    def patch_tokens(self, pixels: Tensor) -> Tokens:
+        return self.network(pixels).last_hidden_state[:, self.num_prefix_tokens :]
+
+    @property
+    def num_prefix_tokens(self) -> int:
+        return 1 + self.network.config.num_register_tokens
 
 
 class TimmTeacher(TopologyTeacher):
@@ -177,6 +196,9 @@ class TimmTeacher(TopologyTeacher):
         if len(maps) != len(set(self.layers)):
             raise MuseError(f"{type(self.network).__name__} formed no attention map in its chosen layers.")
         return [maps[layer] for layer in self.layers], tokens, self.network.num_prefix_tokens
+
+    def patch_tokens(self, pixels: Tensor) -> Tokens:
+        return self.network.forward_features(pixels)[:, self.network.num_prefix_tokens :]
 
 
 def observe(teacher: TopologyTeacher, images: Images) -> TeacherView:

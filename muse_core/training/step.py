@@ -43,8 +43,7 @@ def _reconstruction(step: StepInputs) -> Scalar:
 
 
 def _perceptual(step: StepInputs) -> Scalar:
-    network = step.teachers.perceptual
-    return perceptual_loss(network(step.output.reconstruction), network(step.batch.images))
+    return perceptual_loss(step.teachers.perceptual(step.output.reconstruction), step.targets.features)
 
 
 def _adversarial(step: StepInputs) -> Scalar:

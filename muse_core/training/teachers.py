@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from muse_core.data.batches import Batch
 from muse_core.errors import MuseError
@@ -26,10 +27,11 @@ class Teachers:
 
 @dataclass(frozen=True)
 class Targets:
-    """What the teachers say about a batch: attention as the student should see it, and caption embeddings."""
+    """What the teachers say about a batch: attention as the student should see it, caption embeddings, image features."""
 
     attention: tuple[AttentionMaps, ...]
     text: Embeddings
+    features: list[Tensor]
 
 
 def load_topology_teacher(preset: Preset) -> TopologyTeacher:
@@ -69,4 +71,5 @@ def targets_for(teachers: Teachers, batch: Batch, grid: Grid, heads: int) -> Tar
     view = observe(teachers.topology, batch.images)
     with torch.no_grad():
         attention = teacher_targets(view.attention, view.grid, grid, heads)
-    return Targets(attention, text_embeddings(teachers.text, batch.captions))
+    features = teachers.perceptual.of_real(batch.images, view)
+    return Targets(attention, text_embeddings(teachers.text, batch.captions), features)

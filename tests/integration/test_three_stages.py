@@ -118,10 +118,11 @@ def test_a_hard_stop_resumes_from_the_last_checkpoint(whole, micro, stage) -> No
     assert_equal_to_the_whole_run(run)
 
 
+@pytest.mark.parametrize("presses", [1, 2])
 @pytest.mark.parametrize("stage", [STAGES[0], STAGES[2]])
-def test_an_interrupt_inside_a_step_does_not_bend_the_run(whole, micro, stage, monkeypatch) -> None:
+def test_an_interrupt_inside_a_step_does_not_bend_the_run(whole, micro, stage, presses, monkeypatch) -> None:
     """Ctrl-C falls where it wants, most often inside a step, when some weights have moved and others have not."""
-    run = begin(stage, "mid-step")
+    run = begin(stage, f"mid-step-{presses}")
     plain = Trainer._descend
     calls = []
 
@@ -129,7 +130,8 @@ def test_an_interrupt_inside_a_step_does_not_bend_the_run(whole, micro, stage, m
         norms = plain(self, terms)
         calls.append(1)
         if len(calls) == 3:
-            signal.raise_signal(signal.SIGINT)
+            for _ in range(presses):
+                signal.raise_signal(signal.SIGINT)
         return norms
 
     with monkeypatch.context() as patch:

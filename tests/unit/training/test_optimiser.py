@@ -1,0 +1,70 @@
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from muse_core.models.gradient_routes import WeightGroup
+from muse_core.models.weight_groups import group_of, weight_groups
+from muse_core.presets import tiny
+from muse_core.training.optimiser import clip_groups, freeze, optimiser_for, rate_factor, set_rates, trainable
+
+from ..models.small_models import small_tokenizer
+
+FIRST, SECOND, THIRD = tiny().curriculum
+SCHEDULE = replace(FIRST, steps=100, warmup_share=0.1, final_rate=0.05)
+
+
+def test_the_rate_warms_up_linearly_then_falls_by_a_cosine_to_its_end() -> None:
+    assert [rate_factor(step, SCHEDULE) for step in (0, 4, 9, 10)] == pytest.approx([0.1, 0.5, 1.0, 1.0])
+    assert rate_factor(55, SCHEDULE) == pytest.approx((1 + 0.05) / 2)  # half way down
+    assert rate_factor(100, SCHEDULE) == pytest.approx(0.05)
+    factors = [rate_factor(step, SCHEDULE) for step in range(10, 100)]
+    assert factors == sorted(factors, reverse=True)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_the_shortest_runs_have_a_rate(steps: int) -> None:
+    assert all(0 < rate_factor(step, replace(SCHEDULE, steps=steps)) <= 1 for step in range(steps))
+
+
+@pytest.mark.parametrize(
+    ("stage", "frozen"),
+    [
+        (FIRST, {WeightGroup.BACKBONE, WeightGroup.SEMANTIC_VALUE, WeightGroup.SEMANTIC_HEAD}),
+        (SECOND, {WeightGroup.BACKBONE}),
+        (THIRD, set()),
+    ],
+    ids=["first", "second", "third"],
+)
+def test_a_stage_freezes_what_it_does_not_train(stage, frozen) -> None:
+    tokenizer = small_tokenizer()
+    freeze(tokenizer, stage)
+    for group, members in weight_groups(tokenizer).items():
+        assert {weight.requires_grad for weight in members.values()} == {group not in frozen}, group
+    assert tokenizer.backbone.training == stage.trains_backbone and tokenizer.connector.training
+    assert {group_of(name) for name in trainable(tokenizer)} == set(WeightGroup) - frozen
+
+
+def test_the_backbone_has_its_own_rate_and_no_weight_is_in_two_groups() -> None:
+    tokenizer = small_tokenizer()
+    freeze(tokenizer, THIRD)
+    optimiser = optimiser_for(tokenizer, THIRD)
+    set_rates(optimiser, 0.5)
+    rates = {group["name"]: group["lr"] for group in optimiser.param_groups}
+    expected = dict.fromkeys(map(str, WeightGroup), 0.5 * THIRD.learning_rate)
+    assert rates == expected | {"backbone": 0.5 * THIRD.learning_rate * THIRD.backbone_rate}
+    members = [id(weight) for group in optimiser.param_groups for weight in group["params"]]
+    assert len(members) == len(set(members)) == len(list(tokenizer.parameters()))
+
+
+def test_each_group_is_clipped_on_its_own() -> None:
+    """A huge gradient in one group must not shrink another's step."""
+    loud, quiet = torch.nn.Parameter(torch.zeros(4)), torch.nn.Parameter(torch.zeros(4))
+    optimiser = torch.optim.AdamW([{"name": "loud", "params": [loud]}, {"name": "quiet", "params": [quiet]}])
+    loud.grad, quiet.grad = torch.full((4,), 50.0), torch.full((4,), 0.1)
+    norms = clip_groups(optimiser, 1.0)
+    assert norms == pytest.approx({"loud": 100.0, "quiet": 0.2})
+    assert loud.grad.norm().item() == pytest.approx(1.0, rel=1e-4)
+    torch.testing.assert_close(quiet.grad, torch.full((4,), 0.1))
+    assert math.isclose(optimiser.param_groups[0]["params"][0].abs().sum().item(), 0)

@@ -1,0 +1,60 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from muse_core.errors import MuseError
+from muse_core.foundations.topology_teacher import DinoV3Teacher
+from muse_core.presets import Preset, tiny
+from muse_core.training import teachers
+from muse_core.training.teachers import load_teachers, load_topology_teacher
+
+
+@pytest.fixture
+def preset(tmp_path) -> Preset:
+    from ...integration.micro import TEACHER, micro_preset
+
+    DinoV3Teacher.from_config(TEACHER, (0,)).network.save_pretrained(tmp_path / "teacher")
+    return micro_preset(tmp_path)
+
+
+def located(preset: Preset, **places) -> Preset:
+    return replace(preset, foundations=replace(preset.foundations, **places))
+
+
+def test_layers_are_spread_or_as_given(preset) -> None:
+    assert load_topology_teacher(preset).layers == (0, 2, 3)  # 4 layers, 3 blocks
+    assert load_topology_teacher(located(preset, teacher_layers=(3, 3, 1))).layers == (3, 3, 1)
+
+
+def test_counts_that_do_not_fit_are_sentences(preset) -> None:
+    with pytest.raises(MuseError, match="2 teacher layers cannot teach 3 student blocks"):
+        load_topology_teacher(located(preset, teacher_layers=(0, 1)))
+    with pytest.raises(MuseError, match="teacher's 4 heads do not divide into the student's 3"):
+        load_topology_teacher(replace(preset, connector=replace(preset.connector, num_heads=3)))
+
+
+def test_a_hub_id_of_the_text_tower_reaches_transformers_as_it_is(preset, monkeypatch) -> None:
+    """Not as a path: "openai/clip-vit-large-patch14" is no folder."""
+    asked = []
+
+    class Asked(Exception):
+        pass
+
+    def remember(location):
+        asked.append(location)
+        raise Asked
+
+    monkeypatch.setattr(teachers.TextTower, "from_pretrained", remember)
+    with pytest.raises(Asked):
+        load_teachers(located(preset, text_tower="openai/clip-vit-large-patch14"), torch.device("cpu"))
+    assert asked == ["openai/clip-vit-large-patch14"] and isinstance(asked[0], str)
+
+
+def test_any_timm_vit_can_teach_by_name(preset, monkeypatch) -> None:
+    asked = []
+    monkeypatch.setattr(
+        teachers.TimmTeacher, "from_name", lambda name, **options: asked.append(name) or load_topology_teacher(preset)
+    )
+    load_topology_teacher(located(preset, teacher="timm:vit_small_patch16_dinov3"))
+    assert asked == ["vit_small_patch16_dinov3"] and tiny().connector.num_blocks == 6

@@ -1,0 +1,112 @@
+"""One update: what moves, what does not, and that a bad loss moves nothing."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from accelerate import Accelerator
+
+from muse_core.data.batches import Batch
+from muse_core.data.scenes import Scenes
+from muse_core.errors import MuseError
+from muse_core.foundations.perceptual import TeacherFeatures
+from muse_core.foundations.topology_teacher import DinoV3Teacher
+from muse_core.presets import tiny
+from muse_core.training.teachers import Teachers
+from muse_core.training.trainer import Trainer, accelerator_for
+
+from ..models.small_models import small_tokenizer
+
+FIRST, SECOND, THIRD = (replace(stage, steps=10, ema_decay=0.5) for stage in tiny().curriculum)
+
+
+@pytest.fixture(scope="module")
+def teachers() -> Teachers:
+    from ...integration.micro import TEACHER, small_text_tower
+
+    torch.manual_seed(0)
+    teacher = DinoV3Teacher.from_config(TEACHER, (0, 1, 1, 2, 2, 3)).requires_grad_(False)
+    return Teachers(teacher, small_text_tower().requires_grad_(False), TeacherFeatures(teacher))
+
+
+def batch(count: int = 3) -> Batch:
+    return Scenes("train", 32).first(count)
+
+
+def trainer(teachers: Teachers, stage=THIRD) -> Trainer:
+    return Trainer(small_tokenizer(), stage, teachers, Accelerator(cpu=True))
+
+
+def everything(t: Trainer) -> dict[str, torch.Tensor]:
+    return t.state().tensors | {f"raw/{name}": value.clone() for name, value in t.tokenizer.state_dict().items()}
+
+
+def test_an_update_moves_weights_average_and_critic_but_no_teacher(teachers) -> None:
+    t = trainer(teachers)
+    before, frozen = everything(t), {n: w.clone() for n, w in teachers.topology.state_dict().items()}
+    row = t.update(batch(), 0)
+    after = everything(t)
+    for part in ("raw/connector.", "raw/decoder.", "raw/backbone.", "ema/connector.", "critic/"):
+        assert any(not torch.equal(after[name], before[name]) for name in before if name.startswith(part)), part
+    assert all(torch.equal(frozen[name], weight) for name, weight in teachers.topology.state_dict().items())
+    assert {"loss/total", "loss/discriminator", "learning_rate"} <= row.keys()
+    assert row["loss/total"] == pytest.approx(sum(w * row[f"loss/{loss}"] for loss, w in THIRD.weights.items()), rel=1e-5)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_changes_nothing(teachers, value) -> None:
+    t = trainer(teachers)
+    t.update(batch(), 0)
+    before = everything(t)
+    with pytest.raises(FloatingPointError, match="the loss is nan|the loss is inf"):
+        t.update(replace(batch(), images=batch().images * value), 1)
+    after = everything(t)
+    same = [n for n in before if torch.equal(before[n], after[n]) or n == "rng/cpu"]
+    assert len(same) == len(before)
+
+
+def test_the_average_is_lent_and_given_back(teachers) -> None:
+    t = trainer(teachers, SECOND)
+    for step in range(3):
+        t.update(batch(), step)
+    raw = {name: value.clone() for name, value in t.tokenizer.state_dict().items()}
+    with t.averaged() as averaged:
+        inside = {name: value.clone() for name, value in averaged.state_dict().items()}
+    assert all(torch.equal(value, raw[name]) for name, value in t.tokenizer.state_dict().items())
+    assert any(not torch.equal(inside[name], raw[name]) for name in t.weights)
+    assert all(torch.equal(inside[name], raw[name]) for name in raw if name.startswith("backbone."))
+    with pytest.raises(RuntimeError, match="planted"), t.averaged():
+        raise RuntimeError("planted")
+    assert all(torch.equal(value, raw[name]) for name, value in t.tokenizer.state_dict().items())
+
+
+def test_the_average_is_the_exponential_one(teachers) -> None:
+    """diffusers' warm-up: the decay of update n is min(ema_decay, (1 + n) / (10 + n))."""
+    t = trainer(teachers, FIRST)
+    name = "connector.queries"
+    mean = t.weights[name].detach().clone()
+    for step in range(3):
+        t.update(batch(), step)
+        decay = min(FIRST.ema_decay, (1 + step) / (10 + step)) if step else 0.0
+        mean = decay * mean + (1 - decay) * t.weights[name].detach()
+    with t.averaged():
+        torch.testing.assert_close(t.weights[name].detach(), mean, atol=1e-6, rtol=1e-5)
+
+
+def test_a_single_image_cannot_be_contrasted(teachers) -> None:
+    with pytest.raises(MuseError, match="batch_size of at least 2"):
+        trainer(teachers, SECOND).update(batch(1), 0)
+
+
+def test_devices_are_named_and_must_be_there() -> None:
+    with pytest.raises(MuseError, match="Unknown device 'gpu': choose one of auto, cpu, cuda, mps"):
+        accelerator_for("gpu")
+    assert accelerator_for("cpu").device.type == "cpu"
+
+
+@pytest.mark.parametrize("device", ["cuda", "mps"])
+def test_a_device_this_machine_lacks_is_a_sentence(device, monkeypatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(MuseError, match=f"This machine has no {device} device: use device='cpu'"):
+        accelerator_for(device)
