@@ -59,8 +59,8 @@ def tiny() -> Preset:
         name="01_topology_warmup",
         notebook="01_topology_warmup",
         weights=weights(topology=1.0, reconstruction=0.1, perceptual=0.01),
-        learning_rate=2e-3,
-        steps=500,
+        learning_rate=5e-4,
+        steps=400,
         batch_size=32,
         trunk_hears=TRUNK_CLOSED,
         ema_decay=0.98,
@@ -71,7 +71,6 @@ def tiny() -> Preset:
         name="02_semantic_injection",
         notebook="02_semantic_injection",
         weights=weights(topology=1.0, anchor=1.0, reconstruction=0.1, perceptual=0.01),
-        learning_rate=2e-3,
         starts_from=warmup.name,
     )
     tuning = replace(
@@ -79,7 +78,6 @@ def tiny() -> Preset:
         name="03_synergistic_tuning",
         notebook="03_synergistic_tuning",
         weights=weights(topology=0.2, anchor=0.2, reconstruction=1.0, perceptual=0.1, adversarial=0.01),
-        learning_rate=1e-3,
         backbone_rate=0.2,
         trunk_hears=TRUNK_OPEN,
         starts_from=semantic.name,

@@ -33,15 +33,18 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text())
     except FileNotFoundError as error:
         raise MuseError(f"There is no record {path}: run the notebook that writes it first.") from error
-    except json.JSONDecodeError as error:
+    except ValueError as error:  # not JSON, or not even text
         raise MuseError(f"The record {path} is damaged ({error}): delete it and run its notebook again.") from error
 
 
 def append_jsonl(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Append one line a row."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        file.writelines(json.dumps(row) + "\n" for row in rows)
+    """Append one line a row. Raises MuseError when the disk refuses."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a") as file:
+            file.writelines(json.dumps(row) + "\n" for row in rows)
+    except OSError as error:
+        raise MuseError(f"Cannot write {path} ({error.strerror}): free some space or mend its permissions.") from error
 
 
 def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:

@@ -14,6 +14,9 @@ Latents = Float[Tensor, "batch channels latent_height latent_width"]
 AttentionMaps = Float[Tensor, "batch heads queries keys"]
 """Rows are queries ("who looks"), columns are keys ("at what"); probabilities or logits, as the name says."""
 
+TargetMaps = Float[Tensor, "batch target_heads target_queries target_keys"]
+"""Attention maps after their heads, queries or keys have been changed in number; otherwise as `AttentionMaps`."""
+
 Embeddings = Float[Tensor, "batch embedding"]
 Labels = Int[Tensor, " batch"]
 Scalar = Float[Tensor, ""]
@@ -29,5 +32,6 @@ __all__ = [
     "Latents",
     "Masks",
     "Scalar",
+    "TargetMaps",
     "Tokens",
 ]

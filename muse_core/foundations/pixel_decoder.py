@@ -6,7 +6,7 @@ from typing import Any
 from diffusers import AutoencoderDC
 from torch import nn
 
-from muse_core.foundations.loading import require_folder_or_hub
+from muse_core.foundations.loading import assert_complete, require_folder_or_hub
 from muse_core.shapes import Images, Latents
 
 DECODER_KEYS = [
@@ -27,7 +27,10 @@ DECODER_KEYS = [
 
 def load_autoencoder(location: str | Path) -> AutoencoderDC:
     """The whole DC-AE, from a folder or hub id."""
-    return AutoencoderDC.from_pretrained(require_folder_or_hub("autoencoder", location))
+    location = require_folder_or_hub("autoencoder", location)
+    autoencoder, info = AutoencoderDC.from_pretrained(location, output_loading_info=True)
+    assert_complete("autoencoder", location, info)
+    return autoencoder
 
 
 def reconstruct_with(autoencoder: AutoencoderDC, images: Images) -> Images:
@@ -36,12 +39,15 @@ def reconstruct_with(autoencoder: AutoencoderDC, images: Images) -> Images:
 
 
 class PixelDecoder(nn.Module):
-    """Latent (batch, channels, h, w) -> images in [0, 1] (not clamped: the losses need the overshoot)."""
+    """Latent (batch, channels, h, w) -> images in [0, 1] (not clamped: the losses need the overshoot).
+
+    MUSE's latents are of unit scale: DC-AE's own are these divided by its ``scaling_factor``, applied here and nowhere else.
+    """
 
     def __init__(self, config: dict[str, Any]) -> None:
         """``config``: the decoder's part of an `AutoencoderDC` configuration (as `describe` returns it)."""
         super().__init__()
-        self.config = {key: config[key] for key in DECODER_KEYS if key in config}
+        self.config = {"scaling_factor": 1.0} | {key: config[key] for key in DECODER_KEYS if key in config}
         self.network = AutoencoderDC(**self.config).decoder
 
     @classmethod
@@ -73,4 +79,4 @@ class PixelDecoder(nn.Module):
         )
 
     def forward(self, latents: Latents) -> Images:
-        return self.network(latents) / 2 + 0.5
+        return self.network(latents / self.config["scaling_factor"]) / 2 + 0.5

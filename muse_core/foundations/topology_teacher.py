@@ -15,7 +15,7 @@ from muse_core.errors import MuseError
 from muse_core.foundations.captured_attention import CAPTURING, captured_attention
 from muse_core.foundations.loading import assert_complete, require_folder_or_hub
 from muse_core.foundations.normalisation import IMAGENET, Normalise
-from muse_core.shapes import AttentionMaps, Images, Tokens
+from muse_core.shapes import AttentionMaps, Float, Images, TargetMaps, Tokens
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class TopologyTeacher(nn.Module, ABC):
         """What `forward` calls features, without forming any attention map."""
         return self.patch_tokens(self.prepare(images))
 
-    def prepare(self, images: Images) -> Images:
+    def prepare(self, images: Images) -> Float[Tensor, "batch 3 network_height network_width"]:
         """Images in [0, 1] at the teacher's size, normalised."""
         size = (self.image_size, self.image_size)
         if images.shape[-2:] != size:
@@ -80,7 +80,7 @@ class TopologyTeacher(nn.Module, ABC):
             )
 
 
-def patch_to_patch(attention: AttentionMaps, prefix: int) -> AttentionMaps:
+def patch_to_patch(attention: AttentionMaps, prefix: int) -> TargetMaps:
     """Drop class and register tokens (the first ``prefix``) from both axes and renormalise rows."""
     patches = attention[:, :, prefix:, prefix:]
     return patches / patches.sum(-1, keepdim=True)
@@ -146,10 +146,6 @@ class TimmTeacher(TopologyTeacher):
 
     def __init__(self, network: nn.Module, layers: Sequence[int], image_size: int) -> None:
         super().__init__(layers)
-        if not hasattr(network, "blocks") or not hasattr(network.blocks[0], "attn"):
-            raise MuseError(
-                f"{type(network).__name__} has no transformer blocks with attention: choose a ViT as teacher."
-            )
         self.network, self.image_size = network, image_size
         self.patch_size = network.patch_embed.patch_size[0]
         self.num_layers, self.num_heads = len(network.blocks), network.blocks[0].attn.num_heads
@@ -177,6 +173,8 @@ class TimmTeacher(TopologyTeacher):
             network = timm.create_model(name, pretrained=pretrained, num_classes=0, **options)
         except RuntimeError as error:
             raise MuseError(f"timm has no model {name!r} ({error}): see timm.list_models('*vit*').") from error
+        if not hasattr(network, "blocks") or not hasattr(network.blocks[0], "attn"):
+            raise MuseError(f"{name} has no transformer blocks with attention: choose a ViT as teacher.")
         layers = spread_layers(len(network.blocks), blocks) if layers is None else layers
         return cls(network, layers, image_size or network.patch_embed.img_size[0])
 

@@ -15,7 +15,7 @@ from einops import rearrange, reduce
 from torch import Tensor
 
 from muse_core.errors import MuseError
-from muse_core.shapes import AttentionMaps, Scalar
+from muse_core.shapes import AttentionMaps, Scalar, TargetMaps
 
 Grid = tuple[int, int]
 """(rows, columns) of tokens."""
@@ -30,7 +30,7 @@ def resize_matrix(source: Grid, target: Grid) -> Tensor:
     return rearrange(resized, "source 1 h w -> (h w) source")
 
 
-def resize_attention(attention: AttentionMaps, source: Grid, target: Grid) -> AttentionMaps:
+def resize_attention(attention: AttentionMaps, source: Grid, target: Grid) -> TargetMaps:
     """Psi: resize query rows and key columns from one token grid to another, A -> M A M^T, and renormalise rows."""
     if source == target:
         return attention
@@ -39,7 +39,7 @@ def resize_attention(attention: AttentionMaps, source: Grid, target: Grid) -> At
     return resized / resized.sum(-1, keepdim=True)
 
 
-def group_heads(attention: AttentionMaps, heads: int) -> AttentionMaps:
+def group_heads(attention: AttentionMaps, heads: int) -> TargetMaps:
     """Average teacher heads in consecutive groups. Raises MuseError when their number does not divide."""
     if attention.shape[1] % heads:
         raise MuseError(
@@ -49,7 +49,7 @@ def group_heads(attention: AttentionMaps, heads: int) -> AttentionMaps:
     return reduce(attention, "b (heads group) q k -> b heads q k", "mean", heads=heads)
 
 
-def teacher_targets(maps: Sequence[AttentionMaps], source: Grid, target: Grid, heads: int) -> tuple[AttentionMaps, ...]:
+def teacher_targets(maps: Sequence[AttentionMaps], source: Grid, target: Grid, heads: int) -> tuple[TargetMaps, ...]:
     """Teacher maps as the student should see them: heads grouped, then Psi."""
     return tuple(resize_attention(group_heads(attention, heads), source, target) for attention in maps)
 

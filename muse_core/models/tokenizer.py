@@ -1,6 +1,7 @@
 """`MuseTokenizer`: one latent that reconstructs and is understood. Conventions of diffusers' autoencoders."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch.nn.functional as F
@@ -11,6 +12,7 @@ from torch import nn
 
 from muse_core.errors import MuseError
 from muse_core.foundations.backbone import Backbone
+from muse_core.foundations.loading import assert_complete, require_folder_or_hub
 from muse_core.foundations.pixel_decoder import PixelDecoder
 from muse_core.models.connector import Connector, ConnectorOutput
 from muse_core.models.gradient_routes import routing_named
@@ -81,6 +83,14 @@ class MuseTokenizer(ModelMixin, ConfigMixin):
         )  # fmt: skip
         self.to_latent = nn.Sequential(nn.RMSNorm(width, eps=1e-6), nn.Linear(width, self.decoder.latent_channels))
         self.semantic_head = SemanticHead(width, embedding_width)
+
+    @classmethod
+    def from_pretrained(cls, location: str | Path, **options: Any) -> "MuseTokenizer":
+        """From a folder or hub id. Raises MuseError where the checkpoint leaves weights unset."""
+        location = require_folder_or_hub("tokenizer", location)
+        tokenizer, info = super().from_pretrained(location, output_loading_info=True, **options)
+        assert_complete("tokenizer", location, info)
+        return tokenizer
 
     def patch_grid(self, images: Images) -> tuple[int, int]:
         """Backbone patches (rows, columns). Raises MuseError for an image size that is not a whole number of tokens."""

@@ -16,7 +16,7 @@ from muse_core.records import provenance, read_json, write_json
 from muse_core.reporting.parameters import StageParameters
 from muse_core.stages import Stage
 from muse_core.training.loop import StageResult, starting_tokenizer
-from muse_core.training.run import StageRecord, StageRun
+from muse_core.training.run import StageRecord, StageRun, finished_tokenizer
 from muse_core.training.teachers import Teachers, load_teachers
 from muse_core.training.trainer import accelerator_for
 
@@ -37,7 +37,7 @@ class StageSession:
 
     def tokenizer_before(self) -> MuseTokenizer:
         """The tokenizer as this stage finds it, in eval mode."""
-        return starting_tokenizer(self.run, self.teachers).to(self.examples.images.device).eval()
+        return starting_tokenizer(self.run, self.teachers, self.train).to(self.examples.images.device).eval()
 
     def measure(self, tokenizer: MuseTokenizer) -> HeldOut:
         """PSNR, zero-shot accuracy and L_topo on held-out images."""
@@ -74,7 +74,8 @@ def begin_stage(stage: str, **parameters: Any) -> StageSession:
     train = open_source(run.data, "train", preset.image_size)
     held_out = open_source(run.data, "val", preset.image_size)
     teachers = load_teachers(preset, device)
-    starting_tokenizer(run, teachers)  # a missing earlier stage is said now, before anything takes time
+    if chosen.starts_from is not None:
+        finished_tokenizer(run, chosen.starts_from)  # a missing earlier stage is said now, before anything takes time
     print_setup(run.preset, str(device), data=run.data, images=f"{len(train):,} train, {len(held_out):,} held out")
     return StageSession(run, chosen, preset, train, held_out, teachers, held_out.first(EXAMPLES).to(device))
 

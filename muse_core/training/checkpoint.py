@@ -75,7 +75,7 @@ def save_checkpoint(folder: Path, step: int, tokenizer: MuseTokenizer, state: Tr
         _flush(temporary)
         shutil.rmtree(final, ignore_errors=True)
         temporary.replace(final)
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, MuseError) as error:
         shutil.rmtree(temporary, ignore_errors=True)
         raise MuseError(
             f"Cannot write the checkpoint {final} ({error}): free some space and run again with resume; "
@@ -111,7 +111,7 @@ def is_intact(checkpoint: Path) -> bool:
     try:
         expected = read_json(checkpoint / STATE_FILE)["sha256"]
         return expected == _digests(checkpoint)
-    except (MuseError, KeyError, OSError):
+    except (MuseError, KeyError, TypeError, OSError):
         return False
 
 

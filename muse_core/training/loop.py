@@ -32,7 +32,8 @@ from muse_core.training.run import StageRecord, StageRun, finished_tokenizer
 from muse_core.training.teachers import Teachers, load_teachers
 from muse_core.training.trainer import Trainer, accelerator_for
 
-Progress = Callable[[list[dict[str, float]]], None]
+CALIBRATION_IMAGES = 128
+Progress = Callable[[list[dict[str, int | float]]], None]
 """Called after each step with all rows so far; a live plot, for example."""
 
 
@@ -42,7 +43,7 @@ class StageResult:
 
     tokenizer: MuseTokenizer
     record: StageRecord
-    rows: list[dict[str, float]]
+    rows: list[dict[str, int | float]]
 
 
 @dataclass
@@ -50,8 +51,8 @@ class _Journal:
     """What the loop notes while it runs."""
 
     run: StageRun
-    rows: list[dict[str, float]] = field(default_factory=list)
-    pending: list[dict[str, float]] = field(default_factory=list)
+    rows: list[dict[str, int | float]] = field(default_factory=list)
+    pending: list[dict[str, int | float]] = field(default_factory=list)
     skipped: set[str] = field(default_factory=set)
     enlarged: set[str] = field(default_factory=set)
     seconds_before: float = 0.0
@@ -62,7 +63,7 @@ class _Journal:
         """Training time so far, over all the pieces an interrupted stage was trained in."""
         return self.seconds_before + time.monotonic() - self.began
 
-    def note(self, row: dict[str, float], batch: Batch, keep: bool) -> None:
+    def note(self, row: dict[str, int | float], batch: Batch, keep: bool) -> None:
         self.skipped.update(batch.skipped)
         self.enlarged.update(batch.enlarged)
         if keep:
@@ -80,12 +81,16 @@ class _Journal:
         append_jsonl(self.run.metrics_file, self.rows)
 
 
-def starting_tokenizer(run: StageRun, teachers: Teachers) -> MuseTokenizer:
-    """A new tokenizer, or the one the earlier stage left. Raises MuseError where that is missing."""
+def starting_tokenizer(run: StageRun, teachers: Teachers, source: Source) -> MuseTokenizer:
+    """A new tokenizer, calibrated on images of ``source``, or the one the earlier stage left.
+
+    Raises MuseError where that is missing.
+    """
     stage = run.load_stage()
     if stage.starts_from is None:
         torch.manual_seed(run.seed)
-        return assemble_tokenizer(run.load_preset(), teachers.text.width, run.routing)
+        images = source.first(CALIBRATION_IMAGES).images
+        return assemble_tokenizer(run.load_preset(), teachers.text.width, run.routing, images)
     return finished_tokenizer(run, stage.starts_from)
 
 
@@ -101,7 +106,7 @@ def train_stage(run: StageRun, progress: Progress | None = None) -> StageResult:
     accelerator = accelerator_for(run.device)
     source = open_source(run.data, "train", preset.image_size)
     teachers = load_teachers(preset, accelerator.device)
-    tokenizer = starting_tokenizer(run, teachers)
+    tokenizer = starting_tokenizer(run, teachers, source)
     torch.manual_seed(run.seed)
     trainer = Trainer(tokenizer, stage, teachers, accelerator)
     journal = _Journal(run)
@@ -126,6 +131,7 @@ def _save_whole(tokenizer: MuseTokenizer, folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         temporary.rename(folder)
     except (OSError, SafetensorError) as error:
+        shutil.rmtree(temporary, ignore_errors=True)
         raise MuseError(
             f"Cannot write the tokenizer to {folder} ({error}): free some space and run again with resume."
         ) from error
@@ -178,14 +184,16 @@ def _train(
         source, stage.batch_size, run.seed, start, stage.steps,
         trainer.accelerator.process_index, trainer.accelerator.num_processes, preset.loader_workers,
     )  # fmt: skip
-    step = start
+    step, whole = start, True
     bar = tqdm(batches, initial=start, total=stage.steps, desc=stage.name, file=sys.stdout, mininterval=2.0)
     try:
         with deferred_interrupts() as asked_to_stop:
             for batch in bar:
+                whole = False
                 row = trainer.update(batch.to(trainer.accelerator.device), step)
                 step += 1
                 journal.note({"step": step} | row, batch, keep=step % preset.record_every == 0 or step == stage.steps)
+                whole = True
                 if progress is not None:
                     progress(journal.rows)
                 if step % stage.checkpoint_every == 0 or step == stage.steps:
@@ -196,6 +204,11 @@ def _train(
         journal.flush()
         raise MuseError(_diverged(run, step, error, batch)) from error
     except KeyboardInterrupt as error:
+        if not whole:  # a second Ctrl-C, inside a step: some weights have moved and others have not
+            raise MuseError(
+                f"Stopped {run.stage} inside step {step + 1}, which is lost: run again with resume=True to go on "
+                "from the last checkpoint."
+            ) from error
         _save(run, trainer, source, journal, step)
         raise MuseError(
             f"Interrupted {run.stage} at step {step}; it is saved: run again with resume=True to go on."

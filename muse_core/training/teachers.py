@@ -1,7 +1,6 @@
 """The frozen networks that supervise a stage, kept outside the tokenizer: out of its checkpoints, its EMA and its modes."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -62,7 +61,7 @@ def _check_counts(teacher: TopologyTeacher, preset: Preset) -> None:
 def load_teachers(preset: Preset, device: torch.device | str) -> Teachers:
     """All frozen networks of a preset. Raises MuseError where one cannot be loaded."""
     topology = load_topology_teacher(preset).eval().requires_grad_(False).to(device)
-    text = TextTower.from_pretrained(Path(preset.foundations.text_tower)).eval().requires_grad_(False).to(device)
+    text = TextTower.from_pretrained(preset.foundations.text_tower).eval().requires_grad_(False).to(device)
     return Teachers(topology, text, perceptual_network(topology).to(device))
 
 

@@ -1,5 +1,6 @@
 """`Trainer`: everything that changes while a stage trains, and one update of it."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -81,6 +82,8 @@ class Trainer:
         self.optimiser.zero_grad()
         self.accelerator.backward(terms.total)
         norms = clip_groups(self.optimiser, self.stage.clip_norm)
+        if not all(map(math.isfinite, norms.values())):
+            raise FloatingPointError(f"the gradient is not finite ({norms})")
         self.optimiser.step()
         self.average.step(self.weights.values())
         return dict(norms)

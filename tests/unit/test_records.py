@@ -31,11 +31,11 @@ def test_a_write_that_fails_keeps_the_old_record(tmp_path, monkeypatch) -> None:
 
 
 def test_absent_and_damaged_records_are_sentences(tmp_path) -> None:
-    with pytest.raises(MuseError, match="There is no record .*run the notebook that writes it first"):
+    with pytest.raises(MuseError, match=r"There is no record .*run the notebook that writes it first"):
         records.read_json(tmp_path / "none.json")
     for content in (b"{", b"", b"\xff\xfe\x9f"):
         (tmp_path / "bad.json").write_bytes(content)
-        with pytest.raises(MuseError, match="is damaged .*delete it"):
+        with pytest.raises(MuseError, match=r"is damaged .*delete it"):
             records.read_json(tmp_path / "bad.json")
 
 

@@ -29,5 +29,5 @@ def test_a_rate_for_the_backbone_is_what_trains_it() -> None:
 
 
 def test_the_closed_trunk_hears_pixels_and_the_open_one_everything() -> None:
-    assert TRUNK_CLOSED == PIXEL_LOSSES and TRUNK_OPEN == set(Loss)
+    assert TRUNK_CLOSED == PIXEL_LOSSES and set(Loss) == TRUNK_OPEN
     assert set(Loss) - PIXEL_LOSSES == {Loss.TOPOLOGY, Loss.ANCHOR}

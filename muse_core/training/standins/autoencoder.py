@@ -9,7 +9,7 @@ from muse_core.foundations.pixel_decoder import reconstruct_with
 from muse_core.training.standins.fitting import fit
 
 AUTOENCODER = dict(
-    latent_channels=16, attention_head_dim=16, scaling_factor=1.0,
+    latent_channels=16, attention_head_dim=16,
     encoder_block_types=("ResBlock", "ResBlock", "ResBlock", "EfficientViTBlock"),
     decoder_block_types=("ResBlock", "ResBlock", "ResBlock", "EfficientViTBlock"),
     encoder_block_out_channels=(16, 32, 64, 128), decoder_block_out_channels=(16, 32, 64, 128),
@@ -32,4 +32,12 @@ def train_autoencoder(source: Source, *, steps: int, batch_size: int, seed: int)
         autoencoder.parameters(), loss_of, source, steps=steps, batch_size=batch_size, learning_rate=2e-3, seed=seed,
         name="autoencoder",
     )  # fmt: skip
-    return autoencoder.eval(), losses
+    scale = latent_scale(autoencoder.eval(), source)
+    autoencoder.register_to_config(scaling_factor=1 / scale)
+    return autoencoder, losses
+
+
+@torch.no_grad()
+def latent_scale(autoencoder: AutoencoderDC, source: Source, count: int = 256) -> float:
+    """Standard deviation of the latents over all channels: what DC-AE's ``scaling_factor`` undoes."""
+    return autoencoder.encode(source.first(count).images * 2 - 1).latent.std().item()

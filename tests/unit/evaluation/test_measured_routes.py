@@ -30,7 +30,10 @@ def test_shares_sum_to_one_and_forbidden_cells_are_exactly_zero(stage, monkeypat
     for loss, shares in routes.items():
         assert abs(sum(shares.values()) - 1) < 1e-9
         for group in WeightGroup:
-            assert (shares[group] > 0) == may_reach(loss, group, stage.trunk_hears, stage.trains_backbone), (loss, group)
+            assert (shares[group] > 0) == may_reach(loss, group, stage.trunk_hears, stage.trains_backbone), (
+                loss,
+                group,
+            )
     assert all(torch.equal(weight, before[name]) for name, weight in tokenizer.named_parameters())
     assert asked == [weight.requires_grad for weight in tokenizer.parameters()]
     assert TINY.num_blocks == 6

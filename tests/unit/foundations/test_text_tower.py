@@ -35,5 +35,5 @@ def test_it_comes_back_from_its_folder(tower, tmp_path) -> None:
 
 
 def test_a_folder_that_does_not_exist_is_a_sentence(tmp_path) -> None:
-    with pytest.raises(MuseError, match="The text tower folder .* does not exist"):
+    with pytest.raises(MuseError, match=r"The text tower folder .* does not exist"):
         TextTower.from_pretrained(tmp_path / "nowhere")

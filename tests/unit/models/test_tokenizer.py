@@ -56,7 +56,7 @@ def test_a_checkpoint_that_lacks_a_weight_is_a_sentence(tmp_path) -> None:
     weights = load_file(file)
     del weights["connector.queries"]
     save_file(weights, file, metadata={"format": "pt"})
-    with pytest.raises(MuseError, match="lacks 1 weights .*connector.queries"):
+    with pytest.raises(MuseError, match=r"lacks 1 weights .*connector.queries"):
         MuseTokenizer.from_pretrained(tmp_path)
 
 
