@@ -61,7 +61,7 @@ def tiny() -> Preset:
         weights=weights(topology=1.0, reconstruction=0.1, perceptual=0.01),
         learning_rate=5e-4,
         steps=400,
-        batch_size=32,
+        batch_size=16,
         trunk_hears=TRUNK_CLOSED,
         ema_decay=0.98,
         checkpoint_every=100,
@@ -71,6 +71,7 @@ def tiny() -> Preset:
         name="02_semantic_injection",
         notebook="02_semantic_injection",
         weights=weights(topology=1.0, anchor=1.0, reconstruction=0.1, perceptual=0.01),
+        batch_size=32,
         starts_from=warmup.name,
     )
     tuning = replace(
@@ -78,7 +79,10 @@ def tiny() -> Preset:
         name="03_synergistic_tuning",
         notebook="03_synergistic_tuning",
         weights=weights(topology=0.2, anchor=0.2, reconstruction=1.0, perceptual=0.1, adversarial=0.01),
-        backbone_rate=0.2,
+        learning_rate=1e-3,
+        steps=500,
+        batch_size=24,
+        backbone_rate=0.5,
         trunk_hears=TRUNK_OPEN,
         starts_from=semantic.name,
     )
