@@ -9,17 +9,21 @@ from muse_core.evaluation.reconstruction import psnr
 from muse_core.evaluation.zero_shot import accuracy, class_embeddings, predicted_classes
 from muse_core.losses.topology import topology_loss
 from muse_core.models.tokenizer import MuseTokenizer
+from muse_core.shapes import Embeddings, Labels
 from muse_core.training.teachers import Teachers, targets_for
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """``psnr`` in dB (mean over images), ``zero_shot`` top-1 over all classes, ``topology`` L_topo in nats, on ``n`` images."""
+    """``psnr`` in dB (mean over images), ``zero_shot`` top-1 over all classes, ``topology`` L_topo in nats, on ``n`` images.
+
+    ``zero_shot`` is None for data without labels.
+    """
 
     split: str
     n: int
     psnr: float
-    zero_shot: float
+    zero_shot: float | None
     chance: float
     topology: float
 
@@ -31,14 +35,13 @@ def measure_held_out(
     """Reconstruct, classify and compare attention on the first ``limit`` images of a split; leaves the mode as found."""
     was_training, device = tokenizer.training, next(tokenizer.parameters()).device
     tokenizer.eval()
-    classes = class_embeddings(teachers.text, source)
-    decibels, predicted, labels, divergences = [], [], [], []
+    decibels, embeddings, labels, divergences = [], [], [], []
     for batch in evaluation_batches(source, 100, limit):
         batch = batch.to(device)
         output = tokenizer(batch.images, with_logits=True)
         targets = targets_for(teachers, batch, tokenizer.token_grid(batch.images), tokenizer.config.num_heads)
         decibels.append(psnr(output.reconstruction, batch.images))
-        predicted.append(predicted_classes(output.embedding, classes))
+        embeddings.append(output.embedding)
         labels.append(batch.labels)
         divergences.append(topology_loss(targets.attention, output.attention_logits) * len(batch))
     tokenizer.train(was_training)
@@ -47,7 +50,13 @@ def measure_held_out(
         split=split,
         n=n,
         psnr=torch.cat(decibels).mean().item(),
-        zero_shot=accuracy(torch.cat(predicted), torch.cat(labels)),
+        zero_shot=_zero_shot(torch.cat(embeddings), torch.cat(labels), source, teachers),
         chance=1 / max(1, len(source.class_names)),
         topology=(torch.stack(divergences).sum() / n).item(),
     )
+
+
+def _zero_shot(embeddings: Embeddings, labels: Labels, source: Source, teachers: Teachers) -> float | None:
+    if not source.class_names or not (labels >= 0).any():
+        return None
+    return accuracy(predicted_classes(embeddings, class_embeddings(teachers.text, source)), labels)

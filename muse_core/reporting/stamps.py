@@ -8,6 +8,7 @@ from typing import Any
 
 from muse_core import paths
 from muse_core.errors import MuseError
+from muse_core.reporting.progress import collapse_bars
 
 NUMBERED = "[0-9][0-9]_*.ipynb"
 
@@ -57,10 +58,11 @@ def read_stamp(path: Path) -> Stamp | None:
 
 
 def write_stamp(path: Path, stamp: Stamp) -> None:
-    """Put the stamp into an executed notebook. Raises MuseError when the disk refuses."""
+    """Put the stamp into an executed notebook, and tidy its progress bars. Raises MuseError when the disk refuses."""
     notebook = read_notebook(path)
     notebook.setdefault("metadata", {})["muse"] = asdict(stamp)
     notebook["metadata"].pop("widgets", None)
+    collapse_bars(notebook)
     for name in ("input_path", "output_path"):
         notebook["metadata"].get("papermill", {}).pop(name, None)
     try:
