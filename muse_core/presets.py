@@ -71,6 +71,7 @@ def tiny() -> Preset:
         name="02_semantic_injection",
         notebook="02_semantic_injection",
         weights=weights(topology=1.0, anchor=1.0, reconstruction=0.1, perceptual=0.01),
+        steps=300,
         batch_size=32,
         starts_from=warmup.name,
     )

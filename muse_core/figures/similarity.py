@@ -76,6 +76,8 @@ def _interactive(values: np.ndarray, rows: Sequence[str], columns: Sequence[str]
     hover = "%{y}<br>%{x}<br>" + unit + " %{z:.3f}<extra></extra>"
     bar = {"title": {"text": unit}}
     figure.add_heatmap(z=values, x=across, y=down, colorscale="Viridis", colorbar=bar, hovertemplate=hover)
+    if values.size <= ANNOTATED_CELLS:
+        figure.update_traces(texttemplate="%{z:.2f}", textfont={"size": 10})
     figure.update_xaxes(tickvals=across, ticktext=[_short(text, "<br>") for text in columns], tickangle=-45)
     figure.update_yaxes(tickvals=down, ticktext=[_short(text, "<br>") for text in rows], autorange="reversed")
     if len(rows) == len(columns):

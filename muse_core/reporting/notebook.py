@@ -47,7 +47,7 @@ class StageSession:
         """Add the held-out numbers to the stage's record."""
         record = replace(result.record, held_out=held_out.__dict__)
         write_json(self.run.record_file, record)
-        print(f"Tokenizer: {_shown(self.run.tokenizer_folder)}   Record: {_shown(self.run.record_file)}")
+        print(f"tokenizer  {_shown(self.run.tokenizer_folder)}\nrecord     {_shown(self.run.record_file)}")
         return record
 
     def earlier_records(self) -> dict[str, dict[str, Any]]:

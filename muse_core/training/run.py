@@ -6,6 +6,7 @@ from typing import Any
 
 from muse_core import paths
 from muse_core.errors import MuseError
+from muse_core.models.gradient_routes import routing_named
 from muse_core.models.tokenizer import MuseTokenizer
 from muse_core.presets import Preset, preset_named
 from muse_core.records import Provenance
@@ -31,7 +32,11 @@ class StageRun:
         return preset_named(self.preset)
 
     def load_stage(self) -> Stage:
-        """The preset's stage, with this run's steps and batch size. Raises MuseError for negative ones."""
+        """The preset's stage, with this run's steps and batch size.
+
+        Raises MuseError for negative ones, and for an unknown preset, stage or routing.
+        """
+        routing_named(self.routing)
         if min(self.steps or 0, self.batch_size or 0) < 0:
             raise MuseError(f"steps and batch_size must not be negative (got {self.steps} and {self.batch_size}): "
                             "0 means what the preset says.")  # fmt: skip
