@@ -1,5 +1,6 @@
 import pytest
 
+from muse_core.data.batches import with_article
 from muse_core.data.folders import open_folder
 from muse_core.data.splits import SPLITS
 from muse_core.errors import MuseError
@@ -23,7 +24,7 @@ def test_classes_are_sorted_folders_and_captions_say_them(animals) -> None:
     batch = source.first(30)
     for name, label, caption in zip(batch.ids, batch.labels.tolist(), batch.captions, strict=True):
         assert name.split("/")[0].replace("_", " ") == source.class_names[label]
-        assert caption == f"a photo of a {source.class_names[label]}"
+        assert caption == f"a photo of {with_article(source.class_names[label])}"
 
 
 def test_hashed_splits_are_disjoint_complete_and_stable_when_files_are_added(animals, save) -> None:

@@ -36,7 +36,7 @@ def test_labels_names_and_captions(pets) -> None:
     source = open_pets(pets, "train", 8)
     batch = source.first(8)
     assert source.class_names == BREEDS and len(BREEDS) == 37
-    by_label = {0: "a photo of a Abyssinian, a type of pet", 36: "a photo of a yorkshire terrier, a type of pet"}
+    by_label = {0: "a photo of an Abyssinian, a type of pet", 36: "a photo of a yorkshire terrier, a type of pet"}
     assert dict(zip(batch.labels.tolist(), batch.captions, strict=True)) == by_label
 
 
