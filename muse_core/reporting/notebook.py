@@ -47,6 +47,7 @@ class StageSession:
         """Add the held-out numbers to the stage's record."""
         record = replace(result.record, held_out=held_out.__dict__)
         write_json(self.run.record_file, record)
+        _print_file_notes(record)
         print(f"tokenizer  {_shown(self.run.tokenizer_folder)}\nrecord     {_shown(self.run.record_file)}")
         return record
 
@@ -78,6 +79,15 @@ def begin_stage(stage: str, **parameters: Any) -> StageSession:
         finished_tokenizer(run, chosen.starts_from)  # a missing earlier stage is said now, before anything takes time
     print_setup(run.preset, str(device), data=run.data, images=f"{len(train):,} train, {len(held_out):,} held out")
     return StageSession(run, chosen, preset, train, held_out, teachers, held_out.first(EXAMPLES).to(device))
+
+
+def _print_file_notes(record: StageRecord) -> None:
+    """What the reader should know about the images that were used."""
+    if record.files_skipped:
+        listed = ", ".join(record.files_skipped[:10]) + (" ..." if len(record.files_skipped) > 10 else "")
+        print(f"{len(record.files_skipped)} files could not be read; others took their place: {listed}")
+    if record.files_enlarged:
+        print(f"{record.files_enlarged} images were smaller than the network's input and were enlarged")
 
 
 def print_setup(preset: str, device: str, **more: str) -> None:

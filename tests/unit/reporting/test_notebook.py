@@ -5,7 +5,9 @@ import torch
 
 from muse_core.data.batches import Batch
 from muse_core.errors import MuseError
-from muse_core.reporting.notebook import begin_stage, example_queries
+from muse_core.records import provenance
+from muse_core.reporting.notebook import _print_file_notes, begin_stage, example_queries
+from muse_core.training.run import StageRecord
 
 GIVEN = dict(
     run="nobody", preset="smoke", data="scenes", steps=0, batch_size=0, seed=0, device="cpu", resume=False,
@@ -53,3 +55,14 @@ def test_a_wrong_parameter_is_one_sentence(wrong: dict, sentence: str, tmp_path,
 def test_a_missing_earlier_stage_names_its_notebook_and_command() -> None:
     with pytest.raises(MuseError, match="muse run 01 --run nobody -p preset smoke"):
         begin_stage("02_semantic_injection", **GIVEN)
+
+
+def test_unreadable_and_small_files_are_said_in_the_report(capsys) -> None:
+    record = StageRecord(
+        stage="01_topology_warmup", run="r", preset="smoke", data="folder:x", data_fingerprint="f", routing="orthogonal",
+        seed=0, steps=1, batch_size=2, resumed_at=0, seconds=1.0, images_per_second=2.0, losses={}, trainable_parameters=1,
+        perceptual_network="teacher features", files_skipped=["cat/broken.jpg"], files_enlarged=3, provenance=provenance(),
+    )  # fmt: skip
+    _print_file_notes(record)
+    said = capsys.readouterr().out
+    assert "1 files could not be read" in said and "cat/broken.jpg" in said and "3 images were smaller" in said
