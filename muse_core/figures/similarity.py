@@ -81,7 +81,7 @@ def _interactive(values: np.ndarray, rows: Sequence[str], columns: Sequence[str]
     figure.update_xaxes(tickvals=across, ticktext=[_short(text, "<br>") for text in columns], tickangle=-45)
     figure.update_yaxes(tickvals=down, ticktext=[_short(text, "<br>") for text in rows], autorange="reversed")
     if len(rows) == len(columns):
-        marker = {"symbol": "square-open", "color": "#ff2d55", "size": 12, "line": {"width": 2}}
+        marker = {"symbol": "square-open", "color": "#ff2d55", "size": 26, "line": {"width": 2}}
         figure.add_scatter(x=across, y=down, mode="markers", marker=marker, hoverinfo="skip", showlegend=False)
     return figure
 

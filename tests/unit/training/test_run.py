@@ -17,7 +17,8 @@ def workspace(tmp_path, monkeypatch):
 
 
 def test_nothing_given_means_the_presets_and_other_numbers_are_taken() -> None:
-    assert (RUN.load_stage().steps, RUN.load_stage().batch_size) == (500, 32)
+    preset = RUN.load_preset().curriculum[RUN.stage]
+    assert (RUN.load_stage().steps, RUN.load_stage().batch_size) == (preset.steps, preset.batch_size)
     changed = replace(RUN, steps=7, batch_size=3).load_stage()
     assert (changed.steps, changed.batch_size) == (7, 3)
 
@@ -35,10 +36,10 @@ def test_places_of_a_run(workspace) -> None:
 
 
 def test_facts_hold_everything_but_where_and_whether_it_goes_on() -> None:
-    facts = RUN.facts()
-    assert facts["steps"] == 500 and facts["batch_size"] == 32
+    facts, preset = RUN.facts(), RUN.load_preset().curriculum[RUN.stage]
+    assert (facts["steps"], facts["batch_size"]) == (preset.steps, preset.batch_size)
     assert not {"device", "resume"} & facts.keys()
-    assert replace(RUN, steps=500, device="cpu", resume=True).facts() == facts
+    assert replace(RUN, steps=preset.steps, device="cpu", resume=True).facts() == facts
     assert replace(RUN, data="folder:x").facts() != facts
 
 
