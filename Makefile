@@ -31,7 +31,9 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(BIN)/python -m uv pip install -q --python $(BIN)/python -c constraints.txt -e '.[dev]'
 	@touch $@
 
-reports: $(STAMP) ## run every notebook and write reports/ (RUN and PRESET choose which run)
+reports: $(STAMP) ## run every notebook, and the baseline with shared routing, and write reports/ (RUN, PRESET)
+	$(BIN)/muse run 00 01 02 03 --run $(RUN) -p preset $(PRESET)
+	$(BIN)/muse run 01 02 03 --run $(RUN)-shared -p preset $(PRESET) -p routing shared
 	$(BIN)/muse run all --run $(RUN) -p preset $(PRESET)
 	@echo "Open reports/index.html"
 

@@ -47,6 +47,8 @@ class Preset:
     """Steps between two lines of the metrics file."""
     held_out_images: int = 1000
     """How many images the numbers at the end of a notebook are measured on, at most."""
+    probe_images: int = 3000
+    """How many training images a linear probe is fitted on, at most; a segmentation probe takes a quarter of them."""
 
 
 def tiny() -> Preset:
@@ -107,7 +109,7 @@ def smoke() -> Preset:
     """``tiny`` with a handful of steps: what the notebooks do by default, under a minute each on two cores."""
     preset = tiny()
     stages = tuple(replace(stage, steps=24, batch_size=16, checkpoint_every=12) for stage in preset.curriculum)
-    return replace(preset, name="smoke", curriculum=Curriculum(stages), held_out_images=200)
+    return replace(preset, name="smoke", curriculum=Curriculum(stages), held_out_images=200, probe_images=400)
 
 
 PRESETS: dict[str, Callable[[], Preset]] = {"smoke": smoke, "tiny": tiny}

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch.utils.data import DataLoader, Sampler
 
+from muse_core.data.prompts import photo_prompts
 from muse_core.errors import MuseError
 from muse_core.shapes import Images, Labels, Masks
 
 NO_LABEL = -1
 IGNORED_PIXEL = 255
-SILENT_H = ("hour", "honest", "heir")
 
 
 @dataclass(frozen=True)
@@ -46,12 +46,6 @@ class Batch:
         return replace(self, **moved)
 
 
-def with_article(noun: str) -> str:
-    """ "star" -> "a star", "hourglass" -> "an hourglass"."""
-    vowel = noun[0].lower() in "aeiou" or noun.startswith(SILENT_H)
-    return f"an {noun}" if vowel else f"a {noun}"
-
-
 class Source(ABC):
     """A finite, indexable split of a data set.
 
@@ -62,9 +56,8 @@ class Source(ABC):
     name: str
     class_names: tuple[str, ...]
     fingerprint: str
-
-    prompt: str = "a photo of {}"
-    """How zero-shot classification words a class."""
+    mask_class_names: tuple[str, ...] = ()
+    """Classes of ``class_masks``; empty for a source without them."""
 
     @abstractmethod
     def __len__(self) -> int:
@@ -74,9 +67,9 @@ class Source(ABC):
     def __getitems__(self, indices: list[int]) -> Batch:
         """The samples at these positions, as one batch (the method torch's DataLoader calls)."""
 
-    def class_prompts(self) -> list[str]:
-        """One sentence a class."""
-        return [self.prompt.format(with_article(name)) for name in self.class_names]
+    def class_prompts(self) -> list[list[str]]:
+        """How zero-shot classification words each class: several sentences, the same number for every class."""
+        return [photo_prompts(name) for name in self.class_names]
 
     def first(self, count: int) -> Batch:
         """The first ``count`` samples (fewer if the split is smaller): what figures and quick measures look at."""
@@ -109,7 +102,9 @@ class EpochOrder(Sampler[list[int]]):
         for step in range(self.start, self.stop):
             if step // self.steps_per_epoch != epoch:
                 epoch = step // self.steps_per_epoch
-                order = torch.randperm(self.length, generator=torch.Generator().manual_seed(self.seed * 100_003 + epoch))
+                order = torch.randperm(
+                    self.length, generator=torch.Generator().manual_seed(self.seed * 100_003 + epoch)
+                )
             first = (step % self.steps_per_epoch) * self.batch_size * self.processes + self.rank * self.batch_size
             yield order[first : first + self.batch_size].tolist()
 

@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from muse_core.data.batches import NO_LABEL
-from muse_core.data.files import FileSource, MaskMeaning, Sample, existing_folder
+from muse_core.data.files import FileSource, Sample, existing_folder
+from muse_core.data.masks import find_masks
 from muse_core.data.splits import SPELLINGS, choose, complete, deal, hash_fraction
 from muse_core.errors import MuseError, unknown
 
 LAYOUT = 'PATH/captions.jsonl (lines such as {"file_name": "1.jpg", "captions": ["a cat"]}) and PATH/images'
 IMAGE_FOLDERS = ("images", ".")
-MASK_FOLDERS = {"masks_voc21": "classes_voc21.txt", "masks": "classes.txt"}
-"""Where masks may be, and the file beside them that names their classes, one a line."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ def open_captions(root: Path, split: str, image_size: int, seed: int = 0) -> Fil
     chosen = choose(_parts(list(rows.values())), split, root)
     names = sorted({row.label for row in rows.values() if row.label is not None})
     label: dict[str | None, int] = {name: index for index, name in enumerate(names)}
-    masks, meaning = _masks(root)
+    masks, meaning = find_masks(root)
     samples = tuple(
         Sample(
             id=f"{images}/{name}".removeprefix("./"),
@@ -111,16 +110,6 @@ def _parts(rows: list[Row]) -> dict[str, list[str]]:
     for row in rows:
         parts[row.split or "train"].append(row.file_name)
     return complete(parts)
-
-
-def _masks(root: Path) -> tuple[dict[str, str], MaskMeaning | None]:
-    """Mask files by the stem of their image, and what their numbers mean."""
-    for folder, classes in MASK_FOLDERS.items():
-        if (root / folder).is_dir():
-            names = (root / classes).read_text().split("\n") if (root / classes).is_file() else []
-            files = {file.stem: f"{folder}/{file.name}" for file in (root / folder).glob("[!.]*.png")}
-            return files, MaskMeaning(names=tuple(filter(None, map(str.strip, names))))
-    return {}, None
 
 
 def _pick(row: Row, seed: int) -> str:

@@ -4,8 +4,8 @@ import os
 from collections import defaultdict
 from pathlib import Path
 
-from muse_core.data.batches import with_article
 from muse_core.data.files import FileSource, Sample, existing_folder
+from muse_core.data.prompts import with_article
 from muse_core.data.splits import SPELLINGS, choose, complete, deal
 from muse_core.errors import MuseError
 

@@ -6,8 +6,8 @@ https://www.robots.ox.ac.uk/~vgg/data/pets
 
 from pathlib import Path
 
-from muse_core.data.batches import with_article
 from muse_core.data.files import FileSource, MaskMeaning, Sample, existing_folder
+from muse_core.data.prompts import with_article
 from muse_core.data.splits import choose, complete
 from muse_core.errors import MuseError
 
@@ -78,4 +78,6 @@ def _image(name: str) -> str:
 
 def _sample(name: str, label: int, has_trimap: bool) -> Sample:
     mask = f"annotations/trimaps/{name}.png" if has_trimap else None
-    return Sample(id=_image(name), caption=f"a photo of {with_article(BREEDS[label])}, a type of pet", label=label, mask=mask)
+    return Sample(
+        id=_image(name), caption=f"a photo of {with_article(BREEDS[label])}, a type of pet", label=label, mask=mask
+    )

@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from muse_core.data.batches import Batch, Source, with_article
+from muse_core.data.batches import Batch, Source
+from muse_core.data.prompts import with_article
 from muse_core.data.shape_templates import SHAPES, TEMPLATE_EXTENT, templates
 from muse_core.errors import unknown
 
@@ -154,6 +155,11 @@ def _phrase(scenes: SceneParameters, row: int, k: int) -> str:
     return with_article(" ".join(filter(None, words)))
 
 
+def shape_prompts(shape: str) -> list[str]:
+    """A shape in the words of the captions: bare, in each colour, with each texture."""
+    return [with_article(f"{word} {shape}".strip()) for word in ("", *COLOURS, *TEXTURES)]
+
+
 def _relation(subject: Tensor, other: Tensor) -> str:
     """Where the subject is, seen from the other object: along the axis on which they are further apart."""
     dx, dy = (subject - other).tolist()
@@ -177,7 +183,7 @@ class Scenes(Source):
     """The embedded source. Labels are shapes (of the largest visible object); class masks hold 1 + shape, 0 = background."""
 
     class_names = SHAPES
-    prompt = "{}"
+    mask_class_names = ("background", *SHAPES)
 
     def __init__(self, split: str = "train", image_size: int = 64, seed: int = 0) -> None:
         if split not in SPLITS:
@@ -188,6 +194,9 @@ class Scenes(Source):
 
     def __len__(self) -> int:
         return self.length
+
+    def class_prompts(self) -> list[list[str]]:
+        return [shape_prompts(shape) for shape in SHAPES]
 
     def parameters(self, indices: list[int]) -> SceneParameters:
         """What the scenes at these positions show, before they are drawn."""

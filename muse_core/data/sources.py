@@ -6,6 +6,7 @@ from pathlib import Path
 from muse_core.data.batches import Source
 from muse_core.data.captions import open_captions
 from muse_core.data.folders import open_folder
+from muse_core.data.masks import open_masks
 from muse_core.data.pets import open_pets
 from muse_core.data.scenes import Scenes
 from muse_core.errors import MuseError, unknown
@@ -34,12 +35,13 @@ OPENERS: dict[str, Opener] = {
     "scenes": _scenes,
     "folder": _from_files("folder", open_folder),
     "captions": _from_files("captions", open_captions),
+    "masks": _from_files("masks", open_masks),
     "pets": _from_files("pets", open_pets),
 }
 
 
 def open_source(spec: str, split: str, image_size: int, seed: int = 0) -> Source:
-    """One split ("train", "val" or "test") of "scenes", "folder:PATH", "captions:PATH" or "pets:PATH".
+    """One split ("train", "val" or "test") of "scenes", "folder:PATH", "captions:PATH", "masks:PATH" or "pets:PATH".
 
     Images come as squares of ``image_size`` pixels. ``seed`` draws other scenes and picks other captions; it never
     moves an image to another split. Raises MuseError for an unknown source, split or size, and for a path without

@@ -50,7 +50,7 @@ def image_grid(images: np.ndarray, captions: Sequence[str] = (), columns: int = 
         if position >= len(tiles):
             place.axis("off")
             continue
-        _tile(place, tiles[position])
+        placed(place, tiles[position])
         place.set_xlabel(_caption(captions[position], columns) if position < len(captions) else "", fontsize=8)
     return Picture(None, still)
 
@@ -72,7 +72,7 @@ def reconstruction_grid(
     axes = still.subplots(3, len(top), squeeze=False)
     for row, (label, tiles) in enumerate([("input", top), ("reconstruction", middle), (f"|error| × {gain:g}", error)]):
         for column, tile in enumerate(tiles):
-            _tile(axes[row, column], tile, label if column == 0 else "")
+            placed(axes[row, column], tile, label if column == 0 else "")
     for place, decibel in zip(axes[1], psnr, strict=True):
         place.set_xlabel(f"{decibel:.1f} dB" if np.isfinite(decibel) else "no PSNR", fontsize=8)
     return Picture(None, still)
@@ -91,29 +91,29 @@ def mask_overlay(
     )
     axes = still.subplots(2, len(tiles), squeeze=False)
     for column, (tile, mask) in enumerate(zip(tiles, masks, strict=True)):
-        _tile(axes[0, column], tile, "image" if column == 0 else "")
-        _tile(axes[1, column], overlaid(tile, mask, opacity), "mask" if column == 0 else "")
-    patches = [Patch(color=_colour(value) / 255, label=_class_name(value, class_names)) for value in present]
+        placed(axes[0, column], tile, "image" if column == 0 else "")
+        placed(axes[1, column], overlaid(tile, mask, opacity), "mask" if column == 0 else "")
+    patches = [Patch(color=class_colour(value) / 255, label=class_name(value, class_names)) for value in present]
     if patches:
         still.legend(handles=patches, loc="outside lower center", ncols=min(6, len(patches)), frameon=False, fontsize=8)
     return Picture(None, still)
 
 
-def overlaid(tile: np.ndarray, mask: np.ndarray, opacity: Number = 0.55) -> np.ndarray:
-    """One uint8 image (h, w, 3) with each class of its mask (h, w) tinted; background stays as it is."""
+def overlaid(tile: np.ndarray, mask: np.ndarray, opacity: Number = 0.55, background: int | None = 0) -> np.ndarray:
+    """One uint8 image (h, w, 3) with each class of its mask (h, w) tinted; class ``background`` stays as it is."""
     out = tile.astype(np.float32)
-    for value in np.unique(mask[mask != 0]):
-        out[mask == value] = (1 - opacity) * out[mask == value] + opacity * _colour(int(value))
+    for value in np.unique(mask if background is None else mask[mask != background]):
+        out[mask == value] = (1 - opacity) * out[mask == value] + opacity * class_colour(int(value))
     return np.rint(out).astype(np.uint8)
 
 
-def _colour(value: int) -> np.ndarray:
+def class_colour(value: int) -> np.ndarray:
     """The fixed RGB (0..255) of a class."""
     text = "999999" if value == IGNORED else CLASS_COLOURS[(value - 1) % len(CLASS_COLOURS)]
     return np.array([int(text[at : at + 2], 16) for at in (0, 2, 4)], dtype=np.float32)
 
 
-def _class_name(value: int, names: Sequence[str]) -> str:
+def class_name(value: int, names: Sequence[str]) -> str:
     if value == IGNORED:
         return "unlabelled"
     return str(names[value]) if value < len(names) else f"class {value}"
@@ -127,7 +127,7 @@ def _caption(text: str, columns: int) -> str:
     return wrapped(text, 22 if columns > 1 else 40, "\n", longest=60)
 
 
-def _tile(place: Axes, tile: np.ndarray, label: str = "") -> None:
+def placed(place: Axes, tile: np.ndarray, label: str = "") -> None:
     """One image without ticks; a row's first tile carries the row's name."""
     place.imshow(tile)
     place.set(xticks=[], yticks=[])

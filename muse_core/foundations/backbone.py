@@ -62,6 +62,9 @@ class Backbone(nn.Module):
         size = self.network.config.patch_size
         return size if isinstance(size, int) else size[0]
 
+    def all_tokens(self, images: Images) -> Tokens:
+        """The class token, then the patch tokens."""
+        return self.network(self.normalise(images)).last_hidden_state
+
     def forward(self, images: Images) -> Tokens:
-        hidden = self.network(self.normalise(images)).last_hidden_state
-        return hidden[:, 1:]
+        return self.all_tokens(images)[:, 1:]

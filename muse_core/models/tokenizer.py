@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
 from einops import rearrange
+from safetensors import SafetensorError
 from torch import nn
 
 from muse_core.errors import MuseError
@@ -88,7 +89,12 @@ class MuseTokenizer(ModelMixin, ConfigMixin):
     def from_pretrained(cls, location: str | Path, **options: Any) -> "MuseTokenizer":
         """From a folder or hub id. Raises MuseError where the checkpoint leaves weights unset."""
         location = require_folder_or_hub("tokenizer", location)
-        tokenizer, info = super().from_pretrained(location, output_loading_info=True, **options)
+        try:
+            tokenizer, info = super().from_pretrained(location, output_loading_info=True, **options)
+        except (OSError, SafetensorError) as error:
+            raise MuseError(
+                f"The tokenizer in {location} cannot be read ({_first_line(error)}): run the stage that made it again."
+            ) from error
         assert_complete("tokenizer", location, info)
         return tokenizer
 
@@ -143,3 +149,7 @@ class MuseTokenizer(ModelMixin, ConfigMixin):
             embedding=self.semantic_head(connected.semantic),
             attention_logits=connected.logits,
         )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

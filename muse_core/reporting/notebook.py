@@ -1,6 +1,7 @@
 """What every training notebook does before and after its story, so that its cells hold the story alone."""
 
 from dataclasses import dataclass, replace
+from textwrap import fill
 from typing import Any
 
 import torch
@@ -107,6 +108,11 @@ def example_queries(batch: Batch, image: int, grid: tuple[int, int]) -> list[int
     y, x = (mask == kinds[counts.argmax()]).nonzero().float().median(dim=0).values.tolist()
     height, width = mask.shape
     return [int(y * rows / height) * columns + int(x * columns / width), corner]
+
+
+def say(text: str) -> None:
+    """Print a sentence in lines that fit a page."""
+    print(fill(text, 96, break_on_hyphens=False))
 
 
 def learned(*sentences: str) -> None:

@@ -76,9 +76,7 @@ class StageParameters(NotebookParameters):
     @field_validator("steps", "batch_size")
     @classmethod
     def _zero_means_preset(cls, value: int | None) -> int | None:
-        if value is not None and value < 0:
-            raise ValueError("negative")
-        return value or None
+        return _zero_is_none(value)
 
     @field_validator("run")
     @classmethod
@@ -88,9 +86,41 @@ class StageParameters(NotebookParameters):
     @field_validator("preset", "data", "device", "routing")
     @classmethod
     def _not_empty(cls, value: str) -> str:
-        if not value.strip():
-            raise ValueError("empty")
-        return value.strip()
+        return _filled(value)
+
+
+class EvaluationParameters(NotebookParameters):
+    """What notebook 05 asks for; sizes are None when the preset decides."""
+
+    run: str
+    preset: str
+    data: str
+    baseline: str
+    train_images: Count
+    test_images: Count
+    seed: Annotated[Whole, Field(ge=0, description="zero or a positive integer")]
+    device: str
+    download: bool
+
+    @field_validator("train_images", "test_images")
+    @classmethod
+    def _zero_means_preset(cls, value: int | None) -> int | None:
+        return _zero_is_none(value)
+
+    @field_validator("run")
+    @classmethod
+    def _run_is_a_folder_name(cls, value: str) -> str:
+        return paths.check_run_name(value)
+
+    @field_validator("baseline")
+    @classmethod
+    def _baseline_is_a_folder_name(cls, value: str) -> str:
+        return paths.check_run_name(value) if value.strip() else ""
+
+    @field_validator("preset", "data", "device")
+    @classmethod
+    def _not_empty(cls, value: str) -> str:
+        return _filled(value)
 
 
 class FoundationParameters(NotebookParameters):
@@ -112,9 +142,20 @@ class FoundationParameters(NotebookParameters):
     @field_validator("steps")
     @classmethod
     def _zero_means_recipe(cls, value: int | None) -> int | None:
-        if value is not None and value < 0:
-            raise ValueError("negative")
-        return value or None
+        return _zero_is_none(value)
+
+
+def _zero_is_none(value: int | None) -> int | None:
+    """0 and None let the preset, or the recipe, decide."""
+    if value is not None and value < 0:
+        raise ValueError("negative")
+    return value or None
+
+
+def _filled(text: str) -> str:
+    if not text.strip():
+        raise ValueError("empty")
+    return text.strip()
 
 
 def _sentence(model: type[BaseModel], error: ValidationError) -> str:

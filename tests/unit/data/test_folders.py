@@ -1,7 +1,7 @@
 import pytest
 
-from muse_core.data.batches import with_article
 from muse_core.data.folders import open_folder
+from muse_core.data.prompts import with_article
 from muse_core.data.splits import SPLITS
 from muse_core.errors import MuseError
 

@@ -119,6 +119,13 @@ def test_hourglass_takes_an(batch) -> None:
     assert not any("a hourglass" in caption for caption in batch.captions)
 
 
+def test_prompts_are_the_words_of_captions() -> None:
+    prompts = Scenes("val", 64).class_prompts()
+    assert [len(each) for each in prompts] == [1 + len(COLOURS) + len(TEXTURES)] * len(SHAPES)
+    assert {"a star", "an orange star", "a striped star"} < set(prompts[SHAPES.index("star")])
+    assert "an hourglass" in prompts[SHAPES.index("hourglass")]
+
+
 def test_a_relation_is_true_of_the_picture() -> None:
     source = Scenes("val", 64)
     batch, scenes = source.first(200), source.parameters(list(range(200)))

@@ -7,7 +7,7 @@ from muse_core.errors import MuseError
 
 
 def test_the_table_is_the_vocabulary() -> None:
-    assert list(OPENERS) == ["scenes", "folder", "captions", "pets"]
+    assert list(OPENERS) == ["scenes", "folder", "captions", "masks", "pets"]
 
 
 @pytest.mark.parametrize("split", SPLITS)
@@ -33,7 +33,7 @@ def test_a_path_is_tried_from_here_and_from_the_workspace(tmp_path, save, monkey
 @pytest.mark.parametrize(
     ("spec", "size", "sentence"),
     [
-        ("scense", 8, "Unknown data source 'scense': choose one of scenes, folder:PATH, captions:PATH, pets:PATH"),
+        ("scense", 8, "'scense': choose one of scenes, folder:PATH, captions:PATH, masks:PATH, pets:PATH"),
         ("photos/cats", 8, "Unknown data source"),
         ("", 8, "Unknown data source"),
         ("scenes:here", 8, "takes no path"),
@@ -41,6 +41,7 @@ def test_a_path_is_tried_from_here_and_from_the_workspace(tmp_path, save, monkey
         ("pets:", 8, "needs a path"),
         ("folder:/nowhere/at/all", 8, "There is no folder /nowhere/at/all"),
         ("captions:/nowhere/at/all", 8, "There is no folder /nowhere/at/all"),
+        ("masks:/nowhere/at/all", 8, "There is no folder /nowhere/at/all"),
         ("pets:/nowhere/at/all", 8, "There is no folder /nowhere/at/all"),
         ("scenes", 0, "image_size is 0 pixels"),
     ],
@@ -59,7 +60,8 @@ def test_an_unknown_split_is_named_by_every_source(tmp_path, save) -> None:
 
 
 def test_every_real_source_yields_the_same_kind_of_batch(photographs) -> None:
-    for name, spec in {"oxford_pets_seg": "pets", "coco_mini": "captions", "imagenet1000_sample": "captions"}.items():
+    folders = {"oxford_pets_seg": "pets", "coco_mini": "captions", "imagenet1000_sample": "captions", "camvid": "masks"}
+    for name, spec in folders.items():
         batch = open_source(f"{spec}:{photographs(name)}", "train", 24).first(3)
         assert batch.images.shape == (3, 3, 24, 24) and 0 <= batch.images.min() <= batch.images.max() <= 1
         assert len(batch) == len(batch.captions) == len(batch.labels) == 3 and not batch.skipped

@@ -1,0 +1,45 @@
+"""Bootstrap 95 % intervals over images: how much a figure would move had other images been drawn.
+
+They say nothing about another training seed; a table that compares two trainings says so beside it.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy.stats import bootstrap, norm
+
+CONFIDENCE = 0.95
+RESAMPLES = 1000
+
+Statistic = Callable[[np.ndarray], float]
+"""Indices of images (with repeats) -> the figure measured on them."""
+
+
+def mean_interval(values: np.ndarray, seed: int = 0) -> tuple[float, float] | None:
+    """Interval of the mean of one value an image; None for fewer than two finite values."""
+    values = np.asarray(values, dtype=np.float64)
+    values = values[np.isfinite(values)]
+    if len(values) < 2:
+        return None
+    if np.ptp(values) == 0:
+        return float(values[0]), float(values[0])
+    found = bootstrap((values,), np.mean, n_resamples=RESAMPLES, confidence_level=CONFIDENCE, method="percentile",
+                      batch=100, rng=np.random.default_rng(seed))  # fmt: skip
+    return float(found.confidence_interval.low), float(found.confidence_interval.high)
+
+
+def interval(
+    statistic: Statistic, n: int, seed: int = 0, resamples: int = 200, about: float | None = None
+) -> tuple[float, float] | None:
+    """Interval of any figure of ``n`` images, by resampling their indices; None for fewer than two images.
+
+    ``about``: the measured value, for figures that resampling biases (a Fréchet distance grows when images repeat); the
+    interval is then the normal one, value +- 1.96 bootstrap standard errors.
+    """
+    if n < 2:
+        return None
+    found = bootstrap((np.arange(n),), statistic, n_resamples=resamples, confidence_level=CONFIDENCE,
+                      method="percentile", vectorized=False, rng=np.random.default_rng(seed))  # fmt: skip
+    if about is not None:
+        return tuple(norm.interval(CONFIDENCE, about, max(found.standard_error, 1e-12)))
+    return float(found.confidence_interval.low), float(found.confidence_interval.high)

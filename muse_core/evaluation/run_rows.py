@@ -1,0 +1,102 @@
+"""The subjects of one run's table: its tokenizer after each stage, the baselines, the frozen parts, chance."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from muse_core import paths
+from muse_core.data.batches import Source
+from muse_core.evaluation.subjects import (
+    AutoencoderSubject,
+    BackboneSubject,
+    Chance,
+    Subject,
+    TeacherSubject,
+    TokenizerSubject,
+    folder_fingerprint,
+)
+from muse_core.foundations.backbone import Backbone
+from muse_core.foundations.pixel_decoder import load_autoencoder
+from muse_core.foundations.topology_teacher import TopologyTeacher
+from muse_core.presets import Preset
+
+MUSE, SHARED = "MUSE, after stage {}", "shared routing, after stage {}"
+BACKBONE, AUTOENCODER, TEACHER = "frozen backbone (InternViT)", "plain autoencoder (DC-AE)", "topology teacher (DINOv3)"
+PROJECTION_FILE = "image_projection.safetensors"
+"""Beside a backbone that was trained with a text tower: its linear projection into the text space."""
+
+
+@dataclass(frozen=True)
+class Absent:
+    """A row that cannot be measured, and the command that makes it."""
+
+    name: str
+    why: str
+
+
+def tokenizer_folder(run: str, stage: str) -> Path:
+    """Where a finished stage of a run left its tokenizer."""
+    return paths.run_folder(run) / stage / "tokenizer"
+
+
+def run_subjects(
+    preset: Preset, run: str, baseline_run: str, teacher: TopologyTeacher, train: Source, device: torch.device | str
+) -> Iterator[Subject | Absent]:
+    """Rows in the order of the table, loaded one at a time."""
+    for number, stage in enumerate(preset.curriculum, start=1):
+        command = f"muse run {stage.notebook[:2]} --run {run} -p preset {preset.name}"
+        yield _tokenizer(MUSE.format(number), run, stage.name, command, device)
+    last, numbers = stage, " ".join(each.notebook[:2] for each in preset.curriculum)
+    command = f"muse run {numbers} --run {baseline_run} -p preset {preset.name} -p routing shared"
+    yield _tokenizer(SHARED.format(number), baseline_run, last.name, command, device)
+    yield frozen_backbone(preset, device)
+    yield plain_autoencoder(preset, device)
+    side = preset.image_size // (
+        Backbone.from_pretrained(preset.foundations.backbone).patch_size * preset.connector.unshuffle
+    )
+    grid = (side, side)
+    fingerprint = f"{preset.foundations.teacher}/{teacher.layers}"
+    yield TeacherSubject(TEACHER, teacher, fingerprint, preset.connector.num_heads, grid)
+    mean_image = train.first(500).images.mean(0, keepdim=True).to(device)
+    yield Chance(mean_image, _embedding_width(preset), grid)
+
+
+def _tokenizer(name: str, run: str, stage: str, command: str, device: torch.device | str) -> Subject | Absent:
+    folder = tokenizer_folder(run, stage)
+    if not (folder / "config.json").exists():
+        return Absent(name, f"run {run!r} has no finished {stage}; `{command}` makes it")
+    return TokenizerSubject.from_pretrained(name, folder, device)
+
+
+def frozen_backbone(preset: Preset, device: torch.device | str) -> BackboneSubject:
+    """The preset's backbone before any training here; with its projection into the text space if that lies beside it."""
+    location = preset.foundations.backbone
+    backbone = Backbone.from_pretrained(location).eval().requires_grad_(False).to(device)
+    projection, file = None, Path(location).parent / PROJECTION_FILE
+    if file.exists():
+        weight = load_file(file)["weight"]
+        projection = nn.Linear(weight.shape[1], weight.shape[0], bias=False).requires_grad_(False).to(device)
+        projection.load_state_dict({"weight": weight})
+    return BackboneSubject(BACKBONE, backbone, _fingerprint(location), projection)
+
+
+def plain_autoencoder(preset: Preset, device: torch.device | str) -> AutoencoderSubject:
+    """The preset's DC-AE, whole."""
+    location = preset.foundations.autoencoder
+    autoencoder = load_autoencoder(location).eval().requires_grad_(False).to(device)
+    return AutoencoderSubject(AUTOENCODER, autoencoder, _fingerprint(location))
+
+
+def _fingerprint(location: str) -> str:
+    """Of the files where they are local, else the hub's name."""
+    return folder_fingerprint(Path(location)) if Path(location).is_dir() else str(location)
+
+
+def _embedding_width(preset: Preset) -> int:
+    from transformers import AutoConfig
+
+    return AutoConfig.from_pretrained(preset.foundations.text_tower).projection_dim

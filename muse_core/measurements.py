@@ -1,0 +1,106 @@
+"""What evaluations return: measurements with their interval, rows of them, and the record a run writes."""
+
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from muse_core.records import Provenance
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A column of the table. ``better``: +1 where more is better, -1 where less is; ``scale`` turns values to ``unit``."""
+
+    words: str
+    unit: str
+    better: int
+    digits: int = 1
+    scale: float = 1.0
+
+
+METRICS = MappingProxyType(
+    {
+        "psnr": Metric("PSNR", "dB", +1),
+        "ssim": Metric("SSIM", "", +1, 3),
+        "lpips": Metric("LPIPS", "", -1, 3),
+        "perceptual_teacher": Metric("perceptual distance, teacher", "", -1, 3),
+        "rfid": Metric("rFID", "", -1, 2),
+        "fd_teacher": Metric("Fréchet distance, teacher", "", -1, 2),
+        "zero_shot": Metric("zero-shot", "%", +1, 1, 100.0),
+        "zero_shot_top5": Metric("zero-shot, top 5", "%", +1, 1, 100.0),
+        "linear_probe": Metric("linear probe", "%", +1, 1, 100.0),
+        "miou": Metric("mIoU", "%", +1, 1, 100.0),
+        "attention_auc": Metric("attention AUC", "", +1, 3),
+        "attention_iou": Metric("attention IoU", "", +1, 3),
+        "attention_pointing": Metric("pointing", "%", +1, 1, 100.0),
+        "attention_kl": Metric("KL to the teacher", "nats", -1, 3),
+        "attention_rank": Metric("rank correlation with the teacher", "", +1, 3),
+    }
+)
+"""Names in ``evaluation.json`` -> how a table shows them. ``lpips`` and ``rfid`` appear only where the real networks measured."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One figure: ``value`` with its bootstrap 95 % interval over ``n`` images, and how it was measured (``protocol``).
+
+    ``value`` None means not available, and ``protocol`` says why. ``low`` and ``high`` are None where no interval exists.
+    """
+
+    value: float | None
+    n: int = 0
+    protocol: str = ""
+    low: float | None = None
+    high: float | None = None
+    details: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def missing(cls, why: str) -> "Measurement":
+        """Not available for this row or this data."""
+        return cls(None, protocol=why)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One subject of the table: ``subject`` says which weights were measured, ``measurements`` metric -> figure."""
+
+    name: str
+    subject: str
+    measurements: dict[str, Measurement]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Row ``a`` minus row ``b`` on the same images: paired bootstrap of the difference, in the metric's own unit."""
+
+    metric: str
+    a: str
+    b: str
+    difference: float
+    low: float
+    high: float
+
+    @property
+    def verdict(self) -> str:
+        """ "better", "worse" or "no difference" of ``a``, at the 95 % level."""
+        if not (self.low > 0 or self.high < 0):
+            return "no difference"
+        return "better" if (self.difference > 0) == (METRICS[self.metric].better > 0) else "worse"
+
+
+@dataclass(frozen=True)
+class EvaluationRecord:
+    """``records/evaluation.json``: rows in the order of the table, comparisons, and where all of it comes from."""
+
+    run: str
+    preset: str
+    data: str
+    split: str
+    n_train: int
+    n_test: int
+    seed: int
+    rows: list[Row]
+    comparisons: list[Comparison]
+    notes: list[str]
+    seconds: float
+    provenance: Provenance

@@ -1,0 +1,118 @@
+import pytest
+from PIL import Image
+
+from muse_core.data.batches import NO_LABEL
+from muse_core.data.masks import CAPTION, open_masks
+from muse_core.data.splits import SPLITS
+from muse_core.errors import MuseError
+
+
+@pytest.fixture
+def write(tmp_path, save):
+    """Writes images, their masks (left half 0, right half 1) and the class names; returns the folder."""
+
+    def folder(count: int, masks: str = "masks", classes: str = "classes.txt"):
+        for index in range(count):
+            save(tmp_path / "images" / f"{index}.jpg")
+            mask = save(tmp_path / masks / f"{index}.png", 0, mode="L")
+            with Image.open(mask) as image:
+                image.paste(1, (20, 0, 40, 32))
+                image.save(mask)
+        (tmp_path / classes).write_text("sky\nroad\n")
+        return tmp_path
+
+    return folder
+
+
+def ids(root, split) -> set[str]:
+    return {sample.id for sample in open_masks(root, split, 8).samples}
+
+
+def test_masks_without_words_or_labels(write) -> None:
+    source = open_masks(write(20), "train", 32)
+    batch = source.first(3)
+    assert source.class_names == () == tuple(source.class_prompts()) and source.mask_class_names == ("sky", "road")
+    assert batch.captions == (CAPTION,) * 3 and batch.labels.tolist() == [NO_LABEL] * 3
+    assert batch.class_masks[:, 0, [0, 31]].tolist() == [[0, 1]] * 3 and batch.instance_masks is None
+
+
+def test_splits_by_hash_are_disjoint_and_complete_and_no_seed_moves_an_image(write) -> None:
+    root = write(60)
+    parts = [ids(root, split) for split in SPLITS]
+    assert len(set.union(*parts)) == 60 == sum(map(len, parts)) and all(parts) and len(parts[0]) > 40
+    assert open_masks(root, "train", 8, seed=1).fingerprint == open_masks(root, "train", 8, seed=2).fingerprint
+
+
+def test_the_official_split_is_used_and_unlisted_images_are_left_out(write) -> None:
+    root = write(6)
+    (root / "official_split.tsv").write_text("0\ttrain\n1\ttrain\n\n2\tvalidation\n4\ttest\nabsent\ttrain\n")
+    assert [ids(root, split) for split in SPLITS] == [
+        {"images/0.jpg", "images/1.jpg"},
+        {"images/2.jpg"},
+        {"images/4.jpg"},
+    ]
+
+
+def test_without_val_the_official_test_is_halved(write) -> None:
+    root = write(9)
+    (root / "official_split.tsv").write_text("0\ttrain\n" + "".join(f"{index}\ttest\n" for index in range(1, 9)))
+    val, test = ids(root, "val"), ids(root, "test")
+    assert val and test and not val & test and len(val | test) == 8
+
+
+def test_images_without_a_mask_are_left_out(write, save) -> None:
+    root = write(9)
+    save(root / "images" / "plain.jpg")
+    assert len(set.union(*(ids(root, split) for split in SPLITS))) == 9
+
+
+def test_voc21_masks_go_before_others(write) -> None:
+    root = write(9)
+    write(9, "masks_voc21", "classes_voc21.txt")
+    source = open_masks(root, "val", 8)
+    assert all(sample.mask.startswith("masks_voc21/") for sample in source.samples)
+
+
+def test_a_mask_of_another_size_is_laid_over_the_whole_image(write, save) -> None:
+    root = write(9)
+    for index in range(9):
+        save(root / "masks" / f"{index}.png", 1, (7, 9), "L")
+    batch = open_masks(root, "train", 16).first(2)
+    assert batch.class_masks.shape == (2, 16, 16) and (batch.class_masks == 1).all() and batch.skipped == ()
+
+
+def test_other_layouts_are_sentences(tmp_path, write, save) -> None:
+    with pytest.raises(MuseError, match="There is no folder"):
+        open_masks(tmp_path / "nowhere", "train", 8)
+    save(tmp_path / "images" / "1.jpg")
+    with pytest.raises(MuseError, match=r"holds no images with masks: it should have PATH/images/NAME.jpg"):
+        open_masks(tmp_path, "train", 8)
+    save(tmp_path / "masks" / "2.png", 0, mode="L")
+    with pytest.raises(MuseError, match="holds no images with masks"):
+        open_masks(tmp_path, "train", 8)
+    (write(3) / "classes.txt").unlink()
+    with pytest.raises(MuseError, match=r"have no names: write .*classes.txt, one name a line"):
+        open_masks(tmp_path, "train", 8)
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("1 train", r"Line 2 of .*official_split.tsv is not 'image's name <tab> split'"),
+        ("1\tdev", r"Unknown split of 1 in .*official_split.tsv 'dev': choose one of train"),
+    ],
+)
+def test_a_damaged_split_list_is_a_sentence(write, line, sentence) -> None:
+    root = write(3)
+    (root / "official_split.tsv").write_text(f"0\ttrain\n{line}\n")
+    with pytest.raises(MuseError, match=sentence):
+        open_masks(root, "train", 8)
+
+
+def test_real_street_scenes(photographs) -> None:
+    root = photographs("camvid")
+    assert [len(open_masks(root, split, 32)) for split in SPLITS] == [367, 101, 62]
+    source = open_masks(root, "val", 32)
+    batch = source.first(16)
+    assert len(source.mask_class_names) == 11 and source.mask_class_names[3] == "road" and batch.skipped == ()
+    assert batch.class_masks[batch.class_masks != 255].max() < 11 and (batch.class_masks == 3).any()

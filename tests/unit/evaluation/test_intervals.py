@@ -1,0 +1,75 @@
+"""Bootstrap intervals: they hold the figure, narrow with n, agree with the normal theory, and repeat."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import norm
+
+from muse_core.evaluation.intervals import interval, mean_interval
+from muse_core.evaluation.reconstruction import psnr
+
+from .small_evaluations import blurred, photographs
+
+VALUES = np.random.default_rng(0).normal(3.0, 2.0, 400)
+
+
+def test_an_interval_of_a_mean_is_the_normal_one_on_many_values() -> None:
+    low, high = mean_interval(VALUES)
+    expected = norm.interval(0.95, VALUES.mean(), VALUES.std(ddof=1) / math.sqrt(len(VALUES)))
+    assert low < VALUES.mean() < high
+    assert (low, high) == pytest.approx(expected, abs=0.03)
+
+
+def test_it_holds_the_mean_of_real_decibels() -> None:
+    images = photographs()
+    decibels = psnr(blurred(images), images).numpy()
+    low, high = mean_interval(decibels)
+    assert decibels.min() <= low < decibels.mean() < high <= decibels.max()
+
+
+def test_it_covers_the_truth_about_as_often_as_it_says() -> None:
+    draws = np.random.default_rng(1).normal(size=(100, 60))
+    held = sum(low <= 0 <= high for low, high in map(mean_interval, draws))
+    assert 87 <= held <= 100
+
+
+def test_four_times_the_images_halve_it() -> None:
+    width = lambda ends: ends[1] - ends[0]
+    assert width(mean_interval(VALUES[:100])) / width(mean_interval(VALUES)) == pytest.approx(2, rel=0.25)
+
+
+def test_values_that_are_not_finite_are_left_out() -> None:
+    assert mean_interval(np.append(VALUES, [np.nan, np.inf])) == mean_interval(VALUES)
+
+
+@pytest.mark.parametrize("values", [[], [1.0], [1.0, math.nan], [math.nan, math.nan]])
+def test_fewer_than_two_values_have_none(values) -> None:
+    assert mean_interval(np.array(values)) is None
+
+
+def test_equal_values_have_an_interval_of_no_width() -> None:
+    assert mean_interval(np.full(9, 0.25)) == (0.25, 0.25)
+
+
+def test_a_statistic_of_indices_gives_what_the_mean_gives() -> None:
+    of_indices = interval(lambda images: VALUES[images].mean(), len(VALUES), resamples=1000)
+    assert of_indices == pytest.approx(mean_interval(VALUES), abs=0.05)
+
+
+def test_a_statistic_of_one_image_has_none() -> None:
+    assert interval(lambda images: 1.0, 1) is None
+
+
+def test_about_a_value_it_is_symmetric_and_as_wide_as_the_standard_error_says() -> None:
+    low, high = interval(lambda images: VALUES[images].mean(), len(VALUES), resamples=500, about=7.0)
+    error = VALUES.std(ddof=1) / math.sqrt(len(VALUES))
+    assert (low + high) / 2 == pytest.approx(7.0)
+    assert high - low == pytest.approx(2 * 1.96 * error, rel=0.15)
+
+
+def test_the_same_seed_gives_the_same_interval_whatever_happened_before() -> None:
+    first = mean_interval(VALUES, seed=3)
+    np.random.random(5), torch.rand(5)
+    assert mean_interval(VALUES, seed=3) == first != mean_interval(VALUES, seed=4)
