@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
+from hashlib import blake2b
 
 import numpy as np
 import torch
@@ -26,7 +27,7 @@ from muse_core.measurements import Measurement, Row
 
 PIXEL_PROTOCOLS = {
     "psnr": "mean over images, 8-bit images on [0, 1], identical images count as 100 dB",
-    "ssim": "mean over images, Gaussian window, data_range 1, 8-bit images on [0, 1]",
+    "ssim": "mean over images, Gaussian window, reflected borders, data_range 1, 8-bit images on [0, 1]",
     "lpips": "mean over images, LPIPS v0.1, AlexNet, 8-bit images",
     "perceptual_teacher": "mean over images and patches, squared distance of unit features of the topology teacher; not LPIPS",
     "fd_teacher": "Fréchet distance of mean features of the topology teacher, 8-bit images; not FID",
@@ -58,7 +59,7 @@ class Protocol:
             "test": self.test.fingerprint,
             "instruments": self.instruments.fingerprint,
             "sizes": [self.n_train, self.n_test, self.n_dense, self.n_attention, self.seed],
-            "classes": None if self.classes is None else float(self.classes.double().abs().sum()),
+            "classes": None if self.classes is None else _digest(self.classes),
         }
 
 
@@ -277,6 +278,10 @@ def _against_teacher(bench: _Bench) -> dict[str, Measurement]:
             bench, "attention_rank", ranks, "Spearman correlation of rows, mean over queries"
         ),
     }
+
+
+def _digest(tensor: Tensor) -> str:
+    return blake2b(tensor.cpu().contiguous().numpy().tobytes(), digest_size=8).hexdigest()
 
 
 def _first_images(bench: _Bench) -> Batch:

@@ -31,7 +31,8 @@ def mean_interval(values: np.ndarray, seed: int = 0) -> tuple[float, float] | No
 def interval(
     statistic: Statistic, n: int, seed: int = 0, resamples: int = 200, about: float | None = None
 ) -> tuple[float, float] | None:
-    """Interval of any figure of ``n`` images, by resampling their indices; None for fewer than two images.
+    """Interval of any figure of ``n`` images, by resampling their indices; None for fewer than two images, and
+    where some resample has no figure.
 
     ``about``: the measured value, for figures that resampling biases (a Fréchet distance grows when images repeat); the
     interval is then the normal one, value +- 1.96 bootstrap standard errors.
@@ -40,6 +41,9 @@ def interval(
         return None
     found = bootstrap((np.arange(n),), statistic, n_resamples=resamples, confidence_level=CONFIDENCE,
                       method="percentile", vectorized=False, rng=np.random.default_rng(seed))  # fmt: skip
+    ends = found.confidence_interval
+    if not np.isfinite([ends.low, ends.high, found.standard_error]).all():
+        return None
     if about is not None:
         return tuple(norm.interval(CONFIDENCE, about, max(found.standard_error, 1e-12)))
-    return float(found.confidence_interval.low), float(found.confidence_interval.high)
+    return float(ends.low), float(ends.high)

@@ -128,12 +128,13 @@ def _sgd(num_classes: int, seed: int, epochs: int = 20, batch_size: int = 1024) 
         optimiser = torch.optim.SGD(head.parameters(), lr=rate, momentum=0.9, nesterov=True)
         steps = epochs * -(-len(inputs) // batch_size)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
-        for _ in range(epochs):
-            for part in torch.randperm(len(inputs), generator=generator).split(batch_size):
-                optimiser.zero_grad()
-                F.cross_entropy(head(inputs[part]), targets[part]).backward()
-                optimiser.step()
-                schedule.step()
+        with torch.enable_grad():
+            for _ in range(epochs):
+                for part in torch.randperm(len(inputs), generator=generator).split(batch_size):
+                    optimiser.zero_grad()
+                    F.cross_entropy(head(inputs[part]), targets[part]).backward()
+                    optimiser.step()
+                    schedule.step()
         return lambda given: head(torch.from_numpy(scaler.transform(given)).float()).detach().double().numpy()
 
     return fit

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 
 import torch
@@ -59,7 +60,7 @@ def run_subjects(
         Backbone.from_pretrained(preset.foundations.backbone).patch_size * preset.connector.unshuffle
     )
     grid = (side, side)
-    fingerprint = f"{preset.foundations.teacher}/{teacher.layers}"
+    fingerprint = f"{teacher_fingerprint(preset, teacher)}/{preset.connector.num_heads} heads/{grid}"
     yield TeacherSubject(TEACHER, teacher, fingerprint, preset.connector.num_heads, grid)
     mean_image = train.first(500).images.mean(0, keepdim=True).to(device)
     yield Chance(mean_image, _embedding_width(preset), grid)
@@ -81,7 +82,13 @@ def frozen_backbone(preset: Preset, device: torch.device | str) -> BackboneSubje
         weight = load_file(file)["weight"]
         projection = nn.Linear(weight.shape[1], weight.shape[0], bias=False).requires_grad_(False).to(device)
         projection.load_state_dict({"weight": weight})
-    return BackboneSubject(BACKBONE, backbone, _fingerprint(location), projection)
+    fingerprint = _fingerprint(location) if projection is None else f"{_fingerprint(location)}+{_hash(weight)}"
+    return BackboneSubject(BACKBONE, backbone, fingerprint, projection)
+
+
+def teacher_fingerprint(preset: Preset, teacher: TopologyTeacher) -> str:
+    """Which weights and layers judge and teach."""
+    return f"{_fingerprint(preset.foundations.teacher)}/{teacher.layers}"
 
 
 def plain_autoencoder(preset: Preset, device: torch.device | str) -> AutoencoderSubject:
@@ -94,6 +101,10 @@ def plain_autoencoder(preset: Preset, device: torch.device | str) -> Autoencoder
 def _fingerprint(location: str) -> str:
     """Of the files where they are local, else the hub's name."""
     return folder_fingerprint(Path(location)) if Path(location).is_dir() else str(location)
+
+
+def _hash(weight: torch.Tensor) -> str:
+    return blake2b(weight.detach().cpu().contiguous().numpy().tobytes(), digest_size=8).hexdigest()
 
 
 def _embedding_width(preset: Preset) -> int:

@@ -166,7 +166,7 @@ class Chance(Subject):
             images.double().sum().item() * 1e3
         )  # the same numbers for the same images, whatever the order of batches
         draw = torch.Generator().manual_seed(seed)
-        tokens = torch.randn(len(images), self.grid[0] * self.grid[1], self.width, generator=draw)
+        tokens = torch.randn(len(images), self.grid[0] * self.grid[1], self.width, generator=draw).to(images.device)
         return Seen(
             tokens={self.probed: tokens},
             grid={self.probed: self.grid},
@@ -176,7 +176,7 @@ class Chance(Subject):
 
     def attention(self, images: Images) -> tuple[AttentionMaps, ...]:
         tokens = self.grid[0] * self.grid[1]
-        return (torch.full((len(images), 1, tokens, tokens), 1 / tokens),)
+        return (torch.full((len(images), 1, tokens, tokens), 1 / tokens, device=images.device),)
 
 
 def latent_tokens(latent: Tensor) -> Tokens:

@@ -74,7 +74,8 @@ def teacher_health(teacher: TopologyTeacher, source: Source, n: int = 32) -> Tea
     auc = near = None
     if batch.instance_masks is not None and batch.instance_masks.any():
         instances = patch_instances(batch.instance_masks, view.grid)
-        auc, near = _mean_auc(maps, instances, view.grid), _nearness_auc(instances, view.grid)
+        near = _nearness_auc(instances, view.grid)
+        auc, near = (_mean_auc(maps, instances, view.grid), near) if math.isfinite(near) else (None, None)
     layers = dict(enumerate(teacher.layers))
     return TeacherHealth(
         n=len(batch),

@@ -17,7 +17,15 @@ from muse_core.evaluation.comparisons import compare
 from muse_core.evaluation.evaluate import Evaluated, Protocol, evaluate
 from muse_core.evaluation.features import Progress
 from muse_core.evaluation.instruments import load_instruments
-from muse_core.evaluation.run_rows import BACKBONE, MUSE, SHARED, Absent, run_subjects, tokenizer_folder
+from muse_core.evaluation.run_rows import (
+    BACKBONE,
+    MUSE,
+    SHARED,
+    Absent,
+    run_subjects,
+    teacher_fingerprint,
+    tokenizer_folder,
+)
 from muse_core.evaluation.subjects import TokenizerSubject
 from muse_core.evaluation.zero_shot import class_embeddings
 from muse_core.measurements import METRICS, Comparison, EvaluationRecord, Row
@@ -161,7 +169,9 @@ def begin_evaluation(**parameters: Any) -> EvaluationSession:
     device = accelerator_for(checked.device).device
     train, test = (open_source(checked.data, split, preset.image_size) for split in ("train", "test"))
     teachers = load_teachers(preset, device)
-    instruments = load_instruments(teachers.topology, preset.foundations.teacher, checked.download, device)
+    instruments = load_instruments(
+        teachers.topology, teacher_fingerprint(preset, teachers.topology), checked.download, device
+    )
     n_train = checked.train_images or preset.probe_images
     protocol = Protocol(
         train=train,

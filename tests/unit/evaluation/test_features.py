@@ -77,7 +77,7 @@ def test_no_more_than_dense_images_keep_their_tokens(dense, kept) -> None:
 def test_progress_is_told_after_every_batch() -> None:
     words = []
     extract(small_subject(), Changed(), 23, progress=words.append)
-    assert words == [f"test images {count}/23" for count in (10, 20, 23)]
+    assert words == [f"images {count}/23" for count in (10, 20, 23)]
 
 
 def test_a_split_smaller_than_the_limit_is_taken_whole() -> None:

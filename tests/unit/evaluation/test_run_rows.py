@@ -1,6 +1,7 @@
 """The rows of a run's table, in order; a row that cannot be measured names the command that makes it."""
 
 import shutil
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -116,6 +117,21 @@ def test_fingerprints_are_those_of_the_files(foundations) -> None:
     found = rows(foundations)
     assert found[4].fingerprint == folder_fingerprint(foundations / "backbone")
     assert found[5].fingerprint == folder_fingerprint(foundations / "autoencoder")
+
+
+def test_the_teachers_fingerprint_is_that_of_its_files_and_of_what_psi_makes(foundations, tmp_path) -> None:
+    of = lambda preset: next(
+        row.fingerprint
+        for row in run_subjects(preset, "mine", "b", small_teacher(), Scenes("train", IMAGE_SIZE), "cpu")
+        if isinstance(row, TeacherSubject)
+    )
+    shutil.copytree(foundations, tmp_path / "other")
+    preset = micro_preset(tmp_path / "other")
+    first = of(preset)
+    fewer = of(replace(preset, connector=replace(preset.connector, num_heads=1)))
+    config = tmp_path / "other" / "teacher" / "config.json"
+    config.write_text(config.read_text() + " ")
+    assert len({first, fewer, of(preset)}) == 3
 
 
 def test_chance_shows_the_mean_of_the_training_images(foundations) -> None:

@@ -1,5 +1,7 @@
 """A teacher that looks everywhere alike, or only near by, is flagged; one that looks at objects is not."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -97,6 +99,12 @@ def test_without_instance_masks_only_uniformity_can_be_told(maps) -> None:
     assert health.auc is None and health.nearness is None and health.healthy == healthy
     assert ("no instance masks to hold it against" in str(health)) == healthy
     assert ("nearly uniform" in str(health)) != healthy
+
+
+def test_images_that_are_all_object_tell_no_more_than_images_without_masks() -> None:
+    filled = Changed(lambda batch: replace(batch, instance_masks=torch.ones_like(batch.instance_masks)))
+    health = teacher_health(small_teacher((0,)), filled)
+    assert health.auc is None and health.nearness is None and "nan" not in str(health)
 
 
 def test_a_split_smaller_than_asked_is_taken_whole() -> None:
