@@ -10,10 +10,10 @@ from muse_core.reporting.stamps import executed, read_notebook, read_stamp, sour
 
 
 def package_sha() -> str:
-    """One hash of every Python source of muse_core."""
+    """One hash of every source of muse_core."""
     folder = Path(muse_core.__file__).parent
     digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*.py")):
+    for path in sorted(path for path in folder.rglob("*") if path.suffix in (".py", ".js")):
         digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
 

@@ -38,7 +38,7 @@ class ReportCells(Preprocessor):
 def is_dead_widget(output: Any) -> bool:
     """Whether nothing but a kernel could show this output."""
     data = output.get("data", {})
-    return WIDGET_MIME in data and not {"image/png", PLOTLY_MIME} & set(data)
+    return WIDGET_MIME in data and not {"image/png", "text/html", PLOTLY_MIME} & set(data)
 
 
 def code_summary(cell: Any) -> str:
@@ -54,11 +54,13 @@ def code_summary(cell: Any) -> str:
 
 
 def figured(output: Any) -> Any:
-    """An output of `publish.show`, or a bare plotly one, as one HTML figure; any other output as it is."""
+    """An output of `publish.show`, or a bare plotly one, as one HTML figure; a widget as its HTML; any other as it is."""
     data, notes = output.get("data", {}), output.get("metadata", {}).get("muse", {})
     if PLOTLY_MIME in data or ("image/png" in data and notes):
         alt = notes.get("alt") or "Interactive figure"
         output["data"] = {"text/html": _figure(data.get("image/png"), data.get(PLOTLY_MIME), alt, output)}
+    elif WIDGET_MIME in data and "text/html" in data:
+        output["data"] = {"text/html": data["text/html"]}
     return output
 
 

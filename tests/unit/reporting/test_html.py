@@ -99,3 +99,10 @@ def test_formulas_are_drawn_and_code_and_prices_are_not() -> None:
 
 def test_a_formula_nobody_can_draw_stays_readable() -> None:
     assert draw_formulas(r"$\begin{aligned}x\end{aligned}$").startswith('<code class="formula">')
+
+
+def test_a_widget_with_a_face_for_pages_shows_that_face(tmp_path: Path) -> None:
+    cell = code(text__html="<p>explore here</p>")
+    cell.outputs[0].data[html.WIDGET_MIME] = {"model_id": "1", "version_major": 2, "version_minor": 0}
+    page = page_of(tmp_path, cell)
+    assert "explore here" in page and "model_id" not in page

@@ -1,0 +1,140 @@
+"""The attention explorer: point at a patch and see where every network looks. A widget in JupyterLab, a fragment in pages.
+
+Both run the same ``explorer.js`` on the same data: maps as 8-bit numbers with a scale each, compressed.
+"""
+
+import base64
+import gzip
+import html
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from muse_core.errors import MuseError
+from muse_core.figures.images import pixels
+
+ROLES = ("teacher", "student", "comparison")
+LARGEST_THUMBNAIL = 256
+"""Pixels of a stored image's longer side, at most."""
+
+
+@dataclass(frozen=True)
+class AttentionSource:
+    """One network's attention: ``maps`` (images, layers, heads, N, N) with rows that sum to 1, N = the grid's product.
+
+    ``role``: "teacher" (one), "student" (any number, in the order of training) or "comparison".
+    """
+
+    name: str
+    role: str
+    maps: np.ndarray
+    grid: tuple[int, int]
+
+
+def explorer_data(images: np.ndarray, names: Sequence[str], sources: Sequence[AttentionSource]) -> dict[str, Any]:
+    """What ``explorer.js`` reads, as JSON values. ``images`` (n, h, w, 3) or (n, 3, h, w) in [0, 1], one name each.
+
+    Raises MuseError for counts or shapes that do not fit, an unknown role, and fewer than one student or teacher.
+    """
+    tiles = pixels(images)
+    if len(names) != len(tiles):
+        raise MuseError(f"There are {len(tiles)} images but {len(names)} names: give one name an image.")
+    if (
+        not any(source.role in ROLES[:2] for source in sources)
+        or sum(source.role == "teacher" for source in sources) > 1
+    ):
+        raise MuseError("The explorer needs one teacher at most, and a teacher or a student at least.")
+    for source in sources:
+        _check(source, len(tiles))
+    return {
+        "images": [_data_uri(tile) for tile in tiles],
+        "names": [str(name) for name in names],
+        "sources": [_packed(source) for source in sources],
+    }
+
+
+def explorer_fragment(data: dict[str, Any], selection: dict[str, Any] | None = None) -> str:
+    """HTML that works in any page, from disk and without a kernel."""
+    given = json.dumps({"data": data, "selection": selection or {}}).replace("<", "\\u003c")
+    words = html.escape("Attention explorer: " + ", ".join(source["name"] for source in data["sources"]), quote=True)
+    script = _script().replace("export default {render};", "").replace("export ", "")
+    return (
+        f'<div data-muse-explorer role="group" aria-label="{words}"><div class="here">The explorer needs JavaScript.</div>'
+        f'<script type="application/json">{given}</script><script>{_START}{script}{_END}</script></div>'
+    )
+
+
+_START = """(() => {
+const root = document.currentScript?.parentElement ?? document.querySelector("[data-muse-explorer]:not([data-awake])");
+root.dataset.awake = "1";
+"""
+_END = """
+const given = JSON.parse(root.querySelector("script[type='application/json']").textContent);
+root.ready = mount(root.querySelector(".here"), given.data, {...given.selection, ...linked()});
+})();"""
+
+
+@cache
+def _script() -> str:
+    return Path(__file__).with_name("explorer.js").read_text(encoding="utf-8")
+
+
+def explorer_widget(data: dict[str, Any]) -> Any:
+    """The same as a live widget: ``widget.selection`` is what is being looked at, and may be set. Outside JupyterLab, and in
+    exported pages, its output falls back to `explorer_fragment`."""
+    import anywidget
+    import traitlets
+
+    class AttentionExplorer(anywidget.AnyWidget):
+        _esm = _script()
+        data = traitlets.Dict().tag(sync=True)
+        selection = traitlets.Dict().tag(sync=True)
+
+        def _repr_mimebundle_(self, **options: Any) -> Any:
+            shown = super()._repr_mimebundle_(**options)
+            bundle, metadata = shown if isinstance(shown, tuple) else (shown, {})
+            return {**bundle, "text/html": explorer_fragment(self.data, self.selection)}, metadata
+
+    return AttentionExplorer(data=data)
+
+
+def _check(source: AttentionSource, images: int) -> None:
+    if source.role not in ROLES:
+        raise MuseError(f"The role of {source.name!r} is {source.role!r}: use one of {', '.join(ROLES)}.")
+    tokens = source.grid[0] * source.grid[1]
+    if source.maps.ndim != 5 or source.maps.shape[0] != images or source.maps.shape[-2:] != (tokens, tokens):
+        raise MuseError(
+            f"The maps of {source.name!r} have shape {source.maps.shape}: give (images, layers, heads, tokens, tokens) for "
+            f"{images} images and a grid of {source.grid}."
+        )
+
+
+def _packed(source: AttentionSource) -> dict[str, Any]:
+    """Each map divided by its largest value and rounded to 8 bits: an error of at most 1/510 of that value."""
+    layers, heads = source.maps.shape[1:3]
+    maps = np.nan_to_num(source.maps.astype(np.float32)).clip(min=0)
+    scales = maps.max(axis=(-2, -1))
+    whole = np.rint(maps / np.maximum(scales, 1e-12)[..., None, None] * 255).astype(np.uint8)
+    return {
+        "name": source.name,
+        "role": source.role,
+        "grid": list(source.grid),
+        "layers": layers,
+        "heads": heads,
+        "scales": [float(f"{scale:.6g}") for scale in scales.ravel()],
+        "maps": base64.b64encode(gzip.compress(whole.tobytes(), 9, mtime=0)).decode("ascii"),
+    }
+
+
+def _data_uri(tile: np.ndarray) -> str:
+    image, buffer = Image.fromarray(tile), io.BytesIO()
+    image.thumbnail((LARGEST_THUMBNAIL, LARGEST_THUMBNAIL))
+    image.save(buffer, format="PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

@@ -1,0 +1,76 @@
+"""What the explorer is given is what it can give back: maps to 1/510 of their largest value, in a page without requests."""
+
+import base64
+import gzip
+import json
+import re
+
+import numpy as np
+import pytest
+
+from muse_core.errors import MuseError
+from muse_core.figures.explorer import AttentionSource, explorer_data, explorer_fragment, explorer_widget
+from muse_core.reporting.html import external_requests
+
+
+def maps(images: int = 2, layers: int = 3, heads: int = 2, tokens: int = 4, seed: int = 0) -> np.ndarray:
+    scores = np.random.default_rng(seed).normal(size=(images, layers, heads, tokens, tokens)) * 3
+    weights = np.exp(scores)
+    return weights / weights.sum(-1, keepdims=True)
+
+
+def source(name: str = "student", role: str = "student", **shape: int) -> AttentionSource:
+    return AttentionSource(name, role, maps(**shape), (2, 2))
+
+
+def data(*sources: AttentionSource) -> dict:
+    images = np.random.default_rng(0).random((2, 8, 8, 3))
+    return explorer_data(images, ["a <b>", "c"], sources or (source(), source("teacher", "teacher")))
+
+
+def test_maps_survive_eight_bits() -> None:
+    given = source()
+    packed = data(given)["sources"][0]
+    whole = np.frombuffer(gzip.decompress(base64.b64decode(packed["maps"])), np.uint8).reshape(given.maps.shape)
+    scales = np.reshape(packed["scales"], given.maps.shape[:3])[..., None, None]
+    assert np.abs(whole / 255 * scales - given.maps).max() <= (scales / 509).max()
+
+
+def test_equal_data_makes_equal_bytes() -> None:
+    assert json.dumps(data()) == json.dumps(data())
+
+
+def test_the_fragment_carries_its_data_and_asks_nothing_of_the_network() -> None:
+    page = explorer_fragment(data(), {"layer": 1})
+    assert external_requests(page) == []
+    found = re.search(r'<script type="application/json">(.*?)</script>', page, re.DOTALL)[1]
+    assert json.loads(found) == {"data": data(), "selection": {"layer": 1}}
+    assert "export " not in page
+
+
+def test_the_widget_starts_with_the_same_data_and_falls_back_to_the_fragment() -> None:
+    widget = explorer_widget(data())
+    assert widget.data == data() and widget.selection == {}
+    bundle, _ = widget._repr_mimebundle_()
+    assert "data-muse-explorer" in bundle["text/html"]
+    assert "application/vnd.jupyter.widget-view+json" in bundle
+
+
+@pytest.mark.parametrize(
+    ("sources", "words"),
+    [
+        ([source(images=1)], "for 2 images"),
+        ([source(tokens=5)], "grid of"),
+        ([source(role="pupil"), source()], "role"),
+        ([source(role="comparison")], "a teacher or a student"),
+        ([source("a", "teacher"), source("b", "teacher")], "one teacher at most"),
+    ],
+)
+def test_what_does_not_fit_is_one_sentence(sources: list[AttentionSource], words: str) -> None:
+    with pytest.raises(MuseError, match=words):
+        data(*sources)
+
+
+def test_every_image_needs_a_name() -> None:
+    with pytest.raises(MuseError, match="one name an image"):
+        explorer_data(np.zeros((2, 8, 8, 3)), ["only one"], [source()])
