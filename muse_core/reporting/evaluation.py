@@ -14,9 +14,10 @@ from muse_core.data.sources import open_source
 from muse_core.errors import MuseError
 from muse_core.evaluation.cache import Cache
 from muse_core.evaluation.comparisons import compare
-from muse_core.evaluation.evaluate import Evaluated, Protocol, evaluate
+from muse_core.evaluation.evaluate import Evaluated, evaluate
 from muse_core.evaluation.features import Progress
 from muse_core.evaluation.instruments import load_instruments
+from muse_core.evaluation.protocol import Protocol
 from muse_core.evaluation.run_rows import (
     BACKBONE,
     MUSE,

@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 import pytest
 
-from muse_core.evaluation.evaluate import MEASURES, PIXEL_PROTOCOLS
+from muse_core.evaluation.measures import MEASURES, PIXEL_PROTOCOLS
 from muse_core.measurements import METRICS, Comparison, EvaluationRecord, Measurement, Row
 from muse_core.records import provenance, read_json, write_json
 

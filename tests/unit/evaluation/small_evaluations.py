@@ -16,8 +16,8 @@ from muse_core.data.batches import Batch
 from muse_core.data.scenes import Scenes
 from muse_core.data.shape_templates import SHAPES
 from muse_core.evaluation import segmentation
-from muse_core.evaluation.evaluate import Protocol
 from muse_core.evaluation.instruments import Instruments
+from muse_core.evaluation.protocol import Protocol
 from muse_core.evaluation.subjects import Chance, TokenizerSubject
 from muse_core.foundations.topology_teacher import DinoV3Teacher
 from tests.integration.micro import TEACHER
