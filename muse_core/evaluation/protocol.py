@@ -23,7 +23,7 @@ class Protocol:
     n_train: int = 4000
     n_test: int = 1000
     n_dense: int = 1000
-    n_attention: int = 64
+    n_attention: int = 48
     seed: int = 0
 
     def key(self) -> dict[str, object]:

@@ -181,7 +181,7 @@ def begin_evaluation(**parameters: Any) -> EvaluationSession:
         classes=class_embeddings(teachers.text, test).cpu() if test.class_names else None,
         n_train=n_train,
         n_test=checked.test_images or preset.held_out_images,
-        n_dense=max(2, n_train // 4),
+        n_dense=max(2, n_train // 3),
         seed=checked.seed,
     )
     used = f"{min(n_train, len(train)):,} train, {min(protocol.n_test, len(test)):,} test"
