@@ -24,8 +24,9 @@ def test_every_preset_is_a_whole_curriculum(name) -> None:
 
 def test_smoke_is_tiny_with_fewer_steps_and_nothing_else() -> None:
     tiny, smoke = preset_named("tiny"), preset_named("smoke")
-    same = replace(smoke, name="tiny", curriculum=tiny.curriculum, held_out_images=tiny.held_out_images)
-    assert same == tiny and smoke.held_out_images < tiny.held_out_images
+    sizes = ("held_out_images", "probe_images")
+    same = replace(smoke, name="tiny", curriculum=tiny.curriculum, **{size: getattr(tiny, size) for size in sizes})
+    assert same == tiny and all(getattr(smoke, size) < getattr(tiny, size) for size in sizes)
     for short, full in zip(smoke.curriculum, tiny.curriculum, strict=True):
         longer = replace(short, steps=full.steps, batch_size=full.batch_size, checkpoint_every=full.checkpoint_every)
         assert longer == full and short.steps < full.steps
