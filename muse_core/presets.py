@@ -52,7 +52,8 @@ class Preset:
 
 
 def tiny() -> Preset:
-    """``make reports``: the embedded scenes on two CPU cores, no network, about 15 minutes.
+    """``make reports``: the embedded scenes on two CPU cores, no network, about 15 minutes, and as long again
+    for the baseline and the evaluation.
 
     Expected on held-out scenes: L_topo at a tenth of its start after stage 1; after stage 3 about 26.5 dB and a zero-shot
     accuracy of 0.98 over ten shapes.

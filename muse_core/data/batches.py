@@ -1,6 +1,5 @@
 """`Batch`, the `Source` interface every data set implements, and the seeded, resumable loader over it."""
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -137,11 +136,6 @@ def evaluation_batches(source: Source, batch_size: int, limit: int | None = None
     count = len(source) if limit is None else min(limit, len(source))
     for first in range(0, count, batch_size):
         yield source.__getitems__(list(range(first, min(first + batch_size, count))))
-
-
-def count_batches(source: Source, batch_size: int, limit: int | None = None) -> int:
-    """How many batches `evaluation_batches` yields."""
-    return math.ceil((len(source) if limit is None else min(limit, len(source))) / batch_size)
 
 
 def _already_a_batch(batch: Batch) -> Batch:

@@ -12,7 +12,8 @@ from muse_core.errors import MuseError
 from muse_core.evaluation.cache import Cache, Stored
 from muse_core.evaluation.instruments import Instruments
 from muse_core.evaluation.reconstruction import eight_bits, feature_distance, psnr, ssim
-from muse_core.evaluation.subjects import Grid, Seen, Subject, resting
+from muse_core.evaluation.subjects import Seen, Subject, resting
+from muse_core.losses.topology import Grid
 from muse_core.shapes import Images
 
 BATCH = 50

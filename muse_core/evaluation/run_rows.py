@@ -24,11 +24,11 @@ from muse_core.foundations.backbone import Backbone
 from muse_core.foundations.pixel_decoder import load_autoencoder
 from muse_core.foundations.topology_teacher import TopologyTeacher
 from muse_core.presets import Preset
+from muse_core.training.checkpoint import TOKENIZER_FOLDER
+from muse_core.training.standins.image_text import PROJECTION_FILE
 
 MUSE, SHARED = "MUSE, after stage {}", "shared routing, after stage {}"
 BACKBONE, AUTOENCODER, TEACHER = "frozen backbone (InternViT)", "plain autoencoder (DC-AE)", "topology teacher (DINOv3)"
-PROJECTION_FILE = "image_projection.safetensors"
-"""Beside a backbone that was trained with a text tower: its linear projection into the text space."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Absent:
 
 def tokenizer_folder(run: str, stage: str) -> Path:
     """Where a finished stage of a run left its tokenizer."""
-    return paths.run_folder(run) / stage / "tokenizer"
+    return paths.run_folder(run) / stage / TOKENIZER_FOLDER
 
 
 def run_subjects(
@@ -54,11 +54,10 @@ def run_subjects(
     last, numbers = stage, " ".join(each.notebook[:2] for each in preset.curriculum)
     command = f"muse run {numbers} --run {baseline_run} -p preset {preset.name} -p routing shared"
     yield _tokenizer(SHARED.format(number), baseline_run, last.name, command, device)
-    yield frozen_backbone(preset, device)
+    backbone = frozen_backbone(preset, device)
+    yield backbone
     yield plain_autoencoder(preset, device)
-    side = preset.image_size // (
-        Backbone.from_pretrained(preset.foundations.backbone).patch_size * preset.connector.unshuffle
-    )
+    side = preset.image_size // (backbone.network.patch_size * preset.connector.unshuffle)
     grid = (side, side)
     fingerprint = f"{teacher_fingerprint(preset, teacher)}/{preset.connector.num_heads} heads/{grid}"
     yield TeacherSubject(TEACHER, teacher, fingerprint, preset.connector.num_heads, grid)

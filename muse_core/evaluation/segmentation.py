@@ -14,11 +14,11 @@ from torchmetrics.functional.classification import multiclass_confusion_matrix
 from muse_core.data.batches import IGNORED_PIXEL
 from muse_core.errors import MuseError
 from muse_core.evaluation.linear_probe import VALIDATION_SHARE, split_for_validation
+from muse_core.losses.topology import Grid
 
 RATE_GRID = (0.003, 0.03)
 """AdamW's learning rates; the better one on the validation images is taken."""
 STEPS, CHOICE_STEPS, BATCH_SIZE = 150, 50, 32
-Grid = tuple[int, int]
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,12 @@ from muse_core.evaluation.attention_maps import student_attention, teacher_atten
 from muse_core.foundations.backbone import Backbone
 from muse_core.foundations.pixel_decoder import reconstruct_with
 from muse_core.foundations.topology_teacher import TopologyTeacher
+from muse_core.losses.topology import Grid
 from muse_core.models.tokenizer import MuseTokenizer
 from muse_core.shapes import AttentionMaps, Embeddings, Float, Images, Tokens
 
 SEMANTIC, HIDDEN, LATENT = "semantic stream", "block output", "latent z"
 PATCHES, CLASS_TOKEN = "patch tokens", "class token"
-Grid = tuple[int, int]
 
 
 @dataclass(frozen=True)

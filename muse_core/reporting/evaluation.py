@@ -78,10 +78,7 @@ class EvaluationSession:
         return [each.row for each in self.evaluated.values()]
 
     def measure(self) -> list[Row]:
-        """Measure every row, from the cache where nothing it depends on has changed.
-
-        Raises MuseError where the run has no finished stage at all.
-        """
+        """Measure every row, from the cache where nothing it depends on has changed."""
         began = time.monotonic()
         place = re.sub(r"[^A-Za-z0-9]+", "_", self.parameters.data)
         cache = Cache(paths.run_folder(self.parameters.run) / "evaluation" / place)
@@ -102,8 +99,6 @@ class EvaluationSession:
                 else:
                     self.evaluated[subject.name] = evaluate(subject, self.protocol, cache, _beside(bar))
                 bar.update()
-        if not any(name.startswith(MUSE.format("")) for name in self.evaluated):
-            raise MuseError(f"There is no tokenizer to evaluate: {self.absent[0].why}.")
         cache.prune()
         self.seconds = round(time.monotonic() - began, 1)
         for row in self.absent:
@@ -167,6 +162,7 @@ def begin_evaluation(**parameters: Any) -> EvaluationSession:
     """
     checked = EvaluationParameters.check(**parameters)
     preset = preset_named(checked.preset)
+    _require_a_tokenizer(checked.run, preset)
     device = accelerator_for(checked.device).device
     train, test = (open_source(checked.data, split, preset.image_size) for split in ("train", "test"))
     teachers = load_teachers(preset, device)
@@ -188,6 +184,16 @@ def begin_evaluation(**parameters: Any) -> EvaluationSession:
     print_setup(checked.preset, str(device), data=checked.data, images=used)
     _print_instruments(instruments.inception is not None, instruments.lpips is not None)
     return EvaluationSession(checked, preset, protocol, teachers)
+
+
+def _require_a_tokenizer(run: str, preset: Preset) -> None:
+    stages = preset.curriculum.stages
+    if not any((tokenizer_folder(run, stage.name) / "config.json").exists() for stage in stages):
+        numbers = " ".join(stage.notebook[:2] for stage in stages)
+        raise MuseError(
+            f"Run {run!r} has no tokenizer to evaluate: first train one with "
+            f"`muse run {numbers} --run {run} -p preset {preset.name}`."
+        )
 
 
 def _beside(bar: tqdm) -> Progress:

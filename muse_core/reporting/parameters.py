@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from muse_core import paths
 from muse_core.errors import MuseError
@@ -38,7 +38,30 @@ def _no_truth_value(value: object) -> object:
 Whole = Annotated[int, BeforeValidator(_integer_text), BeforeValidator(_no_truth_value)]
 """An integer; "1e3" counts, true and false do not."""
 
-Count = Annotated[Whole | None, Field(description="a positive integer, or 0 or None for what the preset says")]
+
+def _zero_is_none(value: int | None) -> int | None:
+    if value is not None and value < 0:
+        raise ValueError("negative")
+    return value or None
+
+
+def _filled(text: str) -> str:
+    if not text.strip():
+        raise ValueError("empty")
+    return text.strip()
+
+
+Count = Annotated[
+    Whole | None,
+    AfterValidator(_zero_is_none),
+    Field(description="a positive integer, or 0 or None for what the preset says"),
+]
+"""None, also written 0, lets the preset or the recipe decide."""
+
+Seed = Annotated[Whole, Field(ge=0, description="zero or a positive integer")]
+RunName = Annotated[str, AfterValidator(paths.check_run_name)]
+Filled = Annotated[str, AfterValidator(_filled)]
+"""A text that is not empty."""
 
 
 Checked = TypeVar("Checked", bound=BaseModel)
@@ -63,99 +86,46 @@ class NotebookParameters(BaseModel):
 class StageParameters(NotebookParameters):
     """What notebooks 01 to 03 ask for; ``steps`` and ``batch_size`` are None when the preset decides."""
 
-    run: str
-    preset: str
-    data: str
+    run: RunName
+    preset: Filled
+    data: Filled
     steps: Count
     batch_size: Count
-    seed: Annotated[Whole, Field(ge=0, description="zero or a positive integer")]
-    device: str
+    seed: Seed
+    device: Filled
     resume: bool
-    routing: str
-
-    @field_validator("steps", "batch_size")
-    @classmethod
-    def _zero_means_preset(cls, value: int | None) -> int | None:
-        return _zero_is_none(value)
-
-    @field_validator("run")
-    @classmethod
-    def _run_is_a_folder_name(cls, value: str) -> str:
-        return paths.check_run_name(value)
-
-    @field_validator("preset", "data", "device", "routing")
-    @classmethod
-    def _not_empty(cls, value: str) -> str:
-        return _filled(value)
+    routing: Filled
 
 
 class EvaluationParameters(NotebookParameters):
     """What notebook 05 asks for; sizes are None when the preset decides."""
 
-    run: str
-    preset: str
-    data: str
+    run: RunName
+    preset: Filled
+    data: Filled
     baseline: str
     train_images: Count
     test_images: Count
-    seed: Annotated[Whole, Field(ge=0, description="zero or a positive integer")]
-    device: str
+    seed: Seed
+    device: Filled
     download: bool
-
-    @field_validator("train_images", "test_images")
-    @classmethod
-    def _zero_means_preset(cls, value: int | None) -> int | None:
-        return _zero_is_none(value)
-
-    @field_validator("run")
-    @classmethod
-    def _run_is_a_folder_name(cls, value: str) -> str:
-        return paths.check_run_name(value)
 
     @field_validator("baseline")
     @classmethod
     def _baseline_is_a_folder_name(cls, value: str) -> str:
         return paths.check_run_name(value) if value.strip() else ""
 
-    @field_validator("preset", "data", "device")
-    @classmethod
-    def _not_empty(cls, value: str) -> str:
-        return _filled(value)
-
 
 class FoundationParameters(NotebookParameters):
     """What notebook 00 asks for; ``steps`` is None when each recipe decides."""
 
-    run: str
-    preset: str
+    run: RunName
+    preset: Filled
     train: bool
     self_distillation: bool
     steps: Count
-    seed: Annotated[Whole, Field(ge=0, description="zero or a positive integer")]
+    seed: Seed
     images: Annotated[Whole, Field(ge=2, description="an integer of at least 2")]
-
-    @field_validator("run")
-    @classmethod
-    def _run_is_a_folder_name(cls, value: str) -> str:
-        return paths.check_run_name(value)
-
-    @field_validator("steps")
-    @classmethod
-    def _zero_means_recipe(cls, value: int | None) -> int | None:
-        return _zero_is_none(value)
-
-
-def _zero_is_none(value: int | None) -> int | None:
-    """0 and None let the preset, or the recipe, decide."""
-    if value is not None and value < 0:
-        raise ValueError("negative")
-    return value or None
-
-
-def _filled(text: str) -> str:
-    if not text.strip():
-        raise ValueError("empty")
-    return text.strip()
 
 
 def _sentence(model: type[BaseModel], error: ValidationError) -> str:

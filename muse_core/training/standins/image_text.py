@@ -29,6 +29,8 @@ BACKBONE = dict(
 )  # fmt: skip
 TEXT_WIDTH = 64
 CONTEXT = 32
+PROJECTION_FILE = "image_projection.safetensors"
+"""Beside the backbone's folder: its linear projection into the text space."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class ImageTextPair:
         """``backbone`` and ``text_tower`` below ``folder``, the projection beside them."""
         self.backbone.network.save_pretrained(folder / "backbone")
         self.text_tower.save_pretrained(folder / "text_tower")
-        save_file(self.projection.state_dict(), folder / "image_projection.safetensors")
+        save_file(self.projection.state_dict(), folder / PROJECTION_FILE)
 
     @classmethod
     def from_pretrained(cls, folder: Path) -> "ImageTextPair":
@@ -57,7 +59,7 @@ class ImageTextPair:
             TextTower.from_pretrained(folder / "text_tower"),
         )
         projection = nn.Linear(backbone.width, tower.width, bias=False)
-        projection.load_state_dict(load_file(folder / "image_projection.safetensors"))
+        projection.load_state_dict(load_file(folder / PROJECTION_FILE))
         return cls(backbone.eval(), projection.eval(), tower.eval())
 
 
