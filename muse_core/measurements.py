@@ -104,3 +104,43 @@ class EvaluationRecord:
     notes: list[str]
     seconds: float
     provenance: Provenance
+
+
+@dataclass(frozen=True)
+class AttentionProfile:
+    """One network's attention as tables (layers, heads), means over images.
+
+    ``distance``: mean attention distance, share of the image's diagonal. ``entropy``: nats. ``auc``, ``iou``, ``pointing``:
+    against object masks. ``kl`` (nats) and ``rank``: against the teacher. None where it was not measured.
+    """
+
+    name: str
+    role: str
+    grid: tuple[int, int]
+    distance: list[list[float]]
+    entropy: list[list[float]]
+    auc: list[list[float]] | None = None
+    iou: list[list[float]] | None = None
+    pointing: list[list[float]] | None = None
+    kl: list[list[float]] | None = None
+    rank: list[list[float]] | None = None
+
+    def mean(self, measure: str) -> float | None:
+        """Over layers and heads; None where it was not measured."""
+        values = [value for heads in getattr(self, measure) or [] for value in heads if value == value]
+        return sum(values) / len(values) if values else None
+
+
+@dataclass(frozen=True)
+class AttentionRecord:
+    """``records/attention.json``. ``nearness_auc``: what attention scores that knows only how near two patches are."""
+
+    run: str
+    preset: str
+    data: str
+    teacher: str
+    n: int
+    profiles: list[AttentionProfile]
+    nearness_auc: float | None
+    seconds: float
+    provenance: Provenance

@@ -1,9 +1,11 @@
 """One image file -> one square RGB tensor, whatever the file is: rotated, grey, 16-bit, CMYK, transparent, or broken.
 
 Geometry, the same for a photograph and its mask: the largest centred square, resized to the network's input
-(identical to resizing the shorter side and centre-cropping). Transparent pixels are laid on white.
+(identical to resizing the shorter side and centre-cropping); or, asked for, the whole image padded to a square with grey.
+Transparent pixels are laid on white.
 """
 
+import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -24,6 +26,10 @@ INDEX_MODES = ("1", "L", "P", *SIXTEEN_BIT_MODES)
 Crop = tuple[float, float, float, float]
 """Left, top, right, bottom as fractions of the upright image."""
 
+FITS = ("crop", "pad")
+PADDING = (124, 116, 104)
+"""ImageNet's mean colour: zero for a network that normalises with it."""
+
 
 class Unreadable(Exception):
     """This file is not an image that can be used; the text is the reason. Sources catch it and go on."""
@@ -31,23 +37,30 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True)
 class Photo:
-    """A square photograph in [0, 1]; ``enlarged``: the file was smaller than this; ``crop``: the part that was kept."""
+    """A square photograph in [0, 1]; ``enlarged``: the file was smaller than this; ``crop``: the part that was kept;
+    ``stored``: (width, height) of the file."""
 
     pixels: Float[Tensor, "3 size size"]
     enlarged: bool
     crop: Crop
+    stored: tuple[int, int]
 
 
-def read_photo(path: Path, size: int) -> Photo:
-    """The file as (3, size, size) float32 in [0, 1]. Raises Unreadable, with the reason, for anything else."""
-    with _opened(path) as image:
-        enlarged = min(image.size) < size
+def read_photo(file: Path | io.BufferedIOBase, size: int, fit: str = "crop") -> Photo:
+    """The file as (3, size, size) float32 in [0, 1]; ``fit`` is one of `FITS`.
+
+    Raises Unreadable, with the reason, for anything else.
+    """
+    with _opened(file) as image:
+        stored, enlarged = image.size, min(image.size) < size
         image.draft(None, (2 * size, 2 * size))  # JPEG decodes at 1/2, 1/4, 1/8 for little; a no-op for other formats
         rgb = _to_rgb(_upright(image))
+        if fit == "pad":
+            rgb = ImageOps.pad(rgb, (max(rgb.size), max(rgb.size)), color=PADDING)
         crop = centred_square(*rgb.size)
         square = rgb.resize((size, size), Image.Resampling.BICUBIC, box=_in_pixels(crop, rgb.size))
         values = torch.from_numpy(np.array(square)).permute(2, 0, 1).contiguous()
-    return Photo(pixels=values.float().div_(255), enlarged=enlarged, crop=crop)
+    return Photo(pixels=values.float().div_(255), enlarged=enlarged, crop=crop, stored=stored)
 
 
 def read_mask(path: Path, size: int, crop: Crop) -> Int[Tensor, "size size"]:
@@ -71,7 +84,7 @@ def centred_square(width: int, height: int) -> Crop:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def _opened(path: Path | io.BufferedIOBase) -> Iterator[Image.Image]:
     """The open file, with every way a decoder can fail turned into Unreadable."""
     try:
         with warnings.catch_warnings():

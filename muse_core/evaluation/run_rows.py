@@ -62,7 +62,7 @@ def run_subjects(
     fingerprint = f"{teacher_fingerprint(preset, teacher)}/{preset.connector.num_heads} heads/{grid}"
     yield TeacherSubject(TEACHER, teacher, fingerprint, preset.connector.num_heads, grid)
     mean_image = train.first(500).images.mean(0, keepdim=True).to(device)
-    yield Chance(mean_image, _embedding_width(preset), grid)
+    yield Chance(mean_image, embedding_width(preset), grid)
 
 
 def _tokenizer(name: str, run: str, stage: str, command: str, device: torch.device | str) -> Subject | Absent:
@@ -106,7 +106,8 @@ def _hash(weight: torch.Tensor) -> str:
     return blake2b(weight.detach().cpu().contiguous().numpy().tobytes(), digest_size=8).hexdigest()
 
 
-def _embedding_width(preset: Preset) -> int:
+def embedding_width(preset: Preset) -> int:
+    """Width of the preset's text space."""
     from transformers import AutoConfig
 
     return AutoConfig.from_pretrained(preset.foundations.text_tower).projection_dim

@@ -113,6 +113,9 @@ class BackboneSubject(Subject):
             embedding=self.projection(patches.mean(1)) if self.projection is not None else None,
         )
 
+    def attention(self, images: Images) -> tuple[AttentionMaps, ...]:
+        return self.network.attention(images)
+
 
 class AutoencoderSubject(Subject):
     """The plain DC-AE: pixels only, nothing ever taught it what an image shows."""

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 
 from muse_core.errors import MuseError
-from muse_core.figures.images import pixels
+from muse_core.figures.images import pixels, placed
 from muse_core.figures.overlays import centre, colour_bar, heated, largest, ring
 from muse_core.figures.picture import Number, Picture, blank, wrapped
 from muse_core.figures.theme import ATTENTION_MAP
@@ -14,6 +16,9 @@ from muse_core.figures.tiles import tiled, tiled_heatmap
 
 Grid = tuple[int, int]
 """Patches down and across: patch k sits at row k // across, column k % across."""
+
+SALIENCY_WIDTH = 9.4
+"""The widest `saliency_comparison`, in inches: a report's page."""
 
 
 def attention_comparison(
@@ -76,22 +81,57 @@ def attention_atlas(maps: np.ndarray, grid: Grid, query: int | np.integer, title
     return Picture(tiled_heatmap(tiles, grid, down, across, heading, [query] * layers), still)
 
 
-def saliency(
-    image: np.ndarray, values: np.ndarray, title: str = "", unit: str = "saliency", smooth: bool = True
+def saliency_comparison(
+    images: np.ndarray, values: dict[str, np.ndarray], title: str = "", unit: str = "attention received"
 ) -> Picture:
-    """The image, and beside it one value a patch (h, w) laid over it, zero to the largest."""
-    picture, values = pixels(image[None])[0], np.asarray(values, dtype=np.float32)
-    row, column = np.unravel_index(np.nanargmax(np.nan_to_num(values)), values.shape)
-    still = blank(6.2, 3.2, title or f"{unit.capitalize()} is largest at row {row + 1}, column {column + 1}")
-    axes = still.subplots(1, 2)
-    most = largest([values])
-    axes[0].imshow(picture)
-    axes[1].imshow(heated(picture, values, most, smooth))
-    for place, label in zip(axes, ("image", unit), strict=True):
-        place.set(xticks=[], yticks=[])
-        place.set_title(label, fontsize=9, loc="center")
-    colour_bar(still, list(axes), most, unit)
+    """One row an image: the image, then each label's values laid over it, each map from 0 to its own largest value.
+
+    ``images`` (n, h, w, 3) or (n, 3, h, w) in [0, 1]; ``values`` label -> (n, rows, columns), one value a patch. The grids may
+    differ: then so does what one patch can hold, which is why no two maps share a scale; each map's largest is below it.
+    """
+    tiles, grids = pixels(images), _one_map_an_image(values, len(images))
+    side = min(1.7, SALIENCY_WIDTH / (len(grids) + 1))
+    size = 9 if side > 1.3 else 8
+    labels = [wrapped(label, int(130 * side / size), "\n", 60) for label in ("image", *grids)]
+    height = len(tiles) * (side * tiles.shape[1] / tiles.shape[2] + 0.2) + 0.16 * max(
+        map(len, map(str.splitlines, labels))
+    )
+    number = "one image" if len(tiles) == 1 else f"{len(tiles)} images"
+    still = blank(max(4.5, side * len(labels)), height + 1, title or f"{unit.capitalize()} in {number}")
+    axes = still.subplots(len(tiles), len(labels), squeeze=False)
+    for place, label in zip(axes[0], labels, strict=True):
+        place.set_title(label, fontsize=size, loc="center")
+    for row, (places, tile) in enumerate(zip(axes, tiles, strict=True)):
+        placed(places[0], tile)
+        for place, maps in zip(places[1:], grids.values(), strict=True):
+            placed(place, heated(tile, maps[row], largest([maps[row]])))
+            place.set_xlabel(f"largest {np.nan_to_num(maps[row]).max():.2g}", fontsize=7, labelpad=2)
+    _own_scale(axes, unit)
     return Picture(None, still)
+
+
+def _own_scale(axes: np.ndarray, unit: str) -> None:
+    """The colour bar below maps of which each has a scale of its own."""
+    still = axes[0, 0].figure
+    where = dict(location="bottom", shrink=0.5, aspect=30, pad=0.15 / still.get_figheight())
+    bar = still.colorbar(ScalarMappable(Normalize(0, 1), ATTENTION_MAP), ax=axes, **where)
+    bar.set_ticks([0, 1], labels=["0", "its largest"], fontsize=8)
+    bar.set_label(f"{unit}, each map over its own largest", fontsize=8)
+
+
+def _one_map_an_image(values: dict[str, np.ndarray], images: int) -> dict[str, np.ndarray]:
+    """The values as (images, rows, columns); raises MuseError where there are none or their number differs."""
+    grids = {label: np.asarray(maps, dtype=np.float32) for label, maps in values.items()}
+    if not grids or not images:
+        raise MuseError(
+            "There is nothing to lay over the images: give at least one image and one label with its values."
+        )
+    for label, maps in grids.items():
+        if maps.ndim != 3 or len(maps) != images or not maps.size:
+            raise MuseError(
+                f"The values {label!r} have shape {maps.shape}: give (images, rows, columns) for {images} images."
+            )
+    return grids
 
 
 def _looks(found: np.ndarray, grid: Grid, query: int | np.integer, label: str) -> np.ndarray:

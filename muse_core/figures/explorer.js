@@ -8,6 +8,7 @@ const CSS = `
 .muse-explorer .strip{display:flex;flex-wrap:wrap;gap:.4rem;margin:0 0 .7rem}
 .muse-explorer .strip button{padding:2px;border:2px solid transparent;border-radius:6px;background:none;cursor:pointer;line-height:0}
 .muse-explorer .strip button[aria-pressed=true]{border-color:#0b7285}
+.muse-explorer .strip .add{line-height:1.4;height:60px;padding:0 .8rem;border:1px dashed currentColor;border-radius:6px;background:none;color:inherit;cursor:pointer;font:inherit}
 .muse-explorer .strip img{width:56px;height:56px;object-fit:cover;border-radius:4px;image-rendering:pixelated}
 .muse-explorer .controls{display:flex;flex-wrap:wrap;gap:.45rem 1.1rem;align-items:center;margin:0 0 .8rem}
 .muse-explorer label{display:flex;gap:.4rem;align-items:center;white-space:nowrap}
@@ -24,7 +25,8 @@ const CSS = `
 .muse-explorer .says{margin:.7rem 0 0;font-size:.9em;min-height:1.4em;opacity:.85}
 .muse-explorer button.link{font:inherit;cursor:pointer}`;
 
-const DEFAULTS = {image: 0, patch: null, layer: -1, head: -1, stage: -1, comparison: 0, keys: false, opacity: 0.85, shared: true};
+const DEFAULTS = {image: 0, patch: null, layer: -1, head: -1, stage: -1, teacher: 0, comparison: 0, keys: false, opacity: 0.85, shared: true};
+const LARGEST_UPLOAD = 4e6, LARGEST_SIDE = 2048; // bytes and pixels: a notebook server refuses messages of 10 MB
 
 function ramp(colours) {
   const parse = (text) => [1, 3, 5].map((at) => parseInt(text.slice(at, at + 2), 16));
@@ -43,11 +45,15 @@ async function inflate(text) {
 }
 
 // Attention of one map for one patch, as probabilities: its row (where it looks), or its column (who looks at it).
-function look(source, image, layer, head, patch, keys) {
+// `head` (-1: their mean) and `layer` count in a network of `of` heads and layers; one with fewer of them answers with the one
+// at the same place.
+function look(source, image, layer, head, patch, keys, of) {
   const [rows, columns] = source.grid, n = rows * columns, found = new Float32Array(n);
-  const heads = head < 0 ? Array.from({length: source.heads}, (_, h) => h) : [Math.min(head, source.heads - 1)];
+  const at = (index, count, all) => Math.min(count - 1, Math.floor((index * count) / all));
+  const heads = head < 0 ? Array.from({length: source.heads}, (_, h) => h) : [at(head, source.heads, of.heads)];
+  layer = at(layer, source.layers, of.layers);
   for (const h of heads) {
-    const map = (image * source.layers + Math.min(layer, source.layers - 1)) * source.heads + h;
+    const map = (image * source.layers + layer) * source.heads + h;
     const scale = source.scales[map] / 255 / heads.length, start = map * n * n;
     for (let k = 0; k < n; k++) found[k] += scale * source.maps[start + (keys ? k * n + patch : patch * n + k)];
   }
@@ -99,12 +105,13 @@ function element(tag, attributes = {}, ...children) {
   return made;
 }
 
-export async function mount(root, data, given = {}, changed = () => {}) {
+export async function mount(root, data, given = {}, changed = () => {}, add = null) {
   const sources = await Promise.all(data.sources.map(async (s) => ({...s, maps: await inflate(s.maps)})));
   const of = (role) => sources.filter((s) => s.role === role);
-  const [teacher] = of("teacher"), students = of("student"), others = of("comparison");
+  const teachers = of("teacher"), students = of("student"), others = of("comparison");
   const pictures = await Promise.all(data.images.map(async (src) => { const i = new Image(); i.src = src; await i.decode(); return i; }));
-  const main = students[0] ?? teacher, grid = main.grid, patches = grid[0] * grid[1];
+  const main = students[0] ?? teachers[0], grid = main.grid, patches = grid[0] * grid[1];
+  const resized = teachers.find((t) => String(t.grid) === String(grid)) ?? teachers[0];
   const state = {...DEFAULTS, ...given};
   const bound = (value, count, otherwise) => (Number.isInteger(value) && value >= 0 && value < count ? value : otherwise);
   const settle = () => {
@@ -112,6 +119,7 @@ export async function mount(root, data, given = {}, changed = () => {}) {
     state.layer = bound(state.layer, main.layers, main.layers - 1);
     state.head = bound(state.head, main.heads, -1);
     state.stage = bound(state.stage, students.length, students.length - 1);
+    state.teacher = bound(state.teacher, teachers.length, 0);
     state.comparison = bound(state.comparison, others.length, 0);
     state.patch = bound(state.patch, patches, Math.floor(grid[0] / 2) * grid[1] + Math.floor(grid[1] / 2));
   };
@@ -148,6 +156,7 @@ export async function mount(root, data, given = {}, changed = () => {}) {
     slider("stage", "student", students.length, (at) => students[at].name),
     slider("layer", "layer", main.layers, (at) => at + 1),
     choice("head", "head", [[-1, "mean of all"], ...Array.from({length: main.heads}, (_, h) => [h, String(h + 1)])]),
+    choice("teacher", "teacher", teachers.map((s, at) => [at, s.name])),
     choice("comparison", "beside", others.map((s, at) => [at, s.name])),
     tick("keys", "who looks here (keys → queries)"),
     tick("shared", "one colour scale"),
@@ -170,14 +179,14 @@ export async function mount(root, data, given = {}, changed = () => {}) {
     return {box: element("figure", {}, caption, canvas, legend), canvas, scale, low, high, caption};
   };
   const columns = [
-    ...(teacher ? [{panel: panel(), kind: () => teacher}] : []),
+    ...(teachers.length ? [{panel: panel(), kind: () => teachers[state.teacher]}] : []),
     ...(students.length ? [{panel: panel(), kind: () => students[state.stage]}] : []),
-    ...(teacher && students.length ? [{panel: panel(), kind: () => "difference"}] : []),
+    ...(teachers.length && students.length ? [{panel: panel(), kind: () => "difference"}] : []),
     ...(others.length ? [{panel: panel(), kind: () => others[state.comparison]}] : []),
   ];
   const says = element("p", {className: "says", role: "status"});
   frame.append(
-    element("div", {className: "strip"}, ...thumbs),
+    element("div", {className: "strip"}, ...thumbs, ...(add ? [picker(frame, add, (words) => { says.textContent = words; })] : [])),
     element("div", {className: "controls"}, ...controls.map((c) => c.box)),
     element("div", {className: "panels"}, ...columns.map((c) => c.panel.box)),
     says,
@@ -196,7 +205,7 @@ export async function mount(root, data, given = {}, changed = () => {}) {
   };
 
   function seen(source) {
-    return look(source, state.image, state.layer, state.head, moved(state.patch, grid, source.grid), state.keys);
+    return look(source, state.image, state.layer, state.head, moved(state.patch, grid, source.grid), state.keys, main);
   }
   function show() {
     thumbs.forEach((thumb, at) => thumb.setAttribute("aria-pressed", at === state.image));
@@ -206,7 +215,7 @@ export async function mount(root, data, given = {}, changed = () => {}) {
     columns.forEach(({panel, kind}, at) => {
       const source = kind(), signed = source === "difference";
       let values = found[at], shape = signed ? grid : source.grid;
-      if (signed) values = difference(seen(teacher), teacher.grid, seen(students[state.stage]), grid);
+      if (signed) values = difference(seen(resized), resized.grid, seen(students[state.stage]), grid);
       const top = signed ? Math.max(1e-9, ...values.map(Math.abs)) : state.shared ? most : Math.max(...values);
       const limits = signed ? [-top, top] : [0, top], colours = signed ? SIGNED : HEAT;
       draw(panel.canvas, pictures[state.image], values, shape, limits, colours, state.opacity, moved(state.patch, grid, shape));
@@ -221,7 +230,32 @@ export async function mount(root, data, given = {}, changed = () => {}) {
     says.textContent = `${data.names[state.image]} · row ${Math.floor(state.patch / grid[1]) + 1}, column ${(state.patch % grid[1]) + 1} · layer ${state.layer + 1} · ${state.head < 0 ? "mean of heads" : `head ${state.head + 1}`}`;
   }
   show();
-  return {state: () => ({...state}), update, look: (name) => Array.from(seen(sources.find((s) => s.name === name)))};
+  return {state: () => ({...state}), update, say: (words) => { says.textContent = words; }, look: (name) => Array.from(seen(sources.find((s) => s.name === name)))};
+}
+
+// A button, and the whole explorer as a place to drop a file on: `add` gets the file's name and bytes.
+function picker(frame, add, say) {
+  const input = element("input", {type: "file", accept: "image/*", hidden: true});
+  const button = element("button", {type: "button", className: "add", title: "or drop an image anywhere here"}, "＋ your image");
+  const take = async (file) => {
+    if (!file) return;
+    say(`Looking at ${file.name} …`);
+    try { add(file.name, await (await smaller(file)).arrayBuffer()); } catch { say(`${file.name} could not be read as an image.`); }
+  };
+  button.onclick = () => input.click();
+  input.onchange = () => take(input.files[0]);
+  frame.ondragover = (event) => event.preventDefault();
+  frame.ondrop = (event) => { event.preventDefault(); take(event.dataTransfer.files[0]); };
+  return element("span", {}, button, input);
+}
+
+// The file itself, or the same picture in fewer pixels where its bytes are too many to send.
+async function smaller(file) {
+  if (file.size <= LARGEST_UPLOAD) return file;
+  const picture = await createImageBitmap(file), factor = Math.min(1, LARGEST_SIDE / Math.max(picture.width, picture.height));
+  const canvas = new OffscreenCanvas(Math.max(1, Math.round(picture.width * factor)), Math.max(1, Math.round(picture.height * factor)));
+  canvas.getContext("2d").drawImage(picture, 0, 0, canvas.width, canvas.height);
+  return canvas.convertToBlob({type: "image/jpeg", quality: 0.95});
 }
 
 // Student minus teacher on the student's grid; a teacher on another grid is read at the same places, its mass kept.
@@ -239,14 +273,23 @@ export function linked() {
 }
 
 async function render({model, el}) {
-  const explorer = await mount(el, model.get("data"), model.get("selection"), (state) => {
-    model.set("selection", state);
-    model.save_changes();
+  let explorer = null;
+  const keep = (state) => { model.set("selection", state); model.save_changes(); };
+  const send = model.get("accepts_images") ? (name, bytes) => model.send({name}, undefined, [bytes]) : null;
+  const start = async (selection) => {
+    explorer = null;
+    explorer = await mount(el, model.get("data"), selection, keep, send);
+  };
+  await start(model.get("selection"));
+  model.on("change:data", async () => {
+    await start(model.get("selection"));
+    explorer.update({image: model.get("data").images.length - 1});
   });
   model.on("change:selection", () => {
     const wanted = model.get("selection");
-    if (JSON.stringify(wanted) !== JSON.stringify(explorer.state())) explorer.update(wanted);
+    if (explorer && JSON.stringify(wanted) !== JSON.stringify(explorer.state())) explorer.update(wanted);
   });
+  model.on("msg:custom", ({says}) => explorer?.say(says));
 }
 
 export default {render};

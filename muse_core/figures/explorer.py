@@ -1,6 +1,7 @@
-"""The attention explorer: point at a patch and see where every network looks. A widget in JupyterLab, a fragment in pages.
+"""The attention explorer: point at a patch and see where every network looks. Here its data, and its life in pages.
 
-Both run the same ``explorer.js`` on the same data: maps as 8-bit numbers with a scale each, compressed.
+Pages and the widget (`explorer_widget`) run the same ``explorer.js`` on the same data: maps as 8-bit numbers with a scale each,
+compressed.
 """
 
 import base64
@@ -29,7 +30,8 @@ LARGEST_THUMBNAIL = 256
 class AttentionSource:
     """One network's attention: ``maps`` (images, layers, heads, N, N) with rows that sum to 1, N = the grid's product.
 
-    ``role``: "teacher" (one), "student" (any number, in the order of training) or "comparison".
+    ``role``: "teacher" (as the student gets it, and on its own grid, for example), "student" (in the order of training) or
+    "comparison". The difference is taken from the teacher on the student's grid.
     """
 
     name: str
@@ -41,16 +43,13 @@ class AttentionSource:
 def explorer_data(images: np.ndarray, names: Sequence[str], sources: Sequence[AttentionSource]) -> dict[str, Any]:
     """What ``explorer.js`` reads, as JSON values. ``images`` (n, h, w, 3) or (n, 3, h, w) in [0, 1], one name each.
 
-    Raises MuseError for counts or shapes that do not fit, an unknown role, and fewer than one student or teacher.
+    Raises MuseError for counts or shapes that do not fit, an unknown role, and neither a student nor a teacher.
     """
     tiles = pixels(images)
     if len(names) != len(tiles):
         raise MuseError(f"There are {len(tiles)} images but {len(names)} names: give one name an image.")
-    if (
-        not any(source.role in ROLES[:2] for source in sources)
-        or sum(source.role == "teacher" for source in sources) > 1
-    ):
-        raise MuseError("The explorer needs one teacher at most, and a teacher or a student at least.")
+    if not any(source.role in ROLES[:2] for source in sources):
+        raise MuseError("The explorer has neither a teacher nor a student to show: give it one.")
     for source in sources:
         _check(source, len(tiles))
     return {
@@ -64,10 +63,10 @@ def explorer_fragment(data: dict[str, Any], selection: dict[str, Any] | None = N
     """HTML that works in any page, from disk and without a kernel."""
     given = json.dumps({"data": data, "selection": selection or {}}).replace("<", "\\u003c")
     words = html.escape("Attention explorer: " + ", ".join(source["name"] for source in data["sources"]), quote=True)
-    script = _script().replace("export default {render};", "").replace("export ", "")
+    source = script().replace("export default {render};", "").replace("export ", "")
     return (
         f'<div data-muse-explorer role="group" aria-label="{words}"><div class="here">The explorer needs JavaScript.</div>'
-        f'<script type="application/json">{given}</script><script>{_START}{script}{_END}</script></div>'
+        f'<script type="application/json">{given}</script><script>{_START}{source}{_END}</script></div>'
     )
 
 
@@ -82,27 +81,47 @@ root.ready = mount(root.querySelector(".here"), given.data, {...given.selection,
 
 
 @cache
-def _script() -> str:
+def script() -> str:
     return Path(__file__).with_name("explorer.js").read_text(encoding="utf-8")
 
 
-def explorer_widget(data: dict[str, Any]) -> Any:
-    """The same as a live widget: ``widget.selection`` is what is being looked at, and may be set. Outside JupyterLab, and in
-    exported pages, its output falls back to `explorer_fragment`."""
-    import anywidget
-    import traitlets
+def first_selection(data: dict[str, Any]) -> dict[str, Any]:
+    """What is looked at before anybody chooses: the middle patch of the first image, last layer, mean of the heads.
 
-    class AttentionExplorer(anywidget.AnyWidget):
-        _esm = _script()
-        data = traitlets.Dict().tag(sync=True)
-        selection = traitlets.Dict().tag(sync=True)
+    ``head`` -1 is the mean; ``stage``, ``teacher`` and ``comparison`` count among the sources of their role; ``keys``: who looks
+    at the patch instead of where it looks.
+    """
+    students = [source for source in data["sources"] if source["role"] == "student"]
+    main = (students or data["sources"])[0]
+    rows, columns = main["grid"]
+    return {"image": 0, "patch": rows // 2 * columns + columns // 2, "layer": main["layers"] - 1, "head": -1,
+            "stage": max(0, len(students) - 1), "teacher": 0, "comparison": 0, "keys": False, "opacity": 0.85,
+            "shared": True}  # fmt: skip
 
-        def _repr_mimebundle_(self, **options: Any) -> Any:
-            shown = super()._repr_mimebundle_(**options)
-            bundle, metadata = shown if isinstance(shown, tuple) else (shown, {})
-            return {**bundle, "text/html": explorer_fragment(self.data, self.selection)}, metadata
 
-    return AttentionExplorer(data=data)
+def looked_at(sources: Sequence[AttentionSource], selection: dict[str, Any]) -> dict[str, np.ndarray]:
+    """What the explorer shows for a selection: name -> attention (rows, columns) of that patch, as ``explorer.js`` finds it.
+
+    Raises MuseError for a selection that these sources do not have.
+    """
+    main = next((source for source in sources if source.role == "student"), sources[0])
+    _, layers, heads, patches, _ = main.maps.shape
+    for name, count in {"image": len(main.maps), "layer": layers, "head": heads, "patch": patches}.items():
+        if not (0 <= selection[name] < count or (name == "head" and selection[name] == -1)):
+            raise MuseError(f"There is no {name} {selection[name]} to look at: choose 0 to {count - 1}.")
+    found = {}
+    for source in sources:
+        maps = source.maps[selection["image"], selection["layer"] * source.maps.shape[1] // layers]
+        map_ = maps.mean(0) if selection["head"] < 0 else maps[selection["head"] * len(maps) // heads]
+        patch = _same_place(selection["patch"], main.grid, source.grid)
+        found[source.name] = (map_[:, patch] if selection["keys"] else map_[patch]).reshape(source.grid)
+    return found
+
+
+def _same_place(patch: int, grid: tuple[int, int], other: tuple[int, int]) -> int:
+    """The patch of another grid that lies at the same place of the image."""
+    row, column = divmod(patch, grid[1])
+    return int((row + 0.5) * other[0] / grid[0]) * other[1] + int((column + 0.5) * other[1] / grid[1])
 
 
 def _check(source: AttentionSource, images: int) -> None:

@@ -15,11 +15,12 @@ PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 STILL_DPI = 160
 
 
-def show(figure: Any = None, still: Any = None, *, name: str, alt: str) -> None:
+def show(figure: Any = None, still: Any = None, *, name: str, alt: str, cover: bool = False) -> None:
     """Display a plotly figure together with its still, or a still alone.
 
     The still is a matplotlib Figure, a PIL image or PNG bytes, drawn from the same arrays. GitHub, nbconvert and
-    readers without JavaScript see it; ``alt`` says in words what it shows and reaches the page's HTML.
+    readers without JavaScript see it; ``alt`` says in words what it shows and reaches the page's HTML. ``cover``: this
+    picture stands for its notebook in the index and the gallery, where else the first one would.
     Raises MuseError when the still or its words are missing or of a kind that cannot be drawn.
     """
     from IPython.display import display
@@ -29,8 +30,8 @@ def show(figure: Any = None, still: Any = None, *, name: str, alt: str) -> None:
     data: dict[str, Any] = {"text/plain": alt, "image/png": base64.b64encode(png).decode("ascii")}
     if figure is not None:
         data[PLOTLY_MIME] = plotly_json(figure, name)
-    metadata = {"image/png": {"alt": alt, **_display_width(still, png)}, "muse": {"name": name, "alt": alt}}
-    display(data, metadata=metadata, raw=True)
+    notes = {"name": name, "alt": alt, "cover": cover}
+    display(data, metadata={"image/png": {"alt": alt, **_display_width(still, png)}, "muse": notes}, raw=True)
 
 
 def plotly_json(figure: Any, name: str = "figure") -> dict[str, Any]:

@@ -7,9 +7,10 @@ from typing import Any
 from torch import nn
 from transformers import InternVLVisionConfig, InternVLVisionModel
 
+from muse_core.foundations.captured_attention import CAPTURING, captured_attention, patch_to_patch
 from muse_core.foundations.loading import assert_complete, require_folder_or_hub
 from muse_core.foundations.normalisation import IMAGENET, Normalise
-from muse_core.shapes import Images, Tokens
+from muse_core.shapes import AttentionMaps, Images, Tokens
 
 
 class Backbone(nn.Module):
@@ -20,14 +21,14 @@ class Backbone(nn.Module):
         super().__init__()
         self.normalise = Normalise(*IMAGENET)
         vision_config = InternVLVisionConfig(**copy.deepcopy(config))
-        self.network = InternVLVisionModel._from_config(vision_config, attn_implementation="sdpa")
+        self.network = InternVLVisionModel._from_config(vision_config, attn_implementation=CAPTURING)
 
     @classmethod
     def from_pretrained(cls, location: str | Path) -> "Backbone":
         """From a folder or hub id. Raises MuseError where the checkpoint leaves weights unset."""
         location = require_folder_or_hub("backbone", location)
         network, info = InternVLVisionModel.from_pretrained(
-            location, output_loading_info=True, attn_implementation="sdpa"
+            location, output_loading_info=True, attn_implementation=CAPTURING
         )
         assert_complete("backbone", location, info)
         backbone = cls(network.config.to_dict())
@@ -65,6 +66,13 @@ class Backbone(nn.Module):
     def all_tokens(self, images: Images) -> Tokens:
         """The class token, then the patch tokens."""
         return self.network(self.normalise(images)).last_hidden_state
+
+    def attention(self, images: Images) -> tuple[AttentionMaps, ...]:
+        """Patch-to-patch probabilities of every layer, on the grid of patches."""
+        layers = [layer.attention for layer in self.network.encoder.layer]
+        with captured_attention(self.network, layers) as maps:
+            self.network(self.normalise(images))
+        return tuple(patch_to_patch(each, 1) for each in maps)
 
     def forward(self, images: Images) -> Tokens:
         return self.all_tokens(images)[:, 1:]

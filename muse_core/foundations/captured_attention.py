@@ -14,6 +14,7 @@ from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from muse_core.errors import MuseError
+from muse_core.shapes import AttentionMaps, TargetMaps
 
 CAPTURING = "muse_capture"
 
@@ -51,3 +52,9 @@ def captured_attention(model: nn.Module, attentions: Sequence[nn.Module]) -> Ite
             f"{type(model).__name__} gave attention of {len(maps)} layers where {len(attentions)} were chosen: "
             "load it with attn_implementation=CAPTURING."
         )
+
+
+def patch_to_patch(attention: AttentionMaps, prefix: int) -> TargetMaps:
+    """Drop class and register tokens (the first ``prefix``) from both axes and renormalise rows."""
+    patches = attention[:, :, prefix:, prefix:]
+    return patches / patches.sum(-1, keepdim=True)

@@ -9,13 +9,13 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import DINOv3ViTModel
+from transformers import DINOv3ViTModel, PretrainedConfig
 
 from muse_core.errors import MuseError
-from muse_core.foundations.captured_attention import CAPTURING, captured_attention
+from muse_core.foundations.captured_attention import CAPTURING, captured_attention, patch_to_patch
 from muse_core.foundations.loading import assert_complete, require_folder_or_hub
 from muse_core.foundations.normalisation import IMAGENET, Normalise
-from muse_core.shapes import AttentionMaps, Float, Images, TargetMaps, Tokens
+from muse_core.shapes import AttentionMaps, Float, Images, Tokens
 
 
 @dataclass(frozen=True)
@@ -80,12 +80,6 @@ class TopologyTeacher(nn.Module, ABC):
             )
 
 
-def patch_to_patch(attention: AttentionMaps, prefix: int) -> TargetMaps:
-    """Drop class and register tokens (the first ``prefix``) from both axes and renormalise rows."""
-    patches = attention[:, :, prefix:, prefix:]
-    return patches / patches.sum(-1, keepdim=True)
-
-
 def spread_layers(num_layers: int, count: int) -> tuple[int, ...]:
     """``count`` layers spread evenly over the depth, the last one included: 12 layers, 6 blocks -> 1, 3, 5, 7, 9, 11."""
     if num_layers < count:
@@ -113,9 +107,16 @@ class DinoV3Teacher(TopologyTeacher):
     ) -> "DinoV3Teacher":
         """From a folder or hub id; ``layers`` defaults to ``blocks`` of them spread over the depth."""
         location = require_folder_or_hub("topology teacher", location)
-        network, info = DINOv3ViTModel.from_pretrained(
-            location, output_loading_info=True, attn_implementation=CAPTURING
-        )
+        try:
+            _require_dinov3(location)
+            network, info = DINOv3ViTModel.from_pretrained(
+                location, output_loading_info=True, attn_implementation=CAPTURING
+            )
+        except OSError as error:
+            raise MuseError(
+                f"The topology teacher {location!r} cannot be read: give a folder with config.json and model.safetensors, "
+                "or timm:NAME."
+            ) from error
         assert_complete("topology teacher", location, info)
         layers = spread_layers(network.config.num_hidden_layers, blocks) if layers is None else layers
         return cls(network, layers, image_size or network.config.image_size)
@@ -141,6 +142,19 @@ class DinoV3Teacher(TopologyTeacher):
         return 1 + self.network.config.num_register_tokens
 
 
+def _require_dinov3(location: str) -> None:
+    """Raises MuseError where a folder or hub id describes another kind of network, OSError where it has no description."""
+    config, _ = PretrainedConfig.get_config_dict(location)
+    if not config:
+        raise FileNotFoundError(location)
+    kind = config.get("model_type") or config.get("_class_name")
+    if kind != "dinov3_vit":
+        raise MuseError(
+            f"The topology teacher {location!r} holds {kind!r}, not a DINOv3 ViT: give such a folder, or timm:NAME for "
+            "any ViT that timm knows."
+        )
+
+
 class TimmTeacher(TopologyTeacher):
     """Any timm ViT or DINOv3 (`Eva`) by name; fused attention is switched off in the chosen layers only."""
 
@@ -164,7 +178,10 @@ class TimmTeacher(TopologyTeacher):
         pretrained: bool = True,
         **options,
     ) -> "TimmTeacher":
-        """``name``: a timm model name, e.g. ``vit_small_patch16_dinov3``. Raises MuseError for an unknown name."""
+        """``name``: a timm model name, e.g. ``vit_small_patch16_dinov3``.
+
+        Raises MuseError for an unknown name, for a network that is no ViT, and for weights that cannot be had.
+        """
         import timm
 
         if image_size is not None:
@@ -173,6 +190,11 @@ class TimmTeacher(TopologyTeacher):
             network = timm.create_model(name, pretrained=pretrained, num_classes=0, **options)
         except RuntimeError as error:
             raise MuseError(f"timm has no model {name!r} ({error}): see timm.list_models('*vit*').") from error
+        except OSError as error:
+            raise MuseError(
+                f"The weights of timm's {name!r} are not on this machine and could not be fetched: fetch them once with a "
+                "network, or give a local teacher folder."
+            ) from error
         if not hasattr(network, "blocks") or not hasattr(network.blocks[0], "attn"):
             raise MuseError(f"{name} has no transformer blocks with attention: choose a ViT as teacher.")
         layers = spread_layers(len(network.blocks), blocks) if layers is None else layers

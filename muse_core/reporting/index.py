@@ -1,44 +1,73 @@
-"""``reports/index.html``: every run with its notebooks, where it comes from and its key numbers."""
+"""``reports/index.html``: every run with what it is, its headline numbers, its notebooks and where it comes from."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from muse_core import paths, records
-from muse_core.errors import MuseError
+from muse_core import paths
 from muse_core.reporting import freshness
+from muse_core.reporting.about_run import about, data_words
+from muse_core.reporting.covers import Cover, cover
+from muse_core.reporting.headline import Headline, headline, with_unit
+from muse_core.reporting.run_records import minutes, stage_records
+from muse_core.reporting.stage_table import StageRow, stage_rows
 from muse_core.reporting.stamps import Stamp, executed, read_notebook, read_stamp, title_and_claim
 
-STAGE_NAMES = {1: "Topology warm-up", 2: "Semantic injection", 3: "Synergistic tuning"}
+STATE_WORDS = {
+    "done": "up to date",
+    "stale": "stale: the notebook or the package changed since",
+    "failed": "failed",
+    "interrupted": "interrupted",
+    "unfinished": "unfinished: its run was cut short",
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What an ``img`` needs: ``src`` is a data URI or a link."""
+
+    src: str
+    alt: str
+    width: int
+    height: int
 
 
 @dataclass(frozen=True)
 class NotebookRow:
+    """One executed notebook: ``link`` leads to its page, ``state`` is `freshness.state`, ``state_words`` explain it."""
+
+    stem: str
     title: str
     claim: str
     link: str
     state: str
     minutes: str
     error: str
+    picture: Picture | None = None
 
-
-@dataclass(frozen=True)
-class StageRow:
-    name: str
-    steps: str
-    minutes: str
-    speed: str
-    losses: list[str]
-    held_out: str
+    @property
+    def state_words(self) -> str:
+        return STATE_WORDS.get(self.state, self.state)
 
 
 @dataclass(frozen=True)
 class RunSummary:
+    """One run as the index shows it; what is not known is empty."""
+
     name: str
     date: str
+    about: list[str]
     facts: list[tuple[str, str]]
+    headline: Headline | None
     notebooks: list[NotebookRow]
     stages: list[StageRow]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What stands above the runs: the page's title and a paragraph."""
+
+    title: str = "MUSE reports"
+    lead: str = "Every run of the numbered notebooks, the newest first."
 
 
 def summaries() -> list[RunSummary]:
@@ -50,90 +79,68 @@ def summaries() -> list[RunSummary]:
 
 def summary(run: Path, package: str) -> RunSummary:
     """One run, read from its executed notebooks and its records; what is missing is left out."""
-    stamps = [stamp for stamp in map(read_stamp, executed(run)) if stamp]
-    newest = max(stamps, key=lambda stamp: stamp.date, default=None)
-    rows = [notebook_row(report, package) for report in executed(run)]
-    stages = [row for number in STAGE_NAMES if (row := stage_row(run / "records" / f"stage{number}.json", number))]
-    return RunSummary(run.name, newest.date if newest else "", _facts(stamps, newest), rows, stages)
+    reports = executed(run)
+    stamps = [stamp for stamp in map(read_stamp, reports) if stamp]
+    return RunSummary(
+        name=run.name,
+        date=max((stamp.date for stamp in stamps), default=""),
+        about=about(run, stamps, [report.stem for report in reports]),
+        facts=provenance(run, stamps),
+        headline=headline(run),
+        notebooks=[notebook_row(report, package) for report in reports],
+        stages=stage_rows(run),
+    )
 
 
-def _facts(stamps: list[Stamp], newest: Stamp | None) -> list[tuple[str, str]]:
-    """Provenance; a run whose notebooks differ says so."""
-    if newest is None:
-        return []
+def provenance(run: Path, stamps: list[Stamp]) -> list[tuple[str, str]]:
+    """Preset, data, commit, device and date; a run whose notebooks differ says so."""
     each = {
         "Preset": [stamp.preset for stamp in stamps if stamp.preset != "none"],
+        "Data": [data_words(one.get("data")) for one in stage_records(run).values()],
         "Commit": [stamp.commit for stamp in stamps],
         "Device": [stamp.device for stamp in stamps],
+        "Date": [_date(max(stamp.date for stamp in stamps))] if stamps else [],
     }
-    facts = [(name, ", ".join(dict.fromkeys(values))) for name, values in each.items() if values]
-    return [*facts, ("Date", newest.date[:16].replace("T", " ") + " UTC")]
+    facts = [(name, ", ".join(dict.fromkeys(filter(None, values)))) for name, values in each.items()]
+    return [(name, value) for name, value in facts if value]
+
+
+def _date(stamp_date: str) -> str:
+    return stamp_date[:16].replace("T", " ") + " UTC"
 
 
 def notebook_row(report: Path, package: str) -> NotebookRow:
-    title, claim = title_and_claim(read_notebook(report), report.stem)
-    stamp, page = read_stamp(report), report.with_suffix(".html")
+    """One executed notebook with its cover."""
+    notebook = read_notebook(report)
+    title, claim = title_and_claim(notebook, report.stem)
+    stamp, page, found = read_stamp(report), report.with_suffix(".html"), cover(notebook)
     return NotebookRow(
+        stem=report.stem,
         title=title,
         claim=claim,
         link=f"{report.parent.name}/{page.name if page.exists() else report.name}",
         state=freshness.state(report, package),
-        minutes=_minutes(stamp.seconds) if stamp else "",
+        minutes=minutes(stamp.seconds) if stamp else "",
         error=stamp.error if stamp else "",
+        picture=embedded(found) if found else None,
     )
 
 
-def stage_row(path: Path, number: int) -> StageRow | None:
-    """The key numbers of a training stage; None when the record is absent or unreadable."""
-    try:
-        record = records.read_json(path)
-    except (MuseError, OSError, ValueError):
-        return None
-    if not isinstance(record, dict):
-        return None
-    return StageRow(
-        name=f"{number} · {STAGE_NAMES[number]}",
-        steps=_number(record.get("steps"), "{:,.0f}"),
-        minutes=_minutes(record.get("seconds")),
-        speed=_number(record.get("images_per_second"), "{:,.1f}"),
-        losses=_losses(record.get("losses")),
-        held_out=_held_out(record.get("held_out")),
-    )
+def embedded(found: Cover) -> Picture:
+    """The cover inside the page itself."""
+    return Picture(found.uri, found.alt, found.width, found.height)
 
 
-def _losses(losses: Any) -> list[str]:
-    """ "topology 1.20 → 0.31" for each loss."""
-    pairs = losses.items() if isinstance(losses, dict) else ()
-    return [
-        f"{name} {_number(ends.get('first'), '{:.3g}')} → {_number(ends.get('last'), '{:.3g}')}"
-        for name, ends in pairs
-        if isinstance(ends, dict)
-    ]
-
-
-def _held_out(held_out: Any) -> str:
-    if not isinstance(held_out, dict):
-        return ""
-    psnr, zero_shot = _number(held_out.get("psnr"), "{:.2f} dB"), _number(held_out.get("zero_shot"), "{:.1%}")
-    return ", ".join(text for text in (psnr and f"PSNR {psnr}", zero_shot and f"zero-shot {zero_shot}") if text)
-
-
-def _number(value: Any, form: str) -> str:
-    return form.format(value) if isinstance(value, int | float) and not isinstance(value, bool) else ""
-
-
-def _minutes(seconds: Any) -> str:
-    return _number(seconds / 60, "{:,.1f}") if isinstance(seconds, int | float) else ""
-
-
-def render(runs: list[RunSummary]) -> str:
-    """The index as one self-contained page."""
+def render(runs: list[RunSummary], frame: Frame | None = None) -> str:
+    """The index as one page that loads nothing from elsewhere."""
     from jinja2 import Environment
 
-    from muse_core.reporting.index_template import TEMPLATE
+    from muse_core.reporting.index_template import STYLE, TEMPLATE
     from muse_core.reporting.page_style import CSS
 
-    return Environment(autoescape=True, trim_blocks=True).from_string(TEMPLATE).render(runs=runs, css=CSS)
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["unit"] = with_unit
+    return environment.from_string(TEMPLATE).render(runs=runs, frame=frame or Frame(), css=CSS + STYLE)
 
 
 def write() -> Path:

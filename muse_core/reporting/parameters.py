@@ -1,8 +1,8 @@
 """Checks the values of a notebook's parameters cell; papermill itself checks nothing."""
 
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from muse_core import paths
 from muse_core.errors import MuseError
@@ -60,6 +60,9 @@ Count = Annotated[
 
 Seed = Annotated[Whole, Field(ge=0, description="zero or a positive integer")]
 RunName = Annotated[str, AfterValidator(paths.check_run_name)]
+RunNameOrNone = Annotated[str, AfterValidator(lambda text: paths.check_run_name(text) if text.strip() else "")]
+"""A run's name, or nothing."""
+
 Filled = Annotated[str, AfterValidator(_filled)]
 """A text that is not empty."""
 
@@ -103,17 +106,29 @@ class EvaluationParameters(NotebookParameters):
     run: RunName
     preset: Filled
     data: Filled
-    baseline: str
+    baseline: RunNameOrNone
     train_images: Count
     test_images: Count
     seed: Seed
     device: Filled
     download: bool
 
-    @field_validator("baseline")
-    @classmethod
-    def _baseline_is_a_folder_name(cls, value: str) -> str:
-        return paths.check_run_name(value) if value.strip() else ""
+
+class TopologyParameters(NotebookParameters):
+    """What notebook 04 asks for; empty texts mean the preset's teacher, no image of one's own, ``RUN-shared``."""
+
+    run: RunName
+    preset: Filled
+    data: Filled
+    images: Annotated[Whole, Field(ge=0, le=64, description="an integer from 0 to 64")]
+    image: str
+    fit: Literal["crop", "pad"] = Field(description="crop or pad")
+    resolution: Count
+    teacher: str
+    baseline: RunNameOrNone
+    layer: Annotated[Whole, Field(ge=0, description="a block's number, or 0 for the last")]
+    patch: Annotated[Whole, Field(ge=-1, description="a patch's number, or -1 for one that is chosen")]
+    device: Filled
 
 
 class FoundationParameters(NotebookParameters):

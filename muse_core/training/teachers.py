@@ -34,15 +34,24 @@ class Targets:
 
 
 def load_topology_teacher(preset: Preset) -> TopologyTeacher:
-    """From a folder or hub id (transformers' DINOv3), or ``timm:NAME`` for any timm ViT."""
-    where, blocks = preset.foundations, preset.connector.num_blocks
-    options = dict(layers=where.teacher_layers, blocks=blocks, image_size=where.teacher_image_size)
-    if where.teacher.startswith("timm:"):
-        teacher: TopologyTeacher = TimmTeacher.from_name(where.teacher.removeprefix("timm:"), **options)
-    else:
-        teacher = DinoV3Teacher.from_pretrained(where.teacher, **options)
+    """The teacher of a preset. Raises MuseError where its layers or heads do not fit the student's."""
+    where = preset.foundations
+    teacher = open_topology_teacher(
+        where.teacher, preset.connector.num_blocks, where.teacher_layers, where.teacher_image_size
+    )
     _check_counts(teacher, preset)
     return teacher
+
+
+def open_topology_teacher(
+    location: str, blocks: int, layers: tuple[int, ...] | None = None, image_size: int | None = None
+) -> TopologyTeacher:
+    """From a folder or hub id (transformers' DINOv3), or ``timm:NAME`` for any timm ViT; ``layers`` None spreads one layer
+    a block over the depth."""
+    options = dict(layers=layers, blocks=blocks, image_size=image_size)
+    if location.startswith("timm:"):
+        return TimmTeacher.from_name(location.removeprefix("timm:"), **options)
+    return DinoV3Teacher.from_pretrained(location, **options)
 
 
 def _check_counts(teacher: TopologyTeacher, preset: Preset) -> None:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from muse_core.errors import MuseError
-from muse_core.figures.attention import attention_atlas, attention_comparison, saliency
+from muse_core.figures.attention import attention_atlas, attention_comparison, saliency_comparison
 from muse_core.figures.overlays import heated
 
 GRID = (3, 5)
@@ -65,10 +65,19 @@ def test_gaps_and_nan_are_left_white():
     assert sheet[0, 0] == 0 and (sheet[:, 5] == 0).all() and (sheet == 0).sum() == 1 + 3
 
 
-def test_saliency_finds_its_largest_patch():
-    values = np.zeros((3, 5))
-    values[1, 4], values[0, 0] = 2.0, np.nan
-    assert "row 2, column 5" in saliency(IMAGE.transpose(2, 0, 1), values).still.get_suptitle()
+def test_saliency_is_brightest_where_it_was_planted_on_any_grid():
+    values = {"coarse": np.zeros((1, 3, 5)), "fine": np.zeros((1, 6, 10))}
+    values["coarse"][0, 1, 4], values["fine"][0, 5, 2] = 2.0, 1.0
+    places = saliency_comparison(IMAGE[None], values).still.axes[1:3]
+    for place, (cell, planted) in zip(places, [(10, (1, 4)), (5, (5, 2))], strict=True):
+        overlay = np.asarray(place.images[0].get_array()).astype(int).sum(-1)
+        row, column = np.unravel_index(overlay.argmax(), overlay.shape)
+        assert (row // cell, column // cell) == planted
+
+
+def test_saliency_needs_a_map_an_image():
+    with pytest.raises(MuseError):
+        saliency_comparison(IMAGE[None], {"two": np.zeros((2, 3, 5))})
 
 
 def test_a_map_of_zeros_is_drawn():

@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 
 from muse_core.errors import MuseError
-from muse_core.figures.explorer import AttentionSource, explorer_data, explorer_fragment, explorer_widget
+from muse_core.figures.explorer import (
+    AttentionSource,
+    explorer_data,
+    explorer_fragment,
+    first_selection,
+    looked_at,
+)
+from muse_core.figures.explorer_budget import within_budget
+from muse_core.figures.explorer_widget import explorer_widget
 from muse_core.reporting.html import external_requests
 
 
@@ -50,7 +58,7 @@ def test_the_fragment_carries_its_data_and_asks_nothing_of_the_network() -> None
 
 def test_the_widget_starts_with_the_same_data_and_falls_back_to_the_fragment() -> None:
     widget = explorer_widget(data())
-    assert widget.data == data() and widget.selection == {}
+    assert widget.data == data() and widget.selection == first_selection(data())
     bundle, _ = widget._repr_mimebundle_()
     assert "data-muse-explorer" in bundle["text/html"]
     assert "application/vnd.jupyter.widget-view+json" in bundle
@@ -62,8 +70,7 @@ def test_the_widget_starts_with_the_same_data_and_falls_back_to_the_fragment() -
         ([source(images=1)], "for 2 images"),
         ([source(tokens=5)], "grid of"),
         ([source(role="pupil"), source()], "role"),
-        ([source(role="comparison")], "a teacher or a student"),
-        ([source("a", "teacher"), source("b", "teacher")], "one teacher at most"),
+        ([source(role="comparison")], "neither a teacher nor a student"),
     ],
 )
 def test_what_does_not_fit_is_one_sentence(sources: list[AttentionSource], words: str) -> None:
@@ -74,3 +81,44 @@ def test_what_does_not_fit_is_one_sentence(sources: list[AttentionSource], words
 def test_every_image_needs_a_name() -> None:
     with pytest.raises(MuseError, match="one name an image"):
         explorer_data(np.zeros((2, 8, 8, 3)), ["only one"], [source()])
+
+
+@pytest.mark.parametrize("keys", [False, True])
+def test_what_is_looked_at_is_the_row_of_the_query_or_the_column_of_the_key(keys: bool) -> None:
+    given = source()
+    chosen = first_selection(data(given)) | {"image": 1, "layer": 2, "head": 1, "patch": 3, "keys": keys}
+    truth = given.maps[1, 2, 1]
+    np.testing.assert_array_equal(
+        looked_at([given], chosen)["student"].ravel(), truth[:, 3] if keys else truth[3]
+    )  # fmt: skip
+
+
+def test_a_patch_off_the_grid_is_a_sentence() -> None:
+    with pytest.raises(MuseError, match="no patch 4 to look at: choose 0 to 3"):
+        looked_at([source()], first_selection(data(source())) | {"patch": 4})
+
+
+def test_an_image_dropped_on_the_widget_becomes_data_or_a_sentence() -> None:
+    def add(name: str, content: bytes) -> dict:
+        if not content:
+            raise MuseError(f"{name} is empty.")
+        return {**data(), "names": ["a <b>", name]}
+
+    widget, sent = explorer_widget(data(), add), []
+    widget.send = lambda content, buffers=None: sent.append(content)
+    widget._handle_custom_msg({"name": "new.png"}, [b"1"])
+    assert widget.data["names"][-1] == "new.png" and widget.accepts_images and not sent
+    widget._handle_custom_msg({"name": "bad.png"}, [b""])
+    assert sent == [{"says": "bad.png is empty."}]
+
+
+def test_a_page_s_budget_costs_heads_first_and_then_images() -> None:
+    given = [source(heads=4, images=3)]
+    all_of_it, count, note = within_budget(given, 10**6)
+    assert (all_of_it[0].maps.shape, count, note) == (given[0].maps.shape, 3, "")
+    each = given[0].maps[0].size * 0.75
+    fewer, count, note = within_budget(given, int(2.5 * each))
+    assert count == 2 and fewer[0].maps.shape[2] == 4 and "2 of 3 images" in note
+    halved, count, note = within_budget(given, int(0.6 * each))
+    np.testing.assert_allclose(halved[0].maps[:, :, 0], given[0].maps[:1, :, :2].mean(2))
+    assert count == 1 and "groups of 2" in note

@@ -44,6 +44,12 @@ def test_a_still_alone_has_no_interactive_face(shown: list[Any]) -> None:
     assert publish.PLOTLY_MIME not in shown[0][0]
 
 
+def test_a_picture_can_be_the_cover_of_its_notebook(shown: list[Any]) -> None:
+    publish.show(None, Image.new("RGB", (8, 8)), name="map", alt="A map.")
+    publish.show(None, Image.new("RGB", (8, 8)), name="best", alt="The best map.", cover=True)
+    assert [metadata["muse"]["cover"] for _, metadata in shown] == [False, True]
+
+
 def test_the_template_stays_small() -> None:
     spec = publish.plotly_json(go.Figure(go.Scatter(y=[1, 2])))
     assert len(json.dumps(spec)) < 2000

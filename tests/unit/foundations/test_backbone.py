@@ -56,3 +56,17 @@ def test_a_folder_that_does_not_exist_is_a_sentence(tmp_path) -> None:
     for location in (tmp_path / "nowhere", str(tmp_path / "nowhere"), "./nowhere", "~/nowhere-at-all"):
         with pytest.raises(MuseError, match=r"The backbone folder .*nowhere.* does not exist"):
             Backbone.from_pretrained(location)
+
+
+@torch.no_grad()
+def test_its_attention_is_transformers_own_without_the_class_token() -> None:
+    backbone, images = Backbone(CONFIG).eval(), torch.rand(2, 3, 32, 32)
+    before = backbone(images)
+    maps = backbone.attention(images)
+    backbone.network.set_attn_implementation("eager")
+    eager = backbone.network(backbone.normalise(images), output_attentions=True).attentions
+    assert len(maps) == len(eager) == 2
+    for own, true in zip(maps, eager, strict=True):
+        patches = true[:, :, 1:, 1:]
+        torch.testing.assert_close(own, patches / patches.sum(-1, keepdim=True), rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(backbone(images), before, rtol=1e-4, atol=1e-5)

@@ -5,7 +5,7 @@ import torch
 from transformers import DINOv3ViTConfig, DINOv3ViTModel
 
 from muse_core.errors import MuseError
-from muse_core.foundations.captured_attention import CAPTURING, captured_attention
+from muse_core.foundations.captured_attention import CAPTURING, captured_attention, patch_to_patch
 
 CONFIG = dict(
     hidden_size=32, intermediate_size=64, num_hidden_layers=4, num_attention_heads=4, num_register_tokens=2,
@@ -60,3 +60,12 @@ def test_nothing_is_kept_once_the_block_is_left_even_by_an_error() -> None:
     with pytest.raises(RuntimeError, match="planted"), captured_attention(capturing, chosen):
         raise RuntimeError("planted")
     assert chosen[0].captured is None
+
+
+def test_patch_to_patch_drops_prefix_tokens_on_both_axes_and_renormalises() -> None:
+    attention = torch.softmax(torch.randn(1, 2, 7, 7), -1)
+    patches = patch_to_patch(attention, 3)
+    assert patches.shape == (1, 2, 4, 4)
+    for query in range(4):
+        row = attention[0, 1, 3 + query, 3:]
+        torch.testing.assert_close(patches[0, 1, query], row / row.sum())

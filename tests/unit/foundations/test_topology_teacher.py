@@ -11,7 +11,6 @@ from muse_core.foundations.topology_teacher import (
     TimmTeacher,
     TopologyTeacher,
     observe,
-    patch_to_patch,
     spread_layers,
 )
 
@@ -53,15 +52,6 @@ def test_spread_layers_are_distinct_increasing_and_end_at_the_last(layers: int) 
 def test_too_few_layers_are_a_sentence() -> None:
     with pytest.raises(MuseError, match=r"4 layers, fewer than the 6 student blocks"):
         spread_layers(4, 6)
-
-
-def test_patch_to_patch_drops_prefix_tokens_on_both_axes_and_renormalises() -> None:
-    attention = torch.softmax(torch.randn(1, 2, 7, 7), -1)
-    patches = patch_to_patch(attention, 3)
-    assert patches.shape == (1, 2, 4, 4)
-    for query in range(4):
-        row = attention[0, 1, 3 + query, 3:]
-        torch.testing.assert_close(patches[0, 1, query], row / row.sum())
 
 
 @pytest.mark.parametrize("build", [dino, timm_teacher])
@@ -144,3 +134,26 @@ def test_a_saved_dinov3_comes_back_with_layers_spread_over_its_depth(tmp_path) -
     assert teacher.layers == (1, 3) and teacher.image_size == 32
     images = torch.rand(1, 3, 32, 32)
     torch.testing.assert_close(observe(teacher, images).attention[1], observe(dino(), images).attention[1])
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [(None, "cannot be read"), ('{"model_type": "clip"}', "holds 'clip', not a DINOv3 ViT"),
+     ('{"model_type": "dinov3_vit"}', "cannot be read")],
+)  # fmt: skip
+def test_a_folder_without_a_dinov3_is_a_sentence(tmp_path, config: str | None, words: str) -> None:
+    if config:
+        (tmp_path / "config.json").write_text(config)
+    with pytest.raises(MuseError, match=words):
+        DinoV3Teacher.from_pretrained(tmp_path)
+
+
+def test_weights_that_cannot_be_fetched_are_a_sentence(monkeypatch) -> None:
+    import timm
+
+    def offline(*_, **__):
+        raise FileNotFoundError("no network")
+
+    monkeypatch.setattr(timm, "create_model", offline)
+    with pytest.raises(MuseError, match="weights of timm's 'vit_tiny_patch16_224' are not on this machine"):
+        TimmTeacher.from_name("vit_tiny_patch16_224")

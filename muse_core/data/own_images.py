@@ -1,0 +1,99 @@
+"""Images of one's own, a few at a time: files by path, uploaded bytes, or the photographs that scikit-image carries."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+import torch
+
+from muse_core.data.images import FITS, Photo, Unreadable, read_photo
+from muse_core.errors import MuseError, unknown
+from muse_core.paths import user_path
+from muse_core.shapes import Images
+
+BUILT_IN = {
+    "astronaut": "astronaut.png",
+    "camera": "camera.png",
+    "cat": "chelsea.png",
+    "coffee": "coffee.png",
+    "coins": "coins.png",
+    "rocket": "rocket.jpg",
+}
+"""Names of photographs, and their files in `skimage.data`; no download."""
+
+SMALLEST = 8
+"""Pixels a side below which there is nothing to look at."""
+
+
+@dataclass(frozen=True)
+class OwnImages:
+    """``images`` (n, 3, size, size) in [0, 1]; ``notes`` say what was done with each file to make it fit."""
+
+    images: Images
+    names: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def own_images(words: str, size: int, fit: str = "crop") -> OwnImages:
+    """One path or built-in name, or several with commas between, at ``size`` pixels a side; ``fit`` "crop" or "pad".
+
+    Raises MuseError for a name that is neither, and for files that are no image.
+    """
+    given = [words] if user_path(words).is_file() else [word.strip() for word in words.split(",") if word.strip()]
+    return joined([_from_file(word, size, fit) for word in given])
+
+
+def image_from_bytes(name: str, content: bytes, size: int, fit: str = "crop") -> OwnImages:
+    """An uploaded file. Raises MuseError where the bytes are no image."""
+    return _read(name, io.BytesIO(content), size, fit)
+
+
+def joined(several: Sequence[OwnImages]) -> OwnImages:
+    """One after the other. Raises MuseError where there is none."""
+    if not several:
+        raise MuseError("There is no image to look at: give a path, or one of " + ", ".join(BUILT_IN) + ".")
+    return OwnImages(
+        torch.cat([each.images for each in several]),
+        tuple(name for each in several for name in each.names),
+        tuple(note for each in several for note in each.notes),
+    )
+
+
+def _from_file(word: str, size: int, fit: str) -> OwnImages:
+    if word in BUILT_IN:
+        return _read(word, Path(str(files("skimage.data") / BUILT_IN[word])), size, fit)
+    path = user_path(word)
+    if not path.is_file():
+        raise MuseError(f"There is no image file {word!r}: give a path, or one of {', '.join(BUILT_IN)}.")
+    return _read(path.name, path, size, fit)
+
+
+def _read(name: str, file: Path | io.BytesIO, size: int, fit: str) -> OwnImages:
+    if fit not in FITS:
+        raise unknown("fit", fit, FITS)
+    try:
+        photo = read_photo(file, size, fit)
+    except Unreadable as error:
+        raise MuseError(f"{name} cannot be used as an image ({error}): give a JPEG, PNG or WebP file.") from error
+    if min(photo.stored) < SMALLEST:
+        raise MuseError(
+            f"{name} has {_by(photo.stored)} pixels, too few to look at: give at least {SMALLEST} × {SMALLEST}."
+        )
+    return OwnImages(photo.pixels[None], (name,), (f"{name}: {_what_was_done(photo, fit)}",))
+
+
+def _what_was_done(photo: Photo, fit: str) -> str:
+    width, height = photo.stored
+    side = photo.pixels.shape[-1]
+    square = {"crop": "cut to its centred square", "pad": "padded to a square with grey"}[fit]
+    resized = "enlarged" if photo.enlarged else "reduced"
+    steps = [f"{width:,} × {height:,} pixels"]
+    steps += [square] if width != height else []
+    steps += [f"{resized} to {side} × {side}"] if (width, height) != (side, side) else []
+    return ", ".join(steps)
+
+
+def _by(size: tuple[int, int]) -> str:
+    return f"{size[0]} × {size[1]}"

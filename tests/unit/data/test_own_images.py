@@ -1,0 +1,75 @@
+"""Images of one's own: what is done to them is said, and what is no image is a sentence."""
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from muse_core.data.images import PADDING
+from muse_core.data.own_images import BUILT_IN, image_from_bytes, own_images
+from muse_core.errors import MuseError
+
+
+def png(width: int, height: int, colour: str = "red") -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (width, height), colour).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_the_built_in_photographs_need_no_network(name: str) -> None:
+    found = own_images(name, 32)
+    assert found.images.shape == (1, 3, 32, 32) and found.images.std() > 0.05
+    assert found.names == (name,) and "reduced to 32 × 32" in found.notes[0]
+
+
+def test_several_come_in_order_and_paths_mix_with_names(tmp_path) -> None:
+    (tmp_path / "mine.png").write_bytes(png(40, 20))
+    found = own_images(f"cat, {tmp_path / 'mine.png'}", 16)
+    assert found.names == ("cat", "mine.png") and len(found.images) == 2
+
+
+def test_a_path_with_a_comma_is_one_path(tmp_path) -> None:
+    (tmp_path / "a, b.png").write_bytes(png(16, 16))
+    assert own_images(str(tmp_path / "a, b.png"), 16).names == ("a, b.png",)
+
+
+def test_a_wide_image_is_cut_or_padded_as_asked_and_it_is_said() -> None:
+    cut, padded = (image_from_bytes("x.png", png(64, 32), 32, fit) for fit in ("crop", "pad"))
+    red = torch.tensor([1.0, 0.0, 0.0])
+    assert torch.allclose(cut.images[0, :, 0, 0], red) and "cut to its centred square" in cut.notes[0]
+    assert torch.allclose(padded.images[0, :, 16, 16], red) and "padded to a square with grey" in padded.notes[0]
+    assert torch.allclose(padded.images[0, :, 0, 0], torch.tensor(np.array(PADDING) / 255, dtype=torch.float32))
+
+
+def test_a_huge_image_is_reduced_with_a_note() -> None:
+    assert image_from_bytes("big.png", png(8000, 6250), 16).notes == (
+        "big.png: 8,000 × 6,250 pixels, cut to its centred square, reduced to 16 × 16",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("text.png", b"not an image", "text.png cannot be used as an image"),
+        ("empty.png", b"", "empty.png cannot be used"),
+        ("dot.png", png(1, 1), "1 × 1 pixels, too few to look at"),
+        ("line.png", png(400, 2), "400 × 2 pixels, too few"),
+    ],
+)
+def test_what_is_no_image_is_a_sentence(name: str, content: bytes, words: str) -> None:
+    with pytest.raises(MuseError, match=words):
+        image_from_bytes(name, content, 32)
+
+
+@pytest.mark.parametrize(("words", "complaint"), [("nowhere.png", "no image file"), (" , ", "no image to look at")])
+def test_what_is_not_there_is_a_sentence(words: str, complaint: str) -> None:
+    with pytest.raises(MuseError, match=complaint):
+        own_images(words, 32)
+
+
+def test_an_unknown_fit_names_the_known() -> None:
+    with pytest.raises(MuseError, match="crop, pad"):
+        own_images("cat", 32, "stretch")
