@@ -16,7 +16,7 @@ const CSS = `
 .muse-explorer label[hidden]{display:none}
 .muse-explorer output{min-width:1.4em;font-variant-numeric:tabular-nums}
 .muse-explorer .panels{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:.8rem}
-.muse-explorer figure{margin:0;min-width:0}
+.muse-explorer figure{margin:0;padding:0;border:0;background:none;min-width:0;color-scheme:inherit}
 .muse-explorer figcaption{font-size:.9em;min-height:2.8em;margin:0 0 .2rem;display:flex;align-items:flex-end}
 .muse-explorer canvas.map{width:100%;aspect-ratio:1;border-radius:4px;cursor:crosshair;display:block;touch-action:none}
 .muse-explorer canvas:focus-visible{outline:3px solid #0b7285;outline-offset:2px}

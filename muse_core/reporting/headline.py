@@ -12,6 +12,7 @@ from muse_core.reporting.run_records import STAGE_NAMES, part, record, stage_rec
 SHOWN = ("psnr", "zero_shot", "linear_probe", "miou", "attention_auc")
 FINAL, SHARED = re.compile(r"MUSE, after stage (\d+)"), re.compile(r"shared routing, after stage (\d+)")
 """The rows' names in ``evaluation.json``; a test holds them to those that the evaluation writes."""
+BASELINE = "Shared routing is the baseline, where every loss may train every weight of the attention."
 VERDICTS = {"better": "better than shared routing", "worse": "worse than shared routing"}
 
 
@@ -54,7 +55,8 @@ def _evaluated(evaluation: dict[str, Any]) -> Headline | None:
     verdicts = _verdicts(evaluation, str(final.get("name")), str(shared.get("name")))
     found = [_number(name, _figure(final, name), _figure(shared, name), verdicts.get(name, "")) for name in SHOWN]
     numbers = [one for one in found if one.value]
-    return Headline(numbers, _evaluation_sentence(evaluation, final)) if numbers else None
+    sentences = [_evaluation_sentence(evaluation, final), BASELINE if any(one.shared for one in numbers) else ""]
+    return Headline(numbers, " ".join(filter(None, sentences))) if numbers else None
 
 
 def _last(rows: list[dict[str, Any]], pattern: re.Pattern[str]) -> dict[str, Any]:
@@ -111,8 +113,10 @@ def _evaluation_sentence(evaluation: dict[str, Any], final: dict[str, Any]) -> s
     stage = FINAL.match(str(final.get("name")))
     images, count = evaluation.get("split", "test"), evaluation.get("n_test")
     after = f"after stage {stage[1]} " if stage else ""
-    how_many = f"{count:,} {images} images" if isinstance(count, int) else f"{images} images"
-    return f"Measured {after}on {how_many} that training never saw. Small print: 95 % intervals over those images."
+    how_many = f"up to {count:,} {images} images" if isinstance(count, int) else f"{images} images"
+    return (
+        f"Measured {after}on {how_many} that training never saw; below each value its 95 % interval over those images."
+    )
 
 
 def _held_out(stages: dict[int, dict[str, Any]]) -> Headline | None:

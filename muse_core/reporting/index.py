@@ -13,12 +13,12 @@ from muse_core.reporting.stage_table import StageRow, stage_rows
 from muse_core.reporting.stamps import Stamp, executed, read_notebook, read_stamp, title_and_claim
 
 STATE_WORDS = {
-    "done": "up to date",
-    "stale": "stale: the notebook or the package changed since",
-    "failed": "failed",
-    "interrupted": "interrupted",
-    "unfinished": "unfinished: its run was cut short",
+    "stale": "the notebook or the package changed since this page was made, or an earlier notebook ran again",
+    "failed": "a cell raised the error shown, and the page ends there",
+    "interrupted": "it was stopped from the keyboard",
+    "unfinished": "its run was cut short, so the page may be incomplete",
 }
+"""State -> what it means; "done" needs no words."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class NotebookRow:
-    """One executed notebook: ``link`` leads to its page, ``state`` is `freshness.state`, ``state_words`` explain it."""
+    """One executed notebook: ``link`` leads to its page, ``state`` is `freshness.state`."""
 
     stem: str
     title: str
@@ -43,10 +43,6 @@ class NotebookRow:
     minutes: str
     error: str
     picture: Picture | None = None
-
-    @property
-    def state_words(self) -> str:
-        return STATE_WORDS.get(self.state, self.state)
 
 
 @dataclass(frozen=True)
@@ -61,13 +57,19 @@ class RunSummary:
     notebooks: list[NotebookRow]
     stages: list[StageRow]
 
+    @property
+    def states(self) -> list[tuple[str, str]]:
+        """The states that need words, with them, each once."""
+        there = dict.fromkeys(row.state for row in self.notebooks)
+        return [(state, STATE_WORDS[state]) for state in there if state in STATE_WORDS]
+
 
 @dataclass(frozen=True)
 class Frame:
     """What stands above the runs: the page's title and a paragraph."""
 
     title: str = "MUSE reports"
-    lead: str = "Every run of the numbered notebooks, the newest first."
+    lead: str = "Here is every run of the numbered notebooks, the newest first."
 
 
 def summaries() -> list[RunSummary]:
@@ -117,13 +119,19 @@ def notebook_row(report: Path, package: str) -> NotebookRow:
     return NotebookRow(
         stem=report.stem,
         title=title,
-        claim=claim,
+        claim=whole_sentences(claim),
         link=f"{report.parent.name}/{page.name if page.exists() else report.name}",
         state=freshness.state(report, package),
         minutes=minutes(stamp.seconds) if stamp else "",
         error=stamp.error if stamp else "",
         picture=embedded(found) if found else None,
     )
+
+
+def whole_sentences(claim: str) -> str:
+    """A claim that was cut short, cut at its last full stop instead if there is one."""
+    end = claim.rfind(". ")
+    return claim[: end + 1] if claim.endswith("…") and end > 0 else claim
 
 
 def embedded(found: Cover) -> Picture:

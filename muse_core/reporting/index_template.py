@@ -7,7 +7,7 @@ nav.runs{font-size:.92rem}nav.runs ul{display:flex;flex-wrap:wrap;gap:.3rem 1.3r
 .run{margin:3rem 0 0}.run h2{font-size:1.6rem;margin:0 0 .3rem;padding-top:1.4rem}
 .run h3{font-size:1rem;margin:1.8rem 0 .6rem}
 .about{max-width:50rem;margin:.3rem 0}
-dl.numbers{display:grid;grid-template-columns:repeat(auto-fit,minmax(10.5rem,1fr));gap:1px;margin:0;padding:0;
+dl.numbers{display:grid;grid-template-columns:repeat(var(--count),1fr);max-width:calc(var(--count)*14rem);gap:1px;margin:0;padding:0;
 background:var(--line);border:1px solid var(--line);border-radius:8px;overflow:hidden}
 dl.numbers>div{background:var(--paper);padding:.75rem .9rem .8rem}
 dl.numbers dt{font-size:.82rem;color:var(--quiet);line-height:1.3}dl.numbers dd{margin:0;line-height:1.4}
@@ -34,10 +34,10 @@ padding:.25rem .5rem;margin-left:-.5rem;border-radius:4px;color:var(--link)}
 details.stages>summary:hover{background:var(--wash)}
 td.n,th.n{text-align:right}td ul{list-style:none;margin:0;padding:0}tbody th,td li,td.n{white-space:nowrap}
 .run dl.facts{font-size:.82rem;margin-top:1.4rem;line-height:1.5}
-footer{max-width:70rem;margin:auto;padding:0 1.25rem 3rem;color:var(--quiet);font-size:.84rem}
+@media(max-width:900px){dl.numbers{grid-template-columns:1fr 1fr 1fr;max-width:none}}
 @media(max-width:600px){.run{margin-top:2rem}dl.numbers{grid-template-columns:1fr 1fr}
 dl.numbers>div{padding:.6rem .7rem}dl.numbers>div:last-child:nth-child(odd){grid-column:1/-1}
-dd.value{font-size:1.4rem}.cover{height:9.5rem}footer{padding:0 1rem 2rem}}
+dd.value{font-size:1.4rem}.cover{height:9.5rem}}
 @media print{.card{break-inside:avoid}}
 """
 
@@ -61,7 +61,7 @@ TEMPLATE = """<!DOCTYPE html>
 {% if run.about %}<p class="about">{{ run.about | join(" ") }}</p>{% endif %}
 {% if run.headline %}
 <h3>Headline numbers</h3>
-<dl class="numbers">
+<dl class="numbers" style="--count:{{ run.headline.numbers | length }}">
 {% for one in run.headline.numbers %}
 <div><dt>{{ one.label }}</dt>
 <dd class="value">{{ one.value }}{% if one.unit %}<small>&nbsp;{{ one.unit }}</small>{% endif %}</dd>
@@ -86,11 +86,14 @@ TEMPLATE = """<!DOCTYPE html>
 {% endif %}
 {% if row.claim %}<p class="claim">{{ row.claim }}</p>{% endif %}
 {% if row.error %}<p class="wrong">{{ row.error }}</p>{% endif %}
-<p class="how"><span class="state {{ row.state }}">{{ row.state_words }}</span>
+<p class="how"><span class="state {{ row.state }}">{{ row.state }}</span>
 {% if row.minutes %}<span class="minutes"> · {{ row.minutes }} min</span>{% endif %}</p>
 </li>
 {% endfor %}
 </ol>
+{% for state, words in run.states %}
+<p class="note"><span class="state {{ state }}">{{ state }}</span>: {{ words }}.</p>
+{% endfor %}
 {% if run.stages %}
 <details class="stages"><summary>Training, stage by stage</summary>
 <div class="scroll" tabindex="0" role="region" aria-label="Training of {{ run.name }}, stage by stage"><table>

@@ -5,6 +5,7 @@ from textwrap import fill
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from IPython.display import HTML, display
 
 from muse_core.data.batches import Batch, Source
@@ -105,9 +106,16 @@ def example_queries(batch: Batch, image: int, grid: tuple[int, int]) -> list[int
         return [(rows // 2) * columns + columns // 2, corner]
     mask = batch.instance_masks[image]
     kinds, counts = mask[mask > 0].unique(return_counts=True)
-    y, x = (mask == kinds[counts.argmax()]).nonzero().float().median(dim=0).values.tolist()
-    height, width = mask.shape
-    return [int(y * rows / height) * columns + int(x * columns / width), corner]
+    return [_middle_patch(mask == kinds[counts.argmax()], grid), corner]
+
+
+def _middle_patch(on_object: torch.Tensor, grid: tuple[int, int]) -> int:
+    """The patch with most of the object among those nearest to its middle: on the object, even where that has a hole."""
+    share = F.adaptive_avg_pool2d(on_object[None, None].float(), grid)[0, 0]
+    y, x = (share >= 0.8 * share.max()).nonzero().float().unbind(1)
+    middle = on_object.nonzero().float().mean(0) * torch.tensor(grid) / torch.tensor(on_object.shape) - 0.5
+    nearest = ((y - middle[0]) ** 2 + (x - middle[1]) ** 2).argmin()
+    return int(y[nearest]) * grid[1] + int(x[nearest])
 
 
 def say(text: str) -> None:

@@ -15,7 +15,7 @@ def collapse_bars(notebook: dict[str, Any]) -> None:
         for place, found in enumerate(lines):
             for row, line in enumerate(found):
                 if BAR.match(line):
-                    last[line.split(":")[0]] = (place, row)
+                    last[re.split(r"\d+%\|", line)[0].strip()] = (place, row)
         for place, (output, found) in enumerate(zip(streams, lines, strict=True)):
             kept = [line for row, line in enumerate(found) if not BAR.match(line) or (place, row) in last.values()]
             output["text"] = "\n".join(kept) + "\n" if any(line.strip() for line in kept) else ""

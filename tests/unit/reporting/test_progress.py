@@ -25,3 +25,10 @@ def test_two_bars_keep_a_line_each_and_ordinary_text_is_untouched() -> None:
     collapse_bars(notebook)
     kept = notebook["cells"][0]["outputs"][0]["text"]
     assert kept == "b: 50%|█ | 1/2 [00:01]\na: 100%|██| 2/2 [00:02]\nrow | 3/4 [x] is no bar\n"
+
+
+def test_a_bar_without_words_is_one_bar():
+    lines = [f" {share}%|█ | {at}/8 [00:0{at}<00:17,  2.5s/network]" for at, share in enumerate((0, 12, 25))]
+    cell = {"outputs": [{"output_type": "stream", "name": "stdout", "text": "\r" + line} for line in lines]}
+    collapse_bars({"cells": [cell]})
+    assert [output["text"].strip() for output in cell["outputs"]] == [lines[-1].strip()]
