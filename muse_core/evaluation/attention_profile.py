@@ -24,7 +24,7 @@ def attention_profile(
     if instance_masks is not None and instance_masks.any():
         scores = object_scores(maps, patch_instances(instance_masks, view.grid), view.grid)
         objects = {name: _table(getattr(scores, name)) for name in ("auc", "iou", "pointing")}
-    if targets is not None and view.maps.shape[1] == targets.maps.shape[1] and view.grid == targets.grid:
+    if targets is not None and _comparable(view, targets):
         teacher = _against(view, targets)
     return AttentionProfile(
         name=view.name,
@@ -42,6 +42,12 @@ def nearness_auc(instance_masks: Masks, grid: tuple[int, int]) -> float:
     instances = patch_instances(instance_masks, grid)
     blind = nearness(grid).expand(len(instances), -1, -1, -1)
     return float(np.nanmean(object_scores([blind], instances, grid).auc))
+
+
+def _comparable(view: AttentionView, targets: AttentionView) -> bool:
+    """As many layers, on one grid, and heads enough."""
+    (_, layers, heads, *_), (_, true_layers, true_heads, *_) = view.maps.shape, targets.maps.shape
+    return view.grid == targets.grid and layers == true_layers and heads % true_heads == 0
 
 
 def _against(view: AttentionView, targets: AttentionView) -> dict[str, list[list[float]]]:

@@ -20,7 +20,7 @@ from muse_core.records import read_json
 from muse_core.shapes import AttentionMaps, Float, Images
 from muse_core.training.run import StageRun
 
-TEACHER_RESIZED, TEACHER_OWN = "teacher, resized (Ψ)", "teacher, own grid"
+TEACHER_RESIZED, TEACHER_OWN = "teacher, resized (Ψ)", "teacher, own grid, mean head"
 UNTRAINED, STUDENT = "before training", "after stage {}"
 SHARED_ROUTING, BACKBONE_ALONE = "shared routing", "frozen backbone"
 
@@ -66,9 +66,9 @@ class RunAttention:
         return _view(TEACHER_RESIZED, "teacher", teacher_targets(seen.attention, seen.grid, grid, self.heads), grid)
 
     def teacher_as_it_is(self, images: Images) -> AttentionView:
-        """The teacher on its own grid, its heads grouped like the student's."""
+        """The teacher on its own grid, mean of its heads: a finer grid's maps are heavy, and heads are compared after Psi."""
         seen = observe(self.teacher, images)
-        return _view(TEACHER_OWN, "teacher", [group_heads(each, self.heads) for each in seen.attention], seen.grid)
+        return _view(TEACHER_OWN, "teacher", [group_heads(each, 1) for each in seen.attention], seen.grid)
 
     def student(self, name: str, images: Images) -> AttentionView:
         with resting(self.students[name]):
@@ -91,9 +91,11 @@ class RunAttention:
         return [resize_attention(group_heads(layers[layer], heads), own, grid) for layer in chosen]
 
     def views(self, images: Images) -> list[AttentionView]:
-        """Everybody: the teacher twice, every student, the comparisons."""
+        """Everybody: the teacher (twice where its own grid is another), every student, the comparisons."""
         students = [self.student(name, images) for name in self.students]
-        return [self.targets(images), self.teacher_as_it_is(images), *students, *self.comparisons(images)]
+        resized, own = self.targets(images), self.teacher_as_it_is(images)
+        teachers = [resized] if own.grid == resized.grid else [resized, own]
+        return [*teachers, *students, *self.comparisons(images)]
 
 
 def load_run_attention(

@@ -8,11 +8,14 @@ import numpy as np
 from muse_core.errors import MuseError
 from muse_core.figures.explorer import AttentionSource
 
-PAGE_BYTES = 5_000_000
+PAGE_BYTES = 4_200_000
 """What the explorer may add to a page, so that pages stay under 8 MB."""
 
 BYTES_A_VALUE = 0.75
 """Of a map's 8-bit value in the page, compressed and in base64: 0.70 measured on 8 networks of run tiny."""
+
+ENOUGH_IMAGES = 3
+"""Heads are averaged before fewer images than these are shown."""
 
 
 def within_budget(
@@ -20,13 +23,14 @@ def within_budget(
 ) -> tuple[list[AttentionSource], int, str]:
     """The sources, lighter if they must be; how many images of them to show; and a sentence on what was left out, or "".
 
-    Heads are averaged in neighbouring pairs until one image fits; then as many images are kept as fit. Raises MuseError
+    Heads are averaged in neighbouring pairs until `ENOUGH_IMAGES` fit; then as many images are kept as fit. Raises MuseError
     where even one image with one head is too much.
     """
-    kept, heads = list(sources), max(source.maps.shape[2] for source in sources)
-    while _bytes(kept) / len(kept[0].maps) > budget and any(source.maps.shape[2] > 1 for source in kept):
+    kept, heads, asked = list(sources), max(source.maps.shape[2] for source in sources), len(sources[0].maps)
+    enough = min(asked, ENOUGH_IMAGES)
+    while enough * _bytes(kept) / asked > budget and any(source.maps.shape[2] > 1 for source in kept):
         kept = [_halved(source) for source in kept]
-    each, asked = _bytes(kept) / len(kept[0].maps), len(kept[0].maps)
+    each = _bytes(kept) / asked
     if each > budget:
         raise MuseError(
             f"The attention of one image takes {each / 1e6:.0f} MB, more than a page may: lower the resolution, or show "

@@ -113,12 +113,22 @@ def test_an_image_dropped_on_the_widget_becomes_data_or_a_sentence() -> None:
 
 
 def test_a_page_s_budget_costs_heads_first_and_then_images() -> None:
-    given = [source(heads=4, images=3)]
+    given = [source(heads=4, images=5)]
     all_of_it, count, note = within_budget(given, 10**6)
-    assert (all_of_it[0].maps.shape, count, note) == (given[0].maps.shape, 3, "")
+    assert (all_of_it[0].maps.shape, count, note) == (given[0].maps.shape, 5, "")
     each = given[0].maps[0].size * 0.75
-    fewer, count, note = within_budget(given, int(2.5 * each))
-    assert count == 2 and fewer[0].maps.shape[2] == 4 and "2 of 3 images" in note
-    halved, count, note = within_budget(given, int(0.6 * each))
-    np.testing.assert_allclose(halved[0].maps[:, :, 0], given[0].maps[:1, :, :2].mean(2))
-    assert count == 1 and "groups of 2" in note
+    fewer, count, note = within_budget(given, int(3.5 * each))
+    assert count == 3 and fewer[0].maps.shape[2] == 4 and "3 of 5 images" in note
+    halved, count, note = within_budget(given, int(1.6 * each))
+    np.testing.assert_allclose(halved[0].maps[:, :, 0], given[0].maps[:3, :, :2].mean(2))
+    assert count == 3 and "groups of 2" in note
+    with pytest.raises(MuseError, match="lower the resolution"):
+        within_budget(given, 1)
+
+
+def test_a_page_stays_under_eight_megabytes_even_with_maps_that_do_not_compress() -> None:
+    noise = np.random.default_rng(0).random((8, 6, 4, 64, 64), dtype=np.float32)
+    given = [AttentionSource(f"network {at}", "student", noise, (8, 8)) for at in range(8)]
+    sources, count, _ = within_budget(given)
+    page = explorer_fragment(explorer_data(np.zeros((count, 8, 8, 3)), ["x"] * count, sources))
+    assert 3 <= count < 8 and len(page) < 8_000_000
