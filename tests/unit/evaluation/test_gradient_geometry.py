@@ -1,0 +1,92 @@
+"""Gradient geometry against finite differences, plain ``backward()``, planted gradients, and the routing table."""
+
+import pytest
+import torch
+from torch import nn
+
+from muse_core.errors import MuseError
+from muse_core.evaluation.gradient_geometry import Place, gradient_geometry, kind_of, places
+from muse_core.models.weight_groups import weight_groups
+from muse_core.stages import Loss
+from tests.unit.models.small_models import loss_of, random_images, small_tokenizer
+
+HERE = Place("w")
+LOSSES = (Loss.TOPOLOGY, Loss.ANCHOR, Loss.RECONSTRUCTION)
+
+
+def of(a: list[float], b: list[float]):
+    weight = nn.Parameter(torch.zeros(len(a)))
+    losses = {"a": (weight * torch.tensor(a)).sum(), "b": (weight * torch.tensor(b)).sum()}
+    return gradient_geometry(losses, {HERE: [weight]})
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "cosine", "conflict"),
+    [
+        ([1.0, 2.0], [2.0, 4.0], 1.0, 0.0),
+        ([1.0, 2.0], [-1.0, -2.0], -1.0, 1.0),
+        ([1.0, 0.0], [0.0, 1.0], 0.0, None),
+        ([3.0, 4.0, 0.0], [4.0, -3.0, 5.0], 0.0, 0.5),
+        ([0.0, 0.0], [1.0, 1.0], None, None),
+    ],
+)
+def test_planted_gradients_have_their_known_geometry(a, b, cosine, conflict) -> None:
+    pair = of(a, b).pairs["a", "b"][HERE]
+    assert pair.cosine == (None if cosine is None else pytest.approx(cosine)) and pair.conflict == conflict
+
+
+def test_energy_agrees_with_finite_differences() -> None:
+    torch.manual_seed(0)
+    weight, x = nn.Parameter(torch.randn(6).double()), torch.randn(6).double()
+    loss = lambda w: torch.tanh(w * x).sum() + (w**3).mean()
+    step = 1e-5
+    slopes = [
+        (loss(weight.detach() + step * e) - loss(weight.detach() - step * e)) / (2 * step)
+        for e in torch.eye(6).double()
+    ]
+    found = gradient_geometry({"l": loss(weight)}, {HERE: [weight]})
+    assert found.energy["l"][HERE] == pytest.approx(sum(slope.item() ** 2 for slope in slopes), rel=1e-6)
+    assert found.share("l", HERE) == 1.0 and weight.grad is None
+
+
+def terms(routing: str):
+    tokenizer, images = small_tokenizer(routing=routing), random_images()
+    output = tokenizer(images, with_logits=True)
+    return tokenizer, {str(loss): loss_of(loss, output, images, tokenizer) for loss in LOSSES}
+
+
+def test_it_agrees_with_plain_backward_on_the_tokenizer() -> None:
+    tokenizer, losses = terms("shared")
+    at = places(tokenizer)
+    found = gradient_geometry(losses, at)
+    losses["anchor"].backward()
+    for place, weights in at.items():
+        plain = sum(weight.grad.double().square().sum().item() for weight in weights if weight.grad is not None)
+        assert found.energy["anchor"][place] == pytest.approx(plain, rel=1e-5, abs=1e-30)
+
+
+def test_orthogonal_routing_leaves_no_pair_in_the_blocks_and_shared_routing_does() -> None:
+    for routing, meets in (("orthogonal", False), ("shared", True)):
+        tokenizer, losses = terms(routing)
+        found = gradient_geometry(losses, places(tokenizer))
+        cosines = [pair.cosine for by_place in found.pairs.values() for place, pair in by_place.items()
+                   if place.block >= 0 and place.kind != "backbone"]  # fmt: skip
+        assert any(cosine is not None for cosine in cosines) is meets
+        assert found.energy["topology"][Place("W_Q", 0)] > 0
+
+
+def test_every_weight_has_exactly_one_place() -> None:
+    tokenizer = small_tokenizer()
+    members = [weight for weights in places(tokenizer).values() for weight in weights]
+    assert len(members) == len({id(weight) for weight in members}) == len(list(tokenizer.parameters()))
+    assert len(members) == sum(len(group) for group in weight_groups(tokenizer).values())
+    with pytest.raises(LookupError):
+        kind_of("something.else")
+
+
+def test_what_has_no_gradient_is_a_sentence() -> None:
+    weight = nn.Parameter(torch.zeros(2))
+    with pytest.raises(MuseError, match="at least one"):
+        gradient_geometry({}, {HERE: [weight]})
+    with pytest.raises(MuseError, match="has no gradient"):
+        gradient_geometry({"l": weight.detach().sum()}, {HERE: [weight]})
