@@ -12,7 +12,7 @@ OFFLINE := HF_HUB_OFFLINE=1
 export JUPYTER_PLATFORM_DIRS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env reports test lab lint clean-env
+.PHONY: help env reports gallery test lab lint clean-env
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -36,6 +36,9 @@ reports: $(STAMP) ## run every notebook, and the baseline with shared routing, a
 	$(BIN)/muse run 01 02 03 --run $(RUN)-shared -p preset $(PRESET) -p routing shared
 	$(BIN)/muse run all --run $(RUN) -p preset $(PRESET)
 	@echo "Open reports/index.html"
+
+gallery: $(STAMP) ## a finished run as reports/gallery, light enough to commit (RUN)
+	$(BIN)/muse gallery --run $(RUN)
 
 lint: $(STAMP) ## ruff check and ruff format --check
 	$(BIN)/ruff check

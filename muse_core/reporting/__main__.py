@@ -1,4 +1,4 @@
-"""The command line: ``muse run all``, ``muse run 02 -p steps 200``, ``muse list``, ``muse index``."""
+"""The command line: ``muse run all``, ``muse run 02 -p steps 200``, ``muse list``, ``muse index``, ``muse gallery``."""
 
 import argparse
 import sys
@@ -11,6 +11,7 @@ EXAMPLES = """examples:
   muse run all -p preset tiny            the tiny preset, into reports/tiny
   muse run 02 --run wide -p steps 200    one notebook, into reports/wide
   muse list                              notebooks and their parameters
+  muse gallery --run tiny                that run as reports/gallery, light enough to commit
 """
 
 
@@ -25,13 +26,15 @@ def parser() -> argparse.ArgumentParser:
     top = _Parser(
         prog="muse", description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    commands = top.add_subparsers(dest="command", required=True, metavar="{run,index,list}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="{run,index,gallery,list}")
     run = commands.add_parser("run", help="execute notebooks and write their pages")
     run.add_argument("notebooks", nargs="+", metavar="NOTEBOOK", help="all, a number (02) or a name (02_semantic_...)")
     run.add_argument("--run", help="name of the run: its folder in reports/ (default: the preset, else smoke)")
     run.add_argument("-p", dest="parameters", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
     run.add_argument("--force", action="store_true", help="run even what is up to date")
     commands.add_parser("index", help="write reports/index.html again")
+    gallery = commands.add_parser("gallery", help="write reports/gallery from a finished run")
+    gallery.add_argument("--run", default="tiny", help="name of the run (default: tiny)")
     commands.add_parser("list", help="show the notebooks and their parameters")
     return top
 
@@ -40,7 +43,7 @@ def main(words: list[str] | None = None) -> int:
     """Exit code 0; 1 when a notebook failed; 2 for a mistake in the command; 130 after Ctrl-C."""
     given = parser().parse_args(words)
     try:
-        return {"run": _run, "index": _index, "list": _list}[given.command](given)
+        return {"run": _run, "index": _index, "gallery": _gallery, "list": _list}[given.command](given)
     except MuseError as error:
         print(f"muse: {error}", file=sys.stderr)
         return 2
@@ -74,6 +77,13 @@ def _index(_: argparse.Namespace) -> int:
     from muse_core.reporting import index
 
     print(index.write())
+    return 0
+
+
+def _gallery(given: argparse.Namespace) -> int:
+    from muse_core.reporting import gallery
+
+    print(gallery.write(given.run))
     return 0
 
 

@@ -39,7 +39,7 @@ def _trained(last: dict[str, Any], stages: dict[int, dict[str, Any]]) -> str:
     data, preset = data_words(last.get("data")), last.get("preset")
     if not data:
         return ""
-    size = f"of the {preset} size " if preset else ""
+    size = f"of preset {preset}, " if preset else ""
     how = ROUTINGS.get(str(last.get("routing")), "")
     return f"A tokenizer {size}trained on {data}{_stages(stages)}{' ' + how if how else ''}."
 

@@ -38,7 +38,7 @@ def _published(notebook: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The outputs of `publish.show`, in order."""
     outputs = (output for cell in notebook.get("cells", []) for output in cell.get("outputs", []))
     for output in outputs:
-        if output.get("metadata", {}).get("muse") and "image/png" in output.get("data", {}):
+        if isinstance(output.get("metadata", {}).get("muse"), dict) and "image/png" in output.get("data", {}):
             yield output
 
 

@@ -7,19 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from muse_core.measurements import METRICS, Comparison, Metric
-from muse_core.reporting.run_records import STAGE_NAMES, part, record, stage_records
+from muse_core.reporting.run_records import STAGE_NAMES, part, parts, record, stage_records
 
 SHOWN = ("psnr", "zero_shot", "linear_probe", "miou", "attention_auc")
 FINAL, SHARED = re.compile(r"MUSE, after stage (\d+)"), re.compile(r"shared routing, after stage (\d+)")
 """The rows' names in ``evaluation.json``; a test holds them to those that the evaluation writes."""
 BASELINE = "Shared routing is the baseline, where every loss may train every weight of the attention."
-VERDICTS = {"better": "better than shared routing", "worse": "worse than shared routing"}
+COMPARED = {"better": "better than", "worse": "worse than", "no difference": "not told apart from"}
 
 
 @dataclass(frozen=True)
 class Number:
     """One headline number in its metric's unit. ``interval`` "26.4 to 26.6"; ``shared`` the baseline's value, with
-    ``shared_interval``; ``verdict`` on the two in words; ``chance`` what guessing gives. Each may be empty."""
+    ``shared_interval``; ``verdict`` on the two, a key of `COMPARED`; ``chance`` what guessing gives. Each may be empty."""
 
     label: str
     value: str
@@ -29,6 +29,16 @@ class Number:
     shared_interval: str = ""
     verdict: str = ""
     chance: str = ""
+
+    @property
+    def beside(self) -> str:
+        """ "better than shared routing (25.5 dB)", or "" where there is no baseline."""
+        baseline = with_unit(self.shared, self.unit)
+        if not baseline:
+            return ""
+        return (
+            f"{COMPARED[self.verdict]} shared routing ({baseline})" if self.verdict else f"shared routing: {baseline}"
+        )
 
 
 @dataclass(frozen=True)
@@ -50,7 +60,7 @@ def with_unit(number: str, unit: str) -> str:
 
 
 def _evaluated(evaluation: dict[str, Any]) -> Headline | None:
-    rows = [row for row in evaluation.get("rows") or () if isinstance(row, dict)]
+    rows = parts(evaluation, "rows")
     final, shared = _last(rows, FINAL), _last(rows, SHARED)
     verdicts = _verdicts(evaluation, str(final.get("name")), str(shared.get("name")))
     found = [_number(name, _figure(final, name), _figure(shared, name), verdicts.get(name, "")) for name in SHOWN]
@@ -96,16 +106,17 @@ def _text(value: Any, metric: Metric) -> str:
 
 def _verdicts(evaluation: dict[str, Any], final: str, shared: str) -> dict[str, str]:
     """Metric -> what the paired comparison with shared routing says; only those that were compared."""
-    found = (one for one in evaluation.get("comparisons") or () if isinstance(one, dict))
-    pairs = (one for one in found if (one.get("a"), one.get("b")) == (final, shared) and one.get("metric") in METRICS)
-    return {one["metric"]: _verdict(one) for one in pairs}
+    pairs = [one for one in parts(evaluation, "comparisons") if (one.get("a"), one.get("b")) == (final, shared)]
+    found = {name: one for name in SHOWN for one in pairs if one.get("metric") == name}
+    return {name: verdict for name, one in found.items() if (verdict := _verdict(name, one))}
 
 
-def _verdict(one: dict[str, Any]) -> str:
-    try:
-        return VERDICTS.get(Comparison(**one).verdict, "not told apart from shared routing")
-    except TypeError:
+def _verdict(name: str, one: dict[str, Any]) -> str:
+    """The comparison's own verdict; "" where its numbers are damaged."""
+    ends = [one.get(part) for part in ("difference", "low", "high")]
+    if not all(isinstance(end, int | float) for end in ends):
         return ""
+    return Comparison(name, one["a"], one["b"], *map(float, ends)).verdict
 
 
 def _evaluation_sentence(evaluation: dict[str, Any], final: dict[str, Any]) -> str:
@@ -114,9 +125,7 @@ def _evaluation_sentence(evaluation: dict[str, Any], final: dict[str, Any]) -> s
     images, count = evaluation.get("split", "test"), evaluation.get("n_test")
     after = f"after stage {stage[1]} " if stage else ""
     how_many = f"up to {count:,} {images} images" if isinstance(count, int) else f"{images} images"
-    return (
-        f"Measured {after}on {how_many} that training never saw; below each value its 95 % interval over those images."
-    )
+    return f"Measured {after}on {how_many} that training never saw; the ranges are 95 % intervals over those images."
 
 
 def _held_out(stages: dict[int, dict[str, Any]]) -> Headline | None:

@@ -48,7 +48,7 @@ TEMPLATE = """<!DOCTYPE html>
 <main id="page" class="index">
 <h1>{{ frame.title }}</h1>
 <p class="lead">MUSE is a visual tokenizer: one latent that reconstructs an image, is understood, and can be generated.
-{{ frame.lead }} The pages behind the cards stay interactive and need neither a kernel nor a network.</p>
+{{ frame.lead }}</p>
 {% if runs | length > 1 %}
 <nav class="runs" aria-label="Runs"><ul>
 {% for run in runs %}<li><a href="#run-{{ run.name }}">{{ run.name }}</a></li>{% endfor %}
@@ -57,7 +57,7 @@ TEMPLATE = """<!DOCTYPE html>
 {% if not runs %}<p>No run yet: <code>muse run all</code> makes the first.</p>{% endif %}
 {% for run in runs %}
 <section class="run" aria-labelledby="run-{{ run.name }}">
-<h2 id="run-{{ run.name }}">{{ run.name }}</h2>
+<h2 id="run-{{ run.name }}">Run {{ run.name }}</h2>
 {% if run.about %}<p class="about">{{ run.about | join(" ") }}</p>{% endif %}
 {% if run.headline %}
 <h3>Headline numbers</h3>
@@ -66,8 +66,7 @@ TEMPLATE = """<!DOCTYPE html>
 <div><dt>{{ one.label }}</dt>
 <dd class="value">{{ one.value }}{% if one.unit %}<small>&nbsp;{{ one.unit }}</small>{% endif %}</dd>
 {% if one.interval %}<dd class="fine">{{ one.interval }}</dd>{% endif %}
-{% if one.verdict %}<dd class="fine">{{ one.verdict }} ({{ one.shared | unit(one.unit) }})</dd>
-{% elif one.shared %}<dd class="fine">shared routing: {{ one.shared | unit(one.unit) }}</dd>{% endif %}
+{% if one.beside %}<dd class="fine">{{ one.beside }}</dd>{% endif %}
 {% if one.chance %}<dd class="fine">chance: {{ one.chance }}</dd>{% endif %}
 </div>
 {% endfor %}

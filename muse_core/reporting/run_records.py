@@ -30,6 +30,12 @@ def part(found: dict[str, Any], name: str) -> dict[str, Any]:
     return inner if isinstance(inner, dict) else {}
 
 
+def parts(found: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    """The mappings of a list inside a record; none where there is no list."""
+    inner = found.get(name)
+    return [one for one in inner if isinstance(one, dict)] if isinstance(inner, list) else []
+
+
 def number(value: Any, form: str) -> str:
     """ "{:.1f}" of a number, and "" of anything else."""
     return form.format(value) if isinstance(value, int | float) and not isinstance(value, bool) else ""

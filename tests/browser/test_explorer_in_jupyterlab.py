@@ -77,6 +77,7 @@ def server(folder: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def tab(server: str) -> Iterator[Any]:
+    from playwright.sync_api import Error as PlaywrightError
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -86,7 +87,10 @@ def tab(server: str) -> Iterator[Any]:
         page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
         page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]", timeout=60_000)
         _run(page, 0)
-        page.wait_for_selector(".muse-explorer canvas.map", timeout=90_000)
+        try:
+            page.wait_for_selector(".muse-explorer canvas.map", timeout=120_000)
+        except PlaywrightError:
+            pytest.fail(f"no explorer; the notebook shows: {page.locator('.jp-Notebook').inner_text()[-1500:]}")
         yield page
         browser.close()
 

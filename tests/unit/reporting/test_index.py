@@ -2,15 +2,16 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import nbformat
 import pytest
 
 from muse_core.reporting import freshness, index
-from muse_core.reporting.stamps import Stamp, title_and_claim, write_stamp
+from muse_core.reporting.html import external_requests
+from muse_core.reporting.stamps import title_and_claim
 
 from .conftest import Writer
+from .executed import executed_copy, picture
 
 
 @pytest.fixture(autouse=True)
@@ -18,33 +19,22 @@ def _quiet_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(freshness, "package_sha", lambda: "package")
 
 
-def report(source: Path, run: str, **changes: Any) -> Path:
-    """An executed copy of a source notebook with a stamp that fits it."""
-    path = source.parents[1] / "reports" / run / source.name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(source.read_bytes())
-    values = {"status": "done", "run": run, "commit": "abc", "preset": "tiny", "device": "cpu", "seconds": 90.0}
-    values |= {"date": "2026-01-01T10:00:00+00:00", "key": freshness.key(source, {}, "", "package")}
-    write_stamp(path, Stamp(**values | changes))
-    return path
-
-
 def test_runs_come_newest_first(write_notebook: Writer) -> None:
     source = write_notebook("00_a")
-    report(source, "old")
-    report(source, "new", date="2026-02-01T10:00:00+00:00")
+    executed_copy(source, "old")
+    executed_copy(source, "new", date="2026-02-01T10:00:00+00:00")
     assert [run.name for run in index.summaries()] == ["new", "old"]
 
 
 def test_each_notebook_says_its_title_claim_state_and_minutes(write_notebook: Writer) -> None:
-    report(write_notebook("00_a", title="Foundations", claim="The **parts** are [sane](x.md)."), "smoke")
+    executed_copy(write_notebook("00_a", title="Foundations", claim="The **parts** are [sane](x.md)."), "smoke")
     (row,) = index.summaries()[0].notebooks
     assert (row.title, row.claim, row.state, row.minutes) == ("Foundations", "The parts are sane.", "done", "1.5")
 
 
 def test_a_changed_source_is_stale_and_a_failure_says_why(write_notebook: Writer) -> None:
-    report(write_notebook("00_a"), "smoke")
-    report(write_notebook("01_b"), "smoke", status="failed", error="No <checkpoint>.")
+    executed_copy(write_notebook("00_a"), "smoke")
+    executed_copy(write_notebook("01_b"), "smoke", status="failed", error="No <checkpoint>.")
     write_notebook("00_a", "print('changed')")
     assert [row.state for row in index.summaries()[0].notebooks] == ["stale", "failed"]
     assert "No &lt;checkpoint&gt;." in index.write().read_text()
@@ -57,28 +47,43 @@ def test_an_unstamped_notebook_is_unfinished(workspace: Path) -> None:
     assert index.summaries()[0].notebooks[0].state == "unfinished"
 
 
-def test_key_numbers_come_from_the_records(write_notebook: Writer, workspace: Path) -> None:
-    report(write_notebook("00_a"), "smoke")
-    records = workspace / "reports/smoke/records"
-    records.mkdir()
-    record = {"stage": 3, "steps": 1200, "seconds": 90, "images_per_second": 210.44}
-    record |= {"losses": {"topology": {"first": 1.2, "last": 0.31}}, "held_out": {"psnr": 21.345, "zero_shot": 0.713}}
-    (records / "stage3.json").write_text(json.dumps(record))
-    (records / "stage1.json").write_text("{broken")
-    (row,) = index.summaries()[0].stages
-    assert (row.steps, row.minutes, row.speed) == ("1,200", "1.5", "210.4")
-    assert row.losses == ["topology 1.2 → 0.31"]
-    assert row.held_out == "PSNR 21.34 dB, zero-shot 71.3%"
-
-
 @pytest.mark.parametrize(
     "record", ["[]", "{}", '{"losses": [1], "held_out": 3, "seconds": "x"}', '{"losses": {"a": 1}}']
 )
 def test_odd_records_are_tolerated(write_notebook: Writer, workspace: Path, record: str) -> None:
-    report(write_notebook("00_a"), "smoke")
+    executed_copy(write_notebook("00_a"), "smoke")
     (workspace / "reports/smoke/records").mkdir()
     (workspace / "reports/smoke/records/stage1.json").write_text(record)
     assert "MUSE reports" in index.write().read_text()
+
+
+def test_each_card_has_its_picture_or_a_plain_tile(write_notebook: Writer) -> None:
+    executed_copy(write_notebook("00_a", "1"), "smoke", picture("A red <tile>."))
+    executed_copy(write_notebook("01_b", "1"), "smoke")
+    page = index.write().read_text()
+    assert page.count("<img ") == 1 and 'alt="A red &lt;tile&gt;."' in page
+    assert '<div class="cover none" aria-hidden="true">01</div>' in page
+    assert external_requests(page) == []
+
+
+def test_headline_numbers_stand_with_unit_interval_and_baseline(write_notebook: Writer, workspace: Path) -> None:
+    executed_copy(write_notebook("00_a"), "smoke")
+    figure = {"psnr": {"value": 26.54, "low": 26.4, "high": 26.7}}
+    rows = [{"name": "MUSE, after stage 3", "measurements": figure}]
+    rows += [{"name": "shared routing, after stage 3", "measurements": {"psnr": {"value": 25.5}}}]
+    (workspace / "reports/smoke/records").mkdir()
+    (workspace / "reports/smoke/records/evaluation.json").write_text(json.dumps({"rows": rows, "n_test": 10}))
+    page = index.write().read_text()
+    for words in ("26.5<small>&nbsp;dB", "26.4 to 26.7", "shared routing: 25.5\N{NO-BREAK SPACE}dB", "10 test images"):
+        assert words in page
+
+
+def test_a_stale_page_says_what_that_means(write_notebook: Writer) -> None:
+    executed_copy(write_notebook("00_a"), "smoke", key="another")
+    page = index.write().read_text()
+    assert "the notebook or the package changed since" in page
+    executed_copy(write_notebook("00_a"), "smoke")
+    assert "changed since" not in index.write().read_text()
 
 
 def test_an_empty_workspace_has_an_index_that_says_how_to_begin(workspace: Path) -> None:
