@@ -26,6 +26,11 @@ def teacher_attention(teacher: TopologyTeacher, images: Images, grid: Grid, head
     return teacher_targets(view.attention, view.grid, grid, heads)
 
 
+def divergence_of_maps(teacher: AttentionMaps, student: AttentionMaps) -> Float[Tensor, "batch heads queries"]:
+    """KL(teacher || student) in nats of every query, from probabilities of both; those of the student at least 1e-12."""
+    return attention_divergence(teacher, student.clamp(min=1e-12).log())
+
+
 def divergence_by_head(
     tokenizer: MuseTokenizer, teacher: TopologyTeacher, images: Images
 ) -> Float[Tensor, "blocks heads"]:

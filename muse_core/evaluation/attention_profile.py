@@ -4,12 +4,10 @@ import numpy as np
 
 from muse_core.evaluation.attention_alignment import nearness, object_scores, patch_instances, rank_correlation
 from muse_core.evaluation.attention_geometry import attention_distance, attention_entropy
+from muse_core.evaluation.attention_maps import divergence_of_maps
 from muse_core.evaluation.run_attention import AttentionView, compared_heads
-from muse_core.losses.topology import attention_divergence
 from muse_core.measurements import AttentionProfile
 from muse_core.shapes import Masks
-
-SMALLEST_PROBABILITY = 1e-12
 
 
 def attention_profile(
@@ -17,7 +15,7 @@ def attention_profile(
 ) -> AttentionProfile:
     """Means over images. Objects need ``instance_masks`` (in pixels); ``targets`` is the teacher on the student's grid.
 
-    Scores against objects and teacher are those of `attention_alignment` and `attention_divergence`, as in the evaluation.
+    Scores against objects and teacher are those of `attention_alignment` and `divergence_of_maps`, as in the evaluation.
     """
     maps = view.maps.unbind(1)
     objects = teacher = {}
@@ -53,10 +51,7 @@ def _comparable(view: AttentionView, targets: AttentionView) -> bool:
 def _against(view: AttentionView, targets: AttentionView) -> dict[str, list[list[float]]]:
     """KL(teacher || student) in nats and Spearman correlation of rows, in as many heads as the targets have."""
     true, own = targets.maps.unbind(1), compared_heads(view, targets.maps.shape[2]).maps.unbind(1)
-    kl = [
-        attention_divergence(t, s.clamp(min=SMALLEST_PROBABILITY).log()).mean((0, 2))
-        for t, s in zip(true, own, strict=True)
-    ]
+    kl = [divergence_of_maps(t, s).mean((0, 2)) for t, s in zip(true, own, strict=True)]
     return {
         "kl": [[float(value) for value in heads] for heads in kl],
         "rank": _table(rank_correlation(true, own)),

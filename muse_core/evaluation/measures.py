@@ -11,7 +11,7 @@ from torch import Tensor
 from muse_core.data.batches import Batch
 from muse_core.errors import MuseError
 from muse_core.evaluation.attention_alignment import object_scores, patch_instances, rank_correlation
-from muse_core.evaluation.attention_maps import teacher_attention
+from muse_core.evaluation.attention_maps import divergence_of_maps, teacher_attention
 from muse_core.evaluation.cache import Cache
 from muse_core.evaluation.features import Features, Progress, extract
 from muse_core.evaluation.frechet import biased, frechet_distance
@@ -21,7 +21,6 @@ from muse_core.evaluation.protocol import Protocol
 from muse_core.evaluation.segmentation import iou, mean_iou, segmentation_probe
 from muse_core.evaluation.subjects import Subject, resting
 from muse_core.evaluation.zero_shot import accuracy_by_class, ranked_classes
-from muse_core.losses.topology import attention_divergence
 from muse_core.measurements import Measurement
 
 PIXEL_PROTOCOLS = {
@@ -191,7 +190,7 @@ def _against_teacher(bench: Bench) -> dict[str, Measurement]:
         targets = teacher_attention(teacher, images, (side, side), maps[0].shape[1])
     _check_finite(maps)
     pairs = list(zip(targets, maps, strict=True))
-    kl = np.stack([attention_divergence(t, s.clamp(min=1e-12).log()).mean(-1).T.cpu().numpy() for t, s in pairs])
+    kl = np.stack([divergence_of_maps(t, s).mean(-1).T.cpu().numpy() for t, s in pairs])
     ranks = rank_correlation([t.cpu() for t in targets], [s.cpu() for s in maps])
     return {
         "attention_kl": _over_heads(bench, "attention_kl", kl, "KL(teacher || student), mean over queries"),

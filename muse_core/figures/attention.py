@@ -93,9 +93,8 @@ def saliency_comparison(
     side = min(1.7, SALIENCY_WIDTH / (len(grids) + 1))
     size = 9 if side > 1.3 else 8
     labels = [wrapped(label, int(130 * side / size), "\n", 60) for label in ("image", *grids)]
-    height = len(tiles) * (side * tiles.shape[1] / tiles.shape[2] + 0.2) + 0.16 * max(
-        map(len, map(str.splitlines, labels))
-    )
+    lines = max(label.count("\n") + 1 for label in labels)
+    height = len(tiles) * (side * tiles.shape[1] / tiles.shape[2] + 0.2) + 0.16 * lines
     number = "one image" if len(tiles) == 1 else f"{len(tiles)} images"
     still = blank(max(4.5, side * len(labels)), height + 1, title or f"{unit.capitalize()} in {number}")
     axes = still.subplots(len(tiles), len(labels), squeeze=False)

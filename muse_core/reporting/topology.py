@@ -27,6 +27,7 @@ from muse_core.evaluation.run_attention import (
 from muse_core.figures.explorer import AttentionSource, explorer_data, looked_at
 from muse_core.figures.explorer_budget import within_budget
 from muse_core.figures.explorer_widget import explorer_widget
+from muse_core.foundations.topology_teacher import TopologyTeacher
 from muse_core.measurements import AttentionProfile, AttentionRecord
 from muse_core.models.tokenizer import MuseTokenizer
 from muse_core.presets import Preset, preset_named
@@ -68,9 +69,7 @@ class TopologySession:
         """The patches of the still pictures: the one asked for, or one on the first image's object and one in its corner."""
         if self.parameters.patch >= 0:
             return [self.parameters.patch]
-        return example_queries(
-            self._test_images(1) if self.parameters.images else _unlabelled(self.shown), 0, self.grid
-        )
+        return example_queries(self.test.first(1) if self.parameters.images else _unlabelled(self.shown), 0, self.grid)
 
     def see(self) -> list[AttentionView]:
         """Everybody's attention on the images that are shown."""
@@ -99,7 +98,7 @@ class TopologySession:
 
     def measure(self) -> list[AttentionProfile]:
         """Everybody's profile on the test images."""
-        began, batch = time.monotonic(), self._test_images(Protocol.n_attention)
+        began, batch = time.monotonic(), self.test.first(Protocol.n_attention)
         images, masks = batch.images.to(self.device), batch.instance_masks
         targets, views = self.networks.targets(images), self.networks.views(images)
         self.profiles = [
@@ -142,9 +141,6 @@ class TopologySession:
             say(note)
         return explorer_data(self.shown.images[:count].numpy(), self.shown.names[:count], self.sources)
 
-    def _test_images(self, count: int) -> Batch:
-        return self.test.first(count)
-
 
 def begin_topology(**parameters: Any) -> TopologySession:
     """Check the parameters, load networks and images, print where and on what it runs.
@@ -167,15 +163,14 @@ def begin_topology(**parameters: Any) -> TopologySession:
     return session
 
 
-def _open_teacher(p: TopologyParameters, preset: Preset) -> Any:
+def _open_teacher(p: TopologyParameters, preset: Preset) -> TopologyTeacher:
     """The preset's teacher with its own layers, or another with a layer a block spread over its depth."""
     blocks, where = preset.connector.num_blocks, preset.foundations
     if not p.teacher.strip():
         return open_topology_teacher(where.teacher, blocks, where.teacher_layers, where.teacher_image_size)
     given = p.teacher.strip()
-    return open_topology_teacher(
-        str(paths.user_path(given)) if paths.user_path(given).is_dir() else given, blocks
-    )  # fmt: skip
+    local = paths.user_path(given)
+    return open_topology_teacher(str(local) if local.is_dir() else given, blocks)
 
 
 def _of_the_data(test: Source, count: int) -> list[OwnImages]:

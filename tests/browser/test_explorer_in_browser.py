@@ -1,18 +1,11 @@
 """The attention explorer in a real browser, from disk, with the network shut."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from muse_core.figures.explorer import AttentionSource, explorer_data, explorer_fragment
-
-CHROMIUM = Path("/usr/bin/chromium")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason="no /usr/bin/chromium: apt-get install chromium")
-pytest.importorskip("playwright", reason="playwright is not installed: pip install -e '.[dev]'")
 
 GRID, LAYERS, HEADS, IMAGES = (8, 8), 6, 4, 3
 READY = "document.querySelector('[data-muse-explorer]').ready"
@@ -32,23 +25,18 @@ SOURCES = [
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
+def page(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     images = np.random.default_rng(0).random((IMAGES, 64, 64, 3))
     file = tmp_path_factory.mktemp("explorer") / "page.html"
     file.write_text(
         "<!doctype html><meta charset=utf-8>" + explorer_fragment(explorer_data(images, ["a", "b", "c"], SOURCES))
     )
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        tab = browser.new_context(offline=True).new_page()
-        tab.complaints = []
-        tab.on("pageerror", lambda error: tab.complaints.append(str(error)))
-        tab.goto(file.as_uri())
-        tab.wait_for_selector("canvas.map")
-        yield tab
-        browser.close()
+    tab = browser.new_context(offline=True).new_page()
+    tab.complaints = []
+    tab.on("pageerror", lambda error: tab.complaints.append(str(error)))
+    tab.goto(file.as_uri())
+    tab.wait_for_selector("canvas.map")
+    return tab
 
 
 def state(page: Any) -> dict[str, Any]:

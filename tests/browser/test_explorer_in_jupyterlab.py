@@ -14,11 +14,6 @@ from typing import Any
 import nbformat
 import pytest
 
-CHROMIUM = Path("/usr/bin/chromium")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason="no /usr/bin/chromium: apt-get install chromium")
-pytest.importorskip("playwright", reason="playwright is not installed: pip install -e '.[dev]'")
-
 CODE = """
 import json, pathlib
 import numpy as np
@@ -76,27 +71,21 @@ def server(folder: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def tab(server: str) -> Iterator[Any]:
-    from playwright.sync_api import Error as PlaywrightError
-    from playwright.sync_api import sync_playwright
+def tab(browser: Any, server: str) -> Any:
+    from playwright.sync_api import TimeoutError as NotInTime
 
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        page = browser.new_page(viewport={"width": 1400, "height": 1000})
-        page.goto(f"{server}/lab/tree/explore.ipynb")
-        page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
-        page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]", timeout=60_000)
-        for _ in range(8):  # a kernel that still starts, on a busy machine, may miss the first request
-            _run(page, 0)
-            try:
-                page.wait_for_selector(".muse-explorer canvas.map", timeout=15_000)
-                break
-            except PlaywrightError:
-                continue
-        else:
-            pytest.fail(f"no explorer; the notebook shows: {page.locator('.jp-Notebook').inner_text()[-1500:]}")
-        yield page
-        browser.close()
+    page = browser.new_page(viewport={"width": 1400, "height": 1000})
+    page.goto(f"{server}/lab/tree/explore.ipynb")
+    page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
+    page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]", timeout=60_000)
+    for _ in range(8):  # a kernel that still starts, on a busy machine, may miss the first request
+        _run(page, 0)
+        try:
+            page.wait_for_selector(".muse-explorer canvas.map", timeout=15_000)
+            return page
+        except NotInTime:
+            continue
+    pytest.fail(f"no explorer; the notebook shows: {page.locator('.jp-Notebook').inner_text()[:1500]}")
 
 
 def _run(page: Any, cell: int) -> None:

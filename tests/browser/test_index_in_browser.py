@@ -11,11 +11,6 @@ import nbformat
 import pytest
 from PIL import Image
 
-CHROMIUM = Path("/usr/bin/chromium")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason="no /usr/bin/chromium: apt-get install chromium")
-pytest.importorskip("playwright", reason="playwright is not installed: pip install -e '.[dev]'")
-
 EVERYWHERE = pytest.mark.parametrize(
     ("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")]
 )
@@ -101,16 +96,6 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         index.write()
         gallery.put(gallery.contents(root / "reports/tiny"), gallery.folder())
         yield root / "reports"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        yield running
-        running.close()
 
 
 @pytest.fixture

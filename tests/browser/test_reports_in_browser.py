@@ -8,11 +8,6 @@ from typing import Any
 import nbformat
 import pytest
 
-CHROMIUM = Path("/usr/bin/chromium")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason="no /usr/bin/chromium: apt-get install chromium")
-pytest.importorskip("playwright", reason="playwright is not installed: pip install -e '.[dev]'")
-
 STORY = """from muse_core.figures import publish, theme
 import numpy as np, matplotlib.pyplot as plt, plotly.graph_objects as go
 theme.apply_matplotlib()
@@ -49,16 +44,6 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("MUSE_ROOT", str(root))
         pipeline.run(pipeline.plan(sorted((root / "notebooks").iterdir()), "smoke", {}), say=lambda _: None)
         yield root / "reports"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        yield running
-        running.close()
 
 
 def visit(browser: Any, path: Path, *, width: int = 1280, scheme: str = "light") -> Visit:

