@@ -32,7 +32,7 @@ STILLS = "The pages show still pictures, except for the attention explorer, and 
 
 
 def folder() -> Path:
-    return paths.root() / "reports" / "gallery"
+    return paths.root() / "reports" / paths.GALLERY
 
 
 def write(run: str) -> Path:

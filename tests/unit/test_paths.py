@@ -26,6 +26,11 @@ def test_anything_else_is_refused(name) -> None:
         paths.run_folder(name)
 
 
+def test_the_gallerys_folder_is_no_runs() -> None:
+    with pytest.raises(MuseError, match="'gallery' is taken"):
+        paths.report_folder("gallery")
+
+
 def test_writable_makes_the_folder_and_leaves_nothing_in_it(tmp_path) -> None:
     assert list(paths.writable(tmp_path / "a" / "b").iterdir()) == []
 
