@@ -20,10 +20,21 @@ class Loss(StrEnum):
     RECONSTRUCTION = "reconstruction"
     PERCEPTUAL = "perceptual"
     ADVERSARIAL = "adversarial"
+    DISTILLATION = "distillation"
 
 
 PIXEL_LOSSES = frozenset({Loss.RECONSTRUCTION, Loss.PERCEPTUAL, Loss.ADVERSARIAL})
 """The losses on the decoded image; they share one route ("L_rec")."""
+
+SEMANTIC_LOSSES = frozenset({Loss.ANCHOR, Loss.DISTILLATION})
+"""The losses on the image embedding; they share one route ("L_anchor"). MUSE anchors, the ablation distils."""
+
+
+class Surgery(StrEnum):
+    """What happens to the gradients of the tasks where they meet."""
+
+    NONE = "none"
+    PCGRAD = "pcgrad"
 
 
 @dataclass(frozen=True)
@@ -53,6 +64,7 @@ class Stage:
     clip_norm: float = 1.0
     weight_decay: float = 1e-4
     checkpoint_every: int = 1000
+    surgery: Surgery = Surgery.NONE
 
     @property
     def trains_backbone(self) -> bool:

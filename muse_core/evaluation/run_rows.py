@@ -6,8 +6,6 @@ from hashlib import blake2b
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
-from torch import nn
 
 from muse_core import paths
 from muse_core.data.batches import Source
@@ -21,11 +19,11 @@ from muse_core.evaluation.subjects import (
     folder_fingerprint,
 )
 from muse_core.foundations.backbone import Backbone
+from muse_core.foundations.image_tower import image_projection
 from muse_core.foundations.pixel_decoder import load_autoencoder
 from muse_core.foundations.topology_teacher import TopologyTeacher
 from muse_core.presets import Preset
 from muse_core.training.checkpoint import TOKENIZER_FOLDER
-from muse_core.training.standins.image_text import PROJECTION_FILE
 
 MUSE, SHARED = "MUSE, after stage {}", "shared routing, after stage {}"
 BACKBONE, AUTOENCODER, TEACHER = "frozen backbone (InternViT)", "plain autoencoder (DC-AE)", "topology teacher (DINOv3)"
@@ -76,12 +74,9 @@ def frozen_backbone(preset: Preset, device: torch.device | str) -> BackboneSubje
     """The preset's backbone before any training here; with its projection into the text space if that lies beside it."""
     location = preset.foundations.backbone
     backbone = Backbone.from_pretrained(location).eval().requires_grad_(False).to(device)
-    projection, file = None, Path(location).parent / PROJECTION_FILE
-    if file.exists():
-        weight = load_file(file)["weight"]
-        projection = nn.Linear(weight.shape[1], weight.shape[0], bias=False).requires_grad_(False).to(device)
-        projection.load_state_dict({"weight": weight})
-    fingerprint = _fingerprint(location) if projection is None else f"{_fingerprint(location)}+{_hash(weight)}"
+    projection, fingerprint = image_projection(location), _fingerprint(location)
+    if projection is not None:
+        projection, fingerprint = projection.to(device), f"{fingerprint}+{_hash(projection.weight)}"
     return BackboneSubject(BACKBONE, backbone, fingerprint, projection)
 
 

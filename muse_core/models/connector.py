@@ -9,6 +9,7 @@ from timm.layers import RotaryEmbeddingCat
 from torch import Tensor, nn
 
 from muse_core.models.gradient_routes import Routing
+from muse_core.models.release_block import ReleaseBlock
 from muse_core.models.synergistic_block import BlockState, SynergisticBlock
 from muse_core.shapes import AttentionMaps, Float, Tokens
 from muse_core.stages import PIXEL_LOSSES, Loss
@@ -44,8 +45,10 @@ class Connector(nn.Module):
         self.adapter = nn.Sequential(nn.RMSNorm(joined, eps=1e-6), nn.Linear(joined, width, bias=False))
         self.queries = nn.Parameter(torch.randn(1, query_grid**2, width) * 0.02)
         self.rotary = RotaryEmbeddingCat(width // num_heads, in_pixels=False, temperature=100.0)
+        shape = (width, num_heads, feedforward_ratio, routing)
         self.blocks = nn.ModuleList(
-            SynergisticBlock(width, num_heads, feedforward_ratio, routing) for _ in range(num_blocks)
+            ReleaseBlock(*shape, last=index == num_blocks - 1) if routing.last_block_only else SynergisticBlock(*shape)
+            for index in range(num_blocks)
         )
 
     def forward(

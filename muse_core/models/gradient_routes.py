@@ -8,14 +8,14 @@ A single backward pass suffices, because the value of every stream is exact whil
     route(H) = sg(H) + (H_0 - sg(H_0))        value H, gradient straight to H_0, past every block in between
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from torch import Tensor
 
 from muse_core.errors import unknown
 from muse_core.shapes import Tokens
-from muse_core.stages import PIXEL_LOSSES, Loss
+from muse_core.stages import PIXEL_LOSSES, SEMANTIC_LOSSES, Loss
 
 
 class WeightGroup(StrEnum):
@@ -59,18 +59,12 @@ _PIXELS = {
 ROUTES: dict[Loss, dict[WeightGroup, Route]] = {
     loss: {group: open_routes.get(group, Route.NEVER) for group in WeightGroup}
     for loss, open_routes in (
-        {Loss.TOPOLOGY: _TOPOLOGY, Loss.ANCHOR: _ANCHOR} | dict.fromkeys(sorted(PIXEL_LOSSES), _PIXELS)
+        {Loss.TOPOLOGY: _TOPOLOGY}
+        | dict.fromkeys(sorted(SEMANTIC_LOSSES), _ANCHOR)
+        | dict.fromkeys(sorted(PIXEL_LOSSES), _PIXELS)
     ).items()
 }
 """loss -> weight group -> `Route`, for ``routing="orthogonal"``."""
-
-
-def may_reach(loss: Loss, group: WeightGroup, trunk_hears: frozenset[Loss], trains_backbone: bool) -> bool:
-    """Whether the table lets this loss's gradient into this group, in a stage with these two fields."""
-    if group is WeightGroup.BACKBONE and not trains_backbone:
-        return False
-    route = ROUTES[loss][group]
-    return route is Route.ALWAYS or (route is Route.TRUNK and loss in trunk_hears)
 
 
 def stop_gradient(x: Tensor) -> Tensor:
@@ -89,6 +83,7 @@ class Routing:
 
     ``separate_values``: semantics and texture have a W_V each. ``streams_isolated``: topology and semantic streams read
     route(H) instead of H. ``attention_cut``: values are gathered with sg(A). ``semantics_cut``: texture adds sg(V_sem).
+    ``last_block_only``: only the last block is supervised, as in the authors' release (`release_block`).
     """
 
     name: str
@@ -96,6 +91,7 @@ class Routing:
     streams_isolated: bool
     attention_cut: bool
     semantics_cut: bool
+    last_block_only: bool = False
 
     def read(self, hidden: Tokens, trunk: Tokens, trunk_hears: bool) -> Tokens:
         """What the topology or the semantic stream reads of the hidden state."""
@@ -116,7 +112,20 @@ ORTHOGONAL = Routing("orthogonal", separate_values=True, streams_isolated=True, 
 SHARED = Routing("shared", separate_values=False, streams_isolated=False, attention_cut=False, semantics_cut=False)
 """The naive baseline of the paper's ablation: one W_V, nothing detached, losses summed."""
 
-ROUTINGS = {routing.name: routing for routing in (ORTHOGONAL, SHARED)}
+OPEN_SEMANTICS = replace(ORTHOGONAL, name="open-semantics", semantics_cut=False)
+"""Without the stop-gradient on the semantic values: reconstruction reaches them too."""
+
+RELEASE = Routing(
+    "release",
+    separate_values=True,
+    streams_isolated=False,
+    attention_cut=True,
+    semantics_cut=True,
+    last_block_only=True,
+)
+"""As the authors' code routes: topology and semantics supervise the last block, and leak into what lies below it."""
+
+ROUTINGS = {routing.name: routing for routing in (ORTHOGONAL, SHARED, OPEN_SEMANTICS, RELEASE)}
 
 
 def routing_named(name: str) -> Routing:
@@ -124,3 +133,27 @@ def routing_named(name: str) -> Routing:
     if name not in ROUTINGS:
         raise unknown("routing", name, ROUTINGS)
     return ROUTINGS[name]
+
+
+def routes_of(routing: Routing) -> dict[Loss, dict[WeightGroup, Route]]:
+    """The table of a routing; one whose streams are not isolated promises nothing."""
+    if not routing.streams_isolated:
+        return {loss: dict.fromkeys(WeightGroup, Route.ALWAYS) for loss in Loss}
+    if routing.semantics_cut:
+        return ROUTES
+    leak = {WeightGroup.SEMANTIC_VALUE: Route.ALWAYS}
+    return {loss: row | leak if loss in PIXEL_LOSSES else row for loss, row in ROUTES.items()}
+
+
+def may_reach(
+    loss: Loss,
+    group: WeightGroup,
+    trunk_hears: frozenset[Loss],
+    trains_backbone: bool,
+    routing: Routing = ORTHOGONAL,
+) -> bool:
+    """Whether the table lets this loss's gradient into this group, in a stage with these two fields."""
+    if group is WeightGroup.BACKBONE and not trains_backbone:
+        return False
+    route = routes_of(routing)[loss][group]
+    return route is Route.ALWAYS or (route is Route.TRUNK and loss in trunk_hears)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from muse_core.models.gradient_routes import Routing
 from muse_core.shapes import AttentionMaps, Tokens
-from muse_core.stages import Loss
+from muse_core.stages import SEMANTIC_LOSSES, Loss
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class SynergisticBlock(nn.Module):
     ) -> tuple[BlockState, AttentionMaps | None]:
         """The next state and, if asked for, the attention logits q k^T / sqrt(d) that the topology loss trains."""
         queries, keys = self._queries_and_keys(state, rotary, Loss.TOPOLOGY in trunk_hears)
-        semantic_read = self.routing.read(state.hidden, state.trunk, Loss.ANCHOR in trunk_hears)
+        semantic_read = self.routing.read(state.hidden, state.trunk, bool(SEMANTIC_LOSSES & trunk_hears))
         semantic_values = self._heads(self.semantic_value(self.semantic_norm(semantic_read)))
         seen, content = self._gather(queries, keys, semantic_values, self._texture_values(state, semantic_values))
         hidden = state.hidden + self.output(content)

@@ -3,9 +3,10 @@
 import shutil
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -33,6 +34,8 @@ from muse_core.training.teachers import Teachers, load_teachers
 from muse_core.training.trainer import Trainer, accelerator_for
 
 CALIBRATION_IMAGES = 128
+Observer = Callable[[Trainer, int], None]
+"""Called before each step with the trainer and the number of steps done; it must leave weights and random state alone."""
 Progress = Callable[[list[dict[str, int | float]]], None]
 """Called after each step with all rows so far; a live plot, for example."""
 
@@ -44,6 +47,27 @@ class StageResult:
     tokenizer: MuseTokenizer
     record: StageRecord
     rows: list[dict[str, int | float]]
+
+
+@dataclass
+class _Watch:
+    """The observers, and the time each takes."""
+
+    observers: Mapping[str, Observer]
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def observe(self, trainer: Trainer, step: int) -> None:
+        for name, observer in self.observers.items():
+            began = time.monotonic()
+            observer(trainer, step)
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - began
+
+    @property
+    def total(self) -> float:
+        return sum(self.seconds.values(), 0.0)
+
+    def rounded(self) -> dict[str, float]:
+        return {name: round(seconds, 2) for name, seconds in self.seconds.items()}
 
 
 @dataclass
@@ -94,12 +118,15 @@ def starting_tokenizer(run: StageRun, teachers: Teachers, source: Source) -> Mus
     return finished_tokenizer(run, stage.starts_from)
 
 
-def train_stage(run: StageRun, progress: Progress | None = None) -> StageResult:
+def train_stage(
+    run: StageRun, progress: Progress | None = None, observers: Mapping[str, Observer] = MappingProxyType({})
+) -> StageResult:
     """Train one stage of one run, from its start or (``run.resume``) from its last checkpoint.
 
     Writes checkpoints and the finished tokenizer under ``data/runs``, metrics and the stage's record under ``reports``.
     Raises MuseError for anything the caller can mend; a non-finite loss keeps the last good checkpoint.
     """
+    watch = _Watch(observers)
     stage, preset = run.load_stage(), run.load_preset()
     for folder in (run.folder, run.metrics_file.parent):
         paths.writable(folder)
@@ -112,12 +139,12 @@ def train_stage(run: StageRun, progress: Progress | None = None) -> StageResult:
     journal = _Journal(run)
     start = _resume(run, trainer, source, journal) if run.resume else _begin(run)
     journal.began = time.monotonic()
-    _train(run, stage, trainer, source, journal, start, progress)
-    seconds = journal.seconds
+    _train(run, stage, trainer, source, journal, start, progress, watch)
+    seconds = journal.seconds - watch.total
     with trainer.averaged() as averaged:
         _save_whole(averaged, run.tokenizer_folder)
     final = MuseTokenizer.from_pretrained(run.tokenizer_folder)
-    record = _record(run, stage, trainer, source, journal, start, seconds)
+    record = replace(_record(run, stage, trainer, source, journal, start, seconds), observers=watch.rounded())
     write_json(run.record_file, record)
     write_model_card(run.tokenizer_folder, record)
     return StageResult(final.to(accelerator.device).eval(), record, journal.rows)
@@ -177,6 +204,7 @@ def _train(
     journal: _Journal,
     start: int,
     progress: Progress | None,
+    watch: "_Watch",
 ) -> None:
     """Steps ``start .. stage.steps``, with checkpoints on the way."""
     preset = run.load_preset()
@@ -189,6 +217,7 @@ def _train(
     try:
         with deferred_interrupts() as asked_to_stop:
             for batch in bar:
+                watch.observe(trainer, step)
                 whole = False
                 row = trainer.update(batch.to(trainer.accelerator.device), step)
                 step += 1
@@ -256,6 +285,7 @@ def _record(
         images_per_second=round(stage.steps * stage.batch_size / max(seconds, 1e-9), 1),
         losses=_first_and_last(journal.rows),
         trainable_parameters=sum(weight.numel() for weight in trainer.weights.values()),
+        changes=run.changes,
         perceptual_network=trainer.teachers.perceptual.name,
         files_skipped=sorted(journal.skipped),
         files_enlarged=len(journal.enlarged),

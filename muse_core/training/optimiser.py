@@ -16,12 +16,11 @@ def freeze(tokenizer: MuseTokenizer, stage: Stage) -> None:
     """Gradients only for groups that some loss of the stage may reach; a frozen backbone is in eval mode as well."""
     tokenizer.train()
     tokenizer.backbone.train(stage.trains_backbone)
-    isolated = routing_named(tokenizer.config.routing).streams_isolated
+    routing = routing_named(tokenizer.config.routing)
     for group, members in weight_groups(tokenizer).items():
-        frozen = group is WeightGroup.BACKBONE and not stage.trains_backbone
-        heard = any(may_reach(loss, group, stage.trunk_hears, stage.trains_backbone) for loss in stage.weights)
+        heard = any(may_reach(loss, group, stage.trunk_hears, stage.trains_backbone, routing) for loss in stage.weights)
         for weight in members.values():
-            weight.requires_grad_(not frozen and (heard or not isolated))
+            weight.requires_grad_(heard)
 
 
 def trainable(tokenizer: nn.Module) -> dict[str, nn.Parameter]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from muse_core import paths
+from muse_core.curricula import Changes, changed, shortened
 from muse_core.errors import MuseError
 from muse_core.models.gradient_routes import routing_named
 from muse_core.models.tokenizer import MuseTokenizer
@@ -27,9 +28,14 @@ class StageRun:
     batch_size: int | None = None
     device: str = "auto"
     resume: bool = False
+    changes: Changes = Changes()
+    share: float = 1.0
+    """Of the steps of every stage; for studies of many short runs."""
 
     def load_preset(self) -> Preset:
-        return preset_named(self.preset)
+        """The preset with this run's curriculum. Raises MuseError for an unknown preset or change."""
+        preset = preset_named(self.preset)
+        return replace(preset, curriculum=shortened(changed(preset.curriculum, self.changes), self.share))
 
     def load_stage(self) -> Stage:
         """The preset's stage, with this run's steps and batch size.
@@ -98,6 +104,9 @@ class StageRecord:
     files_enlarged: int
     provenance: Provenance
     held_out: dict[str, Any] = field(default_factory=dict)
+    changes: Changes = Changes()
+    observers: dict[str, float] = field(default_factory=dict)
+    """Name of each observer -> the seconds it took, not counted in ``seconds``."""
 
 
 def finished_tokenizer(run: StageRun, stage_name: str) -> MuseTokenizer:

@@ -8,6 +8,7 @@ from torch import nn
 from muse_core.data.batches import Batch
 from muse_core.losses.adversarial import generator_loss
 from muse_core.losses.anchor import anchor_loss
+from muse_core.losses.distillation import distillation_loss
 from muse_core.losses.objective import LossTerms, weighted_sum
 from muse_core.losses.reconstruction import perceptual_loss, reconstruction_loss
 from muse_core.losses.topology import topology_loss
@@ -50,12 +51,17 @@ def _adversarial(step: StepInputs) -> Scalar:
     return generator_loss(frozen_logits(step.discriminator, step.output.reconstruction))
 
 
+def _distillation(step: StepInputs) -> Scalar:
+    return distillation_loss(step.output.embedding, step.targets.image)
+
+
 TERMS: dict[Loss, Callable[[StepInputs], Scalar]] = {
     Loss.TOPOLOGY: _topology,
     Loss.ANCHOR: _anchor,
     Loss.RECONSTRUCTION: _reconstruction,
     Loss.PERCEPTUAL: _perceptual,
     Loss.ADVERSARIAL: _adversarial,
+    Loss.DISTILLATION: _distillation,
 }
 
 

@@ -7,30 +7,35 @@ from torch import Tensor
 
 from muse_core.data.batches import Batch
 from muse_core.errors import MuseError
+from muse_core.foundations.image_tower import ImageTower
 from muse_core.foundations.perceptual import PerceptualNetwork, perceptual_network
 from muse_core.foundations.text_tower import TextTower, text_embeddings
 from muse_core.foundations.topology_teacher import DinoV3Teacher, TimmTeacher, TopologyTeacher, observe
 from muse_core.losses.topology import Grid, teacher_targets
 from muse_core.presets import Preset
 from muse_core.shapes import AttentionMaps, Embeddings
+from muse_core.stages import Loss
 
 
 @dataclass(frozen=True)
 class Teachers:
-    """Topology teacher, text tower and perceptual network, on one device."""
+    """Topology teacher, text tower and perceptual network, on one device; the image tower only where a stage distils."""
 
     topology: TopologyTeacher
     text: TextTower
     perceptual: PerceptualNetwork
+    image: ImageTower | None = None
 
 
 @dataclass(frozen=True)
 class Targets:
-    """What the teachers say about a batch: attention as the student should see it, caption embeddings, image features."""
+    """What the teachers say about a batch: attention as the student should see it, caption embeddings, image features,
+    and the frozen backbone's own image embedding where a stage distils."""
 
     attention: tuple[AttentionMaps, ...]
     text: Embeddings
     features: list[Tensor]
+    image: Embeddings | None = None
 
 
 def load_topology_teacher(preset: Preset) -> TopologyTeacher:
@@ -71,7 +76,9 @@ def load_teachers(preset: Preset, device: torch.device | str) -> Teachers:
     """All frozen networks of a preset. Raises MuseError where one cannot be loaded."""
     topology = load_topology_teacher(preset).eval().requires_grad_(False).to(device)
     text = TextTower.from_pretrained(preset.foundations.text_tower).eval().requires_grad_(False).to(device)
-    return Teachers(topology, text, perceptual_network(topology).to(device))
+    distils = any(Loss.DISTILLATION in stage.weights for stage in preset.curriculum)
+    image = ImageTower.from_pretrained(preset.foundations.backbone).eval().to(device) if distils else None
+    return Teachers(topology, text, perceptual_network(topology).to(device), image)
 
 
 def targets_for(teachers: Teachers, batch: Batch, grid: Grid, heads: int) -> Targets:
@@ -80,4 +87,5 @@ def targets_for(teachers: Teachers, batch: Batch, grid: Grid, heads: int) -> Tar
     with torch.no_grad():
         attention = teacher_targets(view.attention, view.grid, grid, heads)
     features = teachers.perceptual.of_real(batch.images, view)
-    return Targets(attention, text_embeddings(teachers.text, batch.captions), features)
+    image = teachers.image(batch.images) if teachers.image is not None else None
+    return Targets(attention, text_embeddings(teachers.text, batch.captions), features, image)

@@ -16,8 +16,9 @@ from muse_core.losses.objective import LossTerms
 from muse_core.models.discriminator import PatchDiscriminator
 from muse_core.models.tokenizer import MuseTokenizer
 from muse_core.shapes import Images
-from muse_core.stages import Loss, Stage
+from muse_core.stages import Loss, Stage, Surgery
 from muse_core.training.checkpoint import TrainingState, names_of, optimiser_tensors, restore_optimiser
+from muse_core.training.gradient_surgery import backward_without_conflict, task_losses
 from muse_core.training.optimiser import clip_groups, freeze, optimiser_for, rate_factor, set_rates, trainable
 from muse_core.training.step import forward_step
 from muse_core.training.teachers import Teachers
@@ -42,6 +43,8 @@ class Trainer:
     """Tokenizer, critic, optimisers, EMA and LeCam anchors of one stage."""
 
     def __init__(self, tokenizer: MuseTokenizer, stage: Stage, teachers: Teachers, accelerator: Accelerator) -> None:
+        if stage.surgery is not Surgery.NONE and accelerator.num_processes > 1:
+            raise MuseError(f"surgery={str(stage.surgery)!r} is for one process: run it without a launcher.")
         self.stage, self.teachers, self.accelerator = stage, teachers, accelerator
         self.tokenizer = tokenizer.to(accelerator.device)
         freeze(self.tokenizer, stage)
@@ -80,13 +83,19 @@ class Trainer:
         if not torch.isfinite(terms.total):
             raise FloatingPointError(f"the loss is {terms.total.item()} ({terms.as_floats()})")
         self.optimiser.zero_grad()
-        self.accelerator.backward(terms.total)
+        self._backward(terms)
         norms = clip_groups(self.optimiser, self.stage.clip_norm)
         if not all(map(math.isfinite, norms.values())):
             raise FloatingPointError(f"the gradient is not finite ({norms})")
         self.optimiser.step()
         self.average.step(self.weights.values())
         return dict(norms)
+
+    def _backward(self, terms: LossTerms) -> None:
+        if self.stage.surgery is Surgery.NONE:
+            self.accelerator.backward(terms.total)
+        else:
+            backward_without_conflict(task_losses(terms, self.stage.weights), list(self.weights.values()))
 
     def _update_critic(self, real: Images, fake: Images) -> float:
         with self.accelerator.autocast():

@@ -1,7 +1,7 @@
 import pytest
 
 from muse_core.errors import MuseError
-from muse_core.stages import PIXEL_LOSSES, TRUNK_CLOSED, TRUNK_OPEN, Curriculum, Loss, Stage, weights
+from muse_core.stages import PIXEL_LOSSES, SEMANTIC_LOSSES, TRUNK_CLOSED, TRUNK_OPEN, Curriculum, Loss, Stage, weights
 
 
 def stage(name: str, **options) -> Stage:
@@ -30,4 +30,4 @@ def test_a_rate_for_the_backbone_is_what_trains_it() -> None:
 
 def test_the_closed_trunk_hears_pixels_and_the_open_one_everything() -> None:
     assert TRUNK_CLOSED == PIXEL_LOSSES and set(Loss) == TRUNK_OPEN
-    assert set(Loss) - PIXEL_LOSSES == {Loss.TOPOLOGY, Loss.ANCHOR}
+    assert set(Loss) - PIXEL_LOSSES == {Loss.TOPOLOGY} | SEMANTIC_LOSSES

@@ -19,6 +19,7 @@ from transformers import CLIPTextConfig, CLIPTextModelWithProjection, PreTrained
 
 from muse_core.data.batches import Batch, Source
 from muse_core.foundations.backbone import Backbone
+from muse_core.foundations.image_tower import PROJECTION_FILE
 from muse_core.foundations.text_tower import TextTower
 from muse_core.training.standins.fitting import fit
 
@@ -29,8 +30,6 @@ BACKBONE = dict(
 )  # fmt: skip
 TEXT_WIDTH = 64
 CONTEXT = 32
-PROJECTION_FILE = "image_projection.safetensors"
-"""Beside the backbone's folder: its linear projection into the text space."""
 
 
 @dataclass(frozen=True)

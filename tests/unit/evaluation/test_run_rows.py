@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from muse_core.data.scenes import Scenes
 from muse_core.errors import MuseError
-from muse_core.evaluation.run_rows import PROJECTION_FILE, Absent, run_subjects, tokenizer_folder
+from muse_core.evaluation.run_rows import Absent, run_subjects, tokenizer_folder
 from muse_core.evaluation.subjects import (
     AutoencoderSubject,
     BackboneSubject,
@@ -20,6 +20,7 @@ from muse_core.evaluation.subjects import (
     folder_fingerprint,
     resting,
 )
+from muse_core.foundations.image_tower import PROJECTION_FILE
 from tests.integration.micro import IMAGE_SIZE, STAGES, micro_preset, write_foundations
 from tests.unit.models.small_models import small_tokenizer
 

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from muse_core.losses.adversarial import generator_loss
 from muse_core.losses.anchor import anchor_loss
+from muse_core.losses.distillation import distillation_loss
 from muse_core.losses.reconstruction import perceptual_loss, reconstruction_loss
 from muse_core.losses.topology import topology_loss
 from muse_core.models.discriminator import PatchDiscriminator, frozen_logits
@@ -67,6 +68,8 @@ def loss_of(loss: Loss, output: TokenizerOutput, images: Tensor, tokenizer: Muse
             return topology_loss(targets, output.attention_logits)
         case Loss.ANCHOR:
             return anchor_loss(output.embedding, torch.randn_like(output.embedding), tokenizer.semantic_head.scale)
+        case Loss.DISTILLATION:
+            return distillation_loss(output.embedding, torch.randn_like(output.embedding))
         case Loss.RECONSTRUCTION:
             return reconstruction_loss(output.reconstruction, images)
         case Loss.PERCEPTUAL:

@@ -1,0 +1,41 @@
+"""The block as the authors' release wires it (muse/models/muse_vit.py, lines 134 to 205): the baseline "release".
+
+    texture    H_{l+1} = FFN-residual(H_l + W_O sg(A_l) W_V' norm(H_l))
+    topology   A_l of the last block alone is supervised, and reads H_l as it is: its gradient enters all that lies below
+    semantic   S = W_V H_L-1, of the last block's raw input: neither normalised, nor gathered by A, nor decoded
+
+Our rotary embedding is 2-D where the release's runs along the raster; that is not what this baseline is about.
+"""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from muse_core.models.gradient_routes import Routing
+from muse_core.models.synergistic_block import BlockState, SynergisticBlock
+from muse_core.shapes import AttentionMaps
+from muse_core.stages import Loss
+
+
+class ReleaseBlock(SynergisticBlock):
+    """``last``: whether it is the one that topology and semantics supervise."""
+
+    def __init__(self, width: int, num_heads: int, feedforward_ratio: float, routing: Routing, last: bool) -> None:
+        super().__init__(width, num_heads, feedforward_ratio, routing)
+        self.last = last
+
+    def forward(
+        self, state: BlockState, rotary: Tensor, trunk_hears: frozenset[Loss], with_logits: bool
+    ) -> tuple[BlockState, AttentionMaps | None]:
+        """As `SynergisticBlock.forward`; the logits of all blocks but the last carry no gradient."""
+        queries, keys = self._queries_and_keys(state, rotary, trunk_hears=True)
+        values = self._heads(self.texture_value(self.texture_norm(state.hidden)))
+        cut = self.routing.gather_with
+        hidden = state.hidden + self.output(
+            self._merge(F.scaled_dot_product_attention(cut(queries), cut(keys), values))
+        )
+        hidden = hidden + self.feedforward(self.feedforward_norm(hidden))
+        semantic = self.semantic_value(state.hidden) if self.last else state.semantic
+        logits = queries @ keys.transpose(-1, -2) * queries.shape[-1] ** -0.5 if with_logits else None
+        if logits is not None and not self.last:
+            logits = logits.detach()
+        return BlockState(hidden, semantic, state.trunk), logits

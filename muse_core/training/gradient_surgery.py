@@ -1,0 +1,56 @@
+"""PCGrad: where the gradients of two tasks conflict, each loses its component along the other.
+
+Yu et al. 2020, "Gradient Surgery for Multi-Task Learning" (arXiv 2001.06782), Algorithm 1. Here it is the alternative that
+orthogonal routing is compared with: three backward passes instead of one.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from muse_core.losses.objective import LossTerms
+from muse_core.stages import PIXEL_LOSSES, SEMANTIC_LOSSES, Loss
+
+TASKS: dict[str, frozenset[Loss]] = {
+    "pixels": PIXEL_LOSSES,
+    "semantics": SEMANTIC_LOSSES,
+    "topology": frozenset({Loss.TOPOLOGY}),
+}
+"""The tasks whose gradients may conflict; the losses of one task are one gradient."""
+
+
+def task_losses(terms: LossTerms, weights: Mapping[Loss, float]) -> dict[str, Tensor]:
+    """Task -> weighted sum of its losses, for the tasks that have any."""
+    found = {task: [weights[l] * terms.parts[l] for l in terms.parts if l in losses] for task, losses in TASKS.items()}
+    return {task: torch.stack(parts).sum() for task, parts in found.items() if parts}
+
+
+def without_conflict(gradients: Sequence[Tensor]) -> Tensor:
+    """Flat gradients of the tasks -> their sum after each was projected off those it conflicts with, in random order."""
+    projected = []
+    for index, own in enumerate(gradients):
+        current = own.clone()
+        others = [j for j in torch.randperm(len(gradients)).tolist() if j != index]
+        for other in (gradients[j] for j in others):
+            overlap = current @ other
+            if overlap < 0:
+                current -= overlap / (other @ other) * other
+        projected.append(current)
+    return torch.stack(projected).sum(0)
+
+
+def backward_without_conflict(losses: Mapping[str, Tensor], weights: Sequence[nn.Parameter]) -> None:
+    """Put the projected sum into ``.grad`` of every weight that some task reaches."""
+    found = [torch.autograd.grad(loss, weights, retain_graph=True, allow_unused=True) for loss in losses.values()]
+    reached = [any(each[i] is not None for each in found) for i in range(len(weights))]
+    kept = [weight for weight, is_reached in zip(weights, reached, strict=True) if is_reached]
+    flat = [_flat([each[i] for i, is_reached in enumerate(reached) if is_reached], kept) for each in found]
+    pieces = without_conflict(flat).split([weight.numel() for weight in kept])
+    for weight, piece in zip(kept, pieces, strict=True):
+        weight.grad = piece.view_as(weight).clone()
+
+
+def _flat(gradients: Sequence[Tensor | None], weights: Sequence[nn.Parameter]) -> Tensor:
+    pairs = zip(gradients, weights, strict=True)
+    return torch.cat([(torch.zeros_like(w) if g is None else g).flatten() for g, w in pairs])
