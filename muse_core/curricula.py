@@ -30,7 +30,7 @@ def changed(curriculum: Curriculum, changes: Changes) -> Curriculum:
             raise unknown(name, getattr(changes, name), known)
     ordered = ORDERS[changes.order](curriculum)
     anchored = _map_weights(ordered, ANCHORINGS[changes.anchoring])
-    kept = _map_weights(anchored, lambda weights: {l: w for l, w in weights.items() if l not in _left_out(changes)})
+    kept = _map_weights(anchored, lambda weights: {x: w for x, w in weights.items() if x not in _left_out(changes)})
     for stage in kept:
         if not stage.weights:
             raise MuseError(f"Without {changes.without}, {stage.name} has no loss left: leave out another one.")
@@ -39,7 +39,11 @@ def changed(curriculum: Curriculum, changes: Changes) -> Curriculum:
 
 def _left_out(changes: Changes) -> frozenset[Loss]:
     """Leaving the anchor out leaves out whatever takes its place."""
-    return SEMANTIC_LOSSES if changes.without == Loss.ANCHOR else frozenset({changes.without})
+    return (
+        SEMANTIC_LOSSES
+        if changes.without == Loss.ANCHOR
+        else frozenset(loss for loss in Loss if loss == changes.without)
+    )
 
 
 def _map_weights(curriculum: Curriculum, change: Callable[[Mapping[Loss, float]], Mapping[Loss, float]]) -> Curriculum:

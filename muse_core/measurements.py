@@ -35,6 +35,7 @@ METRICS = MappingProxyType(
         "attention_pointing": Metric("pointing", "%", +1, 1, 100.0),
         "attention_kl": Metric("KL to the teacher", "nats", -1, 3),
         "attention_rank": Metric("rank correlation with the teacher", "", +1, 3),
+        "gradient_cosine": Metric("gradient cosine, pixels and semantics", "", +1, 3),
     }
 )
 """Names in ``evaluation.json`` -> how a table shows them. ``lpips`` and ``rfid`` appear only where the real networks measured."""
@@ -103,6 +104,70 @@ class EvaluationRecord:
     comparisons: list[Comparison]
     notes: list[str]
     seconds: float
+    provenance: Provenance
+
+
+@dataclass(frozen=True)
+class StudyCell:
+    """One metric of one row of a study: mean over seeds with its 95 % interval, and each seed's own value.
+
+    ``difference``: this row minus the study's first row, mean over seeds, with its interval; None in the first row itself and
+    where it cannot be formed. Intervals resample images; they are None for figures that are not means over images.
+    """
+
+    value: float
+    low: float | None
+    high: float | None
+    by_seed: list[float]
+    difference: float | None = None
+    difference_low: float | None = None
+    difference_high: float | None = None
+    differences_by_seed: list[float] = field(default_factory=list)
+
+    @property
+    def direction(self) -> str:
+        """ "lower", "higher" or "same" than the first row: both ends of the interval and every seed must agree."""
+        ends = [end for end in (self.difference_low, self.difference_high) if end is not None]
+        signs = {(each > 0) - (each < 0) for each in [*ends, *self.differences_by_seed]}
+        return {frozenset({1}): "higher", frozenset({-1}): "lower"}.get(frozenset(signs), "same")
+
+
+@dataclass(frozen=True)
+class StudyRow:
+    """One row of a study. ``words``: what it changes; ``paper``: what the paper says of it; ``expects``: metric -> the
+    direction ("lower", "higher", "same") that this means; ``failures``: seeds that did not finish, and why."""
+
+    name: str
+    words: str
+    parameters: dict[str, Any]
+    paper: str
+    expects: dict[str, str]
+    cells: dict[str, StudyCell]
+    failures: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def outcome(self) -> str:
+        """ "reproduced", "in part", "not at this scale", "failed", or "" where the paper says nothing."""
+        if not self.cells:
+            return "failed"
+        met = [self.cells[metric].direction == want for metric, want in self.expects.items() if metric in self.cells]
+        if not met:
+            return ""
+        return "reproduced" if all(met) else "in part" if any(met) else "not at this scale"
+
+
+@dataclass(frozen=True)
+class StudyRecord:
+    """``records/ablations.json``: the rows in the order of the study's file, the first being what others are compared with."""
+
+    study: str
+    preset: str
+    data: str
+    seeds: list[int]
+    n_test: int
+    rows: list[StudyRow]
+    commits: list[str]
     provenance: Provenance
 
 

@@ -22,7 +22,10 @@ TASKS: dict[str, frozenset[Loss]] = {
 
 def task_losses(terms: LossTerms, weights: Mapping[Loss, float]) -> dict[str, Tensor]:
     """Task -> weighted sum of its losses, for the tasks that have any."""
-    found = {task: [weights[l] * terms.parts[l] for l in terms.parts if l in losses] for task, losses in TASKS.items()}
+    found = {
+        task: [weights[loss] * terms.parts[loss] for loss in terms.parts if loss in losses]
+        for task, losses in TASKS.items()
+    }
     return {task: torch.stack(parts).sum() for task, parts in found.items() if parts}
 
 

@@ -28,7 +28,7 @@ class StageRun:
     batch_size: int | None = None
     device: str = "auto"
     resume: bool = False
-    changes: Changes = Changes()
+    changes: Changes = field(default_factory=Changes)
     share: float = 1.0
     """Of the steps of every stage; for studies of many short runs."""
 
@@ -104,7 +104,7 @@ class StageRecord:
     files_enlarged: int
     provenance: Provenance
     held_out: dict[str, Any] = field(default_factory=dict)
-    changes: Changes = Changes()
+    changes: Changes = field(default_factory=Changes)
     observers: dict[str, float] = field(default_factory=dict)
     """Name of each observer -> the seconds it took, not counted in ``seconds``."""
 
