@@ -49,10 +49,10 @@ class Cache:
         key = blake2b(json.dumps([code_fingerprint(), kind, inputs], sort_keys=True).encode(), digest_size=10)
         file = self.folder / f"{kind}-{key.hexdigest()}.safetensors"
         self.used.add(file)
-        found = _read(file)
+        found = read_stored(file)
         if found is None:
             found = make()
-            _write(file, *found)
+            write_stored(file, found)
         return found
 
     def prune(self) -> None:
@@ -62,7 +62,8 @@ class Cache:
                 file.unlink(missing_ok=True)
 
 
-def _read(file: Path) -> Stored | None:
+def read_stored(file: Path) -> Stored | None:
+    """What `write_stored` wrote; None where there is no file or a damaged one."""
     if not file.exists():
         return None
     try:
@@ -73,7 +74,9 @@ def _read(file: Path) -> Stored | None:
         return None
 
 
-def _write(file: Path, tensors: dict[str, Tensor], note: dict[str, Any]) -> None:
+def write_stored(file: Path, stored: Stored) -> None:
+    """Write whole or not at all. Raises MuseError when the disk refuses."""
+    tensors, note = stored
     temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -36,16 +36,30 @@ def evaluate(
     cache = cache or Cache(None)
     inputs = protocol.key() | {"weights": subject.fingerprint, "subject": type(subject).__name__}
     tensors, note = cache.recall("row", inputs, partial(_measured, subject, protocol, cache, progress))
+    return from_stored(subject.name, (tensors, note))
+
+
+def from_stored(name: str, stored: Stored) -> Evaluated:
+    """The row as it was kept, under this name."""
+    tensors, note = stored
     group = lambda prefix: {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
     return Evaluated(
-        row=Row(
-            subject.name, note["subject"], {name: Measurement(**each) for name, each in note["measurements"].items()}
-        ),
+        row=Row(name, note["subject"], {name: Measurement(**each) for name, each in note["measurements"].items()}),
         per_image=group("per_image/"),
         predicted=group("predicted/"),
         confusion=tensors.get("confusion"),
         head=(tensors["head/weight"], tensors["head/bias"]) if "head/weight" in tensors else None,
     )
+
+
+def to_stored(evaluated: Evaluated) -> Stored:
+    """The inverse of `from_stored`, but for the name."""
+    tensors = {f"per_image/{name}": each for name, each in evaluated.per_image.items()}
+    tensors |= {f"predicted/{name}": each for name, each in evaluated.predicted.items()}
+    tensors |= {"confusion": evaluated.confusion} if evaluated.confusion is not None else {}
+    tensors |= dict(zip(("head/weight", "head/bias"), evaluated.head, strict=True)) if evaluated.head else {}
+    measurements = {name: asdict(each) for name, each in evaluated.row.measurements.items()}
+    return tensors, {"subject": evaluated.row.subject, "measurements": measurements}
 
 
 def _measured(subject: Subject, protocol: Protocol, cache: Cache, progress: Progress) -> Stored:

@@ -1,15 +1,17 @@
 """How the gradients of different losses lie to each other: energy, share, cosine and conflict, per kind of weight and block.
 
-Exact, from `torch.autograd.grad`, in double precision. Nothing is accumulated into ``.grad`` and no weight changes.
+Exact, from `torch.autograd.grad`, in double precision. Nothing is accumulated into ``.grad`` and no weight changes. Under
+several processes, each with its part of a batch, the gradients are those of the whole batch.
 """
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 from muse_core.errors import MuseError
 from muse_core.models.gradient_routes import WeightGroup
@@ -73,13 +75,16 @@ def places(tokenizer: nn.Module) -> dict[Place, list[nn.Parameter]]:
 def gradient_geometry(losses: Mapping[str, Tensor], at: Mapping[Place, Sequence[nn.Parameter]]) -> GradientGeometry:
     """Geometry of all pairs of ``losses``, scalars of one graph, which is kept. Holds one copy of the gradients a loss.
 
-    Raises MuseError for fewer than one loss, or a loss without history.
+    Raises MuseError for fewer than one loss, a loss without history, and one whose gradient is not finite.
     """
     if not losses:
         raise MuseError("There is no loss whose gradients could be compared: give at least one.")
     gradients = {name: _gradients(name, loss, at) for name, loss in losses.items()}
+    energy = {name: {place: _dot(own, own) for place, own in found.items()} for name, found in gradients.items()}
+    for name, found in energy.items():
+        _refuse_infinite(name, found)
     return GradientGeometry(
-        energy={name: {place: _dot(own, own) for place, own in found.items()} for name, found in gradients.items()},
+        energy=energy,
         pairs={
             (a, b): {place: _pair(gradients[a][place], gradients[b][place]) for place in at}
             for a, b in combinations(losses, 2)
@@ -95,8 +100,26 @@ def _gradients(name: str, loss: Tensor, at: Mapping[Place, Sequence[nn.Parameter
     if not loss.requires_grad:
         raise MuseError(f"The loss {name!r} has no gradient: compute it outside torch.no_grad().")
     weights = [weight for members in at.values() for weight in members]
-    found = iter(torch.autograd.grad(loss, weights, retain_graph=True, allow_unused=True))
+    found = map(_over_processes, torch.autograd.grad(loss, weights, retain_graph=True, allow_unused=True))
     return {place: [next(found) for _ in members] for place, members in at.items()}
+
+
+def _over_processes(gradient: Tensor | None) -> Tensor | None:
+    """The mean over all processes, each of which saw its part of the batch; the gradient itself where there is but one."""
+    if gradient is None or not (distributed.is_available() and distributed.is_initialized()):
+        return gradient
+    total = gradient.contiguous()
+    distributed.all_reduce(total)
+    return total / distributed.get_world_size()
+
+
+def _refuse_infinite(loss: str, energy: Mapping[Place, float]) -> None:
+    for place, value in energy.items():
+        if not math.isfinite(value):
+            raise MuseError(
+                f"The gradient of the loss {loss!r} is not finite at {place.kind}, block {place.block}: "
+                "lower the learning rate, or look at the images it was measured on."
+            )
 
 
 def _dot(a: Gradients, b: Gradients) -> float:

@@ -1,4 +1,5 @@
-"""The command line: ``muse run all``, ``muse run 02 -p steps 200``, ``muse list``, ``muse index``, ``muse gallery``."""
+"""The command line: ``muse run all``, ``muse run 02 -p steps 200``, ``muse list``, ``muse index``, ``muse gallery``,
+``muse study ablations``."""
 
 import argparse
 import sys
@@ -12,6 +13,7 @@ EXAMPLES = """examples:
   muse run 02 --run wide -p steps 200    one notebook, into reports/wide
   muse list                              notebooks and their parameters
   muse gallery --run tiny                that run as reports/gallery, light enough to commit
+  muse study ablations --jobs 2          every run that the study still lacks, two at a time
 """
 
 
@@ -26,12 +28,17 @@ def parser() -> argparse.ArgumentParser:
     top = _Parser(
         prog="muse", description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    commands = top.add_subparsers(dest="command", required=True, metavar="{run,index,gallery,list}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="{run,study,index,gallery,list}")
     run = commands.add_parser("run", help="execute notebooks and write their pages")
     run.add_argument("notebooks", nargs="+", metavar="NOTEBOOK", help="all, a number (02) or a name (02_semantic_...)")
     run.add_argument("--run", help="name of the run: its folder in reports/ (default: the preset, else smoke)")
     run.add_argument("-p", dest="parameters", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
     run.add_argument("--force", action="store_true", help="run even what is up to date")
+    study = commands.add_parser("study", help="execute the runs of a study that are not done")
+    study.add_argument("study", metavar="STUDY", help="a YAML file, or the name of one in studies/")
+    study.add_argument("--jobs", type=int, default=0, help="runs at a time (default: one for every two cores)")
+    study.add_argument("--force", action="store_true", help="run even what is done")
+    study.add_argument("--list", action="store_true", help="only say how far the study is")
     commands.add_parser("index", help="write reports/index.html again")
     gallery = commands.add_parser("gallery", help="write reports/gallery from a finished run")
     gallery.add_argument("--run", default="tiny", help="name of the run (default: tiny)")
@@ -43,7 +50,7 @@ def main(words: list[str] | None = None) -> int:
     """Exit code 0; 1 when a notebook failed; 2 for a mistake in the command; 130 after Ctrl-C."""
     given = parser().parse_args(words)
     try:
-        return {"run": _run, "index": _index, "gallery": _gallery, "list": _list}[given.command](given)
+        return {"run": _run, "study": _study, "index": _index, "gallery": _gallery, "list": _list}[given.command](given)
     except MuseError as error:
         print(f"muse: {error}", file=sys.stderr)
         return 2
@@ -71,6 +78,24 @@ def _run_name(given: str | None, parameters: dict[str, Any]) -> str:
     if given and also and given != also:
         raise MuseError(f"The run has two names, --run {given} and -p run {also}: give one.")
     return given or also or parameters.get("preset", "smoke")
+
+
+def _study(given: argparse.Namespace) -> int:
+    from muse_core.reporting.studies import study_named
+    from muse_core.reporting.study_runner import line, run_study, states
+
+    if given.jobs < 0:
+        raise MuseError(f"--jobs must be a positive number of runs at a time: got {given.jobs}.")
+    study = study_named(given.study)
+    if given.list:
+        print("\n".join(map(line, states(study))))
+        return 0
+    found = run_study(study, given.jobs, force=given.force, say=lambda words: print(words, flush=True))
+    undone = [state for state in found if state.status != "done"]
+    print(f"{study.spec.name}: {len(found) - len(undone)} of {len(found)} runs are done")
+    for state in undone:
+        print(f"muse: {line(state)}", file=sys.stderr)
+    return 1 if undone else 0
 
 
 def _index(_: argparse.Namespace) -> int:

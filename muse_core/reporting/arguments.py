@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from muse_core import paths
 from muse_core.errors import MuseError
 from muse_core.reporting.stamps import read_notebook, sources
 
@@ -51,17 +52,21 @@ def _parameter(statement: ast.AnnAssign | ast.Assign, text: str) -> Parameter:
 
 
 def choose_notebooks(words: list[str]) -> list[Path]:
-    """The notebooks that "all", a number, a stem or a path names, in pipeline order. Raises MuseError."""
+    """The notebooks that "all", a number, a stem or a path names: the numbered ones in pipeline order, then others, which
+    have to be given as paths. Raises MuseError."""
     available = sources()
     if not available:
         raise MuseError("There is no numbered notebook in the notebooks folder: check MUSE_ROOT.")
-    chosen = {path for word in words for path in _matching(word, available)}
-    return [path for path in available if path in chosen]
+    chosen = dict.fromkeys(path for word in words for path in _matching(word, available))
+    return [path for path in available if path in chosen] + [path for path in chosen if path not in available]
 
 
 def _matching(word: str, available: list[Path]) -> list[Path]:
     stem = Path(word).name.removesuffix(".ipynb")
     found = [path for path in available if word == "all" or stem in (path.stem, path.stem.split("_")[0])]
+    other = paths.user_path(word)
+    if not found and other.suffix == ".ipynb" and other.is_file():
+        return [other]
     if found:
         return found
     stems = [path.stem for path in available]

@@ -164,26 +164,46 @@ def begin_evaluation(**parameters: Any) -> EvaluationSession:
     preset = preset_named(checked.preset)
     _require_a_tokenizer(checked.run, preset)
     device = accelerator_for(checked.device).device
-    train, test = (open_source(checked.data, split, preset.image_size) for split in ("train", "test"))
     teachers = load_teachers(preset, device)
-    instruments = load_instruments(
-        teachers.topology, teacher_fingerprint(preset, teachers.topology), checked.download, device
-    )
-    n_train = checked.train_images or preset.probe_images
-    protocol = Protocol(
+    sizes = ImageCounts(checked.train_images, checked.test_images)
+    protocol = open_protocol(preset, checked.data, teachers, sizes, checked.seed, checked.download)
+    print_setup(checked.preset, str(device), data=checked.data, images=images_used(protocol))
+    _print_instruments(protocol.instruments.inception is not None, protocol.instruments.lpips is not None)
+    return EvaluationSession(checked, preset, protocol, teachers)
+
+
+@dataclass(frozen=True)
+class ImageCounts:
+    """Images to fit probes on and to measure on; None means what the preset says."""
+
+    train: int | None = None
+    test: int | None = None
+
+
+def open_protocol(
+    preset: Preset, data: str, teachers: Teachers, counts: ImageCounts, seed: int, download: bool = False
+) -> Protocol:
+    """What all rows of a table share. Raises MuseError for data that cannot be opened."""
+    device = next(teachers.topology.parameters()).device
+    train, test = (open_source(data, split, preset.image_size) for split in ("train", "test"))
+    n_train = counts.train or preset.probe_images
+    return Protocol(
         train=train,
         test=test,
-        instruments=instruments,
+        instruments=load_instruments(
+            teachers.topology, teacher_fingerprint(preset, teachers.topology), download, device
+        ),
         classes=class_embeddings(teachers.text, test).cpu() if test.class_names else None,
         n_train=n_train,
-        n_test=checked.test_images or preset.held_out_images,
+        n_test=counts.test or preset.held_out_images,
         n_dense=max(2, n_train // 3),
-        seed=checked.seed,
+        seed=seed,
     )
-    used = f"{min(n_train, len(train)):,} train, {min(protocol.n_test, len(test)):,} test"
-    print_setup(checked.preset, str(device), data=checked.data, images=used)
-    _print_instruments(instruments.inception is not None, instruments.lpips is not None)
-    return EvaluationSession(checked, preset, protocol, teachers)
+
+
+def images_used(protocol: Protocol) -> str:
+    """How many images the protocol's rows are fitted on and measured on, in words."""
+    return f"{min(protocol.n_train, len(protocol.train)):,} train, {min(protocol.n_test, len(protocol.test)):,} test"
 
 
 def _require_a_tokenizer(run: str, preset: Preset) -> None:

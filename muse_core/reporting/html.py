@@ -111,8 +111,7 @@ def export_run(folder: Path) -> list[Path]:
 
 def _frame(report: Path, notebook: Any, interactive: bool) -> dict[str, Any]:
     """What the page's header says."""
-    stamp, neighbours = read_stamp(report), executed(report.parent)
-    place = neighbours.index(report)
+    stamp, (previous, following) = read_stamp(report), _neighbours(report)
     cells = notebook.get("cells", [])
     return {
         "title": title_and_claim(notebook, report.stem)[0],
@@ -122,9 +121,18 @@ def _frame(report: Path, notebook: Any, interactive: bool) -> dict[str, Any]:
         "facts": facts(stamp, report.parent.name),
         "error": stamp.error if stamp else "Its run was cut short, so this page may be incomplete.",
         "failed_cell": any(o.output_type == "error" for cell in cells for o in cell.get("outputs", [])),
-        "previous": _link(neighbours[place - 1]) if place else None,
-        "next": _link(neighbours[place + 1]) if place + 1 < len(neighbours) else None,
+        "previous": _link(previous) if previous else None,
+        "next": _link(following) if following else None,
     }
+
+
+def _neighbours(report: Path) -> tuple[Path | None, Path | None]:
+    """The numbered reports before and after; none for a report without a number, which belongs to a study."""
+    pages = executed(report.parent)
+    if report not in pages:
+        return None, None
+    before, after = pages[: pages.index(report)], pages[pages.index(report) + 1 :]
+    return (before[-1] if before else None), (after[0] if after else None)
 
 
 def facts(stamp: Stamp | None, run: str) -> list[tuple[str, str]]:

@@ -100,6 +100,34 @@ class StageParameters(NotebookParameters):
     routing: Filled
 
 
+class StudyRunParameters(NotebookParameters):
+    """What ``studies/one_run`` asks for: a whole curriculum, and what is changed about it."""
+
+    run: RunName
+    preset: Filled
+    data: Filled
+    seed: Seed
+    share: Annotated[float, Field(gt=0, le=1, description="a number above 0, at most 1")]
+    routing: Filled
+    order: Filled
+    without: str
+    anchoring: Filled
+    surgery: Filled
+    geometry_every: Annotated[Whole, Field(ge=0, description="a number of steps, or 0 for never")]
+    train_images: Count
+    test_images: Count
+    device: Filled
+
+
+class StudyParameters(NotebookParameters):
+    """What notebooks 06 and 07 ask for: a study's file, or the name of one in ``studies/``."""
+
+    run: RunName
+    study: Filled
+    jobs: Annotated[Whole, Field(ge=0, description="a number of runs at a time, or 0 for one for every two cores")]
+    device: Filled
+
+
 class EvaluationParameters(NotebookParameters):
     """What notebook 05 asks for; sizes are None when the preset decides."""
 

@@ -1,0 +1,84 @@
+"""Gradient geometry on disk: one line a measurement, and what is read from many of them."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from math import sqrt
+from pathlib import Path
+from typing import Any
+
+from muse_core.evaluation.gradient_geometry import GradientGeometry, PairGeometry, Place
+from muse_core.records import read_jsonl
+
+DIGITS = 6
+"""Significant digits on disk; 0.0 stays exactly zero."""
+
+
+@dataclass(frozen=True)
+class GeometryAtStep:
+    """A measurement, and the number of steps that were done before it."""
+
+    step: int
+    geometry: GradientGeometry
+
+
+def to_row(measured: GeometryAtStep) -> dict[str, Any]:
+    """``{"step", "energy": {loss: {place: energy}}, "pairs": {"a|b": {place: [cosine, conflict]}}}``."""
+    found = measured.geometry
+    return {
+        "step": measured.step,
+        "energy": {loss: {_key(at): _short(e) for at, e in held.items()} for loss, held in found.energy.items()},
+        "pairs": {
+            "|".join(pair): {_key(at): [_short(each.cosine), _short(each.conflict)] for at, each in held.items()}
+            for pair, held in found.pairs.items()
+        },
+    }
+
+
+def from_row(row: dict[str, Any]) -> GeometryAtStep:
+    """The inverse of `to_row`, up to rounding."""
+    energy = {loss: {_place(key): e for key, e in held.items()} for loss, held in row["energy"].items()}
+    pairs = {
+        tuple(pair.split("|")): {_place(key): PairGeometry(*both) for key, both in held.items()}
+        for pair, held in row["pairs"].items()
+    }
+    return GeometryAtStep(row["step"], GradientGeometry(energy, pairs))
+
+
+def read_geometry(file: Path) -> list[GeometryAtStep]:
+    """All measurements in a file; none where there is no file."""
+    return [from_row(row) for row in read_jsonl(file)]
+
+
+def joint_cosine(
+    found: GradientGeometry, pair: tuple[str, str], where: Callable[[Place], bool] = lambda place: True
+) -> float | None:
+    """Cosine of two losses over several places taken together; None where either has no gradient there at all."""
+    chosen = [at for at in found.pairs[pair] if where(at)]
+    a, b = ({at: found.energy[loss][at] for at in chosen} for loss in pair)
+    norms = sqrt(sum(a.values(), 0.0)) * sqrt(sum(b.values(), 0.0))
+    if norms == 0:
+        return None
+    return sum((_dot(found.pairs[pair][at].cosine, a[at], b[at]) for at in chosen), 0.0) / norms
+
+
+def mean_cosine(rows: Iterable[GeometryAtStep], pair: tuple[str, str]) -> float | None:
+    """Mean over measurements of the cosine over all weights together; None where none is defined."""
+    found = [cosine for row in rows if (cosine := joint_cosine(row.geometry, pair)) is not None]
+    return sum(found) / len(found) if found else None
+
+
+def _dot(cosine: float | None, a: float, b: float) -> float:
+    return 0.0 if cosine is None else cosine * sqrt(a * b)
+
+
+def _key(at: Place) -> str:
+    return at.kind if at.block < 0 else f"{at.kind}/{at.block}"
+
+
+def _place(key: str) -> Place:
+    kind, _, block = key.rpartition("/")
+    return Place(kind, int(block)) if kind and block.isdigit() else Place(key)
+
+
+def _short(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.{DIGITS}g}")

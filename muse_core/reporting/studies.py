@@ -1,0 +1,142 @@
+"""A study: a YAML file that names rows, each one parameter away from the first, and seeds. Here it is read and checked."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from muse_core import paths
+from muse_core.errors import MuseError, unknown
+from muse_core.measurements import METRICS
+from muse_core.reporting.arguments import check_names, known_parameters
+
+DIRECTIONS = ("lower", "higher", "same")
+
+
+class RowSpec(BaseModel):
+    """One row of a study's file. ``words``: what it is; ``change``: parameters that differ from the study's ``common``;
+    ``paper``: what the paper says of it; ``expects``: metric -> the direction that this means, against the first row."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    words: str
+    change: dict[str, Any] = Field(default_factory=dict)
+    paper: str = ""
+    expects: dict[str, str] = Field(default_factory=dict)
+
+
+class StudySpec(BaseModel):
+    """A study's file. ``extends``: another file beside it, whose values this one changes; ``only``: the rows to keep."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    name: str
+    about: str = ""
+    notebook: str = "notebooks/studies/one_run.ipynb"
+    common: dict[str, Any] = Field(default_factory=dict)
+    seeds: list[int] = Field(min_length=1)
+    rows: dict[str, RowSpec] = Field(min_length=1)
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One execution of the study's notebook."""
+
+    row: str
+    seed: int
+    run: str
+    parameters: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study that was read and checked."""
+
+    spec: StudySpec
+    notebook: Path
+
+    @property
+    def runs(self) -> list[PlannedRun]:
+        """Seed by seed, so that a study that is stopped early has compared all rows with the first."""
+        return [self._planned(row, seed) for seed in self.spec.seeds for row in self.spec.rows]
+
+    def of_row(self, row: str) -> list[PlannedRun]:
+        return [each for each in self.runs if each.row == row]
+
+    def _planned(self, row: str, seed: int) -> PlannedRun:
+        run = paths.check_run_name(f"{self.spec.name}.{row}.{seed}")
+        return PlannedRun(row, seed, run, self.spec.common | self.spec.rows[row].change | {"seed": seed, "run": run})
+
+
+def study_named(text: str) -> Study:
+    """A study by its file, or by its name in ``studies/``. Raises MuseError, one sentence, for anything wrong in it."""
+    file = _file(text)
+    try:
+        spec = StudySpec(**_resolved(file))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise MuseError(f"The study {file.name} has a mistake at {where}: {_plain(first)}.") from None
+    study = Study(spec, paths.user_path(spec.notebook))
+    _check(study, file)
+    return study
+
+
+def _file(text: str) -> Path:
+    file = paths.user_path(text)
+    if file.is_file():
+        return file
+    named = paths.root() / "studies" / f"{text}.yaml"
+    if named.is_file():
+        return named
+    known = sorted(each.stem for each in (paths.root() / "studies").glob("*.yaml"))
+    raise unknown("study", text, known or ["(there is no file in studies/)"])
+
+
+def _resolved(file: Path) -> dict[str, Any]:
+    """The file's values over those of the file it extends."""
+    given = _read(file)
+    parent, only = given.pop("extends", None), given.pop("only", None)
+    if parent:
+        base = _resolved(file.with_name(f"{parent}.yaml"))
+        common = base.get("common", {}) | (given.get("common") or {})
+        given = base | given | {"common": common}
+    if only:
+        missing = [name for name in only if name not in given.get("rows", {})]
+        if missing:
+            raise MuseError(f"The study {file.name} keeps only the row {missing[0]!r}, which no file gives it: name one of "
+                            f"{', '.join(given.get('rows', {}))}.")  # fmt: skip
+        given["rows"] = {name: given["rows"][name] for name in only}
+    return given
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        found = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise MuseError(f"The study {file} cannot be read ({str(error).splitlines()[0]}): mend the file.") from error
+    if not isinstance(found, dict):
+        raise MuseError(f"The study {file} is no mapping: it needs name, seeds and rows.")
+    return found
+
+
+def _check(study: Study, file: Path) -> None:
+    if not study.notebook.is_file():
+        raise MuseError(f"The study {file.name} runs {study.spec.notebook}, which is no file: name a notebook.")
+    known = list(known_parameters(study.notebook))
+    check_names(study.spec.common, known)
+    for row in study.spec.rows.values():
+        check_names(row.change, known)
+        for metric, direction in row.expects.items():
+            if metric not in METRICS:
+                raise unknown("metric", metric, METRICS)
+            if direction not in DIRECTIONS:
+                raise unknown("direction", direction, DIRECTIONS)
+    if len(set(study.spec.seeds)) < len(study.spec.seeds):
+        raise MuseError(f"The study {file.name} names a seed twice: give each once.")
+    _ = study.runs
+
+
+def _plain(complaint: Any) -> str:
+    words = {"missing": "it is missing", "extra_forbidden": "there is no such entry"}
+    return words.get(complaint["type"], complaint["msg"][:1].lower() + complaint["msg"][1:])
