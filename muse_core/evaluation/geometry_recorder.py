@@ -26,7 +26,7 @@ class GeometryRecorder:
     Under several processes each takes its part of the images, and the first writes. Training goes on bit for bit as without.
     """
 
-    def __init__(self, file: Path, source: Source, every: int, images: int = 8) -> None:
+    def __init__(self, file: Path, source: Source, every: int, images: int = 16) -> None:
         """``every``: steps between two measurements; ``images``: how many of ``source`` are looked at."""
         self.file, self.source, self.every, self.images = file, source, every, images
         self._probe: Batch | None = None
