@@ -1,12 +1,12 @@
 """Gradient geometry on disk: one line a measurement, and what is read from many of them."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from pathlib import Path
 from typing import Any
 
-from muse_core.evaluation.gradient_geometry import GradientGeometry, PairGeometry, Place
+from muse_core.evaluation.gradient_geometry import KINDS, GradientGeometry, PairGeometry, Place
 from muse_core.records import read_jsonl
 
 DIGITS = 6
@@ -49,21 +49,26 @@ def read_geometry(file: Path) -> list[GeometryAtStep]:
     return [from_row(row) for row in read_jsonl(file)]
 
 
+def in_blocks(place: Place) -> bool:
+    """Whether a place lies in the synergistic blocks, and not in the trunk, the heads or the backbone."""
+    return place.kind in KINDS
+
+
 def joint_cosine(
-    found: GradientGeometry, pair: tuple[str, str], where: Callable[[Place], bool] = lambda place: True
+    found: GradientGeometry, pair: tuple[str, str], where: Callable[[Place], bool] = in_blocks
 ) -> float | None:
-    """Cosine of two losses over several places taken together; None where either has no gradient there at all."""
+    """Cosine of two losses over several places taken together; None where no weight there hears both."""
     chosen = [at for at in found.pairs[pair] if where(at)]
+    if all(found.pairs[pair][at].cosine is None for at in chosen):
+        return None
     a, b = ({at: found.energy[loss][at] for at in chosen} for loss in pair)
     norms = sqrt(sum(a.values(), 0.0)) * sqrt(sum(b.values(), 0.0))
-    if norms == 0:
-        return None
     return sum((_dot(found.pairs[pair][at].cosine, a[at], b[at]) for at in chosen), 0.0) / norms
 
 
-def mean_cosine(rows: Iterable[GeometryAtStep], pair: tuple[str, str]) -> float | None:
-    """Mean over measurements of the cosine over all weights together; None where none is defined."""
-    found = [cosine for row in rows if (cosine := joint_cosine(row.geometry, pair)) is not None]
+def mean_cosine(rows: Sequence[GeometryAtStep], pair: tuple[str, str]) -> float | None:
+    """Mean over measurements of the joint cosine in the blocks; one without a weight in common counts as 0. None for no rows."""
+    found = [joint_cosine(row.geometry, pair) or 0.0 for row in rows]
     return sum(found) / len(found) if found else None
 
 

@@ -35,6 +35,9 @@ class Place:
     kind: str
     block: int = -1
 
+    def __str__(self) -> str:
+        return self.kind if self.block < 0 else f"{self.kind}, block {self.block}"
+
 
 @dataclass(frozen=True)
 class PairGeometry:
@@ -117,7 +120,7 @@ def _refuse_infinite(loss: str, energy: Mapping[Place, float]) -> None:
     for place, value in energy.items():
         if not math.isfinite(value):
             raise MuseError(
-                f"The gradient of the loss {loss!r} is not finite at {place.kind}, block {place.block}: "
+                f"The gradient of the loss {loss!r} is not finite at {place}: "
                 "lower the learning rate, or look at the images it was measured on."
             )
 

@@ -1,7 +1,12 @@
 """Gradient geometry against finite differences, plain ``backward()``, planted gradients, and the routing table."""
 
+import socket
+from pathlib import Path
+
 import pytest
 import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
 from torch import nn
 
 from muse_core.errors import MuseError
@@ -90,3 +95,51 @@ def test_what_has_no_gradient_is_a_sentence() -> None:
         gradient_geometry({}, {HERE: [weight]})
     with pytest.raises(MuseError, match="has no gradient"):
         gradient_geometry({"l": weight.detach().sum()}, {HERE: [weight]})
+
+
+def test_a_gradient_that_is_not_finite_is_a_sentence() -> None:
+    with pytest.raises(MuseError, match="'a' is not finite at w: lower"):
+        of([float("inf"), 0.0], [1.0, 1.0])
+
+
+def test_a_loss_that_reaches_no_weight_has_no_energy_and_no_cosine() -> None:
+    weight, elsewhere = nn.Parameter(torch.ones(2)), torch.ones(2, requires_grad=True)
+    found = gradient_geometry({"a": weight.sum(), "b": elsewhere.sum()}, {HERE: [weight]})
+    assert found.energy["b"][HERE] == 0.0 == found.share("b", HERE)
+    assert found.pairs["a", "b"][HERE].cosine is None
+
+
+def halves() -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(3)
+    return torch.randn(6, 5, generator=generator), torch.randn(6, 4, generator=generator)
+
+
+def two_losses(x: torch.Tensor, y: torch.Tensor) -> tuple[nn.Parameter, nn.Parameter, dict[str, torch.Tensor]]:
+    weight, lonely = nn.Parameter(torch.eye(5, 4)), nn.Parameter(torch.ones(4))
+    return weight, lonely, {"a": ((x @ weight - y) ** 2).mean(), "b": torch.tanh(x @ weight + lonely).mean()}
+
+
+def geometry_of(x: torch.Tensor, y: torch.Tensor):
+    weight, lonely, losses = two_losses(x, y)
+    return gradient_geometry(losses, {HERE: [weight], Place("W_O", 1): [lonely]})
+
+
+def one_process(rank: int, port: int, folder: str) -> None:
+    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+    torch.save(geometry_of(*(part.chunk(2)[rank] for part in halves())), Path(folder) / f"{rank}.pt")
+    dist.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_two_processes_with_half_a_batch_each_measure_what_one_does(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    mp.spawn(one_process, (port, str(tmp_path)), nprocs=2)
+    whole = geometry_of(*halves())
+    for rank in range(2):
+        part = torch.load(tmp_path / f"{rank}.pt", weights_only=False)
+        for loss, held in whole.energy.items():
+            assert part.energy[loss] == pytest.approx(held, rel=1e-5)
+        assert part.pairs["a", "b"][HERE].cosine == pytest.approx(whole.pairs["a", "b"][HERE].cosine, rel=1e-5)
+        assert part.pairs["a", "b"][Place("W_O", 1)].cosine is None
