@@ -36,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--force", action="store_true", help="run even what is up to date")
     study = commands.add_parser("study", help="execute the runs of a study that are not done")
     study.add_argument("study", metavar="STUDY", help="a YAML file, or the name of one in studies/")
-    study.add_argument("--jobs", type=int, default=0, help="runs at a time (default: one for every two cores)")
+    study.add_argument("--jobs", type=int, default=0, help="runs at a time (default: one a core, 8 at most)")
     study.add_argument("--force", action="store_true", help="run even what is done")
     study.add_argument("--list", action="store_true", help="only say how far the study is")
     commands.add_parser("index", help="write reports/index.html again")

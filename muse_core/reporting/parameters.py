@@ -124,7 +124,7 @@ class StudyParameters(NotebookParameters):
 
     run: RunName
     study: Filled
-    jobs: Annotated[Whole, Field(ge=0, description="a number of runs at a time, or 0 for one for every two cores")]
+    jobs: Annotated[Whole, Field(ge=0, description="a number of runs at a time, or 0 for one a core")]
     device: Filled
 
 

@@ -187,6 +187,26 @@ def open_study(**parameters: Any) -> StudyResults:
     return StudyResults(checked, study, found)
 
 
+def verdicts(record: StudyRecord) -> list[str]:
+    """How many of the paper's statements came out, and which did not."""
+    stated = [row for row in record.rows if row.expects]
+    names = {word: [row.name for row in stated if row.outcome == word] for word in OUTCOMES}
+    said = [
+        f"{words.format(len(names[word]), len(stated))}: {', '.join(names[word])}."
+        for word, words in OUTCOMES.items()
+        if names[word]
+    ]
+    return said or ["The study has no row of which the paper says anything."]
+
+
+OUTCOMES = {
+    "reproduced": "{} of {} statements of the paper are reproduced",
+    "in part": "{} of {} are reproduced in part",
+    "not at this scale": "{} of {} are not seen at this scale",
+    "failed": "{} of {} could not be trained",
+}
+
+
 def _evaluated(run: PlannedRun) -> Evaluated:
     stored = read_stored(row_file(run.run))
     if stored is None:

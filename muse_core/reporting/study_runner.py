@@ -18,7 +18,7 @@ from muse_core.reporting.stamps import Stamp, read_stamp
 from muse_core.reporting.studies import PlannedRun, Study
 
 LOG = "study.log"
-CORES_A_RUN = 2
+MOST_JOBS = 8
 
 
 @dataclass(frozen=True)
@@ -65,12 +65,12 @@ def _word(value: Any) -> str:
 def run_study(
     study: Study, jobs: int = 0, *, force: bool = False, say: Callable[[str], None] = print
 ) -> list[RunState]:
-    """Execute every run that is not done, at most ``jobs`` at a time (0: one for every two cores); returns all states.
+    """Execute every run that is not done, at most ``jobs`` at a time (0: one a core, 8 at most); returns all states.
 
     Done runs are kept whatever the code's commit: each row says the commit it was made at, and ``force`` makes all anew.
     """
     todo = [each.planned for each in states(study) if force or each.status != "done"]
-    jobs = jobs or max(1, (os.cpu_count() or 1) // CORES_A_RUN)
+    jobs = jobs or min(MOST_JOBS, os.cpu_count() or 1)
     if todo:
         say(f"{study.spec.name}: {len(todo)} of {len(study.runs)} runs to do, {jobs} at a time")
         for finished in _each_as_it_ends(study, todo, jobs, force):
@@ -88,6 +88,7 @@ def _each_as_it_ends(study: Study, todo: list[PlannedRun], jobs: int, force: boo
             for future in as_completed(waiting):
                 code, planned = future.result(), waiting[future]
                 bar.update()
+                bar.clear()
                 found = _state(planned, report(study, planned), kinds)
                 yield found if found.error or not code else _died(found, code)
         except KeyboardInterrupt:
