@@ -12,7 +12,7 @@ OFFLINE := HF_HUB_OFFLINE=1
 export JUPYTER_PLATFORM_DIRS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env reports gallery test lab lint clean-env
+.PHONY: help env reports ablations gallery test lab lint clean-env
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -34,8 +34,12 @@ $(STAMP): pyproject.toml constraints.txt
 reports: $(STAMP) ## run every notebook, and the baseline with shared routing, and write reports/ (RUN, PRESET)
 	$(BIN)/muse run 00 01 02 03 --run $(RUN) -p preset $(PRESET)
 	$(BIN)/muse run 01 02 03 --run $(RUN)-shared -p preset $(PRESET) -p routing shared
-	$(BIN)/muse run all --run $(RUN) -p preset $(PRESET)
+	$(BIN)/muse run all --run $(RUN) -p preset $(PRESET) -p study short
 	@echo "Open reports/index.html"
+
+ablations: $(STAMP) ## the whole ablation study, an hour on 2 cores, and its report in reports/ablations
+	-$(BIN)/muse study ablations
+	$(BIN)/muse run 06 07 --run ablations -p study ablations
 
 gallery: $(STAMP) ## a finished run as reports/gallery, light enough to commit (RUN)
 	$(BIN)/muse gallery --run $(RUN)

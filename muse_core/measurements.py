@@ -131,11 +131,16 @@ class StudyCell:
         signs = {(each > 0) - (each < 0) for each in [*ends, *self.differences_by_seed]}
         return {frozenset({1}): "higher", frozenset({-1}): "lower"}.get(frozenset(signs), "same")
 
+    def meets(self, expectation: str) -> bool:
+        """Whether the cell is what a row of the study expects: a direction, or "below NUMBER" for every seed."""
+        word, _, number = expectation.partition(" ")
+        return max(self.by_seed) < float(number) if word == "below" else self.direction == expectation
+
 
 @dataclass(frozen=True)
 class StudyRow:
-    """One row of a study. ``words``: what it changes; ``paper``: what the paper says of it; ``expects``: metric -> the
-    direction ("lower", "higher", "same") that this means; ``failures``: seeds that did not finish, and why."""
+    """One row of a study. ``words``: what it changes; ``paper``: what the paper says of it; ``expects``: metric -> what
+    this means: a direction ("lower", "higher", "same"), or "below NUMBER"; ``failures``: seeds that did not finish, and why."""
 
     name: str
     words: str
@@ -151,7 +156,7 @@ class StudyRow:
         """ "reproduced", "in part", "not at this scale", "failed", or "" where the paper says nothing."""
         if not self.cells:
             return "failed"
-        met = [self.cells[metric].direction == want for metric, want in self.expects.items() if metric in self.cells]
+        met = [self.cells[metric].meets(want) for metric, want in self.expects.items() if metric in self.cells]
         if not met:
             return ""
         return "reproduced" if all(met) else "in part" if any(met) else "not at this scale"

@@ -1,5 +1,6 @@
 """A study: a YAML file that names rows, each one parameter away from the first, and seeds. Here it is read and checked."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ DIRECTIONS = ("lower", "higher", "same")
 
 class RowSpec(BaseModel):
     """One row of a study's file. ``words``: what it is; ``change``: parameters that differ from the study's ``common``;
-    ``paper``: what the paper says of it; ``expects``: metric -> the direction that this means, against the first row."""
+    ``paper``: what the paper says of it; ``expects``: metric -> what this means: a direction against the first row, or
+    "below NUMBER"."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     words: str
@@ -130,8 +132,8 @@ def _check(study: Study, file: Path) -> None:
         for metric, direction in row.expects.items():
             if metric not in METRICS:
                 raise unknown("metric", metric, METRICS)
-            if direction not in DIRECTIONS:
-                raise unknown("direction", direction, DIRECTIONS)
+            if direction not in DIRECTIONS and not re.fullmatch(r"below -?\d+(\.\d+)?", direction):
+                raise unknown("direction", direction, (*DIRECTIONS, "below NUMBER"))
     if len(set(study.spec.seeds)) < len(study.spec.seeds):
         raise MuseError(f"The study {file.name} names a seed twice: give each once.")
     _ = study.runs

@@ -67,6 +67,7 @@ def test_one_file_extends_another_and_keeps_some_rows(write) -> None:
         ("name: a\nseeds: [0]\nrows: {b: {words: c, chnage: {}}}", "no such entry"),
         ("name: a\nseeds: [0]\nrows: {b: {words: c, expects: {pnsr: lower}}}", "Unknown metric 'pnsr'"),
         ("name: a\nseeds: [0]\nrows: {b: {words: c, expects: {psnr: down}}}", "Unknown direction 'down'"),
+        ("name: a\nseeds: [0]\nrows: {b: {words: c, expects: {psnr: below zero}}}", "Unknown direction 'below zero'"),
         ("name: a/b\nseeds: [0]\nrows: {b: {words: c}}", "not a folder name"),
         ("name: a\nseeds: [0]\nrows: {b: {words: c}}\nonly: [d]", "keeps only the row 'd'"),
         ("name: [a\n", "cannot be read"),
