@@ -39,7 +39,8 @@ reports: $(STAMP) ## run every notebook, and the baseline with shared routing, a
 
 ablations: $(STAMP) ## the whole ablation study, an hour on 2 cores, and its report in reports/ablations
 	-$(BIN)/muse study ablations
-	$(BIN)/muse run 06 07 --run ablations -p study ablations
+	$(BIN)/muse run 06 07 --run study-ablations -p study ablations
+	$(BIN)/muse gallery --run study-ablations --into ablations
 
 gallery: $(STAMP) ## a finished run as reports/gallery, light enough to commit (RUN)
 	$(BIN)/muse gallery --run $(RUN)

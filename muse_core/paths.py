@@ -22,16 +22,17 @@ def foundations(name: str) -> Path:
     return root() / "data" / "foundations" / name
 
 
-GALLERY = "gallery"
-"""The folder of ``reports`` that is committed, and so no run's name."""
+GALLERY, ABLATIONS = "gallery", "ablations"
+COMMITTED = {GALLERY: "make gallery", ABLATIONS: "make ablations"}
+"""The folders of ``reports`` that are committed, and so no runs' names -> what writes them."""
 
 
 def check_run_name(run: str) -> str:
     """The run's name, if it can be a folder's name. Raises MuseError otherwise."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", run):
         raise MuseError(f"The run name {run!r} is not a folder name: use letters, digits, '.', '_' and '-'.")
-    if run == GALLERY:
-        raise MuseError(f"The run name {run!r} is taken: reports/{GALLERY} is what `make gallery` writes; use another.")
+    if run in COMMITTED:
+        raise MuseError(f"The run name {run!r} is taken: reports/{run} is what `{COMMITTED[run]}` writes; use another.")
     return run
 
 

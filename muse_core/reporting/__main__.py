@@ -42,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("index", help="write reports/index.html again")
     gallery = commands.add_parser("gallery", help="write reports/gallery from a finished run")
     gallery.add_argument("--run", default="tiny", help="name of the run (default: tiny)")
+    gallery.add_argument("--into", default="gallery", choices=("gallery", "ablations"), help="which committed folder")
     commands.add_parser("list", help="show the notebooks and their parameters")
     return top
 
@@ -108,7 +109,7 @@ def _index(_: argparse.Namespace) -> int:
 def _gallery(given: argparse.Namespace) -> int:
     from muse_core.reporting import gallery
 
-    print(gallery.write(given.run))
+    print(gallery.write(given.run, gallery.SHOWCASES[given.into]))
     return 0
 
 

@@ -1,4 +1,5 @@
-"""``reports/gallery/``: one finished run, light enough for git, so that a visitor reads it without running anything.
+"""``reports/gallery/``: one finished run, light enough for git, so that a visitor reads it without running anything; and
+``reports/ablations/``, the same of the notebooks that read a study, with their records.
 
     gallery/index.html  README.md  manifest.json        the run on one page, the same for GitHub, where it comes from
     gallery/covers/NN_name.webp                         a small picture a notebook
@@ -12,7 +13,7 @@ while that fits into `gallery_checks.BUDGET`; beyond, they are stills, and the a
 import json
 import os
 import shutil
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from muse_core import paths
@@ -31,39 +32,59 @@ LEAD = "This run is kept with the repository, so that it can be read without run
 STILLS = "The pages show still pictures, except for the attention explorer, and need neither a kernel nor a network."
 
 
-def folder() -> Path:
-    return paths.root() / "reports" / paths.GALLERY
+@dataclass(frozen=True)
+class Showcase:
+    """A committed folder of reports. ``whole``: it needs every numbered notebook; ``records``: files kept beside the pages."""
+
+    name: str
+    title: str
+    whole: bool
+    records: tuple[str, ...] = ()
+
+    @property
+    def command(self) -> str:
+        return paths.COMMITTED[self.name]
 
 
-def write(run: str) -> Path:
-    """Write the gallery of a run, whole or not at all.
+GALLERY = Showcase(paths.GALLERY, "MUSE gallery", whole=True)
+ABLATIONS = Showcase(paths.ABLATIONS, "MUSE ablations", whole=False, records=("ablations.json",))
+SHOWCASES = {showcase.name: showcase for showcase in (GALLERY, ABLATIONS)}
+
+
+def folder(showcase: Showcase = GALLERY) -> Path:
+    return paths.root() / "reports" / showcase.name
+
+
+def write(run: str, showcase: Showcase = GALLERY) -> Path:
+    """Write a run's showcase, whole or not at all.
 
     Raises MuseError for a run that is missing, unfinished, failed or stale, for a page with a path of this machine or a
     broken link, and when all of it is too heavy.
     """
-    gallery_checks.refuse_unready(paths.report_folder(run), freshness.package_sha())
-    return put(contents(paths.report_folder(run)), folder())
+    gallery_checks.refuse_unready(paths.report_folder(run), freshness.package_sha(), showcase.whole)
+    return put(contents(paths.report_folder(run), showcase=showcase), folder(showcase))
 
 
-def contents(run: Path, budget: int = gallery_checks.BUDGET) -> dict[str, bytes]:
+def contents(run: Path, budget: int = gallery_checks.BUDGET, showcase: Showcase = GALLERY) -> dict[str, bytes]:
     """Every file of the gallery: place -> content, with interactive figures if that fits. Raises MuseError as `write`."""
-    files = _files(run, interactive=True)
+    files = _files(run, showcase, interactive=True)
     if gallery_checks.size(files) > budget:
-        files = _files(run, interactive=False)
+        files = _files(run, showcase, interactive=False)
     gallery_checks.refuse_heavy(files, budget)
     gallery_checks.refuse_unfit(files)
     return files
 
 
-def _files(run: Path, *, interactive: bool) -> dict[str, bytes]:
+def _files(run: Path, showcase: Showcase, *, interactive: bool) -> dict[str, bytes]:
     shown, covers = _with_covers(run, summary(run, freshness.package_sha()))
     pages = INTERACTIVE if interactive else STILLS
     texts = {
-        "index.html": render([shown], Frame("MUSE gallery", f"{LEAD} {pages}")),
-        "README.md": readme(shown, pages),
+        "index.html": render([shown], Frame(showcase.title, f"{LEAD} {pages}")),
+        "README.md": readme(shown, pages, showcase.title, showcase.command),
         MANIFEST: _manifest(shown, interactive),
     }
     files = {name: text.encode() for name, text in texts.items()} | covers | _pages(run, interactive)
+    files |= {f"records/{name}": (run / "records" / name).read_bytes() for name in showcase.records}
     return dict(sorted(files.items()))
 
 

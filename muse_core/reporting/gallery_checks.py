@@ -24,12 +24,12 @@ _MACHINE = re.compile(
 )
 
 
-def refuse_unready(run: Path, package: str) -> None:
-    """Raises MuseError unless every notebook was executed in this run and none has changed since."""
+def refuse_unready(run: Path, package: str, whole: bool = True) -> None:
+    """Raises MuseError unless every notebook (``whole``), or else each that was executed, is finished and fresh."""
     if not executed(run):
         raise MuseError(f"There is no run {run.name!r} in reports: make it with `make reports RUN={run.name}`.")
     states = {report.stem: freshness.state(report, package) for report in executed(run)}
-    states |= {source.stem: "missing" for source in sources() if source.stem not in states}
+    states |= {source.stem: "missing" for source in sources() if whole and source.stem not in states}
     wrong = [f"{stem} is {state}" for stem, state in sorted(states.items()) if state != "done"]
     wrong += [f"{report.stem} has no page" for report in executed(run) if not report.with_suffix(".html").exists()]
     if wrong:

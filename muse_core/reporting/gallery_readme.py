@@ -11,12 +11,12 @@ SHOWN_WIDTH = 420
 VERDICTS = {"no difference": "not told apart"}
 
 
-def readme(run: RunSummary, pages: str) -> str:
-    """The whole text; ``pages`` is the sentence on what a reader may expect of them."""
+def readme(run: RunSummary, pages: str, title: str = "MUSE gallery", command: str = "make gallery") -> str:
+    """The whole text; ``pages`` is the sentence on what a reader may expect of them, ``command`` what wrote it."""
     parts = [
-        f"# MUSE gallery: run `{run.name}`",
+        f"# {title}: run `{run.name}`",
         " ".join(run.about),
-        "Made by `make gallery` from an executed run; do not edit. GitHub shows pages as source, so clone the repository and "
+        f"Made by `{command}` from an executed run; do not edit. GitHub shows pages as source, so clone the repository and "
         f"open [index.html](index.html) in a browser. {pages}",
         *(_numbers(run.headline) if run.headline else []),
         "## The notebooks",
