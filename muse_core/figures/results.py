@@ -7,23 +7,25 @@ from html import escape
 import plotly.graph_objects as go
 from matplotlib.figure import Figure
 
-from muse_core.errors import MuseError, unknown
+from muse_core.errors import MuseError
 from muse_core.figures.bars import COLOUR, TARGET_COLOUR
 from muse_core.figures.picture import Picture, blank, interactive, wrapped
+from muse_core.figures.tables import (
+    NUMBER,
+    QUIET,
+    VERDICT_COLOURS,
+    WORDS,
+    heading,
+    metric_named,
+    number_text,
+    table,
+)
 from muse_core.measurements import METRICS, Comparison, Measurement, Metric, Row
 
 CHANCE = "chance"
 """The row of guesses: never the best of a table, and a line in a plot."""
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
-LINE = "1px solid rgba(128,128,128,.35)"
-CELL = f"padding:.4em .7em;border:0;border-bottom:{LINE};vertical-align:top;line-height:1.35"
-NUMBER = f"{CELL};text-align:right;white-space:nowrap"
-WORDS = f"{CELL};text-align:left"
-QUIET = "opacity:.75;font-size:.84em;font-weight:400;white-space:nowrap"
-CAPTION = "caption-side:top;text-align:left;padding:0 0 .5em;color:inherit;font-weight:600"
-VERDICT_COLOURS = {"better": "var(--good,inherit)", "worse": "var(--bad,inherit)"}
-
 Reasons = Mapping[str, str]
 """Why a figure is missing -> its footnote letter."""
 
@@ -35,12 +37,12 @@ def results_table(rows: Sequence[Row], metrics: Sequence[str], caption: str) -> 
     shown = _shown(rows, metrics)
     best = {name: _best(rows, name) for name in shown}
     reasons = _reasons(rows, shown)
-    head = "".join(_heading(_metric(name)) for name in shown)
+    head = "".join(heading(metric_named(name)) for name in shown)
     body = "".join(
         f"<tr>{_row_name(row.name)}{''.join(_cell(row, name, best[name], reasons) for name in shown)}</tr>"
         for row in rows
     )
-    return _table(caption, f'<th scope="col" style="{WORDS}"></th>{head}', body, _footnotes(reasons))
+    return table(caption, f'<th scope="col" style="{WORDS}"></th>{head}', body, _footnotes(reasons))
 
 
 def comparison_table(comparisons: Sequence[Comparison]) -> str:
@@ -50,8 +52,8 @@ def comparison_table(comparisons: Sequence[Comparison]) -> str:
     head = "".join(f'<th scope="col" style="{WORDS}">{name}</th>' for name in ("metric", "a", "b"))
     head += f'<th scope="col" style="{NUMBER}">a − b<br><span style="{QUIET}">95 % interval</span></th>'
     head += f'<th scope="col" style="{WORDS}">a is</th>'
-    body = "".join(_comparison(one, _metric(one.metric)) for one in comparisons)
-    return _table("Differences on the same images", head, body)
+    body = "".join(_comparison(one, metric_named(one.metric)) for one in comparisons)
+    return table("Differences on the same images", head, body)
 
 
 def features_table(rows: Sequence[Row], metric: str) -> str:
@@ -60,18 +62,18 @@ def features_table(rows: Sequence[Row], metric: str) -> str:
     features = list(dict.fromkeys(feature for by_feature in shown.values() for feature in by_feature))
     if not features:
         return ""
-    kind = _metric(metric)
+    kind = metric_named(metric)
     head = "".join(f'<th scope="col" style="{NUMBER}">{escape(feature)}</th>' for feature in features)
     body = "".join(
         f"<tr>{_row_name(name)}{''.join(_feature(by_feature.get(feature), kind) for feature in features)}</tr>"
         for name, by_feature in shown.items()
         if by_feature
     )
-    return _table(f"{kind.words} by feature, {kind.unit}", f'<th scope="col" style="{WORDS}"></th>{head}', body)
+    return table(f"{kind.words} by feature, {kind.unit}", f'<th scope="col" style="{WORDS}"></th>{head}', body)
 
 
 def _feature(value: float | None, metric: Metric) -> str:
-    return f'<td style="{NUMBER}">{"" if value is None else _text(value * metric.scale, metric)}</td>'
+    return f'<td style="{NUMBER}">{"" if value is None else number_text(value * metric.scale, metric)}</td>'
 
 
 def intervals(rows: Sequence[Row], metric: str, title: str) -> Picture:
@@ -79,7 +81,7 @@ def intervals(rows: Sequence[Row], metric: str, title: str) -> Picture:
 
     Raises MuseError for an unknown metric and where no row has a value.
     """
-    kind = _metric(metric)
+    kind = metric_named(metric)
     held = [(row.name, _scaled(row.measurements[metric], kind)) for row in rows if _value(row, metric) is not None]
     dots = [(name, numbers) for name, numbers in held if name != CHANCE]
     chance = next((numbers[0] for name, numbers in held if name == CHANCE), None)
@@ -92,15 +94,9 @@ def intervals(rows: Sequence[Row], metric: str, title: str) -> Picture:
     )
 
 
-def _metric(name: str) -> Metric:
-    if name not in METRICS:
-        raise unknown("metric", name, METRICS)
-    return METRICS[name]
-
-
 def _shown(rows: Sequence[Row], metrics: Sequence[str]) -> list[str]:
     """The metrics that any row has; a name that is no metric is refused even where no row has it."""
-    return [name for name in metrics if _metric(name) and any(_value(row, name) is not None for row in rows)]
+    return [name for name in metrics if metric_named(name) and any(_value(row, name) is not None for row in rows)]
 
 
 def _value(row: Row, metric: str) -> float | None:
@@ -115,17 +111,12 @@ def _scaled(found: Measurement, metric: Metric) -> tuple[float, float, float]:
     return found.value * metric.scale, low * metric.scale, high * metric.scale
 
 
-def _text(number: float, metric: Metric, sign: str = "") -> str:
-    """A number in the metric's unit and digits; a difference (``sign`` "+") gets one digit more, being small."""
-    return f"{number:{sign}z.{metric.digits + bool(sign)}f}".replace("-", "−")
-
-
 def _best(rows: Sequence[Row], metric: str) -> str | None:
     """The best figure of the trained subjects as a cell shows it; equal looking cells are equally bold."""
     kind = METRICS[metric]
     values = [_value(row, metric) for row in rows if row.name != CHANCE]
     values = [value * kind.scale for value in values if value is not None]
-    return _text(max(values, key=lambda value: kind.better * value), kind) if values else None
+    return number_text(max(values, key=lambda value: kind.better * value), kind) if values else None
 
 
 def _reasons(rows: Sequence[Row], metrics: Sequence[str]) -> Reasons:
@@ -146,15 +137,6 @@ def _letter(at: int) -> str:
     return LETTERS[at % 26] * (at // 26 + 1)
 
 
-def _heading(metric: Metric) -> str:
-    arrow, words = ("↑", "higher is better") if metric.better > 0 else ("↓", "lower is better")
-    second = f'<span style="{QUIET}">{escape(metric.unit)} <span title="{words}">{arrow}</span></span>'
-    return (
-        f'<th scope="col" style="{NUMBER};white-space:normal;vertical-align:bottom;min-width:6.8em;max-width:8em">'
-        f"{escape(metric.words)}<br>{second}</th>"
-    )
-
-
 def _row_name(name: str) -> str:
     return f'<th scope="row" style="{WORDS};font-weight:400;min-width:8em;max-width:18em;text-wrap:balance">{escape(name)}</th>'
 
@@ -166,7 +148,7 @@ def _cell(row: Row, name: str, best: str | None, reasons: Reasons) -> str:
         note = f'<sup style="padding-left:.2em">{letter}</sup>' if letter else ""
         return f'<td style="{NUMBER}">–{note}</td>'
     value, low, high = _scaled(found, metric)
-    text = _text(value, metric)
+    text = number_text(value, metric)
     shown = f"<strong>{text}</strong>" if text == best and row.name != CHANCE else text
     return f'<td style="{NUMBER}">{shown}{_interval(found, low, high, metric)}</td>'
 
@@ -174,7 +156,7 @@ def _cell(row: Row, name: str, best: str | None, reasons: Reasons) -> str:
 def _interval(found: Measurement, low: float, high: float, metric: Metric) -> str:
     if found.low is None or found.high is None:
         return ""
-    return f'<br><span style="{QUIET}">{_text(low, metric)} – {_text(high, metric)}</span>'
+    return f'<br><span style="{QUIET}">{number_text(low, metric)} – {number_text(high, metric)}</span>'
 
 
 def _footnotes(reasons: Reasons) -> str:
@@ -184,7 +166,9 @@ def _footnotes(reasons: Reasons) -> str:
 
 
 def _comparison(one: Comparison, metric: Metric) -> str:
-    difference, low, high = (_text(end * metric.scale, metric, "+") for end in (one.difference, one.low, one.high))
+    difference, low, high = (
+        number_text(end * metric.scale, metric, "+") for end in (one.difference, one.low, one.high)
+    )
     unit = "points" if metric.unit == "%" else metric.unit
     colour = VERDICT_COLOURS.get(one.verdict, "inherit")
     names = "".join(f'<td style="{WORDS};min-width:10em">{escape(name)}</td>' for name in (one.a, one.b))
@@ -192,17 +176,6 @@ def _comparison(one: Comparison, metric: Metric) -> str:
         f'<tr><th scope="row" style="{WORDS};font-weight:400">{escape(metric.words)}</th>{names}'
         f'<td style="{NUMBER}">{difference} {escape(unit)}<br><span style="{QUIET}">{low} to {high}</span></td>'
         f'<td style="{WORDS};white-space:nowrap;color:{colour}">{one.verdict}</td></tr>'
-    )
-
-
-def _table(caption: str, head: str, body: str, below: str = "") -> str:
-    """A table that scrolls in its own box, reachable by keyboard, and what stands below it."""
-    words = escape(caption)
-    return (
-        f'<div style="margin:0 0 1em"><div style="overflow-x:auto" tabindex="0" role="region" aria-label="{words}">'
-        '<table style="border-collapse:collapse;table-layout:auto;margin:0;color:inherit;'
-        f'font-variant-numeric:tabular-nums"><caption style="{CAPTION}">{words}</caption>'
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{below}</div>"
     )
 
 
@@ -220,13 +193,13 @@ def _still(
     axes.errorbar(values, range(len(names)), xerr=ends, fmt="o", color=COLOUR, markersize=6, capsize=3, linewidth=1.6)
     for at, (value, _, high) in enumerate(numbers):
         axes.annotate(
-            _text(value, metric), (max(value, high), at), xytext=(7, 0), textcoords="offset points", va="center",
+            number_text(value, metric), (max(value, high), at), xytext=(7, 0), textcoords="offset points", va="center",
             fontsize=9, bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.85},
         )  # fmt: skip
     if chance is not None:
         axes.axvline(chance, color=TARGET_COLOUR, linestyle="--", linewidth=1.4, zorder=1)
         axes.annotate(
-            f"{CHANCE} {_text(chance, metric)}", (chance, 1), xycoords=("data", "axes fraction"), xytext=(0, 3),
+            f"{CHANCE} {number_text(chance, metric)}", (chance, 1), xycoords=("data", "axes fraction"), xytext=(0, 3),
             textcoords="offset points", ha="center", va="bottom", fontsize=9, color=TARGET_COLOUR,
         )  # fmt: skip
     axes.set_yticks(range(len(names)), [wrapped(name, 34, "\n", 68) for name in names])
@@ -243,7 +216,7 @@ def _interactive(
 ) -> go.Figure:
     figure = interactive(title, 34 * len(names) + 170, margin={"l": 200, "t": 80}, showlegend=False)
     below, above = _ends(numbers)
-    hover = [f"{_text(low, metric)} – {_text(high, metric)}" for _, low, high in numbers]
+    hover = [f"{number_text(low, metric)} – {number_text(high, metric)}" for _, low, high in numbers]
     figure.add_scatter(
         x=[value for value, _, _ in numbers],
         y=list(range(len(names))),
@@ -256,12 +229,12 @@ def _interactive(
     )
     for at, (value, _, high) in enumerate(numbers):
         figure.add_annotation(
-            x=max(value, high), y=at, text=_text(value, metric), showarrow=False, xanchor="left", xshift=7,
+            x=max(value, high), y=at, text=number_text(value, metric), showarrow=False, xanchor="left", xshift=7,
             bgcolor="rgba(255,255,255,.85)", borderpad=0,
         )  # fmt: skip
     if chance is not None:
         line = {"color": TARGET_COLOUR, "dash": "dash"}
-        words = f"{CHANCE} {_text(chance, metric)}"
+        words = f"{CHANCE} {number_text(chance, metric)}"
         figure.add_vline(
             x=chance,
             line=line,
