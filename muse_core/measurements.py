@@ -35,7 +35,7 @@ METRICS = MappingProxyType(
         "attention_pointing": Metric("pointing", "%", +1, 1, 100.0),
         "attention_kl": Metric("KL to the teacher", "nats", -1, 3),
         "attention_rank": Metric("rank correlation with the teacher", "", +1, 3),
-        "gradient_cosine": Metric("gradient cosine in the blocks, pixels and semantics", "", +1, 3),
+        "gradient_cosine": Metric("gradient cosine", "", +1, 3),
     }
 )
 """Names in ``evaluation.json`` -> how a table shows them. ``lpips`` and ``rfid`` appear only where the real networks measured."""

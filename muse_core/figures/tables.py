@@ -26,12 +26,12 @@ def number_text(number: float, metric: Metric, sign: str = "") -> str:
     return f"{number:{sign}z.{metric.digits + bool(sign)}f}".replace("-", "−")
 
 
-def heading(metric: Metric) -> str:
-    """A column's head: words, unit, and which way is better."""
+def heading(metric: Metric, least: float = 6.8) -> str:
+    """A column's head: words, unit, and which way is better; ``least``: its width in em, at least."""
     arrow, words = ("↑", "higher is better") if metric.better > 0 else ("↓", "lower is better")
     second = f'<span style="{QUIET}">{escape(metric.unit)} <span title="{words}">{arrow}</span></span>'
     return (
-        f'<th scope="col" style="{NUMBER};white-space:normal;vertical-align:bottom;min-width:6.8em;max-width:8em">'
+        f'<th scope="col" style="{NUMBER};white-space:normal;vertical-align:bottom;min-width:{least}em;max-width:8em">'
         f"{escape(metric.words)}<br>{second}</th>"
     )
 

@@ -153,7 +153,9 @@ def route_shares(results: StudyResults, row: str, stage: Stage) -> RouteShares:
     """The routing table of a row in one stage, intended and measured."""
     runs = [found.rows for run in results.geometry(row) for found in run if found.stage == stage.name]
     measured = [each.geometry for rows in runs for each in rows]
-    kinds = [kind for kind in (*KINDS, *map(str, WeightGroup)) if any(_has(found, kind) for found in measured)]
+    kinds = [
+        kind for kind in dict.fromkeys((*KINDS, *map(str, WeightGroup))) if any(_has(found, kind) for found in measured)
+    ]
     tasks = list(TASKS)
     routing = routing_named(str(results.study.spec.rows[row].change.get("routing", "orthogonal")))
     shares = [[np.mean([_share(found, task, kind) for found in measured]) for kind in kinds] for task in tasks]
