@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, distributed, nn
 
 from muse_core.errors import MuseError
-from muse_core.models.gradient_routes import WeightGroup
+from muse_core.models.backbone_routes import part_of
 from muse_core.models.weight_groups import block_of, group_of
 
 KINDS: dict[str, str] = {
@@ -25,7 +25,8 @@ KINDS: dict[str, str] = {
     "W_O": r".*\.blocks\.\d+\.output\.",
     "FFN": r".*\.blocks\.\d+\.(feedforward_norm|feedforward)\.",
 }
-"""Kinds of weight inside a block -> pattern; a weight outside the blocks is of the kind of its `WeightGroup`."""
+"""Kinds of weight inside a block -> pattern; a weight outside the blocks is of the kind of its `WeightGroup`, in the
+backbone of its `BackbonePart`."""
 
 
 @dataclass(frozen=True, order=True)
@@ -62,8 +63,8 @@ class GradientGeometry:
 
 def kind_of(name: str) -> str:
     """The kind of a parameter of `MuseTokenizer`, by its name. Raises LookupError for a weight outside the routing table."""
-    group = group_of(name)
-    return next((kind for kind, pattern in KINDS.items() if re.match(pattern, name)), str(group))
+    outside = str(part_of(name) or group_of(name))
+    return next((kind for kind, pattern in KINDS.items() if re.match(pattern, name)), outside)
 
 
 def places(tokenizer: nn.Module) -> dict[Place, list[nn.Parameter]]:
@@ -145,5 +146,5 @@ def _pair(a: Gradients, b: Gradients) -> PairGeometry:
 def _depth(name: str) -> int:
     """The block, or the backbone's layer; -1 for what lies outside both."""
     block = block_of(name)
-    layer = re.search(r"\.encoder\.layer\.(\d+)\.", name) if group_of(name) is WeightGroup.BACKBONE else None
+    layer = re.search(r"\.encoder\.layer\.(\d+)\.", name) if part_of(name) else None
     return block if block is not None else int(layer[1]) if layer else -1

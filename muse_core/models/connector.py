@@ -57,12 +57,15 @@ class Connector(nn.Module):
         grid: tuple[int, int],
         trunk_hears: frozenset[Loss],
         with_logits: bool,
+        structure: Float[Tensor, "batch patches backbone_width"] | None = None,
     ) -> ConnectorOutput:
-        """``tokens``: backbone patches in raster order on ``grid`` (rows, columns), both divisible by the unshuffle factor."""
+        """``tokens``: backbone patches in raster order on ``grid`` (rows, columns), both divisible by the unshuffle factor;
+        ``structure``: the same values as topology's gradient sees them, where that differs (`backbone_routes`)."""
         trunk = self.trunk(tokens, grid)
+        structural = None if structure is None else self.trunk(structure, grid)
         rotary = self.rotary.get_embed([side // self.unshuffle for side in grid]).to(trunk.dtype)
         heard = trunk if trunk_hears & PIXEL_LOSSES else trunk.detach()
-        state, logits = BlockState(heard, torch.zeros_like(trunk), trunk), []
+        state, logits = BlockState(heard, torch.zeros_like(trunk), trunk, structural), []
         for block in self.blocks:
             state, block_logits = block(state, rotary, trunk_hears, with_logits)
             logits.append(block_logits)

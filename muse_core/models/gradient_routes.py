@@ -84,6 +84,8 @@ class Routing:
     ``separate_values``: semantics and texture have a W_V each. ``streams_isolated``: topology and semantic streams read
     route(H) instead of H. ``attention_cut``: values are gathered with sg(A). ``semantics_cut``: texture adds sg(V_sem).
     ``last_block_only``: only the last block is supervised, as in the authors' release (`release_block`).
+    ``backbone_split``: in the backbone, topology trains W_Q, W_K alone and the other losses all the rest
+    (`backbone_routes`).
     """
 
     name: str
@@ -92,6 +94,7 @@ class Routing:
     attention_cut: bool
     semantics_cut: bool
     last_block_only: bool = False
+    backbone_split: bool = False
 
     def read(self, hidden: Tokens, trunk: Tokens, trunk_hears: bool) -> Tokens:
         """What the topology or the semantic stream reads of the hidden state."""
@@ -125,7 +128,10 @@ RELEASE = Routing(
 )
 """As the authors' code routes: topology and semantics supervise the last block, and leak into what lies below it."""
 
-ROUTINGS = {routing.name: routing for routing in (ORTHOGONAL, SHARED, OPEN_SEMANTICS, RELEASE)}
+TRUNK_ROUTED = replace(ORTHOGONAL, name="trunk-routed", backbone_split=True)
+"""Orthogonal in the backbone too, once a stage trains it: the same table of groups, refined by `backbone_routes.HEARS`."""
+
+ROUTINGS = {routing.name: routing for routing in (ORTHOGONAL, SHARED, OPEN_SEMANTICS, RELEASE, TRUNK_ROUTED)}
 
 
 def routing_named(name: str) -> Routing:

@@ -38,4 +38,4 @@ class ReleaseBlock(SynergisticBlock):
         logits = queries @ keys.transpose(-1, -2) * queries.shape[-1] ** -0.5 if with_logits else None
         if logits is not None and not self.last:
             logits = logits.detach()
-        return BlockState(hidden, semantic, state.trunk), logits
+        return state.after(hidden, semantic), logits

@@ -7,7 +7,7 @@ Figure 2 of arXiv 2605.05646, and stricter than the authors' release (which trai
     texture    H_{l+1} = FFN-residual(H_l + W_O sg(A_l) (V_tex + sg(V_sem))),   V_tex = W_V' H_l
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -22,11 +22,19 @@ from muse_core.stages import SEMANTIC_LOSSES, Loss
 
 @dataclass(frozen=True)
 class BlockState:
-    """What flows from block to block: hidden state H_l, semantic stream S_l, and the trunk H_0 they started from."""
+    """What flows from block to block: hidden state H_l, semantic stream S_l, and the trunk H_0 they started from.
+
+    ``structure``: H_0 as topology's route(H) reaches it, None where it is ``trunk`` (`backbone_routes`).
+    """
 
     hidden: Tokens
     semantic: Tokens
     trunk: Tokens
+    structure: Tokens | None = None
+
+    def after(self, hidden: Tokens, semantic: Tokens) -> "BlockState":
+        """The state behind a block: the streams move, the trunk stays."""
+        return replace(self, hidden=hidden, semantic=semantic)
 
 
 class SynergisticBlock(nn.Module):
@@ -61,10 +69,11 @@ class SynergisticBlock(nn.Module):
         hidden = state.hidden + self.output(content)
         hidden = hidden + self.feedforward(self.feedforward_norm(hidden))
         logits = queries @ keys.transpose(-1, -2) * queries.shape[-1] ** -0.5 if with_logits else None
-        return BlockState(hidden, state.semantic + seen, state.trunk), logits
+        return state.after(hidden, state.semantic + seen), logits
 
     def _queries_and_keys(self, state: BlockState, rotary: Tensor, trunk_hears: bool) -> tuple[Tensor, Tensor]:
-        read = self.topology_norm(self.routing.read(state.hidden, state.trunk, trunk_hears))
+        trunk = state.trunk if state.structure is None else state.structure
+        read = self.topology_norm(self.routing.read(state.hidden, trunk, trunk_hears))
         queries = self.query_norm(self._heads(self.query(read)))
         keys = self.key_norm(self._heads(self.key(read)))
         return apply_rot_embed_cat(queries, rotary), apply_rot_embed_cat(keys, rotary)

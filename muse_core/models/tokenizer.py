@@ -15,6 +15,7 @@ from muse_core.errors import MuseError
 from muse_core.foundations.backbone import Backbone
 from muse_core.foundations.loading import assert_complete, require_folder_or_hub
 from muse_core.foundations.pixel_decoder import PixelDecoder
+from muse_core.models.backbone_routes import backbone_views
 from muse_core.models.connector import Connector, ConnectorOutput
 from muse_core.models.gradient_routes import routing_named
 from muse_core.models.semantic_head import SemanticHead
@@ -117,7 +118,9 @@ class MuseTokenizer(ModelMixin, ConfigMixin):
         self, images: Images, trunk_hears: frozenset[Loss] = TRUNK_OPEN, with_logits: bool = False
     ) -> ConnectorOutput:
         """Backbone and connector."""
-        return self.connector(self.backbone(images), self.patch_grid(images), trunk_hears, with_logits)
+        topology_heard = with_logits and Loss.TOPOLOGY in trunk_hears
+        views = backbone_views(self.backbone, images, routing_named(self.config.routing), topology_heard)
+        return self.connector(views.content, self.patch_grid(images), trunk_hears, with_logits, views.structure)
 
     def latent_of(self, connected: ConnectorOutput, grid: tuple[int, int]) -> Latents:
         """to_latent(H_L) on its grid."""

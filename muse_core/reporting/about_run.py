@@ -9,6 +9,8 @@ from muse_core.reporting.stamps import Stamp
 ROUTINGS = {
     "orthogonal": "with orthogonal routing: in its attention, the topology loss trains only queries and keys and the text "
     "anchor only values",
+    "trunk-routed": "with orthogonal routing, carried into the backbone: there too the topology loss trains only queries "
+    "and keys, and no other loss trains them",
     "shared": "with shared routing, the baseline: every loss may train every weight of its attention",
 }
 SOURCES = {

@@ -6,21 +6,20 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-from muse_core.models.gradient_routes import WeightGroup, may_reach, routing_named
+from muse_core.models.backbone_routes import BackbonePart, may_reach_weight, routed_groups
+from muse_core.models.gradient_routes import routing_named
 from muse_core.models.tokenizer import MuseTokenizer
-from muse_core.models.weight_groups import weight_groups
 from muse_core.stages import Stage
 
 
 def freeze(tokenizer: MuseTokenizer, stage: Stage) -> None:
-    """Gradients only for groups that some loss of the stage may reach; a frozen backbone is in eval mode as well."""
+    """Gradients only for weights that some loss of the stage may reach; a frozen backbone is in eval mode as well."""
     tokenizer.train()
     tokenizer.backbone.train(stage.trains_backbone)
     routing = routing_named(tokenizer.config.routing)
-    for group, members in weight_groups(tokenizer).items():
-        heard = any(may_reach(loss, group, stage.trunk_hears, stage.trains_backbone, routing) for loss in stage.weights)
-        for weight in members.values():
-            weight.requires_grad_(heard)
+    fields = (stage.trunk_hears, stage.trains_backbone, routing)
+    for name, weight in tokenizer.named_parameters():
+        weight.requires_grad_(any(may_reach_weight(loss, name, *fields) for loss in stage.weights))
 
 
 def trainable(tokenizer: nn.Module) -> dict[str, nn.Parameter]:
@@ -30,14 +29,14 @@ def trainable(tokenizer: nn.Module) -> dict[str, nn.Parameter]:
 
 def optimiser_for(tokenizer: MuseTokenizer, stage: Stage) -> torch.optim.AdamW:
     """AdamW over trainable weights; the backbone at its own share of the rate."""
-    shares = {WeightGroup.BACKBONE: stage.backbone_rate}
+    shares = dict.fromkeys(map(str, BackbonePart), stage.backbone_rate)
     groups = [
         {
-            "name": str(group),
+            "name": name,
             "params": [weight for weight in members.values() if weight.requires_grad],
-            "peak_rate": stage.learning_rate * shares.get(group, 1.0),
+            "peak_rate": stage.learning_rate * shares.get(name, 1.0),
         }
-        for group, members in weight_groups(tokenizer).items()
+        for name, members in routed_groups(tokenizer, routing_named(tokenizer.config.routing)).items()
     ]
     groups = [group for group in groups if group["params"]]
     return torch.optim.AdamW(groups, lr=stage.learning_rate, betas=(0.9, 0.99), weight_decay=stage.weight_decay)

@@ -75,7 +75,7 @@ def test_orthogonal_routing_leaves_no_pair_in_the_blocks_and_shared_routing_does
         tokenizer, losses = terms(routing)
         found = gradient_geometry(losses, places(tokenizer))
         cosines = [pair.cosine for by_place in found.pairs.values() for place, pair in by_place.items()
-                   if place.block >= 0 and place.kind != "backbone"]  # fmt: skip
+                   if place.block >= 0 and not place.kind.startswith("backbone")]  # fmt: skip
         assert any(cosine is not None for cosine in cosines) is meets
         assert found.energy["topology"][Place("W_Q", 0)] > 0
 
@@ -87,6 +87,18 @@ def test_every_weight_has_exactly_one_place() -> None:
     assert len(members) == sum(len(group) for group in weight_groups(tokenizer).values())
     with pytest.raises(LookupError):
         kind_of("something.else")
+
+
+def test_the_backbone_has_two_kinds_in_every_layer_and_a_split_one_no_pair_with_topology() -> None:
+    tokenizer, losses = terms("trunk-routed")
+    at = places(tokenizer)
+    assert {place.block for place in at if place.kind == "backbone W_Q, W_K"} == {0, 1}
+    assert {place.block for place in at if place.kind == "backbone"} == {-1, 0, 1}
+    found = gradient_geometry(losses, at)
+    for place in (place for place in at if place.kind.startswith("backbone")):
+        heard = [str(loss) for loss in LOSSES if found.energy[str(loss)][place] > 0]
+        assert heard == (["topology"] if "W_Q" in place.kind else ["anchor", "reconstruction"]), place
+        assert found.pairs["topology", "anchor"][place].cosine is None
 
 
 def test_what_has_no_gradient_is_a_sentence() -> None:

@@ -36,7 +36,7 @@ def test_latent_positions_follow_the_image() -> None:
     assert moved.argmax().item() == 3 * 4 + 0
 
 
-@pytest.mark.parametrize("routing", ["orthogonal", "shared"])
+@pytest.mark.parametrize("routing", ["orthogonal", "shared", "trunk-routed"])
 @torch.no_grad()
 def test_a_saved_tokenizer_is_whole_and_bit_equal(routing: str, tmp_path) -> None:
     tokenizer, images = small_tokenizer(routing=routing).eval(), random_images()

@@ -7,6 +7,7 @@ import torch
 from muse_core.models.gradient_routes import WeightGroup
 from muse_core.models.weight_groups import group_of, weight_groups
 from muse_core.presets import tiny
+from muse_core.stages import Loss
 from muse_core.training.optimiser import clip_groups, freeze, optimiser_for, rate_factor, set_rates, trainable
 
 from ..models.small_models import small_tokenizer
@@ -56,6 +57,32 @@ def test_the_backbone_has_its_own_rate_and_no_weight_is_in_two_groups() -> None:
     assert rates == expected | {"backbone": 0.5 * THIRD.learning_rate * THIRD.backbone_rate}
     members = [id(weight) for group in optimiser.param_groups for weight in group["params"]]
     assert len(members) == len(set(members)) == len(list(tokenizer.parameters()))
+
+
+def test_a_split_backbone_is_two_groups_at_the_backbones_rate() -> None:
+    """So that clipping one part's gradient does not rescale the other's."""
+    tokenizer = small_tokenizer(routing="trunk-routed")
+    freeze(tokenizer, THIRD)
+    groups = {group["name"]: group for group in optimiser_for(tokenizer, THIRD).param_groups}
+    assert set(groups) == {*map(str, WeightGroup), "backbone W_Q, W_K"}
+    attention = [layer.attention for layer in tokenizer.backbone.network.encoder.layer]
+    expected = [p for each in attention for proj in (each.q_proj, each.k_proj) for p in (proj.weight, proj.bias)]
+    assert list(map(id, groups["backbone W_Q, W_K"]["params"])) == list(map(id, expected))
+    rate = THIRD.learning_rate * THIRD.backbone_rate
+    assert groups["backbone"]["peak_rate"] == groups["backbone W_Q, W_K"]["peak_rate"] == rate
+    members = [id(weight) for group in groups.values() for weight in group["params"]]
+    assert len(members) == len(set(members)) == len(list(tokenizer.parameters()))
+
+
+def test_a_split_backbones_queries_and_keys_are_frozen_where_no_topology_trains_them() -> None:
+    tokenizer = small_tokenizer(routing="trunk-routed")
+    kept = {loss: weight for loss, weight in THIRD.weights.items() if loss is not Loss.TOPOLOGY}
+    stage = replace(THIRD, weights=kept)
+    freeze(tokenizer, stage)
+    still = {name for name in dict(tokenizer.backbone.named_parameters()) if "q_proj" in name or "k_proj" in name}
+    asked = {name for name, weight in tokenizer.backbone.named_parameters() if not weight.requires_grad}
+    assert asked == still and still
+    assert "backbone W_Q, W_K" not in [group["name"] for group in optimiser_for(tokenizer, stage).param_groups]
 
 
 def test_each_group_is_clipped_on_its_own() -> None:
