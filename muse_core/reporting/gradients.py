@@ -8,9 +8,10 @@ import numpy as np
 from muse_core.errors import MuseError
 from muse_core.evaluation.geometry_records import GeometryAtStep, joint_cosine
 from muse_core.evaluation.gradient_geometry import KINDS, GradientGeometry, PairGeometry, Place
-from muse_core.models.gradient_routes import WeightGroup, may_reach, routing_named
+from muse_core.models.backbone_routes import HEARS, BackbonePart
+from muse_core.models.gradient_routes import Routing, WeightGroup, may_reach, routing_named
 from muse_core.reporting.study_results import StudyResults, finite
-from muse_core.stages import Stage
+from muse_core.stages import Loss, Stage
 from muse_core.training.gradient_surgery import TASKS
 
 PAIRS = {
@@ -31,7 +32,8 @@ GROUPS = {
     "W_O": WeightGroup.TEXTURE,
     "FFN": WeightGroup.TEXTURE,
 }
-"""Kinds inside a block -> their group in the routing table."""
+GROUPS |= {str(part): WeightGroup.BACKBONE for part in BackbonePart}
+"""Kinds in a block or the backbone -> their group in the routing table."""
 
 
 @dataclass(frozen=True)
@@ -159,19 +161,16 @@ def route_shares(results: StudyResults, row: str, stage: Stage) -> RouteShares:
     tasks = list(TASKS)
     routing = routing_named(str(results.study.spec.rows[row].change.get("routing", "orthogonal")))
     shares = [[np.mean([_share(found, task, kind) for found in measured]) for kind in kinds] for task in tasks]
-    opened = [
-        [
-            any(
-                may_reach(
-                    loss, GROUPS.get(kind) or WeightGroup(kind), stage.trunk_hears, stage.trains_backbone, routing
-                )
-                for loss in TASKS[task]
-            )
-            for kind in kinds
-        ]
-        for task in tasks
-    ]
+    fields = (stage.trunk_hears, stage.trains_backbone, routing)
+    opened = [[any(_opens(loss, kind, *fields) for loss in TASKS[task]) for kind in kinds] for task in tasks]
     return RouteShares(stage.name, tasks, kinds, np.array(opened), np.array(shares))
+
+
+def _opens(loss: Loss, kind: str, trunk_hears: frozenset[Loss], trains_backbone: bool, routing: Routing) -> bool:
+    """Whether the routing table lets a loss into a kind of weight."""
+    if kind in set(BackbonePart) and routing.backbone_split and loss not in HEARS[BackbonePart(kind)]:
+        return False
+    return may_reach(loss, GROUPS.get(kind) or WeightGroup(kind), trunk_hears, trains_backbone, routing)
 
 
 def trunk_layers(results: StudyResults, row: str) -> dict[str, Callable[[Place], bool]]:
