@@ -72,7 +72,9 @@ def _joint(curriculum: Curriculum) -> Curriculum:
 
 
 def shortened(curriculum: Curriculum, share: float) -> Curriculum:
-    """Every stage with a share of its steps, one at least."""
+    """Every stage with a share of its steps, one at least. Raises MuseError for a share that is not above 0 and at most 1."""
+    if not 0 < share <= 1:
+        raise MuseError(f"share must be a number above 0 and at most 1: got {share}.")
     return Curriculum(tuple(_shortened(stage, share) for stage in curriculum))
 
 

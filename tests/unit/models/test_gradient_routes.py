@@ -11,6 +11,8 @@ from muse_core.models.gradient_routes import (
     Route,
     WeightGroup,
     may_reach,
+    routes_of,
+    routing_named,
     straight_to,
 )
 from muse_core.models.weight_groups import block_of, group_of, weight_groups
@@ -164,3 +166,30 @@ def test_frozen_weights_are_bit_equal_after_a_step(stage: Stage) -> None:
         if any(may_reach(loss, group, stage.trunk_hears, stage.trains_backbone) for loss in stage.weights)
     }
     assert moved == expected
+
+
+@pytest.mark.parametrize("stage", STAGES.values(), ids=STAGES)
+@pytest.mark.parametrize("loss", Loss, ids=str)
+def test_without_the_stop_gradient_pixels_reach_the_semantic_values_and_nothing_else_changes(
+    stage: Stage, loss: Loss
+) -> None:
+    routing = routing_named("open-semantics")
+    tokenizer, images = small_tokenizer(routing=routing.name), random_images()
+    tokenizer.backbone.requires_grad_(stage.trains_backbone)
+    output = tokenizer(images, trunk_hears=stage.trunk_hears, with_logits=True)
+    loss_of(loss, output, images, tokenizer).backward()
+    for name, weight in tokenizer.named_parameters():
+        fields = (stage.trunk_hears, stage.trains_backbone)
+        allowed = may_reach(loss, group_of(name), *fields, routing)
+        opened = loss in PIXEL_LOSSES and group_of(name) is WeightGroup.SEMANTIC_VALUE
+        assert allowed == (may_reach(loss, group_of(name), *fields) or opened)
+        if not allowed:
+            assert is_zero(weight.grad), f"{loss} leaks into {name}"
+        elif opened and name.endswith("semantic_value.weight"):
+            assert not is_zero(weight.grad), f"{loss} never reaches {name}"
+
+
+def test_a_routing_that_isolates_nothing_promises_nothing() -> None:
+    for name in ("shared", "release"):
+        assert {route for row in routes_of(routing_named(name)).values() for route in row.values()} == {Route.ALWAYS}
+    assert routes_of(ORTHOGONAL) is ROUTES
