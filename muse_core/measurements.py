@@ -177,6 +177,20 @@ class StudyRecord:
 
 
 @dataclass(frozen=True)
+class VariantRow:
+    """One attention of `attention_variants`: ``parameters`` of one block. ``forbidden``: the largest absolute gradient, over all
+    tasks, weights and both settings of the trunk, where the routing table allows none; ``pairs``: how many (task, weight)
+    pairs that were. ``time``: forward and backward against the plain block."""
+
+    name: str
+    words: str
+    parameters: int
+    forbidden: float
+    pairs: int
+    time: float
+
+
+@dataclass(frozen=True)
 class AttentionProfile:
     """One network's attention as tables (layers, heads), means over images.
 

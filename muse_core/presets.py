@@ -25,12 +25,14 @@ class FoundationLocations:
 
 @dataclass(frozen=True)
 class ConnectorShape:
-    """Sizes of the synergistic blocks. ``unshuffle``: s x s backbone patches become one token."""
+    """Sizes of the synergistic blocks. ``unshuffle``: s x s backbone patches become one token; ``attention``: a name in
+    `attention_variants`."""
 
     unshuffle: int
     width: int
     num_heads: int
     num_blocks: int = 6
+    attention: str = "multi-head"
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from muse_core.models.weight_groups import block_of, group_of
 KINDS: dict[str, str] = {
     "W_Q": r".*\.blocks\.\d+\.(topology_norm|query|query_norm)\.",
     "W_K": r".*\.blocks\.\d+\.(key|key_norm)\.",
-    "W_V semantic": r".*\.blocks\.\d+\.(semantic_norm|semantic_value)\.",
-    "W_V texture": r".*\.blocks\.\d+\.(texture_norm|texture_value)\.",
+    "W_V semantic": r".*\.blocks\.\d+\.(semantic_norm|semantic_value|semantic_gate)\.",
+    "W_V texture": r".*\.blocks\.\d+\.(texture_norm|texture_value|texture_gate|shared_projection)\.",
     "W_O": r".*\.blocks\.\d+\.output\.",
     "FFN": r".*\.blocks\.\d+\.(feedforward_norm|feedforward)\.",
 }

@@ -32,6 +32,7 @@ def assemble_tokenizer(
         num_blocks=preset.connector.num_blocks,
         embedding_width=embedding_width,
         routing=routing,
+        attention=preset.connector.attention,
     )
     tokenizer.backbone.load_state_dict(backbone.state_dict())
     tokenizer.decoder.load_state_dict(decoder.state_dict())

@@ -8,6 +8,8 @@ from einops import rearrange
 from timm.layers import RotaryEmbeddingCat
 from torch import Tensor, nn
 
+from muse_core.errors import MuseError
+from muse_core.models.attention_variants import MULTI_HEAD, AttentionVariant
 from muse_core.models.gradient_routes import Routing
 from muse_core.models.release_block import ReleaseBlock
 from muse_core.models.synergistic_block import BlockState, SynergisticBlock
@@ -37,8 +39,12 @@ class Connector(nn.Module):
         feedforward_ratio: float,
         query_grid: int,
         routing: Routing,
+        variant: AttentionVariant = MULTI_HEAD,
     ) -> None:
-        """``query_grid``: side of the grid the queries are stored on; they are resized for other grids."""
+        """``query_grid``: side of the grid the queries are stored on; they are resized for other grids.
+
+        Raises MuseError for a variant whose heads do not divide, and for one that the release's routing does not have.
+        """
         super().__init__()
         self.unshuffle, self.query_grid = unshuffle, query_grid
         joined = backbone_width * unshuffle**2
@@ -46,8 +52,12 @@ class Connector(nn.Module):
         self.queries = nn.Parameter(torch.randn(1, query_grid**2, width) * 0.02)
         self.rotary = RotaryEmbeddingCat(width // num_heads, in_pixels=False, temperature=100.0)
         shape = (width, num_heads, feedforward_ratio, routing)
+        if routing.last_block_only and variant is not MULTI_HEAD:
+            raise MuseError(f"Routing {routing.name!r} is the authors' own block: use attention='multi-head' with it.")
         self.blocks = nn.ModuleList(
-            ReleaseBlock(*shape, last=index == num_blocks - 1) if routing.last_block_only else SynergisticBlock(*shape)
+            ReleaseBlock(*shape, last=index == num_blocks - 1)
+            if routing.last_block_only
+            else SynergisticBlock(*shape, variant)
             for index in range(num_blocks)
         )
 

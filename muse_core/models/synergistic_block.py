@@ -15,7 +15,8 @@ from einops import rearrange
 from timm.layers import SwiGLU, apply_rot_embed_cat
 from torch import Tensor, nn
 
-from muse_core.models.gradient_routes import Routing
+from muse_core.models.attention_variants import MULTI_HEAD, AttentionVariant
+from muse_core.models.gradient_routes import Routing, stop_gradient
 from muse_core.shapes import AttentionMaps, Tokens
 from muse_core.stages import SEMANTIC_LOSSES, Loss
 
@@ -38,61 +39,113 @@ class BlockState:
 
 
 class SynergisticBlock(nn.Module):
-    """One block of the connector; see the module's equations."""
+    """One block of the connector; see the module's equations, and `attention_variants` for what else it can be."""
 
-    def __init__(self, width: int, num_heads: int, feedforward_ratio: float, routing: Routing) -> None:
+    def __init__(
+        self,
+        width: int,
+        num_heads: int,
+        feedforward_ratio: float,
+        routing: Routing,
+        variant: AttentionVariant = MULTI_HEAD,
+    ) -> None:
+        """Raises MuseError where the variant's heads do not divide."""
         super().__init__()
-        self.num_heads, self.routing = num_heads, routing
-        head_width = width // num_heads
+        variant.check(width, num_heads)
+        self.num_heads, self.routing, self.variant = num_heads, routing, variant
+        head_width, read_width = width // num_heads, width // 2 if variant.compressed else width
+        key_width = width // variant.queries_per_key
         self.topology_norm = nn.RMSNorm(width, eps=1e-6)
-        self.query = nn.Linear(width, width, bias=False)
-        self.key = nn.Linear(width, width, bias=False)
+        self.query = nn.Linear(read_width, width, bias=False)
+        self.key = nn.Linear(read_width, key_width, bias=False)
         self.query_norm = nn.RMSNorm(head_width, eps=1e-6)
         self.key_norm = nn.RMSNorm(head_width, eps=1e-6)
         self.semantic_norm = nn.RMSNorm(width, eps=1e-6)
-        self.semantic_value = nn.Linear(width, width, bias=False)
+        self.semantic_value = nn.Linear(read_width, key_width, bias=False)
         if routing.separate_values:
             self.texture_norm = nn.RMSNorm(width, eps=1e-6)
-            self.texture_value = nn.Linear(width, width, bias=False)
+            self.texture_value = nn.Linear(read_width, key_width, bias=False)
         self.output = nn.Linear(width, width, bias=False)
         self.feedforward_norm = nn.RMSNorm(width, eps=1e-6)
         self.feedforward = SwiGLU(width, int(width * feedforward_ratio), bias=False)
+        if variant.compressed:
+            self.shared_projection = nn.Linear(width, read_width, bias=False)
+        if variant.gated:
+            self.semantic_gate = nn.Linear(width, num_heads)
+        if variant.gated and routing.separate_values:
+            self.texture_gate = nn.Linear(width, num_heads)
 
     def forward(
         self, state: BlockState, rotary: Tensor, trunk_hears: frozenset[Loss], with_logits: bool
     ) -> tuple[BlockState, AttentionMaps | None]:
         """The next state and, if asked for, the attention logits q k^T / sqrt(d) that the topology loss trains."""
         queries, keys = self._queries_and_keys(state, rotary, Loss.TOPOLOGY in trunk_hears)
-        semantic_read = self.routing.read(state.hidden, state.trunk, bool(SEMANTIC_LOSSES & trunk_hears))
-        semantic_values = self._heads(self.semantic_value(self.semantic_norm(semantic_read)))
-        seen, content = self._gather(queries, keys, semantic_values, self._texture_values(state, semantic_values))
+        semantic_read = self.semantic_norm(
+            self.routing.read(state.hidden, state.trunk, bool(SEMANTIC_LOSSES & trunk_hears))
+        )
+        semantic_values = self._heads(self.semantic_value(self._compressed(semantic_read)))
+        texture_read = self.texture_norm(state.hidden) if self.routing.separate_values else semantic_read
+        texture_values = self._texture_values(texture_read, semantic_values)
+        seen, content = self._gather(queries, keys, semantic_values, texture_values)
+        seen, content = self._gated(seen, content, semantic_read, texture_read)
         hidden = state.hidden + self.output(content)
         hidden = hidden + self.feedforward(self.feedforward_norm(hidden))
         logits = queries @ keys.transpose(-1, -2) * queries.shape[-1] ** -0.5 if with_logits else None
         return state.after(hidden, state.semantic + seen), logits
 
     def _queries_and_keys(self, state: BlockState, rotary: Tensor, trunk_hears: bool) -> tuple[Tensor, Tensor]:
+        """Both with as many heads as there are queries."""
         trunk = state.trunk if state.structure is None else state.structure
-        read = self.topology_norm(self.routing.read(state.hidden, trunk, trunk_hears))
+        read = self._compressed(self.topology_norm(self.routing.read(state.hidden, trunk, trunk_hears)))
         queries = self.query_norm(self._heads(self.query(read)))
-        keys = self.key_norm(self._heads(self.key(read)))
+        keys = self._for_every_query(self.key_norm(self._heads(self.key(read))))
+        if not self.variant.rotary:
+            return queries, keys
         return apply_rot_embed_cat(queries, rotary), apply_rot_embed_cat(keys, rotary)
 
-    def _texture_values(self, state: BlockState, semantic_values: Tensor) -> Tensor:
+    def _texture_values(self, read: Tokens, semantic_values: Tensor) -> Tensor:
         if not self.routing.separate_values:
             return semantic_values
-        texture_values = self._heads(self.texture_value(self.texture_norm(state.hidden)))
+        texture_values = self._heads(self.texture_value(self._compressed(read, for_pixels=True)))
         return texture_values + self.routing.into_texture(semantic_values)
 
-    def _gather(self, queries: Tensor, keys: Tensor, semantic: Tensor, texture: Tensor) -> tuple[Tokens, Tokens]:
-        """A V for both streams in one fused attention call."""
+    def _compressed(self, read: Tokens, for_pixels: bool = False) -> Tensor:
+        """The shared down-projection, where the variant has one; a routing that isolates lets pixels alone train it."""
+        if not self.variant.compressed:
+            return read
+        weight = self.shared_projection.weight
+        return F.linear(read, weight if for_pixels or not self.routing.streams_isolated else stop_gradient(weight))
+
+    def _gather(self, queries: Tensor, keys: Tensor, semantic: Tensor, texture: Tensor) -> tuple[Tensor, Tensor]:
+        """A V for both streams, by head, in one fused attention call."""
         cut = self.routing.gather_with
-        gathered = F.scaled_dot_product_attention(cut(queries), cut(keys), torch.cat([semantic, texture], -1))
+        values = self._for_every_query(torch.cat([semantic, texture], -1))
+        gathered = F.scaled_dot_product_attention(cut(queries), cut(keys), values)
         seen, content = gathered.chunk(2, dim=-1)
+        return seen, content
+
+    def _gated(
+        self, seen: Tensor, content: Tensor, semantic_read: Tokens, texture_read: Tokens
+    ) -> tuple[Tokens, Tokens]:
+        """Heads merged, each scaled by its gate where the variant has gates."""
+        if self.variant.gated:
+            texture_gate = self.texture_gate if self.routing.separate_values else self.semantic_gate
+            seen = seen * _by_head(self.semantic_gate(semantic_read))
+            content = content * _by_head(texture_gate(texture_read))
         return self._merge(seen), self._merge(content)
 
+    def _for_every_query(self, heads: Tensor) -> Tensor:
+        """Key or value heads repeated for the query heads that share them."""
+        each = self.variant.queries_per_key
+        return heads if each == 1 else heads.repeat_interleave(each, dim=1)
+
     def _heads(self, tokens: Tokens) -> Tensor:
-        return rearrange(tokens, "b n (heads d) -> b heads n d", heads=self.num_heads)
+        return rearrange(tokens, "b n (heads d) -> b heads n d", d=self.query_norm.weight.shape[0])
 
     def _merge(self, heads: Tensor) -> Tokens:
         return rearrange(heads, "b heads n d -> b n (heads d)")
+
+
+def _by_head(gates: Tensor) -> Tensor:
+    """One sigmoid a token and head, ready to scale (batch, heads, tokens, width)."""
+    return rearrange(gates.sigmoid(), "b n heads -> b heads n 1")

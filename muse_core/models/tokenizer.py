@@ -15,6 +15,7 @@ from muse_core.errors import MuseError
 from muse_core.foundations.backbone import Backbone
 from muse_core.foundations.loading import assert_complete, require_folder_or_hub
 from muse_core.foundations.pixel_decoder import PixelDecoder
+from muse_core.models.attention_variants import variant_named
 from muse_core.models.backbone_routes import backbone_views
 from muse_core.models.connector import Connector, ConnectorOutput
 from muse_core.models.gradient_routes import routing_named
@@ -72,6 +73,7 @@ class MuseTokenizer(ModelMixin, ConfigMixin):
         embedding_width: int,
         feedforward_ratio: float = 8 / 3,
         routing: str = "orthogonal",
+        attention: str = "multi-head",
     ) -> None:
         super().__init__()
         if width % (4 * num_heads):
@@ -81,7 +83,7 @@ class MuseTokenizer(ModelMixin, ConfigMixin):
         self.decoder = PixelDecoder(decoder_config)
         self.connector = Connector(
             self.backbone.width, unshuffle, width, num_heads, num_blocks, feedforward_ratio,
-            image_size // self.backbone.patch_size // unshuffle, routing_named(routing),
+            image_size // self.backbone.patch_size // unshuffle, routing_named(routing), variant_named(attention),
         )  # fmt: skip
         self.to_latent = nn.Sequential(nn.RMSNorm(width, eps=1e-6), nn.Linear(width, self.decoder.latent_channels))
         self.semantic_head = SemanticHead(width, embedding_width)

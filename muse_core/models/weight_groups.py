@@ -8,9 +8,12 @@ from muse_core.models.gradient_routes import WeightGroup
 
 PATTERNS: dict[WeightGroup, str] = {
     WeightGroup.QUERY_KEY: r"connector\.blocks\.\d+\.(topology_norm|query|key|query_norm|key_norm)\.",
-    WeightGroup.SEMANTIC_VALUE: r"connector\.blocks\.\d+\.(semantic_norm|semantic_value)\.",
+    WeightGroup.SEMANTIC_VALUE: r"connector\.blocks\.\d+\.(semantic_norm|semantic_value|semantic_gate)\.",
     WeightGroup.SEMANTIC_HEAD: r"semantic_head\.",
-    WeightGroup.TEXTURE: r"connector\.blocks\.\d+\.(texture_norm|texture_value|output|feedforward_norm|feedforward)\.",
+    WeightGroup.TEXTURE: (
+        r"connector\.blocks\.\d+\."
+        r"(texture_norm|texture_value|texture_gate|shared_projection|output|feedforward_norm|feedforward)\."
+    ),
     WeightGroup.PIXEL_HEAD: r"(to_latent|decoder)\.",
     WeightGroup.TRUNK: r"connector\.(adapter\.|queries$)",
     WeightGroup.BACKBONE: r"backbone\.",

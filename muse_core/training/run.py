@@ -125,9 +125,10 @@ def finished_tokenizer(run: StageRun, stage_name: str) -> MuseTokenizer:
 
 
 def _check_same_model(tokenizer: MuseTokenizer, run: StageRun, stage_name: str) -> None:
-    shape = run.load_preset().connector
-    expected = {"width": shape.width, "num_heads": shape.num_heads, "num_blocks": shape.num_blocks,
-                "unshuffle": shape.unshuffle, "image_size": run.load_preset().image_size, "routing": run.routing}  # fmt: skip
+    preset = run.load_preset()
+    parts = ("width", "num_heads", "num_blocks", "unshuffle", "attention")
+    expected = {part: getattr(preset.connector, part) for part in parts}
+    expected |= {"image_size": preset.image_size, "routing": run.routing}
     for name, value in expected.items():
         if tokenizer.config[name] != value:
             raise MuseError(

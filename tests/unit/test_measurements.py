@@ -5,13 +5,15 @@ from dataclasses import asdict
 import pytest
 
 from muse_core.evaluation.measures import MEASURES, PIXEL_PROTOCOLS
-from muse_core.measurements import METRICS, Comparison, EvaluationRecord, Measurement, Row
+from muse_core.measurements import METRICS, Comparison, EvaluationRecord, Measurement, Row, StudyCell, StudyRow
 from muse_core.records import provenance, read_json, write_json
 
 
 def test_every_measured_name_has_its_words() -> None:
     measured = {name for names, _ in MEASURES for name in names}
-    assert measured | PIXEL_PROTOCOLS.keys() == set(METRICS)
+    assert measured | PIXEL_PROTOCOLS.keys() | {"gradient_cosine"} == set(METRICS), (
+        "the last one comes from the recorder"
+    )
 
 
 def test_every_metric_has_a_direction_and_shares_are_shown_in_percent() -> None:
@@ -59,3 +61,40 @@ def test_a_record_survives_its_file(tmp_path) -> None:
         provenance=provenance(),
     )  # fmt: skip
     assert read_json(write_json(tmp_path / "evaluation.json", record)) == asdict(record)
+
+
+def cell(*by_seed: float, low: float | None = None, high: float | None = None) -> StudyCell:
+    """A cell whose seeds differ from the first row's by these."""
+    return StudyCell(0.5, None, None, [0.5] * len(by_seed), sum(by_seed), low, high, list(by_seed))
+
+
+@pytest.mark.parametrize(
+    ("found", "direction"),
+    [
+        (cell(-1.0, -0.5, low=-1.2, high=-0.1), "lower"),
+        (cell(0.2, 0.1), "higher"),
+        (cell(0.2, -0.1), "same"),
+        (cell(0.2, 0.1, low=-0.1, high=0.4), "same"),
+        (cell(0.0, -0.1), "same"),
+        (StudyCell(0.5, 0.4, 0.6, [0.5]), "same"),
+    ],
+)
+def test_a_direction_needs_every_seed_and_the_whole_interval(found: StudyCell, direction: str) -> None:
+    assert found.direction == direction
+
+
+def row(expects: dict[str, str], **cells: StudyCell) -> StudyRow:
+    return StudyRow("r", "", {}, "paper", expects, cells)
+
+
+def test_the_outcome_counts_what_is_met() -> None:
+    lower, same = cell(-1.0, -1.0), cell(1.0, -1.0)
+    assert row({"psnr": "lower", "miou": "lower"}, psnr=lower, miou=lower).outcome == "reproduced"
+    assert row({"psnr": "lower", "miou": "lower"}, psnr=lower, miou=same).outcome == "in part"
+    assert row({"psnr": "lower"}, psnr=same).outcome == "not at this scale"
+    assert row({}, psnr=same).outcome == "" and row({"psnr": "lower"}).outcome == "failed"
+
+
+@pytest.mark.parametrize(("bound", "met"), [("below 0.6", True), ("below 0.5", False), ("below -0.1", False)])
+def test_a_figure_may_be_expected_below_a_number_in_every_seed(bound: str, met: bool) -> None:
+    assert cell(0.1, 0.1).meets(bound) is met

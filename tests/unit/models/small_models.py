@@ -36,7 +36,9 @@ LARGER = Size(64, 8, 48, 2, 96, 6, 6, (8, 16, 16, 32, 32), 40)
 SIZES = {"tiny": TINY, "larger": LARGER}
 
 
-def small_tokenizer(size: Size = TINY, routing: str = "orthogonal", seed: int = 0) -> MuseTokenizer:
+def small_tokenizer(
+    size: Size = TINY, routing: str = "orthogonal", seed: int = 0, attention: str = "multi-head"
+) -> MuseTokenizer:
     """Random weights from a seed."""
     torch.manual_seed(seed)
     blocks = len(size.decoder_channels)
@@ -52,7 +54,7 @@ def small_tokenizer(size: Size = TINY, routing: str = "orthogonal", seed: int = 
     return MuseTokenizer(
         backbone_config=backbone, decoder_config=decoder, image_size=size.image_size, unshuffle=size.unshuffle,
         width=size.width, num_heads=size.num_heads, num_blocks=size.num_blocks,
-        embedding_width=size.embedding_width, routing=routing,
+        embedding_width=size.embedding_width, routing=routing, attention=attention,
     )  # fmt: skip
 
 

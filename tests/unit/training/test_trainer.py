@@ -12,6 +12,7 @@ from muse_core.errors import MuseError
 from muse_core.foundations.perceptual import TeacherFeatures
 from muse_core.foundations.topology_teacher import DinoV3Teacher
 from muse_core.presets import tiny
+from muse_core.stages import Surgery
 from muse_core.training.teachers import Teachers
 from muse_core.training.trainer import Trainer, accelerator_for
 
@@ -111,3 +112,24 @@ def test_a_device_this_machine_lacks_is_a_sentence(device, monkeypatch) -> None:
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     with pytest.raises(MuseError, match=f"This machine has no {device} device: use device='cpu'"):
         accelerator_for(device)
+
+
+def test_surgery_trains_like_plain_descent_where_tasks_do_not_meet_and_is_refused_for_several_processes(
+    teachers,
+) -> None:
+    """With a closed trunk, orthogonal routing leaves no weight to two tasks: PCGrad has nothing to do there."""
+    states = []
+    for surgery in (Surgery.NONE, Surgery.PCGRAD):
+        t = trainer(teachers, replace(SECOND, surgery=surgery))
+        t.update(batch(), 0)
+        states.append(everything(t))
+    for name, value in states[0].items():
+        if name.startswith("raw/"):
+            torch.testing.assert_close(states[1][name], value)
+    many = Accelerator(cpu=True)
+    many.state.num_processes, kept = 2, many.state.num_processes
+    try:
+        with pytest.raises(MuseError, match="surgery='pcgrad' is for one process"):
+            Trainer(small_tokenizer(), replace(SECOND, surgery=Surgery.PCGRAD), teachers, many)
+    finally:
+        many.state.num_processes = kept
