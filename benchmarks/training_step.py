@@ -5,6 +5,7 @@
 Compares, alternating between the two sides of each ratio:
   teacher   attention of the chosen layers, captured     against  eager output_attentions=True over the whole network
   routing   a training step with routing="orthogonal"    against  routing="shared"
+  trunk     a step of stage 3 with routing="trunk-routed" against routing="orthogonal"
   data      scenes drawn per second
 """
 
@@ -36,14 +37,16 @@ def medians(sides: dict[str, Callable[[], object]], rounds: int) -> dict[str, fl
     return {name: statistics.median(values) for name, values in times.items()}
 
 
-def training_step(preset_name: str, routing: str, batch_size: int = 32) -> Callable[[], object]:
-    """One update of stage 2, which has every loss but the adversarial one."""
+def training_step(
+    preset_name: str, routing: str, stage: str = "02_semantic_injection", batch_size: int = 32
+) -> Callable[[], object]:
+    """One update of a stage; the second has every loss but the adversarial one."""
     preset = preset_named(preset_name)
     accelerator = accelerator_for("auto")
     teachers = load_teachers(preset, accelerator.device)
     torch.manual_seed(0)
     tokenizer = assemble_tokenizer(preset, teachers.text.width, routing)
-    trainer = Trainer(tokenizer, preset.curriculum["02_semantic_injection"], teachers, accelerator)
+    trainer = Trainer(tokenizer, preset.curriculum[stage], teachers, accelerator)
     batch = Scenes("train", preset.image_size).first(batch_size).to(accelerator.device)
     return lambda: trainer.update(batch, 10)
 
@@ -83,6 +86,13 @@ def main() -> None:
     seconds = medians({name: training_step(asked.preset, name) for name in ("orthogonal", "shared")}, asked.rounds)
     print(f"training step: orthogonal {seconds['orthogonal']:.3f} s, shared {seconds['shared']:.3f} s, "
           f"orthogonal / shared = {seconds['orthogonal'] / seconds['shared']:.2f}")  # fmt: skip
+
+    third = {
+        name: training_step(asked.preset, name, "03_synergistic_tuning") for name in ("orthogonal", "trunk-routed")
+    }
+    seconds = medians(third, asked.rounds)
+    print(f"step of stage 3: trunk-routed {seconds['trunk-routed']:.3f} s, orthogonal {seconds['orthogonal']:.3f} s, "
+          f"trunk-routed / orthogonal = {seconds['trunk-routed'] / seconds['orthogonal']:.2f}")  # fmt: skip
 
     scenes = Scenes("train")
     second = medians({"scenes": lambda: scenes.__getitems__(list(range(256)))}, asked.rounds)["scenes"]

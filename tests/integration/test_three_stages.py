@@ -284,6 +284,17 @@ def test_shared_routing_trains_all_stages_and_does_not_mix_with_the_other(whole,
         train_stage(micro_run(STAGES[1], "shared"))
 
 
+def test_trunk_routing_changes_nothing_before_the_stage_that_trains_the_backbone(whole, micro) -> None:
+    for stage in STAGES:
+        train_stage(micro_run(stage, "trunk", routing="trunk-routed"))
+    for stage in STAGES[:2]:
+        one, other = micro_run(stage, "trunk"), micro_run(stage, "whole")
+        assert written_rows(one) == written_rows(other) and same(finished_weights(one), finished_weights(other)) == []
+    row, usual = (written_rows(micro_run(STAGES[2], run))[0] for run in ("trunk", "whole"))
+    assert row.keys() - usual.keys() == {"gradient_norm/backbone W_Q, W_K"}
+    assert {name for name in usual if row[name] != usual[name]} == {"gradient_norm/backbone"}, "values do not differ"
+
+
 def test_unknown_names_are_refused_with_the_choices(micro) -> None:
     with pytest.raises(MuseError, match=r"Unknown preset 'tinny': choose one of .*micro"):
         train_stage(replace(micro_run(STAGES[0]), preset="tinny"))
