@@ -64,6 +64,8 @@ def cosine_curves(
         for name, curve in curves.items():
             _cosine(axes, figure, at, name, curve)
         _stages(axes, stage_starts or {})
+        for start in (stage_starts or {}).values():
+            figure.add_vline(x=start, line={"color": MUTED, "width": 1, "dash": "dot"}, row=1, col=at)
         axes.set_xlabel("step")
     still.axes[0].set_ylabel("cosine of the gradients")
     still.axes[0].legend(frameon=False, fontsize=8.5, loc="upper right")
@@ -72,7 +74,7 @@ def cosine_curves(
         axes.set_ylim(-limit, limit)
     figure.update_yaxes(range=[-limit, limit])
     figure.update_yaxes(title_text="cosine of the gradients", col=1)
-    figure.update_xaxes(title_text="step")
+    figure.update_xaxes(title_text="step (dotted: stages)" if stage_starts else "step")
     return Picture(figure, still)
 
 
@@ -140,7 +142,7 @@ def trunk_conflict(
         axes.set_ylim(-limit, limit)
     figure.update_yaxes(range=[-limit, limit])
     figure.update_yaxes(title_text="cosine of the gradients", col=1)
-    figure.update_xaxes(tickvals=positions.tolist(), ticktext=list(layers))
+    figure.update_xaxes(tickvals=positions.tolist(), ticktext=list(layers), tickangle=-45)
     return Picture(figure, still)
 
 
@@ -183,7 +185,7 @@ def energy_violins(energy: Mapping[str, Mapping[str, np.ndarray]], title: str, u
     axes.legend(frameon=False, loc="upper center", ncols=2)
     axes.grid(axis="y", alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
-    figure.update_yaxes(title_text=unit, range=[-0.03, 1.03])
+    figure.update_yaxes(title_text=wrapped(unit, 30), range=[-0.03, 1.03])
     return Picture(figure, still)
 
 
@@ -227,8 +229,8 @@ def cosine_boxes(samples: Mapping[str, Mapping[str, np.ndarray]], title: str) ->
         axes.plot([], [], color=colour, linewidth=6, alpha=0.5, label=routing)
         held = [(kind, value) for kind, by_routing in samples.items() for value in by_routing[routing]]
         figure.add_box(
-            x=[kind for kind, _ in held], y=np.array([value for _, value in held], dtype=np.float32), name=routing,
-            marker_color=colour, boxpoints=False,
+            x=[kind for kind, _ in held], y=np.array([value for _, value in held], dtype=np.float32),
+            name=routing if held else f"{routing}: {NOTHING_SHARED}", marker_color=colour, boxpoints=False, showlegend=True,
         )  # fmt: skip
     axes.plot([], [], "x", color=MUTED, label=NOTHING_SHARED)
     axes.set_xticks(range(len(samples)), list(samples), fontsize=10)
@@ -251,8 +253,8 @@ def _row(still, count: int) -> list[Axes]:
 def _panels(names: list[str], title: str) -> go.Figure:
     figure = make_subplots(1, len(names), subplot_titles=names, shared_yaxes=True, horizontal_spacing=0.03)
     figure.update_layout(
-        template=plotly_template(), title_text=wrapped(title, 90), height=430, margin={"t": 110, "b": 100},
-        legend={"orientation": "h", "y": -0.28, "x": 0},
+        template=plotly_template(), title_text=wrapped(title, 90), height=450, margin={"t": 100, "b": 130},
+        legend={"orientation": "h", "y": -0.42, "x": 0},
     )  # fmt: skip
     figure.update_yaxes(zeroline=True, zerolinecolor="black", zerolinewidth=1)
     return figure

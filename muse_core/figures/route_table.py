@@ -89,12 +89,12 @@ def _interactive(
     """A heat map of the three meanings, with the shares written in it."""
     scale = list(MEANING.values())
     codes = np.vectorize(scale.index)(colours)
-    figure = interactive(title, 90 * len(rows) + 170, margin={"t": 130, "l": 90})
+    figure = interactive(title, 80 * len(rows) + 130, margin={"t": 110, "l": 90, "b": 20})
     figure.add_heatmap(
         z=codes, x=[wrapped(name, 12) for name in columns], y=list(rows), text=texts, texttemplate="%{text}", zmin=0, zmax=2,
         colorscale=[[at / 2, colour] for at, colour in enumerate(scale)], showscale=False, xgap=3, ygap=3,
         hovertemplate="%{y} in %{x}: %{text}<extra></extra>",
     )  # fmt: skip
-    figure.update_xaxes(side="top", ticks="")
+    figure.update_xaxes(side="top", ticks="", tickangle=0, tickfont_size=11)
     figure.update_yaxes(autorange="reversed", ticks="")
     return figure

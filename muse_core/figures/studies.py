@@ -40,11 +40,15 @@ def _line(row: StudyRow, metrics: Sequence[str]) -> str:
     cells = "".join(_cell(row.cells.get(name), METRICS[name]) for name in metrics)
     if not row.cells:
         cells = f'<td colspan="{len(metrics)}" style="{WORDS};opacity:.75">no run was finished</td>'
+    return f"{first}{cells}{_statement(row)}"
+
+
+def _statement(row: StudyRow) -> str:
+    """What the paper says of a row, and below it what came out."""
     colour = OUTCOME_COLOURS.get(row.outcome, "inherit")
-    return (
-        f'{first}{cells}<td style="{WORDS};min-width:9em;max-width:13em">{escape(row.paper) or "–"}</td>'
-        f'<td style="{WORDS};white-space:nowrap;color:{colour}">{row.outcome or "–"}</td>'
-    )
+    outcome = f'<strong style="color:{colour}">{row.outcome}</strong>' if row.outcome else ""
+    words = "<br>".join(part for part in (escape(row.paper), outcome) if part) or "–"
+    return f'<td style="{WORDS};min-width:9.5em;max-width:13em">{words}</td>'
 
 
 def _cell(cell: StudyCell | None, metric: Metric) -> str:

@@ -141,7 +141,7 @@ def facts(stamp: Stamp | None, run: str) -> list[tuple[str, str]]:
         return [("Run", run)]
     date = stamp.date[:16].replace("T", " ") + " UTC"
     rows = [("Commit", stamp.commit), ("Preset", stamp.preset), ("Device", stamp.device), ("Date", date)]
-    return [("Run", run), *rows]
+    return [("Run", run), *((name, value) for name, value in rows if value != "none")]
 
 
 def _link(report: Path) -> dict[str, str]:

@@ -192,7 +192,7 @@ def verdicts(record: StudyRecord) -> list[str]:
     stated = [row for row in record.rows if row.expects]
     names = {word: [row.name for row in stated if row.outcome == word] for word in OUTCOMES}
     said = [
-        f"{words.format(len(names[word]), len(stated))}: {', '.join(names[word])}."
+        f"{words} ({len(names[word])} of the paper's {len(stated)} statements): {', '.join(names[word])}."
         for word, words in OUTCOMES.items()
         if names[word]
     ]
@@ -200,10 +200,10 @@ def verdicts(record: StudyRecord) -> list[str]:
 
 
 OUTCOMES = {
-    "reproduced": "{} of {} statements of the paper are reproduced",
-    "in part": "{} of {} are reproduced in part",
-    "not at this scale": "{} of {} are not seen at this scale",
-    "failed": "{} of {} could not be trained",
+    "reproduced": "Reproduced",
+    "in part": "Reproduced in part",
+    "not at this scale": "Not seen at this scale",
+    "failed": "Not trained",
 }
 
 

@@ -45,8 +45,8 @@ def test_the_record_is_written_with_its_outcomes(results: StudyResults, capsys: 
 
 def test_verdicts_count_the_papers_statements(results: StudyResults) -> None:
     assert verdicts(results.record) == [
-        "1 of 2 statements of the paper are reproduced: shared.",
-        "1 of 2 could not be trained: lost.",
+        "Reproduced (1 of the paper's 2 statements): shared.",
+        "Not trained (1 of the paper's 2 statements): lost.",
     ]
 
 
