@@ -23,10 +23,8 @@ def study_table(record: StudyRecord, metrics: Sequence[str]) -> str:
         raise MuseError(f"The study {record.study!r} has no rows to show.")
     shown = [name for name in metrics if metric_named(name) and any(name in row.cells for row in record.rows)]
     head = f'<th scope="col" style="{WORDS};vertical-align:bottom">what is changed</th>'
-    head += "".join(heading(METRICS[name], least=4.5) for name in shown)
-    head += "".join(
-        f'<th scope="col" style="{WORDS};vertical-align:bottom">{words}</th>' for words in ("the paper says", "here")
-    )
+    head += "".join(heading(METRICS[name], least=3.5) for name in shown)
+    head += f'<th scope="col" style="{WORDS};vertical-align:bottom">the paper says<br>and <strong>here</strong></th>'
     body = "".join(f"<tr>{_line(row, shown)}</tr>" for row in record.rows)
     caption = f"Study {record.study}: preset {record.preset}, {record.data}, seeds {', '.join(map(str, record.seeds))}"
     return table(caption, head, body, _failures(record.rows))
@@ -34,7 +32,7 @@ def study_table(record: StudyRecord, metrics: Sequence[str]) -> str:
 
 def _line(row: StudyRow, metrics: Sequence[str]) -> str:
     first = (
-        f'<th scope="row" style="{WORDS};font-weight:400;min-width:11em;max-width:16em"><strong>{escape(row.name)}</strong>'
+        f'<th scope="row" style="{WORDS};font-weight:400;min-width:8.5em;max-width:14em"><strong>{escape(row.name)}</strong>'
         f'<br><span style="{QUIET.replace("nowrap", "normal")}">{escape(row.words)}</span></th>'
     )
     cells = "".join(_cell(row.cells.get(name), METRICS[name]) for name in metrics)
@@ -48,20 +46,27 @@ def _statement(row: StudyRow) -> str:
     colour = OUTCOME_COLOURS.get(row.outcome, "inherit")
     outcome = f'<strong style="color:{colour}">{row.outcome}</strong>' if row.outcome else ""
     words = "<br>".join(part for part in (escape(row.paper), outcome) if part) or "–"
-    return f'<td style="{WORDS};min-width:9.5em;max-width:13em">{words}</td>'
+    return f'<td style="{WORDS};min-width:8em;max-width:13em">{words}</td>'
 
 
 def _cell(cell: StudyCell | None, metric: Metric) -> str:
-    """The mean, coloured where it differs from the first row's, over its interval; without one, over the seeds."""
+    """The mean, coloured where it differs from the first row's, over its interval; without one, seeds are in the tooltip."""
     if cell is None:
         return f'<td style="{NUMBER}">–</td>'
     colour = VERDICT_COLOURS.get(verdict(cell, metric), "inherit")
-    ends = (cell.low, cell.high) if cell.low is not None else (min(cell.by_seed), max(cell.by_seed))
-    low, high = (number_text(end * metric.scale, metric) for end in ends)
-    words = "95 % interval" if cell.low is not None else "lowest and highest seed"
-    quiet = f'<br><span style="{QUIET}" title="{words}">{low} – {high}</span>' if low != high else ""
+    seeds = ", ".join(number_text(value * metric.scale, metric) for value in cell.by_seed)
     value = number_text(cell.value * metric.scale, metric)
-    return f'<td style="{NUMBER}"><span style="color:{colour}">{value}</span>{quiet}</td>'
+    return (
+        f'<td style="{NUMBER}"><span style="color:{colour}" title="by seed: {seeds}">{value}</span>'
+        f"{_interval(cell, metric)}</td>"
+    )
+
+
+def _interval(cell: StudyCell, metric: Metric) -> str:
+    if cell.low is None or cell.high is None:
+        return ""
+    low, high = (number_text(end * metric.scale, metric) for end in (cell.low, cell.high))
+    return f'<br><span style="{QUIET}">{low} – {high}</span>'
 
 
 def verdict(cell: StudyCell, metric: Metric) -> str:

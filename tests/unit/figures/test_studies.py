@@ -31,7 +31,14 @@ def record(*rows: StudyRow) -> StudyRecord:
 
 def test_the_table_holds_figures_intervals_the_papers_words_and_the_outcome() -> None:
     page = study_table(record(FULL, SHARED, LOST), ("psnr", "fd_teacher", "zero_shot", "miou"))
-    for text in ("24.9 – 25.1", "0.30 – 0.50", "one W_V &amp; more", "all drop", "in part", "no run was finished"):
+    for text in (
+        "24.9 – 25.1",
+        "by seed: 0.30, 0.50",
+        "one W_V &amp; more",
+        "all drop",
+        "in part",
+        "no run was finished",
+    ):
         assert text in page, text
     assert "seed 0: the loss is &lt;nan&gt;" in page and "mIoU" not in page, "a metric no row has is left out"
 
@@ -41,7 +48,10 @@ def test_a_cell_is_coloured_by_what_is_better_in_its_metric() -> None:
     assert verdict(SHARED.cells["fd_teacher"], METRICS["fd_teacher"]) == "better"
     assert verdict(SHARED.cells["zero_shot"], METRICS["zero_shot"]) == "no difference"
     page = study_table(record(FULL, SHARED), ("psnr", "fd_teacher"))
-    assert 'color:var(--bad,inherit)">24.0' in page and 'color:var(--good,inherit)">0.30' in page
+    assert (
+        'color:var(--bad,inherit)" title="by seed: 24.0, 24.0">24.0' in page
+        and 'color:var(--good,inherit)" title="by seed: 0.30, 0.30">0.30' in page
+    )
 
 
 def test_differences_are_in_the_metrics_unit_with_a_mark_a_seed() -> None:
