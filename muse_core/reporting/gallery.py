@@ -84,8 +84,15 @@ def _files(run: Path, showcase: Showcase, *, interactive: bool) -> dict[str, byt
         MANIFEST: _manifest(shown, interactive),
     }
     files = {name: text.encode() for name, text in texts.items()} | covers | _pages(run, interactive)
-    files |= {f"records/{name}": (run / "records" / name).read_bytes() for name in showcase.records}
+    files |= {f"records/{name}": _record(run, name) for name in showcase.records}
     return dict(sorted(files.items()))
+
+
+def _record(run: Path, name: str) -> bytes:
+    file = run / "records" / name
+    if not file.exists():
+        raise MuseError(f"Run {run.name!r} has no {name}: execute the notebook that writes it first.")
+    return file.read_bytes()
 
 
 def _with_covers(run: Path, shown: RunSummary) -> tuple[RunSummary, dict[str, bytes]]:

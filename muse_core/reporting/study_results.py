@@ -1,5 +1,6 @@
 """What notebooks 06 and 07 do around their story: run what a study lacks, and gather its rows and its gradients."""
 
+from ast import literal_eval
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +16,7 @@ from muse_core.evaluation.geometry_records import GeometryAtStep, mean_cosine, r
 from muse_core.evaluation.study_rows import plain_cell, study_cell
 from muse_core.measurements import METRICS, StudyCell, StudyRecord, StudyRow
 from muse_core.records import provenance, read_json, write_json
+from muse_core.reporting.arguments import known_parameters
 from muse_core.reporting.notebook import print_setup, say
 from muse_core.reporting.parameters import StudyParameters, StudyRunParameters
 from muse_core.reporting.pipeline import duration
@@ -90,10 +92,6 @@ class StudyResults:
 
     def _parameters(self, run: PlannedRun) -> dict[str, Any]:
         """All parameters of a run, with the notebook's defaults where the study says nothing."""
-        from ast import literal_eval
-
-        from muse_core.reporting.arguments import known_parameters
-
         defaults = {name: literal_eval(each.default) for name, each in known_parameters(self.study.notebook).items()}
         return defaults | run.parameters
 

@@ -132,3 +132,20 @@ def test_the_command_says_where_it_is_or_why_not(run: Path, capsys: pytest.Captu
     assert main(["gallery", "--run", "wide"]) == 2
     said = capsys.readouterr().err
     assert said.startswith("muse: There is no run 'wide'") and said.count("\n") == 1
+
+
+def test_the_ablation_showcase_needs_only_what_was_run_and_keeps_its_record(run: Path, write_notebook: Writer) -> None:
+    write_notebook("02_c")
+    with pytest.raises(MuseError, match="02_c is missing"):
+        gallery.write("tiny")
+    (run / "records").mkdir()
+    (run / "records/ablations.json").write_text('{"study": "s"}')
+    assert main(["gallery", "--run", "tiny", "--into", "ablations"]) == 0
+    files = content(gallery.folder(gallery.ABLATIONS))
+    assert files["records/ablations.json"] == b'{"study": "s"}' and "tiny/01_b.html" in files
+    assert b"`make ablations`" in files["README.md"] and b"MUSE ablations" in files["index.html"]
+
+
+def test_a_showcase_without_its_record_is_a_sentence(run: Path) -> None:
+    with pytest.raises(MuseError, match=r"has no ablations\.json"):
+        gallery.write("tiny", gallery.ABLATIONS)

@@ -11,6 +11,7 @@ from muse_core.errors import MuseError
 from muse_core.figures.publish import PLOTLY_MIME
 from muse_core.reporting import html
 from muse_core.reporting.formulas import draw_formulas
+from muse_core.reporting.stamps import Stamp
 
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(20)).decode()
 SPEC = {"data": [{"type": "scatter", "y": [1, 2], "name": "</script><b>"}], "layout": {"height": 300}}
@@ -106,3 +107,13 @@ def test_a_widget_with_a_face_for_pages_shows_that_face(tmp_path: Path) -> None:
     cell.outputs[0].data[html.WIDGET_MIME] = {"model_id": "1", "version_major": 2, "version_minor": 0}
     page = page_of(tmp_path, cell)
     assert "explore here" in page and "model_id" not in page
+
+
+def test_a_report_without_a_number_has_no_neighbours_and_says_no_preset_it_has_not(tmp_path: Path) -> None:
+    page_of(tmp_path, code())
+    (tmp_path / "00_a.ipynb").rename(tmp_path / "one_run.ipynb")
+    page_of(tmp_path, code())
+    page = html.export(tmp_path / "one_run.ipynb").read_text()
+    assert "00_a.html" not in page and "one_run.html" not in (tmp_path / "00_a.html").read_text()
+    stamp = Stamp("k", "done", "r", "abc", "none", "cpu", "2026-01-01T10:00:00+00:00", 1.0)
+    assert "Preset" not in dict(html.facts(stamp, "r")) and dict(html.facts(stamp, "r"))["Commit"] == "abc"
