@@ -22,7 +22,7 @@ NOTEBOOK = Path(__file__).resolve().parents[3] / "notebooks" / "studies" / "one_
 STUDY = """
 name: planted
 notebook: notebooks/one_run.ipynb
-common: {preset: tiny}
+common: {preset: tiny, share: 1.0}
 seeds: [0, 1]
 rows:
   full: {words: MUSE}
