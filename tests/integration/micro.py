@@ -7,14 +7,13 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderDC
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModelWithProjection, DINOv3ViTConfig
 
 from muse_core import paths
 from muse_core.data.scenes import Scenes
 from muse_core.foundations.backbone import Backbone
-from muse_core.foundations.image_tower import PROJECTION_FILE
 from muse_core.foundations.text_tower import TextTower
 from muse_core.foundations.topology_teacher import DinoV3Teacher
 from muse_core.presets import ConnectorShape, FoundationLocations, Preset, tiny
@@ -59,9 +58,7 @@ def write_foundations(folder: Path) -> Path:
     Backbone(BACKBONE).network.save_pretrained(folder / "backbone")
     AutoencoderDC(**AUTOENCODER).save_pretrained(folder / "autoencoder")
     DinoV3Teacher.from_config(TEACHER, (0,)).network.save_pretrained(folder / "teacher")
-    tower = small_text_tower()
-    tower.save_pretrained(folder / "text_tower")
-    save_file({"weight": torch.randn(tower.width, BACKBONE["hidden_size"])}, folder / PROJECTION_FILE)
+    small_text_tower().save_pretrained(folder / "text_tower")
     return folder
 
 

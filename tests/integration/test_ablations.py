@@ -5,15 +5,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from muse_core.curricula import Changes
 from muse_core.data.scenes import Scenes
 from muse_core.errors import MuseError
 from muse_core.evaluation.held_out import measure_held_out
+from muse_core.foundations.image_tower import PROJECTION_FILE
 from muse_core.training.loop import StageResult, train_stage
 from muse_core.training.teachers import load_teachers
 
-from .micro import IMAGE_SIZE, finished_weights, micro_run, same
+from .micro import BACKBONE, IMAGE_SIZE, finished_weights, micro_run, same
 
 SWITCHES = {
     "reversed": (Changes(order="reversed"), "orthogonal"),
@@ -26,6 +29,15 @@ SWITCHES = {
     "release": (Changes(), "release"),
     "shared-pcgrad": (Changes(surgery="pcgrad"), "shared"),
 }
+
+
+@pytest.fixture(autouse=True)
+def projection(micro_root: Path):
+    """What distillation needs beside the backbone, for as long as a test of this file lasts."""
+    file = micro_root / "data/foundations/micro" / PROJECTION_FILE
+    save_file({"weight": torch.randn(16, BACKBONE["hidden_size"])}, file)
+    yield
+    file.unlink()
 
 
 def train_all(run: str, changes: Changes, routing: str) -> list[StageResult]:
