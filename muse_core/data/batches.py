@@ -70,6 +70,11 @@ class Source(ABC):
         """How zero-shot classification words each class: several sentences, the same number for every class."""
         return [photo_prompts(name) for name in self.class_names]
 
+    def described(self) -> "Source":
+        """The same samples with captions that tell as much as there is to tell, for text-to-image; as they are where no
+        others exist."""
+        return self
+
     def first(self, count: int) -> Batch:
         """The first ``count`` samples (fewer if the split is smaller): what figures and quick measures look at."""
         return self.__getitems__(list(range(min(count, len(self)))))

@@ -145,11 +145,29 @@ def _background(numbers: Tensor, position: Tensor) -> Tensor:
     return (base + slope + waves + weave)[:, None] + tint
 
 
-def _phrase(scenes: SceneParameters, row: int, k: int) -> str:
+@dataclass(frozen=True)
+class Wording:
+    """How much a caption tells: the shares of objects whose colour and texture it leaves out, of pairs whose relation it
+    leaves out, and the most objects it names."""
+
+    without_colour: float
+    without_texture: float
+    without_relation: float
+    most_objects: int
+
+
+BRIEF = Wording(without_colour=0.5, without_texture=0.7, without_relation=0.5, most_objects=2)
+"""For contrast: what is left out cannot be relied on."""
+
+THOROUGH = Wording(without_colour=0.2, without_texture=0.5, without_relation=0.0, most_objects=OBJECTS)
+"""For text-to-image: every visible object is named, so that a prompt also says how many there are."""
+
+
+def _phrase(scenes: SceneParameters, row: int, k: int, wording: Wording) -> str:
     keep_colour, keep_texture, _ = scenes.words[row, k].tolist()
     words = [
-        TEXTURES[scenes.texture[row, k]] if keep_texture > 0.7 else "",
-        list(COLOURS)[scenes.colour[row, k]] if keep_colour > 0.5 else "",
+        TEXTURES[scenes.texture[row, k]] if keep_texture > wording.without_texture else "",
+        list(COLOURS)[scenes.colour[row, k]] if keep_colour > wording.without_colour else "",
         SHAPES[scenes.shape[row, k]],
     ]
     return with_article(" ".join(filter(None, words)))
@@ -168,15 +186,16 @@ def _relation(subject: Tensor, other: Tensor) -> str:
     return RELATIONS[2] if dy < 0 else RELATIONS[3]
 
 
-def caption(scenes: SceneParameters, visible: Tensor, row: int) -> str:
+def caption(scenes: SceneParameters, visible: Tensor, row: int, wording: Wording = BRIEF) -> str:
     """One scene in words, its largest object first; ``visible`` (batch, OBJECTS) counts pixels."""
     ranked = visible[row].argsort(descending=True).tolist()
     subject, *others = [k for k in ranked if visible[row, k] >= MIN_VISIBLE_PIXELS] or ranked[:1]
-    text = _phrase(scenes, row, subject)
-    if others and scenes.words[row, subject, 2] > 0.5:
-        relation = _relation(scenes.centre[row, subject], scenes.centre[row, others[0]])
-        text += f" {relation} {_phrase(scenes, row, others[0])}"
-    return text
+    text = _phrase(scenes, row, subject, wording)
+    if not others or scenes.words[row, subject, 2] <= wording.without_relation:
+        return text
+    relation = _relation(scenes.centre[row, subject], scenes.centre[row, others[0]])
+    named = [_phrase(scenes, row, k, wording) for k in others[: wording.most_objects - 1]]
+    return f"{text} {relation} {' and '.join(named)}"
 
 
 class Scenes(Source):
@@ -185,12 +204,16 @@ class Scenes(Source):
     class_names = SHAPES
     mask_class_names = ("background", *SHAPES)
 
-    def __init__(self, split: str = "train", image_size: int = 64, seed: int = 0) -> None:
+    def __init__(self, split: str = "train", image_size: int = 64, seed: int = 0, wording: Wording = BRIEF) -> None:
         if split not in SPLITS:
             raise unknown("split of scenes", split, SPLITS)
-        self.name, self.image_size, self.seed = "scenes", image_size, seed
+        self.name, self.split, self.image_size, self.seed, self.wording = "scenes", split, image_size, seed, wording
         self.offset, self.length = SPLITS[split]
-        self.fingerprint = f"scenes-v1/{split}/{image_size}px/seed{seed}"
+        said = "" if wording is BRIEF else "/thorough"
+        self.fingerprint = f"scenes-v1/{split}/{image_size}px/seed{seed}{said}"
+
+    def described(self) -> "Scenes":
+        return Scenes(self.split, self.image_size, self.seed, THOROUGH)
 
     def __len__(self) -> int:
         return self.length
@@ -210,7 +233,7 @@ class Scenes(Source):
         classes = torch.cat([torch.zeros(len(indices), 1, dtype=torch.long), scenes.shape + 1], 1)
         return Batch(
             images=images,
-            captions=tuple(caption(scenes, visible, row) for row in range(len(indices))),
+            captions=tuple(caption(scenes, visible, row, self.wording) for row in range(len(indices))),
             labels=scenes.shape.gather(1, visible.argmax(1, keepdim=True))[:, 0],
             ids=tuple(f"{self.fingerprint}#{index}" for index in indices),
             class_masks=classes.gather(1, instances.flatten(1)).view_as(instances),

@@ -144,3 +144,11 @@ def test_a_relation_is_true_of_the_picture() -> None:
 def test_an_unknown_split_is_a_sentence() -> None:
     with pytest.raises(MuseError, match="Unknown split of scenes 'trian': choose one of train, val, test"):
         Scenes("trian")
+
+
+def test_thorough_captions_name_every_visible_object_of_the_same_images() -> None:
+    brief, thorough = Scenes("val").first(64), Scenes("val").described().first(64)
+    assert torch.equal(brief.images, thorough.images) and brief.ids != thorough.ids
+    for text, instances in zip(thorough.captions, thorough.instance_masks, strict=True):
+        visible = sum(int((instances == k + 1).sum() >= 24) for k in range(3))
+        assert sum(text.count(shape) for shape in Scenes.class_names) == max(1, visible), text
