@@ -4,11 +4,11 @@ Each function's docstring says how to run it, on what, how long it takes and wha
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from muse_core import paths
 from muse_core.errors import unknown
-from muse_core.stages import TRUNK_CLOSED, TRUNK_OPEN, Curriculum, Stage, weights
+from muse_core.stages import TRUNK_CLOSED, TRUNK_OPEN, Curriculum, GenerationStage, Stage, weights
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,49 @@ class ConnectorShape:
 
 
 @dataclass(frozen=True)
+class DenoiserShape:
+    """Sizes of a SANA transformer (diffusers' `SanaTransformer2DModel`): heads x head width of the linear self-attention and
+    of the cross-attention. ``interpolation_scale``: of its sine positions; None for none, as in SANA."""
+
+    heads: int
+    head_width: int
+    layers: int
+    cross_heads: int
+    cross_head_width: int
+    interpolation_scale: float | None = None
+
+
+DENOISERS = {
+    "tiny": DenoiserShape(4, 32, 6, 4, 32, interpolation_scale=1.0),
+    "sana-0.6b": DenoiserShape(36, 32, 28, 16, 72),
+    "sana-1.6b": DenoiserShape(70, 32, 20, 20, 112),
+}
+"""1.7 M parameters; the two sizes of the paper's generators: 592 M and 1,604 M with captions 2,304 wide."""
+
+
+def denoiser_named(name: str) -> DenoiserShape:
+    """Raises MuseError for an unknown name."""
+    if name not in DENOISERS:
+        raise unknown("denoiser", name, DENOISERS)
+    return DENOISERS[name]
+
+
+def tiny_generation() -> GenerationStage:
+    """Two minutes for each kind of latent on two cores: colours and outlines; `make generation` trains ten times as long."""
+    return GenerationStage(
+        name="08_generation",
+        notebook="08_generation",
+        denoiser="tiny",
+        images=4096,
+        learning_rate=1e-3,
+        steps=160,
+        batch_size=48,
+        ema_decay=0.998,
+        checkpoint_every=80,
+    )
+
+
+@dataclass(frozen=True)
 class Preset:
     """Everything that distinguishes one size of MUSE from another."""
 
@@ -49,6 +92,9 @@ class Preset:
     """Steps between two lines of the metrics file."""
     held_out_images: int = 1000
     """How many images the numbers at the end of a notebook are measured on, at most."""
+    generation: GenerationStage = field(default_factory=tiny_generation)
+    generated_images: int = 256
+    """How many images are generated to be measured, at most."""
     probe_images: int = 2000
     """How many training images a linear probe is fitted on, at most; a segmentation probe takes a third of them."""
 
@@ -112,7 +158,16 @@ def smoke() -> Preset:
     """``tiny`` with a handful of steps: what the notebooks do by default, under a minute each on two cores."""
     preset = tiny()
     stages = tuple(replace(stage, steps=24, batch_size=16, checkpoint_every=12) for stage in preset.curriculum)
-    return replace(preset, name="smoke", curriculum=Curriculum(stages), held_out_images=200, probe_images=400)
+    generation = replace(preset.generation, images=128, steps=12, batch_size=16, checkpoint_every=6)
+    return replace(
+        preset,
+        name="smoke",
+        curriculum=Curriculum(stages),
+        generation=generation,
+        held_out_images=200,
+        generated_images=24,
+        probe_images=400,
+    )
 
 
 PRESETS: dict[str, Callable[[], Preset]] = {"smoke": smoke, "tiny": tiny}

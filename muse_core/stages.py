@@ -37,38 +37,61 @@ class Surgery(StrEnum):
     PCGRAD = "pcgrad"
 
 
-@dataclass(frozen=True)
-class Stage:
-    """One stage of training.
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """What every stage has, whatever it trains: how long, how fast, how often it is saved."""
+
+    name: str
+    notebook: str
+    learning_rate: float
+    steps: int
+    batch_size: int
+    warmup_share: float = 0.05
+    final_rate: float = 0.05
+    """The cosine's end, as a share of ``learning_rate``."""
+    ema_decay: float = 0.999
+    clip_norm: float = 1.0
+    weight_decay: float = 1e-4
+    checkpoint_every: int = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage(Schedule):
+    """One stage of the tokenizer's training.
 
     ``weights``: loss -> weight; a loss that is absent is not computed. ``trunk_hears``: the losses whose gradient may
     enter adapter, queries and backbone. ``backbone_rate``: the backbone's learning rate as a share of
     ``learning_rate``; 0 keeps it frozen. ``starts_from``: the stage whose tokenizer this one continues.
     """
 
-    name: str
-    notebook: str
     weights: Mapping[Loss, float]
-    learning_rate: float
-    steps: int
-    batch_size: int
     trunk_hears: frozenset[Loss]
     backbone_rate: float = 0.0
     starts_from: str | None = None
-    warmup_share: float = 0.05
-    final_rate: float = 0.05
-    """The cosine's end, as a share of ``learning_rate``."""
     discriminator_rate: float = 1.0
     """The discriminator's learning rate, as a share of ``learning_rate``."""
-    ema_decay: float = 0.999
-    clip_norm: float = 1.0
-    weight_decay: float = 1e-4
-    checkpoint_every: int = 1000
     surgery: Surgery = Surgery.NONE
 
     @property
     def trains_backbone(self) -> bool:
         return self.backbone_rate > 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerationStage(Schedule):
+    """Training a denoiser on a tokenizer's latents by flow matching.
+
+    ``denoiser``: a name in `muse_core.presets.DENOISERS`. ``images``: how many images' latents are stored and trained on.
+    ``caption_dropout``: share of captions replaced by the empty one, for classifier-free guidance. Times are logit-normal
+    (``time_mean``, ``time_spread``), then shifted towards noise by ``shift`` (SANA, arXiv 2410.10629, uses 3 at 512 px).
+    """
+
+    denoiser: str
+    images: int
+    caption_dropout: float = 0.1
+    time_mean: float = 0.0
+    time_spread: float = 1.0
+    shift: float = 1.0
 
 
 TRUNK_CLOSED = PIXEL_LOSSES

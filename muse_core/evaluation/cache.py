@@ -5,24 +5,16 @@ and a change of a figure or a notebook does not.
 """
 
 import json
-import os
 from collections.abc import Callable
-from contextlib import suppress
 from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import Tensor
-
 import muse_core
-from muse_core.errors import MuseError
+from muse_core.tensor_files import Stored, read_stored, write_stored
 
 MEASURING = ("data", "foundations", "models", "losses", "evaluation")
-Stored = tuple[dict[str, Tensor], dict[str, Any]]
-"""Tensors by name, and what else is to be remembered (JSON)."""
 
 
 @lru_cache
@@ -60,30 +52,3 @@ class Cache:
         for file in self.folder.glob("*.safetensors") if self.folder else ():
             if file not in self.used:
                 file.unlink(missing_ok=True)
-
-
-def read_stored(file: Path) -> Stored | None:
-    """What `write_stored` wrote; None where there is no file or a damaged one."""
-    if not file.exists():
-        return None
-    try:
-        with safe_open(file, framework="pt") as opened:
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 (not a mapping)
-            return tensors, json.loads((opened.metadata() or {})["note"])
-    except (SafetensorError, OSError, KeyError, ValueError):
-        return None
-
-
-def write_stored(file: Path, stored: Stored) -> None:
-    """Write whole or not at all. Raises MuseError when the disk refuses."""
-    tensors, note = stored
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        save_file(plain, temporary, metadata={"note": json.dumps(note)})
-        temporary.replace(file)
-    except (OSError, SafetensorError) as error:
-        with suppress(OSError):
-            temporary.unlink()
-        raise MuseError(f"Cannot write {file} ({error}): free some space or mend its permissions.") from error

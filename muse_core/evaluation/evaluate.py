@@ -6,12 +6,13 @@ from functools import partial
 from torch import Tensor
 
 from muse_core.errors import MuseError
-from muse_core.evaluation.cache import Cache, Stored
+from muse_core.evaluation.cache import Cache
 from muse_core.evaluation.features import Progress
 from muse_core.evaluation.measures import MEASURES, Bench
 from muse_core.evaluation.protocol import Protocol
 from muse_core.evaluation.subjects import Subject
 from muse_core.measurements import Measurement, Row
+from muse_core.tensor_files import Stored
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,13 @@ from torch import Tensor
 
 from muse_core.data.batches import Batch, Source, evaluation_batches
 from muse_core.errors import MuseError
-from muse_core.evaluation.cache import Cache, Stored
+from muse_core.evaluation.cache import Cache
 from muse_core.evaluation.instruments import Instruments
 from muse_core.evaluation.reconstruction import eight_bits, feature_distance, psnr, ssim
 from muse_core.evaluation.subjects import Seen, Subject, resting
 from muse_core.losses.topology import Grid
 from muse_core.shapes import Images
+from muse_core.tensor_files import Stored
 
 BATCH = 50
 Progress = Callable[[str], None]

@@ -10,7 +10,6 @@ import numpy as np
 
 from muse_core import paths
 from muse_core.errors import MuseError
-from muse_core.evaluation.cache import read_stored
 from muse_core.evaluation.evaluate import Evaluated, from_stored
 from muse_core.evaluation.geometry_records import GeometryAtStep, mean_cosine, read_geometry
 from muse_core.evaluation.study_rows import plain_cell, study_cell
@@ -23,6 +22,7 @@ from muse_core.reporting.pipeline import duration
 from muse_core.reporting.studies import PlannedRun, Study, study_named
 from muse_core.reporting.study_run import RECORDER, geometry_file, row_file, stage_runs
 from muse_core.reporting.study_runner import RunState, line, run_study
+from muse_core.tensor_files import read_stored
 from muse_core.training.run import StageRun
 from muse_core.training.trainer import accelerator_for
 

@@ -8,7 +8,7 @@ from muse_core import paths
 from muse_core.curricula import Changes
 from muse_core.data.sources import open_source
 from muse_core.errors import MuseError
-from muse_core.evaluation.cache import Cache, write_stored
+from muse_core.evaluation.cache import Cache
 from muse_core.evaluation.evaluate import Evaluated, evaluate, to_stored
 from muse_core.evaluation.geometry_recorder import GeometryRecorder
 from muse_core.evaluation.geometry_records import GeometryAtStep, read_geometry
@@ -20,6 +20,7 @@ from muse_core.reporting.evaluation import ImageCounts, images_used, open_protoc
 from muse_core.reporting.notebook import print_setup
 from muse_core.reporting.parameters import StudyRunParameters
 from muse_core.stages import Stage
+from muse_core.tensor_files import write_stored
 from muse_core.training.loop import train_stage
 from muse_core.training.run import StageRun
 from muse_core.training.teachers import load_teachers

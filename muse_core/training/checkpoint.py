@@ -13,7 +13,6 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from muse_core.errors import MuseError
-from muse_core.models.tokenizer import MuseTokenizer
 from muse_core.records import read_json, write_json
 
 STATE_FILE = "state.json"
@@ -25,7 +24,7 @@ KEPT = 2
 
 @dataclass
 class TrainingState:
-    """What a stage needs, beside the tokenizer's weights, to go on as if never interrupted.
+    """What a stage needs, beside the network's weights, to go on as if never interrupted.
 
     ``tensors``: EMA, optimisers, discriminator and RNG by name. ``facts``: step, configuration, data fingerprint, ...
     """
@@ -63,13 +62,18 @@ def names_of(module: nn.Module) -> dict[int, str]:
     return {id(weight): name for name, weight in module.named_parameters()}
 
 
-def save_checkpoint(folder: Path, step: int, tokenizer: MuseTokenizer, state: TrainingState) -> Path:
-    """Write ``folder/step-XXXXXXXX`` whole, then drop older ones. Raises MuseError when the disk refuses."""
+def save_checkpoint(
+    folder: Path, step: int, network: Any, state: TrainingState, saved_as: str = TOKENIZER_FOLDER
+) -> Path:
+    """Write ``folder/step-XXXXXXXX`` whole, then drop older ones; ``network`` has diffusers' `save_pretrained`.
+
+    Raises MuseError when the disk refuses.
+    """
     final = folder / f"step-{step:08d}"
     temporary = folder / f".{final.name}.{os.getpid()}.tmp"
     try:
         temporary.mkdir(parents=True, exist_ok=True)
-        tokenizer.save_pretrained(temporary / TOKENIZER_FOLDER)
+        network.save_pretrained(temporary / saved_as)
         save_file({name: tensor.contiguous() for name, tensor in state.tensors.items()}, temporary / TENSORS_FILE)
         write_json(temporary / STATE_FILE, state.facts | {"step": step, "sha256": _digests(temporary)})
         _flush(temporary)
@@ -116,7 +120,7 @@ def is_intact(checkpoint: Path) -> bool:
 
 
 def load_state(checkpoint: Path) -> TrainingState:
-    """Everything but the tokenizer, which `MuseTokenizer.from_pretrained(checkpoint / "tokenizer")` loads."""
+    """Everything but the network, which `from_pretrained` of its own folder in the checkpoint loads."""
     return TrainingState(load_file(checkpoint / TENSORS_FILE), read_json(checkpoint / STATE_FILE))
 
 

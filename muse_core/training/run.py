@@ -63,6 +63,10 @@ class StageRun:
         return self.folder / "tokenizer"
 
     @property
+    def finished(self) -> Path:
+        return self.tokenizer_folder
+
+    @property
     def metrics_file(self) -> Path:
         return paths.records_folder(self.run) / f"{self.stage}.jsonl"
 

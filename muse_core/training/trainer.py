@@ -3,11 +3,11 @@
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 from accelerate import Accelerator
 from diffusers.training_utils import EMAModel
-from torch import Tensor, nn
 
 from muse_core.data.batches import Batch
 from muse_core.errors import MuseError, unknown
@@ -17,7 +17,14 @@ from muse_core.models.discriminator import PatchDiscriminator
 from muse_core.models.tokenizer import MuseTokenizer
 from muse_core.shapes import Images
 from muse_core.stages import Loss, Stage, Surgery
-from muse_core.training.checkpoint import TrainingState, names_of, optimiser_tensors, restore_optimiser
+from muse_core.training.checkpoint import (
+    TOKENIZER_FOLDER,
+    TrainingState,
+    names_of,
+    optimiser_tensors,
+    restore_optimiser,
+)
+from muse_core.training.engine import Learner, under
 from muse_core.training.gradient_surgery import backward_without_conflict, task_losses
 from muse_core.training.optimiser import clip_groups, freeze, optimiser_for, rate_factor, set_rates, trainable
 from muse_core.training.step import forward_step
@@ -39,8 +46,10 @@ def accelerator_for(device: str) -> Accelerator:
     return Accelerator(cpu=device == "cpu", mixed_precision="bf16" if on_cuda else "no")
 
 
-class Trainer:
+class Trainer(Learner):
     """Tokenizer, critic, optimisers, EMA and LeCam anchors of one stage."""
+
+    saved_as = TOKENIZER_FOLDER
 
     def __init__(self, tokenizer: MuseTokenizer, stage: Stage, teachers: Teachers, accelerator: Accelerator) -> None:
         if stage.surgery is not Surgery.NONE and accelerator.num_processes > 1:
@@ -60,6 +69,10 @@ class Trainer:
         self.weights = trainable(self.tokenizer)
         self.average = EMAModel(self.weights.values(), decay=stage.ema_decay)
         self.anchors = LeCamAnchors()
+
+    @property
+    def network(self) -> MuseTokenizer:
+        return self.tokenizer
 
     def update(self, batch: Batch, step: int) -> dict[str, float]:
         """One optimiser step (0-based) on a batch; returns the row for the metrics file.
@@ -130,14 +143,14 @@ class Trainer:
         facts = {"ema_steps": self.average.optimization_step, "lecam": [self.anchors.real, self.anchors.fake]}
         return TrainingState({name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}, facts)
 
-    def restore(self, tokenizer: nn.Module, state: TrainingState) -> None:
-        """Go on from a checkpoint, bit for bit on the same machine."""
+    def restore(self, folder: Path, state: TrainingState) -> None:
+        """Go on from a checkpoint, bit for bit on the same machine; ``folder`` holds its tokenizer."""
         tensors = state.tensors
-        self.tokenizer.load_state_dict(tokenizer.state_dict())
-        self.discriminator.load_state_dict(_under("critic/", tensors))
+        self.tokenizer.load_state_dict(MuseTokenizer.from_pretrained(folder).state_dict())
+        self.discriminator.load_state_dict(under("critic/", tensors))
         restore_optimiser(self.optimiser.optimizer, names_of(self.tokenizer), "optimiser", tensors)
         restore_optimiser(self.critic_optimiser.optimizer, names_of(self.discriminator), "critic_optimiser", tensors)
-        averages = _under("ema/", tensors)
+        averages = under("ema/", tensors)
         device = self.accelerator.device
         self.average.shadow_params = [averages[name].to(device) for name in self.weights]
         self.average.optimization_step = state.facts["ema_steps"]
@@ -145,7 +158,3 @@ class Trainer:
         torch.set_rng_state(tensors["rng/cpu"])
         if torch.cuda.is_available() and "rng/cuda" in tensors:
             torch.cuda.set_rng_state(tensors["rng/cuda"])
-
-
-def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from muse_core.errors import MuseError
-from muse_core.evaluation.cache import read_stored
 from muse_core.evaluation.evaluate import from_stored
 from muse_core.reporting.study_run import StudyRun, begin_study_run, row_file
+from muse_core.tensor_files import read_stored
 
 PARAMETERS = dict(
     run="row", preset="micro", data="scenes", seed=0, share=1.0, routing="shared", order="paper", without="",

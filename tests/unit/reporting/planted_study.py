@@ -6,7 +6,6 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from muse_core.evaluation.cache import write_stored
 from muse_core.evaluation.evaluate import Evaluated, to_stored
 from muse_core.evaluation.geometry_records import GeometryAtStep, to_row
 from muse_core.evaluation.gradient_geometry import GradientGeometry, Place, gradient_geometry
@@ -17,6 +16,7 @@ from muse_core.reporting.studies import study_named
 from muse_core.reporting.study_results import StudyResults
 from muse_core.reporting.study_run import RECORDER, geometry_file, row_file
 from muse_core.reporting.study_runner import RunState
+from muse_core.tensor_files import write_stored
 
 NOTEBOOK = Path(__file__).resolve().parents[3] / "notebooks" / "studies" / "one_run.ipynb"
 STUDY = """

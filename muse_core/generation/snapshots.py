@@ -1,0 +1,31 @@
+"""The denoiser as it was along the way, so that samples and distances can be drawn over training afterwards."""
+
+from pathlib import Path
+
+from muse_core.generation.trainer import GeneratorTrainer
+from muse_core.training.engine import save_whole
+
+SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2)
+"""Of all steps; the finished denoiser is the last."""
+
+
+def snapshot_steps(steps: int) -> list[int]:
+    """After how many steps snapshots are taken, rising; the last step is not among them."""
+    return sorted({round(steps * share) for share in SHARES} - {0, steps})
+
+
+class Snapshots:
+    """An observer of the engine that saves the moving average at `snapshot_steps` under ``folder``."""
+
+    def __init__(self, folder: Path, steps: int) -> None:
+        self.folder, self.steps = folder, snapshot_steps(steps)
+
+    def __call__(self, trainer: GeneratorTrainer, step: int) -> None:
+        if step in self.steps:
+            with trainer.averaged() as denoiser:
+                save_whole(denoiser, self.folder / f"step-{step:08d}")
+
+
+def snapshots(folder: Path) -> dict[int, Path]:
+    """Steps -> folder of the denoiser after so many, for those that were saved."""
+    return {int(path.name.removeprefix("step-")): path for path in sorted(folder.glob("step-*"))}

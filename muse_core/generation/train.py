@@ -1,0 +1,123 @@
+"""`train_generator`: one denoiser on one kind of latents, from stored latents to a saved pipeline."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+import torch
+from diffusers import FlowMatchEulerDiscreteScheduler
+
+from muse_core import paths
+from muse_core.data.batches import Source
+from muse_core.data.sources import open_source
+from muse_core.foundations.text_tower import TextTower
+from muse_core.generation.codecs import Codec
+from muse_core.generation.denoiser import build_denoiser
+from muse_core.generation.latent_normalisation import LatentNormalisation
+from muse_core.generation.latents import FreshLatents, StoredLatents
+from muse_core.generation.pipeline import MusePipeline
+from muse_core.generation.prompts import vocabulary
+from muse_core.generation.run import GenerationRun, GeneratorRecord, load_codec
+from muse_core.generation.snapshots import Snapshots
+from muse_core.generation.trainer import GeneratorTrainer
+from muse_core.presets import denoiser_named
+from muse_core.records import provenance, write_json
+from muse_core.stages import GenerationStage
+from muse_core.training.engine import Engine, Observer, Progress, Row, Trained, save_whole
+from muse_core.training.trainer import accelerator_for
+
+MEASURED_LATENTS = 2048
+NORMALISATION_FOLDER = "latent_normalisation"
+
+
+@dataclass
+class GeneratorResult:
+    """``pipeline`` carries the EMA weights; ``rows`` is the metrics file."""
+
+    pipeline: MusePipeline
+    record: GeneratorRecord
+    rows: list[Row]
+
+
+def train_generator(
+    run: GenerationRun, progress: Progress | None = None, observers: Mapping[str, Observer] = MappingProxyType({})
+) -> GeneratorResult:
+    """Train one denoiser, from its start or (``run.resume``) from its last checkpoint; a finished one is loaded.
+
+    Writes stored latents, latent statistics, checkpoints and the whole pipeline under ``data/runs``, metrics and a record under
+    ``reports``. Raises MuseError for anything the caller can mend, a tokenizer that changed since the last checkpoint included.
+    """
+    stage, preset = run.load_stage(), run.load_preset()
+    for folder in (run.folder, run.metrics_file.parent):
+        paths.writable(folder)
+    accelerator = accelerator_for(run.device)
+    codec = load_codec(run, accelerator.device)
+    run = replace(run, tokenizer=codec.fingerprint)
+    source = open_source(run.data, "train", preset.image_size).described()
+    latents = _latents(run, stage, codec, source)
+    sample = latents.__getitems__(list(range(min(MEASURED_LATENTS, len(latents)))))
+    normalisation = LatentNormalisation.measured(sample.latents, codec.fingerprint)
+    save_whole(normalisation, run.home / NORMALISATION_FOLDER / codec.fingerprint)
+    text = TextTower.from_pretrained(preset.foundations.text_tower)
+    torch.manual_seed(run.seed)
+    denoiser = build_denoiser(
+        denoiser_named(stage.denoiser), *sample.latents.shape[1:3], text.network.config.hidden_size
+    )
+    trainer = GeneratorTrainer(denoiser, stage, normalisation, text, accelerator)
+    known = " ".join(vocabulary(sample.captions))
+    trained = Engine(run, stage, trainer, latents, 0, preset.record_every).train(
+        progress, {"snapshots": Snapshots(run.snapshots, stage.steps), **observers}
+    )
+    with trainer.averaged():
+        save_whole(as_pipeline(trainer, codec, known), run.finished)
+    record = _record(run, stage, trainer, latents.fingerprint, trained)
+    write_json(run.record_file, record)
+    pipeline = MusePipeline.from_pretrained(run.finished).to(accelerator.device)
+    return GeneratorResult(pipeline, record, trained.journal.rows)
+
+
+def as_pipeline(trainer: GeneratorTrainer, codec: Codec, known_words: str = "") -> MusePipeline:
+    """The denoiser as it is now, with all it needs to draw; inside `GeneratorTrainer.averaged` that is the moving average."""
+    pipeline = MusePipeline(
+        codec.network,
+        trainer.text.network,
+        trainer.text.tokenizer,
+        trainer.denoiser,
+        FlowMatchEulerDiscreteScheduler(shift=trainer.stage.shift),
+        trainer.normalisation,
+        known_words,
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def _latents(run: GenerationRun, stage: GenerationStage, codec: Codec, source: Source) -> StoredLatents | FreshLatents:
+    if run.stored:
+        return StoredLatents.of(codec, source, stage.images, run.home / "latents")
+    return FreshLatents(codec, source, stage.images)
+
+
+def _record(
+    run: GenerationRun, stage: GenerationStage, trainer: GeneratorTrainer, fingerprint: str, trained: Trained
+) -> GeneratorRecord:
+    return GeneratorRecord(
+        run=run.run,
+        preset=run.preset,
+        latents=run.latents,
+        data=run.data,
+        data_fingerprint=fingerprint,
+        tokenizer=run.tokenizer,
+        denoiser=stage.denoiser,
+        parameters=sum(weight.numel() for weight in trainer.weights.values()),
+        seed=run.seed,
+        steps=stage.steps,
+        batch_size=stage.batch_size,
+        images=stage.images,
+        resumed_at=trained.start,
+        seconds=round(trained.seconds, 1),
+        images_per_second=round(stage.steps * stage.batch_size / max(trained.seconds, 1e-9), 1),
+        losses=trained.journal.losses(),
+        files_skipped=sorted(trained.journal.skipped),
+        observers=trained.observers,
+        provenance=provenance(str(trainer.accelerator.device)),
+    )
