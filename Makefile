@@ -12,7 +12,7 @@ OFFLINE := HF_HUB_OFFLINE=1
 export JUPYTER_PLATFORM_DIRS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env reports ablations gallery test lab lint clean-env
+.PHONY: help env reports ablations generation gallery test lab lint clean-env
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -41,6 +41,11 @@ ablations: $(STAMP) ## the whole ablation study, an hour on 2 cores, and its rep
 	-$(BIN)/muse study ablations
 	$(BIN)/muse run 06 07 --run study-ablations -p study ablations
 	$(BIN)/muse gallery --run study-ablations --into ablations
+
+generation: $(STAMP) ## longer training of the generators on run RUN's tokenizers, about 1.5 hours on 2 cores, into reports/generation
+	$(BIN)/muse run 08 --run study-generation -p preset $(PRESET) -p tokenizers $(RUN) -p resume true \
+	  -p steps 1600 -p batch_size 64 -p images 16384
+	$(BIN)/muse gallery --run study-generation --into generation
 
 gallery: $(STAMP) ## a finished run as reports/gallery, light enough to commit (RUN)
 	$(BIN)/muse gallery --run $(RUN)

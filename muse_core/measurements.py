@@ -36,6 +36,14 @@ METRICS = MappingProxyType(
         "attention_kl": Metric("KL to the teacher", "nats", -1, 3),
         "attention_rank": Metric("rank correlation with the teacher", "", +1, 3),
         "gradient_cosine": Metric("gradient cosine", "", +1, 3),
+        "gfid": Metric("gFID", "", -1, 2),
+        "precision": Metric("precision", "%", +1, 1, 100.0),
+        "recall": Metric("recall", "%", +1, 1, 100.0),
+        "follows_shape": Metric("shape", "%", +1, 1, 100.0),
+        "follows_colour": Metric("shape and colour", "%", +1, 1, 100.0),
+        "follows_count": Metric("count", "%", +1, 1, 100.0),
+        "follows_relation": Metric("relation", "%", +1, 1, 100.0),
+        "follows_all": Metric("whole prompt", "%", +1, 1, 100.0),
     }
 )
 """Names in ``evaluation.json`` -> how a table shows them. ``lpips`` and ``rfid`` appear only where the real networks measured."""
@@ -104,6 +112,46 @@ class EvaluationRecord:
     comparisons: list[Comparison]
     notes: list[str]
     seconds: float
+    provenance: Provenance
+
+
+FOLLOWING = tuple(name for name in METRICS if name.startswith("follows_"))
+"""Does an image show what its prompt says? By category."""
+
+GENERATION_METRICS = ("gfid", "fd_teacher", "precision", "recall", *FOLLOWING)
+
+
+@dataclass(frozen=True)
+class GenerationRecord:
+    """``records/generation.json``: rows are generators on unlike latents, then real images and chance.
+
+    ``convergence``: row's name -> [steps, Fréchet distance] along training, on ``n_convergence`` images without guidance.
+    ``reconstruction``: row's name -> Fréchet distance of the tokenizer's own reconstructions. ``copies``: row's name -> share of
+    samples nearer to a training latent than 99 % of unseen images. ``background_psnr``: dB outside the mask of edits, against
+    the tokenizer's reconstruction of the same images. ``seconds_an_image``: of sampling one at a time.
+    """
+
+    run: str
+    preset: str
+    data: str
+    tokenizers: str
+    denoiser: str
+    seed: int
+    steps: int
+    batch_size: int
+    images: int
+    guidance: float
+    sampling_steps: int
+    n_test: int
+    n_convergence: int
+    rows: list[Row]
+    comparisons: list[Comparison]
+    convergence: dict[str, list[list[float]]]
+    reconstruction: dict[str, float]
+    copies: dict[str, float]
+    background_psnr: dict[str, float]
+    seconds_an_image: float
+    notes: list[str]
     provenance: Provenance
 
 

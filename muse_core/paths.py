@@ -22,8 +22,8 @@ def foundations(name: str) -> Path:
     return root() / "data" / "foundations" / name
 
 
-GALLERY, ABLATIONS = "gallery", "ablations"
-COMMITTED = {GALLERY: "make gallery", ABLATIONS: "make ablations"}
+GALLERY, ABLATIONS, GENERATION = "gallery", "ablations", "generation"
+COMMITTED = {GALLERY: "make gallery", ABLATIONS: "make ablations", GENERATION: "make generation"}
 """The folders of ``reports`` that are committed, and so no runs' names -> what writes them."""
 
 

@@ -7,6 +7,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 GALLERY = ROOT / "reports" / "gallery"
+SHOWN_ELSEWHERE = {"08_generation"}
+"""Has a committed folder of its own, from a longer training; in the gallery it is welcome and not required."""
+
 STALE = "the gallery is stale: run make reports && make gallery"
 
 pytestmark = pytest.mark.skipif(
@@ -23,7 +26,9 @@ def test_it_was_made_from_the_notebooks_as_they_are(files: dict[str, bytes]) -> 
     from muse_core.reporting.freshness import source_sha
 
     now = {source.stem: source_sha(source) for source in sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))}
-    assert json.loads(files["manifest.json"])["notebooks"] == now, STALE
+    shown = json.loads(files["manifest.json"])["notebooks"]
+    missing = now.keys() - shown.keys()
+    assert missing <= SHOWN_ELSEWHERE and shown == {stem: now[stem] for stem in now if stem not in missing}, STALE
 
 
 def test_every_notebook_has_its_page(files: dict[str, bytes]) -> None:
@@ -77,3 +82,36 @@ def test_the_ablation_record_holds_the_study_as_it_is_written(ablations: dict[st
     record = json.loads(ablations["records/ablations.json"])
     assert [row["name"] for row in record["rows"]] == list(study["rows"]) and len(record["seeds"]) >= 2
     assert record["commits"] and all(len(row["cells"]["psnr"]["by_seed"]) >= 2 for row in record["rows"])
+
+
+GENERATION = ROOT / "reports" / "generation"
+
+
+def test_the_generation_report_is_whole_light_and_of_the_notebook_as_it_is() -> None:
+    from muse_core.reporting.freshness import source_sha
+    from muse_core.reporting.gallery_checks import broken_links
+    from muse_core.reporting.html import external_requests
+
+    held = {
+        path.relative_to(GENERATION).as_posix(): path.read_bytes() for path in GENERATION.rglob("*") if path.is_file()
+    }
+    pages = {name: content.decode() for name, content in held.items() if name.endswith(".html")}
+    assert sum(map(len, held.values())) < 10_000_000 and broken_links(held) == []
+    assert {name: found for name, page in pages.items() if (found := external_requests(page))} == {}
+    shown = json.loads(held["manifest.json"])["notebooks"]["08_generation"]
+    assert shown == source_sha(ROOT / "notebooks" / "08_generation.ipynb"), "stale: run make generation"
+    assert any("08_generation" in name for name in pages)
+
+
+def test_the_generation_record_compares_three_latents_with_n_seed_steps_and_intervals() -> None:
+    record = json.loads((GENERATION / "records" / "generation.json").read_text())
+    rows = {row["name"]: row["measurements"] for row in record["rows"]}
+    assert {"MUSE", "shared routing", "plain autoencoder", "real images"} <= rows.keys()
+    assert record["steps"] >= 1000 and record["n_test"] >= 256 and record["seed"] == 0
+    for name in ("MUSE", "shared routing", "plain autoencoder"):
+        distance = rows[name]["fd_teacher"]
+        assert distance["n"] == record["n_test"] and distance["low"] < distance["value"] < distance["high"]
+        assert {"follows_shape", "follows_colour", "follows_count", "follows_relation"} <= rows[name].keys()
+    assert rows["real images"]["follows_all"]["value"] > rows["MUSE"]["follows_all"]["value"], (
+        "the judge is the ceiling"
+    )

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch.utils.data import DataLoader, Sampler
@@ -80,6 +81,14 @@ class Source(ABC):
         return self.__getitems__(list(range(min(count, len(self)))))
 
 
+@runtime_checkable
+class Samples(Protocol):
+    """What can be trained on: a `Source`, or anything else that is indexed the same way."""
+
+    def __len__(self) -> int: ...
+    def __getitems__(self, indices: list[int]) -> Any: ...
+
+
 class EpochOrder(Sampler[list[int]]):
     """Batches of indices for steps ``start .. stop``: a fresh permutation each epoch, a pure function of the seed.
 
@@ -114,7 +123,7 @@ class EpochOrder(Sampler[list[int]]):
 
 
 def training_batches(
-    source: Source,
+    source: Samples,
     batch_size: int,
     seed: int,
     start: int,
@@ -127,7 +136,7 @@ def training_batches(
     order = EpochOrder(len(source), batch_size, seed, start, stop, rank, processes)
     generator = torch.Generator().manual_seed(seed)  # its own, so that making an iterator leaves the global RNG alone
     return DataLoader(
-        source,  # type: ignore[arg-type]  (a Source is a map-style data set through __getitems__)
+        source,  # type: ignore[arg-type]  (Samples are a map-style data set through __getitems__)
         batch_sampler=order,
         collate_fn=_already_a_batch,
         num_workers=workers,
@@ -143,5 +152,5 @@ def evaluation_batches(source: Source, batch_size: int, limit: int | None = None
         yield source.__getitems__(list(range(first, min(first + batch_size, count))))
 
 
-def _already_a_batch(batch: Batch) -> Batch:
+def _already_a_batch(batch: Any) -> Any:
     return batch

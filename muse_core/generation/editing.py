@@ -16,7 +16,7 @@ from muse_core.generation.pipeline import GUIDANCE, STEPS, Generators, MusePipel
 from muse_core.losses.flow_matching import noised
 from muse_core.shapes import Bool, Float, Images, Latents
 
-PixelMask = Bool[Tensor, "batch image_height image_width"]
+PixelMask = Bool[Tensor, "batch mask_height mask_width"]
 
 
 @dataclass(frozen=True)

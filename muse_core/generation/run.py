@@ -24,7 +24,7 @@ PIPELINE_FOLDER = "pipeline"
 
 @dataclass(frozen=True)
 class GenerationRun:
-    """``latents``: a name of `LATENTS`; ``tokenizers``: the run whose tokenizers (and ``TOKENIZERS-shared``) are used, "" for this one.
+    """``latents``: a name of `LATENTS`; ``tokenizers``: the run whose tokenizers are used, "" for this one.
 
     ``steps``, ``batch_size``, ``images`` None and ``denoiser`` "" mean the preset's. ``stored``: latents are kept on disk.
     """

@@ -5,6 +5,7 @@ import argparse
 import sys
 from typing import Any, NoReturn
 
+from muse_core import paths
 from muse_core.errors import MuseError
 
 EXAMPLES = """examples:
@@ -42,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("index", help="write reports/index.html again")
     gallery = commands.add_parser("gallery", help="write reports/gallery from a finished run")
     gallery.add_argument("--run", default="tiny", help="name of the run (default: tiny)")
-    gallery.add_argument("--into", default="gallery", choices=("gallery", "ablations"), help="which committed folder")
+    gallery.add_argument("--into", default="gallery", choices=tuple(paths.COMMITTED), help="which committed folder")
     commands.add_parser("list", help="show the notebooks and their parameters")
     return top
 

@@ -48,7 +48,8 @@ class Showcase:
 
 GALLERY = Showcase(paths.GALLERY, "MUSE gallery", whole=True)
 ABLATIONS = Showcase(paths.ABLATIONS, "MUSE ablations", whole=False, records=("ablations.json",))
-SHOWCASES = {showcase.name: showcase for showcase in (GALLERY, ABLATIONS)}
+GENERATION = Showcase(paths.GENERATION, "MUSE generation", whole=False, records=("generation.json",))
+SHOWCASES = {showcase.name: showcase for showcase in (GALLERY, ABLATIONS, GENERATION)}
 
 
 def folder(showcase: Showcase = GALLERY) -> Path:

@@ -142,6 +142,26 @@ class EvaluationParameters(NotebookParameters):
     download: bool
 
 
+class GenerationParameters(NotebookParameters):
+    """What notebook 08 asks for; sizes and ``denoiser`` are None and "" when the preset decides, ``tokenizers`` "" is the run."""
+
+    run: RunName
+    preset: Filled
+    data: Filled
+    tokenizers: RunNameOrNone
+    compare: bool
+    steps: Count
+    batch_size: Count
+    images: Count
+    denoiser: str
+    guidance: Annotated[float, Field(ge=0, description="a number of at least 0; 1 means none")]
+    sampling_steps: Annotated[Whole, Field(ge=1, description="an integer of at least 1")]
+    seed: Seed
+    device: Filled
+    resume: bool
+    download: bool
+
+
 class TopologyParameters(NotebookParameters):
     """What notebook 04 asks for; empty texts mean the preset's teacher, no image of one's own, ``RUN-shared``."""
 

@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from muse_core.data.batches import training_batches
+from muse_core.data.batches import Samples, training_batches
 from muse_core.errors import MuseError
 from muse_core.records import append_jsonl, provenance, read_jsonl
 from muse_core.stages import Schedule
@@ -92,7 +92,7 @@ class Engine:
     run: Run
     stage: Schedule
     learner: Learner
-    source: Any
+    source: Samples
     workers: int = 0
     record_every: int = 1
 

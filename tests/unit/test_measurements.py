@@ -5,15 +5,23 @@ from dataclasses import asdict
 import pytest
 
 from muse_core.evaluation.measures import MEASURES, PIXEL_PROTOCOLS
-from muse_core.measurements import METRICS, Comparison, EvaluationRecord, Measurement, Row, StudyCell, StudyRow
+from muse_core.measurements import (
+    GENERATION_METRICS,
+    METRICS,
+    Comparison,
+    EvaluationRecord,
+    Measurement,
+    Row,
+    StudyCell,
+    StudyRow,
+)
 from muse_core.records import provenance, read_json, write_json
 
 
 def test_every_measured_name_has_its_words() -> None:
     measured = {name for names, _ in MEASURES for name in names}
-    assert measured | PIXEL_PROTOCOLS.keys() | {"gradient_cosine"} == set(METRICS), (
-        "the last one comes from the recorder"
-    )
+    elsewhere = {"gradient_cosine", *GENERATION_METRICS}  # from the recorder, and of generated images
+    assert measured | PIXEL_PROTOCOLS.keys() | elsewhere == set(METRICS)
 
 
 def test_every_metric_has_a_direction_and_shares_are_shown_in_percent() -> None:
@@ -21,7 +29,7 @@ def test_every_metric_has_a_direction_and_shares_are_shown_in_percent() -> None:
         assert metric.better in (-1, +1) and metric.words, name
         assert (metric.unit == "%") == (metric.scale == 100), name
     less = {name for name, metric in METRICS.items() if metric.better < 0}
-    assert less == {"lpips", "perceptual_teacher", "rfid", "fd_teacher", "attention_kl"}
+    assert less == {"lpips", "perceptual_teacher", "rfid", "fd_teacher", "attention_kl", "gfid"}
 
 
 @pytest.mark.parametrize(

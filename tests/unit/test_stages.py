@@ -5,7 +5,16 @@ from muse_core.stages import PIXEL_LOSSES, SEMANTIC_LOSSES, TRUNK_CLOSED, TRUNK_
 
 
 def stage(name: str, **options) -> Stage:
-    return Stage(name, name, weights(topology=1.0), 1e-3, 10, 2, TRUNK_CLOSED, **options)
+    return Stage(
+        name=name,
+        notebook=name,
+        weights=weights(topology=1.0),
+        learning_rate=1e-3,
+        steps=10,
+        batch_size=2,
+        trunk_hears=TRUNK_CLOSED,
+        **options,
+    )
 
 
 def test_a_stage_is_found_by_name_and_a_wrong_one_is_answered_with_the_names() -> None:

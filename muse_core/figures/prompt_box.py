@@ -1,0 +1,50 @@
+"""A box to type a prompt in, beside the image it makes: for JupyterLab; an exported page shows the first image."""
+
+import io
+from collections.abc import Callable
+from html import escape
+
+import ipywidgets as widgets
+from PIL import Image
+
+from muse_core.errors import MuseError
+
+Draw = Callable[[str, float, int], Image.Image]
+"""(prompt, guidance, seed) -> an image."""
+
+
+class PromptBox:
+    """``draw`` is asked at every change; a `MuseError` it raises is shown as its sentence, and the last image stays."""
+
+    def __init__(self, draw: Draw, prompt: str, guidance: float = 3.0, seed: int = 0, width: int = 256) -> None:
+        self.draw, self.width = draw, width
+        self.prompt = widgets.Text(prompt, description="prompt", continuous_update=False, layout={"width": "32em"})
+        self.guidance = widgets.FloatSlider(
+            guidance, min=0, max=8, step=0.5, description="guidance", continuous_update=False
+        )
+        self.seed = widgets.BoundedIntText(seed, min=0, max=2**31 - 1, description="seed")
+        self.image = widgets.Image(format="png", width=width)
+        self.sentence = widgets.HTML()
+        for control in (self.prompt, self.guidance, self.seed):
+            control.observe(lambda change: self.redraw(), names="value")
+        self.redraw()
+        controls = widgets.VBox([self.prompt, self.guidance, self.seed, self.sentence])
+        self.widget = widgets.HBox([controls, self.image])
+
+    def redraw(self) -> None:
+        """Draw what the controls say now."""
+        self.sentence.value = "drawing ..."
+        try:
+            self.shown = self.draw(self.prompt.value, float(self.guidance.value), int(self.seed.value))
+        except MuseError as error:
+            self.sentence.value = escape(str(error))
+            return
+        self.image.value = png(self.shown, self.width)
+        self.sentence.value = ""
+
+
+def png(image: Image.Image, width: int) -> bytes:
+    """Enlarged without smoothing, so that a small image's pixels stay what they are."""
+    buffer = io.BytesIO()
+    image.resize((width, width * image.height // image.width), Image.Resampling.NEAREST).save(buffer, format="PNG")
+    return buffer.getvalue()
