@@ -25,7 +25,7 @@ from muse_core.evaluation.generation import (
 from muse_core.evaluation.instruments import load_instruments
 from muse_core.evaluation.memorisation import copies, nearest_training
 from muse_core.evaluation.run_rows import teacher_fingerprint
-from muse_core.foundations.scene_detector import SceneDetector
+from muse_core.foundations.scene_detector import SceneDetector, load_scene_detector
 from muse_core.generation.latents import StoredLatents
 from muse_core.generation.pipeline import MusePipeline
 from muse_core.generation.run import LATENTS, MUSE, SHARED, GenerationRun, load_codec
@@ -273,7 +273,7 @@ def _runs(p: GenerationParameters) -> tuple[dict[str, GenerationRun], list[str]]
 def _detector(data: str) -> SceneDetector | None:
     """The judge of drawn scenes; for photographs there is none."""
     folder = paths.foundations("tiny") / "scene_detector"
-    return SceneDetector.from_pretrained(folder).eval() if data == "scenes" and folder.is_dir() else None
+    return load_scene_detector(folder) if data == "scenes" and folder.is_dir() else None
 
 
 def at_snapshot(pipeline: MusePipeline, place: Any) -> MusePipeline:

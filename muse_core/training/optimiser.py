@@ -9,7 +9,7 @@ from torch import nn
 from muse_core.models.backbone_routes import BackbonePart, may_reach_weight, routed_groups
 from muse_core.models.gradient_routes import routing_named
 from muse_core.models.tokenizer import MuseTokenizer
-from muse_core.stages import Stage
+from muse_core.stages import Schedule, Stage
 
 
 def freeze(tokenizer: MuseTokenizer, stage: Stage) -> None:
@@ -42,7 +42,7 @@ def optimiser_for(tokenizer: MuseTokenizer, stage: Stage) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, lr=stage.learning_rate, betas=(0.9, 0.99), weight_decay=stage.weight_decay)
 
 
-def rate_factor(step: int, stage: Stage) -> float:
+def rate_factor(step: int, stage: Schedule) -> float:
     """Linear warm-up, then cosine to ``final_rate``; a pure function of the step (0-based), so resuming needs no state."""
     warmup = max(1, round(stage.warmup_share * stage.steps))
     if step < warmup:

@@ -8,6 +8,7 @@ from muse_core.data.batches import Source
 from muse_core.training.standins.attention_teacher import train_attention_teacher
 from muse_core.training.standins.autoencoder import train_autoencoder
 from muse_core.training.standins.image_text import train_image_text
+from muse_core.training.standins.scene_detector import train_scene_detector
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,12 @@ def _teacher(folder: Path, source: Source, **options) -> list[float]:
     return losses
 
 
+def _scene_detector(folder: Path, source: Source, **options) -> list[float]:
+    detector, losses = train_scene_detector(source, **options)
+    detector.save_pretrained(folder / "scene_detector")
+    return losses
+
+
 RECIPES = {
     "image_text": Recipe(
         _image_text, 3000, 64,
@@ -49,6 +56,10 @@ RECIPES = {
         _teacher, 900, 32,
         "DINOv3ViTModel whose patch attention is SUPERVISED by scene masks (same object = attend), "
         "because object-like attention does not emerge from self-supervision at this size",
+    ),
+    "scene_detector": Recipe(
+        _scene_detector, 1500, 48,
+        "a small convolutional detector of drawn shapes (8 px cells), the judge of generated images: it trains nothing",
     ),
 }  # fmt: skip
 
