@@ -42,7 +42,7 @@ ablations: $(STAMP) ## the whole ablation study, an hour on 2 cores, and its rep
 	$(BIN)/muse run 06 07 --run study-ablations -p study ablations
 	$(BIN)/muse gallery --run study-ablations --into ablations
 
-generation: $(STAMP) ## longer training of the generators on run RUN's tokenizers, about 1.5 hours on 2 cores, into reports/generation
+generation: $(STAMP) ## longer training of the generators on run RUN's tokenizers, over an hour on 2 cores, into reports/generation
 	$(BIN)/muse run 08 --run study-generation -p preset $(PRESET) -p tokenizers $(RUN) -p resume true \
 	  -p steps 1600 -p batch_size 64 -p images 16384
 	$(BIN)/muse gallery --run study-generation --into generation

@@ -21,13 +21,13 @@ def sample_grid(images: np.ndarray, prompts: Sequence[str], title: str, columns:
         raise MuseError(f"There are {len(tiles)} images and {len(prompts)} prompts: give one prompt for each image.")
     columns = min(columns, len(tiles))
     rows = -(-len(tiles) // columns)
-    still = blank(columns * TILE, rows * (TILE + 0.5) + 0.5, title)
+    still = blank(columns * TILE, rows * (TILE + 0.62) + 0.5, title)
     places = still.subplots(rows, columns, squeeze=False).ravel()
     for place in places:
         place.axis("off")
     for place, tile, prompt in zip(places, tiles, prompts, strict=False):
         _image(place, tile)
-        place.set_title(wrapped(prompt, 19, "\n", 76), y=-0.04, va="top", fontsize=7, loc="center")
+        place.set_title(wrapped(prompt, 19, "\n", 76), y=-0.05, pad=0, va="top", fontsize=7, loc="center")
     return Picture(None, still)
 
 

@@ -22,8 +22,11 @@ from muse_core.figures.tables import (
 )
 from muse_core.measurements import METRICS, Comparison, Measurement, Metric, Row
 
-CHANCE = "chance"
-"""The row of guesses: never the best of a table, and a line in a plot."""
+CHANCE, REAL_IMAGES = "chance", "real images"
+"""The row of guesses, also a line in a plot, and the row of the data itself."""
+
+REFERENCES = (CHANCE, REAL_IMAGES)
+"""Rows that nothing was trained for: never the best of a table."""
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 Reasons = Mapping[str, str]
@@ -114,7 +117,7 @@ def _scaled(found: Measurement, metric: Metric) -> tuple[float, float, float]:
 def _best(rows: Sequence[Row], metric: str) -> str | None:
     """The best figure of the trained subjects as a cell shows it; equal looking cells are equally bold."""
     kind = METRICS[metric]
-    values = [_value(row, metric) for row in rows if row.name != CHANCE]
+    values = [_value(row, metric) for row in rows if row.name not in REFERENCES]
     values = [value * kind.scale for value in values if value is not None]
     return number_text(max(values, key=lambda value: kind.better * value), kind) if values else None
 
@@ -149,7 +152,7 @@ def _cell(row: Row, name: str, best: str | None, reasons: Reasons) -> str:
         return f'<td style="{NUMBER}">–{note}</td>'
     value, low, high = _scaled(found, metric)
     text = number_text(value, metric)
-    shown = f"<strong>{text}</strong>" if text == best and row.name != CHANCE else text
+    shown = f"<strong>{text}</strong>" if text == best and row.name not in REFERENCES else text
     return f'<td style="{NUMBER}">{shown}{_interval(found, low, high, metric)}</td>'
 
 

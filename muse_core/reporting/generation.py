@@ -25,6 +25,7 @@ from muse_core.evaluation.generation import (
 from muse_core.evaluation.instruments import load_instruments
 from muse_core.evaluation.memorisation import copies, nearest_training
 from muse_core.evaluation.run_rows import teacher_fingerprint
+from muse_core.figures.results import CHANCE, REAL_IMAGES
 from muse_core.foundations.scene_detector import SceneDetector, load_scene_detector
 from muse_core.generation.latents import StoredLatents
 from muse_core.generation.pipeline import MusePipeline
@@ -42,7 +43,6 @@ from muse_core.training.engine import Progress
 from muse_core.training.teachers import load_topology_teacher
 from muse_core.training.trainer import accelerator_for
 
-REAL, CHANCE = "real images", "chance: real images, prompts of others"
 CONVERGENCE_STEPS = 10
 
 
@@ -122,13 +122,14 @@ class GenerationSession:
         return frechet_distance(real.teacher, teacher_features(torch.cat(parts).cpu(), self.judges))
 
     def _references(self, real: RealImages) -> list[Row]:
-        """Other real images (a set's distance), the same images (prompts followed), and others' prompts (chance)."""
+        """Other real images (a set's distance), the same images (prompts followed), and real images with the prompts of others
+        (chance)."""
         others = teacher_features(self.train.first(self.n).images, self.judges)
         words = "mean features of the topology teacher; not FID"
         found = generation_measurements(real.images, real, self.parameters.seed)
         ceiling = {name: value for name, value in found.items() if name.startswith("follows_")}
         ceiling["fd_teacher"] = frechet(real.teacher, others, words, self.parameters.seed)
-        rows = [Row(REAL, self.test.fingerprint, ceiling)]
+        rows = [Row(REAL_IMAGES, self.test.fingerprint, ceiling)]
         if ceiling.keys() - {"fd_teacher"}:
             turned = RealImages(real.images.roll(1, 0), real.captions, self.judges)
             chance = generation_measurements(turned.images, turned, self.parameters.seed)
