@@ -16,7 +16,10 @@ class Nearest:
     distance: Float[Tensor, " samples"]
 
 
-def nearest_training(samples: Latents, training: Latents) -> Nearest:
+Stored = Float[Tensor, "training channels latent_height latent_width"]
+
+
+def nearest_training(samples: Latents, training: Stored) -> Nearest:
     """Both normalised alike; distances in standard deviations of the latents."""
     distances = torch.cdist(samples.flatten(1).float(), training.flatten(1).float())
     found = distances.min(1)
