@@ -1,13 +1,13 @@
 """Notebook 08's conclusions follow its numbers, whichever way they fall."""
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 
 from muse_core.errors import MuseError
 from muse_core.generation.run import GenerationRun
-from muse_core.measurements import Measurement, Row
+from muse_core.measurements import GenerationRecord, Measurement, Row
+from muse_core.records import provenance
 from muse_core.reporting.generation import _difference, conclusions, followed
 from muse_core.reporting.parameters import GenerationParameters
 
@@ -45,12 +45,13 @@ def test_what_was_not_measured_is_left_out() -> None:
 
 def test_conclusions_name_both_verdicts() -> None:
     comparisons = [_difference("fd_teacher", MUSE, NEAR), _difference("fd_teacher", MUSE, FAR)]
-    record = SimpleNamespace(
-        rows=[MUSE, NEAR, FAR],
-        steps=1600,
-        comparisons=comparisons,
-        convergence=dict.fromkeys(["MUSE", "plain autoencoder"]),
-    )
+    along = {"MUSE": [[1600.0, 0.5]], "plain autoencoder": [[1600.0, 2.0]]}
+    record = GenerationRecord(
+        run="mine", preset="tiny", data="scenes", tokenizers="mine", denoiser="tiny", seed=0, steps=1600, batch_size=64,
+        images=100, guidance=3.0, sampling_steps=16, n_test=100, n_convergence=50, rows=[MUSE, NEAR, FAR],
+        comparisons=comparisons, convergence=along, reconstruction={}, copies={}, background_psnr={}, seconds_an_image=0.1,
+        notes=[], provenance=provenance(),
+    )  # fmt: skip
     said = conclusions(record)
     assert "After 1,600 steps" in said[0] and "MUSE 0.50, plain autoencoder 2.00" in said[0]
     assert "no difference" in said[1] and "better" in said[2]
