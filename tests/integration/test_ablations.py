@@ -89,10 +89,10 @@ def test_observers_see_every_step_before_it_and_their_time_is_told_apart(micro: 
 
 def test_the_time_of_observers_is_not_the_trainings(micro: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A clock that only observers move: the training itself takes no time at all."""
-    from muse_core.training import loop
+    from muse_core.training import engine
 
     clock = [0.0]
-    monkeypatch.setattr(loop.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(engine.time, "monotonic", lambda: clock[0])
 
     def costly(trainer, step: int) -> None:
         clock[0] += 2.0

@@ -24,12 +24,19 @@ def test_every_preset_is_a_whole_curriculum(name) -> None:
 
 def test_smoke_is_tiny_with_fewer_steps_and_nothing_else() -> None:
     tiny, smoke = preset_named("tiny"), preset_named("smoke")
-    sizes = ("held_out_images", "probe_images")
-    same = replace(smoke, name="tiny", curriculum=tiny.curriculum, **{size: getattr(tiny, size) for size in sizes})
+    sizes = ("held_out_images", "probe_images", "generated_images")
+    kept = {size: getattr(tiny, size) for size in sizes} | {
+        "curriculum": tiny.curriculum,
+        "generation": tiny.generation,
+    }
+    same = replace(smoke, name="tiny", **kept)
     assert same == tiny and all(getattr(smoke, size) < getattr(tiny, size) for size in sizes)
     for short, full in zip(smoke.curriculum, tiny.curriculum, strict=True):
         longer = replace(short, steps=full.steps, batch_size=full.batch_size, checkpoint_every=full.checkpoint_every)
         assert longer == full and short.steps < full.steps
+    changed = ("steps", "batch_size", "images", "checkpoint_every")
+    longer = replace(smoke.generation, **{name: getattr(tiny.generation, name) for name in changed})
+    assert longer == tiny.generation and smoke.generation.steps < tiny.generation.steps
 
 
 def test_foundations_follow_the_workspace(tmp_path, monkeypatch) -> None:

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from muse_core import tensor_files
 from muse_core.errors import MuseError
 from muse_core.evaluation import cache as module
 from muse_core.evaluation.cache import Cache
@@ -144,7 +145,7 @@ def test_a_full_disk_is_a_sentence_and_leaves_nothing(tmp_path, monkeypatch) -> 
         file.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module, "save_file", full)
+    monkeypatch.setattr(tensor_files, "save_file", full)
     with pytest.raises(MuseError, match="No space left"):
         Cache(tmp_path).recall("row", INPUTS, Made())
     assert not list(tmp_path.iterdir())
