@@ -1,6 +1,6 @@
 """`MusePipeline`: text to image with the conventions of diffusers, whole in one folder."""
 
-import warnings
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from muse_core.generation.latent_normalisation import LatentNormalisation
 from muse_core.generation.prompts import Conditioning, check_words, conditioning, context, truncation_notes
 from muse_core.shapes import Images, Latents
 
+logger = logging.getLogger(__name__)
 GUIDANCE, STEPS = 3.0, 20
 Generators = torch.Generator | list[torch.Generator] | None
 
@@ -68,11 +69,9 @@ class MusePipeline(DiffusionPipeline):
     def prompts(self, prompts: list[str], guidance_scale: float) -> Conditioning:
         """Conditioning of the prompts, followed by that of as many empty ones where there is guidance.
 
-        Raises MuseError for unknown words; warns about prompts that are cut.
+        Raises MuseError for unknown words.
         """
         check_words(prompts, self.config.known_words.split())
-        for note in truncation_notes(prompts, self.tokenizer, context(self.text_encoder)):
-            warnings.warn(note, stacklevel=3)
         empty = [""] * len(prompts) if guides(guidance_scale) else []
         return conditioning(self.text_encoder, self.tokenizer, [*prompts, *empty])
 
@@ -127,11 +126,16 @@ class MusePipeline(DiffusionPipeline):
         latents: Latents | None = None,
         output_type: str = "pil",
     ) -> ImagePipelineOutput:
-        """Images of a prompt or a list of prompts; ``output_type`` "pil", "np" or "pt". ``generator`` makes them repeatable."""
+        """Images of a prompt or a list of prompts; ``output_type`` "pil", "np" or "pt". ``generator`` makes them repeatable.
+
+        Raises MuseError as `sample`; a prompt that is too long is cut, with a note in the log.
+        """
         prompts = [prompt] if isinstance(prompt, str) else list(prompt)
         repeated = [each for each in prompts for _ in range(num_images_per_prompt)]
         if not repeated:
             raise MuseError("There is nothing to draw: give at least one prompt and one image for each.")
+        for note in truncation_notes(prompts, self.tokenizer, context(self.text_encoder)):
+            logger.warning(note)
         found = self.sample(repeated, guidance_scale, num_inference_steps, generator, latents)
         images = VaeImageProcessor(do_normalize=False).postprocess(self.to_images(found), output_type)
         return ImagePipelineOutput(images=images)

@@ -63,7 +63,7 @@ def check_words(prompts: Sequence[str], known: Sequence[str]) -> None:
 
 def truncation_notes(prompts: Sequence[str], tokenizer: PreTrainedTokenizerBase, most: int) -> list[str]:
     """One sentence for each prompt that is longer than the text tower's context."""
-    lengths = [len(ids) for ids in tokenizer(list(prompts)).input_ids]
+    lengths = [len(ids) for ids in tokenizer(list(prompts), verbose=False).input_ids]
     return [
         f"The prompt {prompt[:40]!r}... has {length} tokens and the text tower reads {most}: its end is left out."
         for prompt, length in zip(prompts, lengths, strict=True)

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +30,7 @@ from muse_core.figures.results import CHANCE, REAL_IMAGES
 from muse_core.foundations.scene_detector import SceneDetector, load_scene_detector
 from muse_core.generation.latents import StoredLatents
 from muse_core.generation.pipeline import MusePipeline
+from muse_core.generation.prompts import context, truncation_notes
 from muse_core.generation.run import LATENTS, MUSE, SHARED, GenerationRun, load_codec
 from muse_core.generation.snapshots import snapshots
 from muse_core.generation.train import GeneratorResult, train_generator
@@ -105,6 +107,7 @@ class GenerationSession:
         """Every generator on the same prompts and noise; then what real images reach, and chance."""
         real = self.real()
         p = self.parameters
+        self._note_cut_prompts(real.captions)
         with tqdm(total=self.n * len(self.results), unit="image", file=sys.stdout, mininterval=2) as bar:
             for latents, result in self.results.items():
                 images = draw(result.pipeline, real.captions, p.seed, p.guidance, p.sampling_steps, bar.update)
@@ -114,6 +117,14 @@ class GenerationSession:
                 self.rows.append(Row(LATENTS[latents], result.pipeline.codec.fingerprint, found))
         self.rows += self._references(real)
         return self.rows
+
+    def _note_cut_prompts(self, prompts: Sequence[str]) -> None:
+        most = context(self.pipeline.text_encoder)
+        cut = truncation_notes(prompts, self.pipeline.tokenizer, most)
+        if cut:
+            note = f"{len(cut)} of {len(prompts)} prompts have more than the {most} tokens the text tower reads: they are cut."
+            self.notes.append(note)
+            say(note)
 
     def _reconstruction(self, pipeline: MusePipeline, real: RealImages) -> float:
         parts = [
