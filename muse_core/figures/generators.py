@@ -27,7 +27,9 @@ def convergence(curves: Mapping[str, Curve], title: str, unit: str, floor: tuple
         figure.add_scatter(x=list(steps), y=list(values), name=name, mode="lines+markers", line_color=colour)
     if floor is not None:
         axes.axhline(floor[1], color=MUTED, linestyle="--", linewidth=1.2, label=f"{floor[0]} ({floor[1]:.2g})")
-        figure.add_hline(y=floor[1], line={"color": MUTED, "dash": "dash"}, annotation_text=floor[0])
+        ends = [min(min(steps) for steps, _ in curves.values()), max(max(steps) for steps, _ in curves.values())]
+        line = {"color": MUTED, "dash": "dash"}
+        figure.add_scatter(x=ends, y=[floor[1]] * 2, name=floor[0], mode="lines", line=line)
     axes.set(xlabel="training step (log)", ylabel=f"{unit} (log)", xscale="log", yscale="log")
     axes.grid(alpha=0.25, which="both")
     axes.legend(frameon=False)

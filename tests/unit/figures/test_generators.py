@@ -14,9 +14,10 @@ VALUES = {
 
 def test_convergence_draws_each_curve_on_log_axes_with_its_floor() -> None:
     picture = convergence(CURVES, "distance", "FD", floor=("real images", 0.1))
-    assert [trace.name for trace in picture.figure.data] == list(CURVES)
+    assert [trace.name for trace in picture.figure.data] == [*CURVES, "real images"]
+    assert list(picture.figure.data[-1].y) == [0.1, 0.1] and list(picture.figure.data[-1].x) == [10, 1000]
     assert list(picture.figure.data[0].y) == [2.0, 0.8, 0.3] and picture.figure.layout.yaxis.type == "log"
-    assert len(picture.figure.layout.shapes) == 1 and picture.still.axes[0].get_yscale() == "log"
+    assert picture.still.axes[0].get_yscale() == "log"
 
 
 def test_following_bars_are_percent_with_intervals_ceiling_and_chance() -> None:
