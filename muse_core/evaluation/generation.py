@@ -10,8 +10,8 @@ from torch import Tensor
 
 from muse_core.evaluation.frechet import biased, frechet_distance
 from muse_core.evaluation.instruments import Instruments
-from muse_core.evaluation.intervals import interval
-from muse_core.evaluation.precision_recall import precision_recall
+from muse_core.evaluation.intervals import around, half_sample_errors, interval
+from muse_core.evaluation.precision_recall import NEIGHBOURS, precision_recall
 from muse_core.evaluation.prompt_following import prompt_following
 from muse_core.evaluation.reconstruction import eight_bits
 from muse_core.foundations.scene_detector import SceneDetector
@@ -81,7 +81,7 @@ def generation_measurements(images: Images, real: RealImages, seed: int = 0) -> 
         found["gfid"] = frechet(
             real.inception, inception, "Inception-v3 pool features (torch-fidelity's weights)", seed
         )
-    found |= _precision_recall(real.teacher, teacher)
+    found |= _precision_recall(real.teacher, teacher, seed)
     if judges.detector is not None:
         followed = prompt_following(judges.detector, images, list(real.captions), seed)
         found |= {f"follows_{category}": measured for category, measured in followed.items()}
@@ -103,14 +103,24 @@ def frechet(real: Features, other: Features, words: str, seed: int) -> Measureme
     )
 
 
-def _precision_recall(real: Features, other: Features) -> dict[str, Measurement]:
-    """Without intervals: a bootstrap repeats images, and a repeated image is its own nearest neighbour."""
-    words = "Kynkäänniemi et al. 2019, 3 neighbours, mean features of the topology teacher"
-    precision, recall = precision_recall(real, other)
+def _precision_recall(real: Features, other: Features, seed: int) -> dict[str, Measurement]:
+    """With intervals by half samples where each half has neighbours enough."""
+    words = f"Kynkäänniemi et al. 2019, {NEIGHBOURS} neighbours, mean features of the topology teacher"
+    n, values = min(len(real), len(other)), precision_recall(real, other)
+    errors: Sequence[float | None] = (None, None)
+    if n // 2 > NEIGHBOURS:
+        errors = half_sample_errors(lambda i: precision_recall(real[i], other[i]), n, seed)
     return {
-        "precision": Measurement(float(precision), len(other), words),
-        "recall": Measurement(float(recall), len(real), words),
+        name: _share(float(value), error, n, words)
+        for name, value, error in zip(("precision", "recall"), values, errors, strict=True)
     }
+
+
+def _share(value: float, error: float | None, n: int, words: str) -> Measurement:
+    if error is None:
+        return Measurement(value, n, words)
+    low, high = around(value, error)
+    return Measurement(value, n, f"{words}; interval by half samples", max(0.0, low), min(1.0, high))
 
 
 @torch.no_grad()

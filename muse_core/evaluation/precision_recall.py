@@ -6,9 +6,13 @@ from torch_fidelity.metric_prc import calculate_precision_recall_full
 from muse_core.errors import MuseError
 from muse_core.shapes import Float
 
+NEIGHBOURS = 3
+
 
 def precision_recall(
-    real_features: Float[Tensor, "images width"], other_features: Float[Tensor, "others width"], neighbours: int = 3
+    real_features: Float[Tensor, "images width"],
+    other_features: Float[Tensor, "others width"],
+    neighbours: int = NEIGHBOURS,
 ) -> tuple[float, float]:
     """(precision, recall) in [0, 1]: the share of other images among real ones, and of real images among others.
 

@@ -1,18 +1,13 @@
 """The explorer as a widget in a real JupyterLab: it shows, a click reaches Python, and Python's choice reaches the picture."""
 
 import json
-import os
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
+
+from .jupyterlab import lab_server, open_and_run, run_cell, wait_until, write_notebook
 
 CODE = """
 import json, pathlib
@@ -40,71 +35,14 @@ explorer
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("lab")
-    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    cells = [
-        nbformat.v4.new_code_cell(CODE),
-        nbformat.v4.new_code_cell("explorer.selection = explorer.selection | {'layer': 0}"),
-    ]
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=metadata), place / "explore.ipynb")
+    write_notebook(place / "explore.ipynb", [CODE, "explorer.selection = explorer.selection | {'layer': 0}"])
     return place
 
 
 @pytest.fixture(scope="module")
-def server(folder: Path) -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    own = {
-        name: str(folder / name.lower()) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")
-    }
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}", "--ip=127.0.0.1",
-               "--IdentityProvider.token=", "--LabApp.expose_app_in_browser=True", f"--ServerApp.root_dir={folder}"]  # fmt: skip
-    with (folder / "server.log").open("w") as log:
-        running = subprocess.Popen(command, env=os.environ | own, stdout=log, stderr=log, cwd=folder)
-    address = f"http://127.0.0.1:{port}"
-    try:
-        _wait(lambda: urllib.request.urlopen(f"{address}/api/status", timeout=2).status == 200, 60)
-        yield address
-    finally:
-        running.terminate()
-        running.wait(20)
-
-
-@pytest.fixture(scope="module")
-def tab(browser: Any, server: str) -> Any:
-    from playwright.sync_api import TimeoutError as NotInTime
-
-    page = browser.new_page(viewport={"width": 1400, "height": 1000})
-    page.goto(f"{server}/lab/tree/explore.ipynb")
-    page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
-    page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]", timeout=60_000)
-    for _ in range(8):  # a kernel that still starts, on a busy machine, may miss the first request
-        _run(page, 0)
-        try:
-            page.wait_for_selector(".muse-explorer canvas.map", timeout=15_000)
-            return page
-        except NotInTime:
-            continue
-    pytest.fail(f"no explorer; the notebook shows: {page.locator('.jp-Notebook').inner_text()[:1500]}")
-
-
-def _run(page: Any, cell: int) -> None:
-    """Execute one cell by JupyterLab's own command: a key pressed before the editor listens would be lost."""
-    page.locator(".jp-Notebook .jp-CodeCell .jp-InputPrompt").nth(cell).click()
-    page.evaluate("() => { jupyterapp.commands.execute('notebook:run-cell'); }")
-
-
-def _wait(holds: Any, seconds: float = 20) -> None:
-    """Until it holds; an attempt that raises counts as not yet."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        try:
-            if holds():
-                return
-        except (OSError, ValueError):
-            pass
-        time.sleep(0.2)
-    raise AssertionError("it did not happen in time")
+def tab(browser: Any, folder: Path) -> Iterator[Any]:
+    with lab_server(folder) as address:
+        yield open_and_run(browser, address, "explore.ipynb", ".muse-explorer canvas.map")
 
 
 def selection(folder: Path) -> dict[str, Any]:
@@ -115,12 +53,12 @@ def selection(folder: Path) -> dict[str, Any]:
 def test_a_click_reaches_python(tab: Any, folder: Path) -> None:
     box = tab.locator("canvas.map").nth(1).bounding_box()
     tab.mouse.click(box["x"] + box["width"] * 3.5 / 4, box["y"] + box["height"] * 0.5 / 4)
-    _wait(lambda: selection(folder)["patch"] == 3)
+    wait_until(lambda: selection(folder)["patch"] == 3)
 
 
 @pytest.mark.slow
 def test_python_s_choice_reaches_the_picture(tab: Any) -> None:
-    _run(tab, 1)
+    run_cell(tab, 1)
     tab.wait_for_function("document.querySelector('.muse-explorer .says').textContent.includes('layer 1')")
 
 
@@ -130,6 +68,6 @@ def test_a_reader_s_image_reaches_python_and_comes_back(tab: Any, folder: Path, 
 
     Image.new("RGB", (20, 20), "red").save(tmp_path / "mine.png")
     tab.locator(".muse-explorer input[type=file]").set_input_files(tmp_path / "mine.png")
-    _wait(lambda: json.loads((folder / "added.json").read_text())[0][0] == "mine.png")
+    wait_until(lambda: json.loads((folder / "added.json").read_text())[0][0] == "mine.png")
     tab.wait_for_function("document.querySelector('.muse-explorer .says').textContent.includes('image mine.png')")
-    _wait(lambda: selection(folder)["image"] == 1)
+    wait_until(lambda: selection(folder)["image"] == 1)

@@ -40,6 +40,11 @@ def test_the_same_images_are_at_no_distance_and_others_are_further_away() -> Non
         assert same[name].value == pytest.approx(0, abs=1e-3) and darker[name].value > same[name].value + 1e-3
         assert darker[name].low <= darker[name].value <= darker[name].high and darker[name].n == 12
     assert same["precision"].value == same["recall"].value == 1
+    for name in ("precision", "recall"):
+        found = darker[name]
+        assert 0 <= found.low <= found.value <= found.high <= 1 and "half samples" in found.protocol
+    few = RealImages(images(4, 0), CAPTIONS, judges())
+    assert generation_measurements(few.images, few)["recall"].low is None
 
 
 def test_gfid_is_there_only_where_inception_measured_and_following_only_with_a_detector() -> None:

@@ -7,7 +7,8 @@ import pytest
 import torch
 from scipy.stats import norm
 
-from muse_core.evaluation.intervals import interval, mean_interval
+from muse_core.evaluation.intervals import around, half_sample_errors, interval, mean_interval
+from muse_core.evaluation.precision_recall import precision_recall
 from muse_core.evaluation.reconstruction import psnr
 
 from .small_evaluations import blurred, photographs
@@ -73,3 +74,26 @@ def test_the_same_seed_gives_the_same_interval_whatever_happened_before() -> Non
     first = mean_interval(VALUES, seed=3)
     np.random.random(5), torch.rand(5)
     assert mean_interval(VALUES, seed=3) == first != mean_interval(VALUES, seed=4)
+
+
+def test_half_samples_give_the_standard_error_of_a_mean() -> None:
+    (error,) = half_sample_errors(lambda images: [VALUES[images].mean()], len(VALUES), samples=2000)
+    assert error == pytest.approx(VALUES.std(ddof=1) / math.sqrt(len(VALUES)), rel=0.06)
+    assert around(3.0, error) == pytest.approx((3.0 - 1.96 * error, 3.0 + 1.96 * error), abs=1e-4)
+
+
+def test_half_samples_never_repeat_an_image() -> None:
+    seen = []
+    half_sample_errors(lambda images: [float(seen.append(images) or 0)], 11, samples=5)
+    assert all(len(images) == 5 == len(set(images.tolist())) for images in seen) and len(seen) == 5
+
+
+def test_half_samples_know_how_far_precision_moves_between_draws() -> None:
+    draws = np.random.default_rng(0).normal(size=(60, 2, 80, 3)) * np.array([1.0, 1.3])[:, None, None]
+    both = [[torch.from_numpy(each) for each in pair] for pair in draws]
+    truth = np.std([precision_recall(*pair)[0] for pair in both])
+    real, other = both[0]
+    found = half_sample_errors(lambda images: precision_recall(real[images], other[images]), 80, seed=3)
+    assert found[0] == pytest.approx(truth, rel=0.5)
+    again = half_sample_errors(lambda images: precision_recall(real[images], other[images]), 80, seed=3)
+    assert (found == again).all()
