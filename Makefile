@@ -8,11 +8,12 @@ BIN := .venv/bin
 STAMP := .venv/.muse-setup
 STRIP := $(BIN)/nbstripout --keep-id
 OFFLINE := HF_HUB_OFFLINE=1
+HALF_THE_CORES := $(shell $(PYTHON) -c 'import os; print(max(1, os.cpu_count() // 2))')
 
 export JUPYTER_PLATFORM_DIRS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env reports ablations generation gallery test lab lint clean-env
+.PHONY: help env reports tokenizer baseline ablations generation gallery test lab lint clean-env
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -32,10 +33,15 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 reports: $(STAMP) ## run every notebook, and the baseline with shared routing, and write reports/ (RUN, PRESET)
-	$(BIN)/muse run 00 01 02 03 --run $(RUN) -p preset $(PRESET)
-	$(BIN)/muse run 01 02 03 --run $(RUN)-shared -p preset $(PRESET) -p routing shared
+	OMP_NUM_THREADS=$(HALF_THE_CORES) $(MAKE) --jobs 2 tokenizer baseline
 	$(BIN)/muse run all --run $(RUN) -p preset $(PRESET) -p study short
 	@echo "Open reports/index.html"
+
+tokenizer: $(STAMP) # one of two trainings side by side: more images a second than two cores on one (reports/LOG.md)
+	$(BIN)/muse run 00 01 02 03 --run $(RUN) -p preset $(PRESET)
+
+baseline: $(STAMP)
+	$(BIN)/muse run 01 02 03 --run $(RUN)-shared -p preset $(PRESET) -p routing shared
 
 ablations: $(STAMP) ## the whole ablation study, an hour on 2 cores, and its report in reports/ablations
 	-$(BIN)/muse study ablations
@@ -44,7 +50,7 @@ ablations: $(STAMP) ## the whole ablation study, an hour on 2 cores, and its rep
 
 generation: $(STAMP) ## longer training of the generators on run RUN's tokenizers, over an hour on 2 cores, into reports/generation
 	$(BIN)/muse run 08 --run study-generation -p preset $(PRESET) -p tokenizers $(RUN) -p resume true \
-	  -p steps 1600 -p batch_size 64 -p images 16384
+	  -p steps 3200 -p batch_size 24 -p images 16384
 	$(BIN)/muse gallery --run study-generation --into generation
 
 gallery: $(STAMP) ## a finished run as reports/gallery, light enough to commit (RUN)

@@ -64,15 +64,18 @@ def denoiser_named(name: str) -> DenoiserShape:
 
 
 def tiny_generation() -> GenerationStage:
-    """Two minutes for each kind of latent on two cores: colours and outlines; `make generation` trains ten times as long."""
+    """A minute for each kind of latent on two cores: colours and outlines; `make generation` trains over ten times as long.
+
+    Small batches at a high rate, by trial (reports/LOG.md).
+    """
     return GenerationStage(
         name="08_generation",
         notebook="08_generation",
         denoiser="tiny",
         images=4096,
-        learning_rate=1e-3,
-        steps=160,
-        batch_size=48,
+        learning_rate=2e-3,
+        steps=240,
+        batch_size=24,
         ema_decay=0.998,
         checkpoint_every=80,
     )

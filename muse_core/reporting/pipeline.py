@@ -76,14 +76,15 @@ def run(tasks: list[Task], *, force: bool = False, say: Callable[[str], None] = 
 
 def _run_one(task: Task, *, force: bool, package: str, say: Callable[[str], None]) -> Outcome:
     name, page = task.source.stem, task.report.with_suffix(".html")
+    called = f"{task.run}/{name}"
     wanted = freshness.expected_key(task.source, task.parameters, task.report.parent, package)
     before = read_stamp(task.report)
     if not force and before and before.status == "done" and before.key == wanted:
-        say(f"{name}  up to date  {page}")
+        say(f"{called}  up to date  {page}")
         return Outcome(name, "up to date", 0.0, page)
-    say(f"{name}  running ...")
+    say(f"{called}  running ...")
     stamp = _execute(task, wanted)
-    say(f"{name}  {stamp.status} after {duration(stamp.seconds)}  {page}")
+    say(f"{called}  {stamp.status} after {duration(stamp.seconds)}  {page}")
     return Outcome(name, stamp.status, stamp.seconds, page, stamp.error)
 
 
