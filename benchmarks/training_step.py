@@ -3,7 +3,6 @@
     python benchmarks/training_step.py [--preset tiny] [--rounds 15]
 
 Compares, alternating between the two sides of each ratio:
-  teacher   attention of the chosen layers, captured     against  eager output_attentions=True over the whole network
   routing   a training step with routing="orthogonal"    against  routing="shared"
   trunk     a step of stage 3 with routing="trunk-routed" against routing="orthogonal"
   data      scenes drawn per second
@@ -15,10 +14,8 @@ import time
 from collections.abc import Callable
 
 import torch
-from transformers import DINOv3ViTConfig, DINOv3ViTModel
 
 from muse_core.data.scenes import Scenes
-from muse_core.foundations.topology_teacher import DinoV3Teacher, observe
 from muse_core.models.assembly import assemble_tokenizer
 from muse_core.presets import preset_named
 from muse_core.training.teachers import load_teachers
@@ -51,37 +48,11 @@ def training_step(
     return lambda: trainer.update(batch, 10)
 
 
-def teacher_sides(config: DINOv3ViTConfig, layers: tuple[int, ...], batch_size: int) -> dict[str, Callable[[], object]]:
-    """The same random DINOv3, asked for six layers by capture, and for all by eager attention."""
-    teacher = DinoV3Teacher.from_config(config, layers)
-    eager = DINOv3ViTModel._from_config(config, attn_implementation="eager").eval()
-    images = torch.rand(batch_size, 3, config.image_size, config.image_size)
-
-    def eager_maps() -> object:
-        with torch.no_grad():
-            return eager(teacher.normalise(images), output_attentions=True).attentions
-
-    return {"captured": lambda: observe(teacher, images), "eager": eager_maps}
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--preset", default="tiny")
     parser.add_argument("--rounds", type=int, default=15)
     asked = parser.parse_args()
-
-    tiny = load_teachers(preset_named(asked.preset), "cpu").topology
-    small = DINOv3ViTConfig(
-        hidden_size=384, intermediate_size=1536, num_hidden_layers=12, num_attention_heads=6, num_register_tokens=4,
-        image_size=448, patch_size=16,
-    )  # fmt: skip
-    for name, sides in {
-        "tiny teacher, batch 32": teacher_sides(tiny.network.config, tiny.layers, 32),
-        "DINOv3-S at 448 px, batch 2": teacher_sides(small, (1, 3, 5, 7, 9, 11), 2),
-    }.items():
-        seconds = medians(sides, asked.rounds)
-        print(f"{name}: captured {seconds['captured']:.3f} s, eager {seconds['eager']:.3f} s, "
-              f"captured / eager = {seconds['captured'] / seconds['eager']:.2f}")  # fmt: skip
 
     seconds = medians({name: training_step(asked.preset, name) for name in ("orthogonal", "shared")}, asked.rounds)
     print(f"training step: orthogonal {seconds['orthogonal']:.3f} s, shared {seconds['shared']:.3f} s, "

@@ -4,20 +4,23 @@ import torch
 from torch import Tensor
 
 from muse_core.foundations.topology_teacher import TopologyTeacher, observe
+from muse_core.losses.fused_topology import topology_divergences
 from muse_core.losses.topology import Grid, attention_divergence, teacher_targets
+from muse_core.losses.topology_target import topology_targets
 from muse_core.models.tokenizer import MuseTokenizer
+from muse_core.query_keys import QueryKeys
 from muse_core.shapes import AttentionMaps, Float, Images
 
 
 @torch.no_grad()
-def student_logits(tokenizer: MuseTokenizer, images: Images) -> tuple[AttentionMaps, ...]:
-    """Attention logits of every block."""
-    return tokenizer.connect(images, with_logits=True).logits
+def student_query_keys(tokenizer: MuseTokenizer, images: Images) -> tuple[QueryKeys, ...]:
+    """Queries and keys of every block."""
+    return tokenizer.connect(images, with_attention=True).attention
 
 
 def student_attention(tokenizer: MuseTokenizer, images: Images) -> tuple[AttentionMaps, ...]:
     """Attention probabilities of every block."""
-    return tuple(torch.softmax(logits.float(), dim=-1) for logits in student_logits(tokenizer, images))
+    return tuple(layer.probabilities() for layer in student_query_keys(tokenizer, images))
 
 
 def teacher_attention(teacher: TopologyTeacher, images: Images, grid: Grid, heads: int) -> tuple[AttentionMaps, ...]:
@@ -35,8 +38,6 @@ def divergence_by_head(
     tokenizer: MuseTokenizer, teacher: TopologyTeacher, images: Images
 ) -> Float[Tensor, "blocks heads"]:
     """KL(teacher || student) in nats, mean over images and queries: L_topo before it is averaged over blocks and heads."""
-    targets = teacher_attention(teacher, images, tokenizer.token_grid(images), tokenizer.config.num_heads)
-    logits = student_logits(tokenizer, images)
-    return torch.stack(
-        [attention_divergence(t, s).mean(dim=(0, 2)) for t, s in zip(targets, logits, strict=True)]
-    )  # fmt: skip
+    view = observe(teacher, images)
+    targets = topology_targets(view.query_keys, view.grid, tokenizer.token_grid(images), tokenizer.config.num_heads)
+    return topology_divergences(targets, student_query_keys(tokenizer, images))

@@ -7,7 +7,7 @@ import torch
 from muse_core.data.batches import Source, evaluation_batches
 from muse_core.evaluation.reconstruction import psnr
 from muse_core.evaluation.zero_shot import accuracy, class_embeddings, predicted_classes
-from muse_core.losses.topology import topology_loss
+from muse_core.losses.fused_topology import fused_topology_loss
 from muse_core.models.tokenizer import MuseTokenizer
 from muse_core.shapes import Embeddings, Labels
 from muse_core.training.teachers import Teachers, targets_for
@@ -38,12 +38,12 @@ def measure_held_out(
     decibels, embeddings, labels, divergences = [], [], [], []
     for batch in evaluation_batches(source, 100, limit):
         batch = batch.to(device)
-        output = tokenizer(batch.images, with_logits=True)
+        output = tokenizer(batch.images, with_attention=True)
         targets = targets_for(teachers, batch, tokenizer.token_grid(batch.images), tokenizer.config.num_heads)
         decibels.append(psnr(output.reconstruction, batch.images))
         embeddings.append(output.embedding)
         labels.append(batch.labels)
-        divergences.append(topology_loss(targets.attention, output.attention_logits) * len(batch))
+        divergences.append(fused_topology_loss(targets.attention, output.attention) * len(batch))
     tokenizer.train(was_training)
     n = sum(map(len, decibels))
     return HeldOut(

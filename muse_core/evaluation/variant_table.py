@@ -50,8 +50,8 @@ def _forbidden(connector: Connector) -> Iterator[float]:
 
 def _losses(connector: Connector, trunk_hears: frozenset[Loss]) -> dict[Loss, Tensor]:
     """A scalar of what each task looks at."""
-    output = connector(torch.randn(IMAGES, GRID[0] * GRID[1], 48), GRID, trunk_hears, with_logits=True)
-    maps = torch.stack([logits.log_softmax(-1).square().mean() for logits in output.logits]).sum()
+    output = connector(torch.randn(IMAGES, GRID[0] * GRID[1], 48), GRID, trunk_hears, with_attention=True)
+    maps = torch.stack([layer.logits().log_softmax(-1).square().mean() for layer in output.attention]).sum()
     return {
         Loss.TOPOLOGY: maps,
         Loss.ANCHOR: output.semantic.mean(1).square().mean(),

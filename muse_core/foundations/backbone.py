@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 from transformers import InternVLVisionConfig, InternVLVisionModel
 
-from muse_core.foundations.captured_attention import CAPTURING, captured_attention, patch_to_patch
+from muse_core.foundations.captured_attention import CAPTURING, captured_attention
 from muse_core.foundations.loading import assert_complete, require_folder_or_hub
 from muse_core.foundations.normalisation import IMAGENET, Normalise
 from muse_core.shapes import AttentionMaps, Images, Tokens
@@ -70,9 +70,9 @@ class Backbone(nn.Module):
     def attention(self, images: Images) -> tuple[AttentionMaps, ...]:
         """Patch-to-patch probabilities of every layer, on the grid of patches."""
         layers = [layer.attention for layer in self.network.encoder.layer]
-        with captured_attention(self.network, layers) as maps:
+        with captured_attention(self.network, layers) as found:
             self.network(self.normalise(images))
-        return tuple(patch_to_patch(each, 1) for each in maps)
+        return tuple(each.without_prefix(1).probabilities() for each in found)
 
     def forward(self, images: Images) -> Tokens:
         return self.all_tokens(images)[:, 1:]

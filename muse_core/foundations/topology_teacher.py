@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from transformers import DINOv3ViTModel, PretrainedConfig
 
 from muse_core.errors import MuseError
-from muse_core.foundations.captured_attention import CAPTURING, captured_attention, patch_to_patch
+from muse_core.foundations.captured_attention import CAPTURING, captured_attention, captured_fused_calls
 from muse_core.foundations.loading import assert_complete, require_folder_or_hub
 from muse_core.foundations.normalisation import IMAGENET, Normalise
+from muse_core.query_keys import QueryKeys
 from muse_core.shapes import AttentionMaps, Float, Images, Tokens
 
 
@@ -22,13 +23,18 @@ from muse_core.shapes import AttentionMaps, Float, Images, Tokens
 class TeacherView:
     """What the teacher saw.
 
-    ``attention``: per chosen layer, patch-to-patch probabilities on the teacher's own grid (prefix tokens dropped, rows
-    renormalised). ``features``: patch tokens of the last layer.
+    ``query_keys``: attention of the chosen layers among patches, on the teacher's own ``grid`` (prefix tokens dropped).
+    ``features``: patch tokens of the last layer.
     """
 
-    attention: tuple[AttentionMaps, ...]
+    query_keys: tuple[QueryKeys, ...]
     features: Tokens
     grid: tuple[int, int]
+
+    @property
+    def attention(self) -> tuple[AttentionMaps, ...]:
+        """Patch-to-patch probabilities of the chosen layers, whole; formed when asked for."""
+        return tuple(layer.probabilities() for layer in self.query_keys)
 
 
 class TopologyTeacher(nn.Module, ABC):
@@ -48,20 +54,20 @@ class TopologyTeacher(nn.Module, ABC):
         return super().train(False)
 
     @abstractmethod
-    def maps_and_tokens(self, pixels: Tensor) -> tuple[list[Tensor], Tensor, int]:
-        """Normalised pixels -> probabilities of the chosen layers over all tokens, last tokens, number of prefix tokens."""
+    def query_keys_and_tokens(self, pixels: Tensor) -> tuple[list[QueryKeys], Tensor, int]:
+        """Normalised pixels -> the chosen layers over all tokens, last tokens, number of prefix tokens."""
 
     @abstractmethod
     def patch_tokens(self, pixels: Tensor) -> Tokens:
-        """Normalised pixels -> patch tokens of the last layer, every layer fused."""
+        """Normalised pixels -> patch tokens of the last layer."""
 
     def forward(self, images: Images) -> TeacherView:
-        maps, tokens, prefix = self.maps_and_tokens(self.prepare(images))
+        layers, tokens, prefix = self.query_keys_and_tokens(self.prepare(images))
         side = self.image_size // self.patch_size
-        return TeacherView(tuple(patch_to_patch(m, prefix) for m in maps), tokens[:, prefix:], (side, side))
+        return TeacherView(tuple(each.without_prefix(prefix) for each in layers), tokens[:, prefix:], (side, side))
 
     def features(self, images: Images) -> Tokens:
-        """What `forward` calls features, without forming any attention map."""
+        """What `forward` calls features, and nothing else."""
         return self.patch_tokens(self.prepare(images))
 
     def prepare(self, images: Images) -> Float[Tensor, "batch 3 network_height network_width"]:
@@ -70,6 +76,16 @@ class TopologyTeacher(nn.Module, ABC):
         if images.shape[-2:] != size:
             images = F.interpolate(images, size, mode="bilinear", antialias=True, align_corners=False)
         return self.normalise(images)
+
+    @property
+    def distinct_layers(self) -> list[int]:
+        """The chosen layers in forward order, each once."""
+        return sorted(set(self.layers))
+
+    def in_chosen_order(self, found: list[QueryKeys]) -> list[QueryKeys]:
+        """From forward order to the order, and repeats, of ``layers``."""
+        by_layer = dict(zip(self.distinct_layers, found, strict=True))
+        return [by_layer[layer] for layer in self.layers]
 
     def check_layers(self) -> None:
         """Raises MuseError where a chosen layer is not one of the teacher's."""
@@ -127,12 +143,11 @@ class DinoV3Teacher(TopologyTeacher):
         network = DINOv3ViTModel._from_config(copy.deepcopy(config), attn_implementation=CAPTURING)
         return cls(network, layers, config.image_size)
 
-    def maps_and_tokens(self, pixels: Tensor) -> tuple[list[Tensor], Tensor, int]:
+    def query_keys_and_tokens(self, pixels: Tensor) -> tuple[list[QueryKeys], Tensor, int]:
         blocks = self.network.model.layer if hasattr(self.network, "model") else self.network.layer
-        with captured_attention(self.network, [blocks[layer].attention for layer in sorted(set(self.layers))]) as maps:
+        with captured_attention(self.network, [blocks[layer].attention for layer in self.distinct_layers]) as found:
             tokens = self.network(pixels).last_hidden_state
-        by_layer = dict(zip(sorted(set(self.layers)), maps, strict=True))
-        return [by_layer[layer] for layer in self.layers], tokens, self.num_prefix_tokens
+        return self.in_chosen_order(found), tokens, self.num_prefix_tokens
 
     def patch_tokens(self, pixels: Tensor) -> Tokens:
         return self.network(pixels).last_hidden_state[:, self.num_prefix_tokens :]
@@ -156,7 +171,7 @@ def _require_dinov3(location: str) -> None:
 
 
 class TimmTeacher(TopologyTeacher):
-    """Any timm ViT or DINOv3 (`Eva`) by name; fused attention is switched off in the chosen layers only."""
+    """Any timm ViT or DINOv3 (`Eva`) by name; fused attention is switched on in the chosen layers."""
 
     def __init__(self, network: nn.Module, layers: Sequence[int], image_size: int) -> None:
         super().__init__(layers)
@@ -165,7 +180,7 @@ class TimmTeacher(TopologyTeacher):
         self.num_layers, self.num_heads = len(network.blocks), network.blocks[0].attn.num_heads
         self.check_layers()
         for layer in self.layers:
-            network.blocks[layer].attn.fused_attn = False
+            network.blocks[layer].attn.fused_attn = True
         self.eval()
 
     @classmethod
@@ -200,22 +215,11 @@ class TimmTeacher(TopologyTeacher):
         layers = spread_layers(len(network.blocks), blocks) if layers is None else layers
         return cls(network, layers, image_size or network.patch_embed.img_size[0])
 
-    def maps_and_tokens(self, pixels: Tensor) -> tuple[list[Tensor], Tensor, int]:
-        maps: dict[int, Tensor] = {}
-        hooks = [
-            self.network.blocks[layer].attn.attn_drop.register_forward_hook(
-                lambda module, inputs, output, layer=layer: maps.__setitem__(layer, output)
-            )
-            for layer in set(self.layers)
-        ]
-        try:
+    def query_keys_and_tokens(self, pixels: Tensor) -> tuple[list[QueryKeys], Tensor, int]:
+        chosen = [self.network.blocks[layer].attn for layer in self.distinct_layers]
+        with captured_fused_calls(self.network, chosen) as found:
             tokens = self.network.forward_features(pixels)
-        finally:
-            for hook in hooks:
-                hook.remove()
-        if len(maps) != len(set(self.layers)):
-            raise MuseError(f"{type(self.network).__name__} formed no attention map in its chosen layers.")
-        return [maps[layer] for layer in self.layers], tokens, self.network.num_prefix_tokens
+        return self.in_chosen_order(found), tokens, self.network.num_prefix_tokens
 
     def patch_tokens(self, pixels: Tensor) -> Tokens:
         return self.network.forward_features(pixels)[:, self.network.num_prefix_tokens :]

@@ -3,7 +3,8 @@
     L_topo = 1 / (L H) sum_l sum_h mean_rows KL( Psi(A_T^(l,h)) || A_S^(l,h) )
 
 (arXiv 2605.05646, "Structural Topology Alignment"), in every block and head, from the student's logits. The authors' release
-uses the last block's head mean only, and its Psi returns the transpose.
+uses the last block's head mean only, and its Psi returns the transpose. Here the equation stands plainly, on whole maps: for
+pictures, and to hold `fused_topology` against, which trains.
 """
 
 from collections.abc import Sequence
@@ -11,23 +12,33 @@ from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange, reduce
+from einops import einsum, rearrange, reduce
 from torch import Tensor
 
 from muse_core.errors import MuseError
-from muse_core.shapes import AttentionMaps, Scalar, TargetMaps
+from muse_core.shapes import AttentionMaps, Float, Scalar, TargetMaps
 
 Grid = tuple[int, int]
 """(rows, columns) of tokens."""
 
 
 @lru_cache(maxsize=64)
+def resize_side(
+    source: int, target: int, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+) -> Float[Tensor, "target source"]:
+    """Bilinear resizing along one side of a grid, antialiased, as a matrix.
+
+    The side lies along columns: torch 2.15 resizes pictures one column wide wrongly on the CPU.
+    """
+    basis = torch.eye(source).view(source, 1, 1, source)
+    resized = F.interpolate(basis, (1, target), mode="bilinear", align_corners=False, antialias=True)
+    return rearrange(resized, "source 1 1 target -> target source").to(device=device, dtype=dtype)
+
+
 def resize_matrix(source: Grid, target: Grid) -> Tensor:
     """M (target tokens, source tokens): bilinear resizing of a map on ``source`` to ``target``, as a matrix."""
-    tokens = source[0] * source[1]
-    basis = torch.eye(tokens).view(tokens, 1, *source)
-    resized = F.interpolate(basis, target, mode="bilinear", align_corners=False, antialias=True)
-    return rearrange(resized, "source 1 h w -> (h w) source")
+    down, across = resize_side(source[0], target[0]), resize_side(source[1], target[1])
+    return rearrange(einsum(down, across, "h sh, w sw -> h w sh sw"), "h w sh sw -> (h w) (sh sw)")
 
 
 def resize_attention(attention: AttentionMaps, source: Grid, target: Grid) -> TargetMaps:
@@ -46,6 +57,8 @@ def group_heads(attention: AttentionMaps, heads: int) -> TargetMaps:
             f"The teacher's {attention.shape[1]} heads do not divide into the student's {heads}: "
             "choose a connector whose head count divides the teacher's."
         )
+    if attention.shape[1] == heads:
+        return attention
     return reduce(attention, "b (heads group) q k -> b heads q k", "mean", heads=heads)
 
 

@@ -13,17 +13,18 @@ from muse_core.models.attention_variants import MULTI_HEAD, AttentionVariant
 from muse_core.models.gradient_routes import Routing
 from muse_core.models.release_block import ReleaseBlock
 from muse_core.models.synergistic_block import BlockState, SynergisticBlock
-from muse_core.shapes import AttentionMaps, Float, Tokens
+from muse_core.query_keys import QueryKeys
+from muse_core.shapes import Float, Tokens
 from muse_core.stages import PIXEL_LOSSES, Loss
 
 
 @dataclass(frozen=True)
 class ConnectorOutput:
-    """``hidden`` H_L feeds the decoder, ``semantic`` S_L the projector; ``logits`` one map per block, if asked for."""
+    """``hidden`` H_L feeds the decoder, ``semantic`` S_L the projector; ``attention`` one layer per block, if asked for."""
 
     hidden: Tokens
     semantic: Tokens
-    logits: tuple[AttentionMaps, ...]
+    attention: tuple[QueryKeys, ...]
 
 
 class Connector(nn.Module):
@@ -66,7 +67,7 @@ class Connector(nn.Module):
         tokens: Float[Tensor, "batch patches backbone_width"],
         grid: tuple[int, int],
         trunk_hears: frozenset[Loss],
-        with_logits: bool,
+        with_attention: bool,
         structure: Float[Tensor, "batch patches backbone_width"] | None = None,
     ) -> ConnectorOutput:
         """``tokens``: backbone patches in raster order on ``grid`` (rows, columns), both divisible by the unshuffle factor;
@@ -75,11 +76,11 @@ class Connector(nn.Module):
         structural = None if structure is None else self.trunk(structure, grid)
         rotary = self.rotary.get_embed([side // self.unshuffle for side in grid]).to(trunk.dtype)
         heard = trunk if trunk_hears & PIXEL_LOSSES else trunk.detach()
-        state, logits = BlockState(heard, torch.zeros_like(trunk), trunk, structural), []
+        state, attention = BlockState(heard, torch.zeros_like(trunk), trunk, structural), []
         for block in self.blocks:
-            state, block_logits = block(state, rotary, trunk_hears, with_logits)
-            logits.append(block_logits)
-        return ConnectorOutput(state.hidden, state.semantic, tuple(logits) if with_logits else ())
+            state, query_keys = block(state, rotary, trunk_hears, with_attention)
+            attention.append(query_keys)
+        return ConnectorOutput(state.hidden, state.semantic, tuple(attention) if with_attention else ())
 
     def trunk(
         self, tokens: Float[Tensor, "batch patches backbone_width"], grid: tuple[int, int]

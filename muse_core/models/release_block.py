@@ -7,12 +7,11 @@
 Our rotary embedding is 2-D where the release's runs along the raster; that is not what this baseline is about.
 """
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from muse_core.models.gradient_routes import Routing
 from muse_core.models.synergistic_block import BlockState, SynergisticBlock
-from muse_core.shapes import AttentionMaps
+from muse_core.query_keys import QueryKeys
 from muse_core.stages import Loss
 
 
@@ -24,18 +23,13 @@ class ReleaseBlock(SynergisticBlock):
         self.last = last
 
     def forward(
-        self, state: BlockState, rotary: Tensor, trunk_hears: frozenset[Loss], with_logits: bool
-    ) -> tuple[BlockState, AttentionMaps | None]:
-        """As `SynergisticBlock.forward`; the logits of all blocks but the last carry no gradient."""
-        queries, keys = self._queries_and_keys(state, rotary, trunk_hears=True)
+        self, state: BlockState, rotary: Tensor, trunk_hears: frozenset[Loss], with_attention: bool
+    ) -> tuple[BlockState, QueryKeys | None]:
+        """As `SynergisticBlock.forward`; queries and keys of all blocks but the last carry no gradient."""
+        attention = self._query_keys(state, rotary, trunk_hears=True)
         values = self._heads(self.texture_value(self.texture_norm(state.hidden)))
-        cut = self.routing.gather_with
-        hidden = state.hidden + self.output(
-            self._merge(F.scaled_dot_product_attention(cut(queries), cut(keys), values))
-        )
+        hidden = state.hidden + self.output(self._merge(self._attend(attention, values)))
         hidden = hidden + self.feedforward(self.feedforward_norm(hidden))
         semantic = self.semantic_value(state.hidden) if self.last else state.semantic
-        logits = queries @ keys.transpose(-1, -2) * queries.shape[-1] ** -0.5 if with_logits else None
-        if logits is not None and not self.last:
-            logits = logits.detach()
-        return state.after(hidden, semantic), logits
+        supervised = attention if self.last else attention.detach()
+        return state.after(hidden, semantic), supervised if with_attention else None

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from muse_core.models.attention_variants import MULTI_HEAD, AttentionVariant
 from muse_core.models.gradient_routes import Routing, stop_gradient
-from muse_core.shapes import AttentionMaps, Tokens
+from muse_core.query_keys import QueryKeys
+from muse_core.shapes import Tokens
 from muse_core.stages import SEMANTIC_LOSSES, Loss
 
 
@@ -76,32 +77,31 @@ class SynergisticBlock(nn.Module):
             self.texture_gate = nn.Linear(width, num_heads)
 
     def forward(
-        self, state: BlockState, rotary: Tensor, trunk_hears: frozenset[Loss], with_logits: bool
-    ) -> tuple[BlockState, AttentionMaps | None]:
-        """The next state and, if asked for, the attention logits q k^T / sqrt(d) that the topology loss trains."""
-        queries, keys = self._queries_and_keys(state, rotary, Loss.TOPOLOGY in trunk_hears)
+        self, state: BlockState, rotary: Tensor, trunk_hears: frozenset[Loss], with_attention: bool
+    ) -> tuple[BlockState, QueryKeys | None]:
+        """The next state and, if asked for, the queries and keys that the topology loss trains."""
+        attention = self._query_keys(state, rotary, Loss.TOPOLOGY in trunk_hears)
         semantic_read = self.semantic_norm(
             self.routing.read(state.hidden, state.trunk, bool(SEMANTIC_LOSSES & trunk_hears))
         )
         semantic_values = self._heads(self.semantic_value(self._compressed(semantic_read)))
         texture_read = self.texture_norm(state.hidden) if self.routing.separate_values else semantic_read
         texture_values = self._texture_values(texture_read, semantic_values)
-        seen, content = self._gather(queries, keys, semantic_values, texture_values)
+        seen, content = self._gather(attention, semantic_values, texture_values)
         seen, content = self._gated(seen, content, semantic_read, texture_read)
         hidden = state.hidden + self.output(content)
         hidden = hidden + self.feedforward(self.feedforward_norm(hidden))
-        logits = queries @ keys.transpose(-1, -2) * queries.shape[-1] ** -0.5 if with_logits else None
-        return state.after(hidden, state.semantic + seen), logits
+        return state.after(hidden, state.semantic + seen), attention if with_attention else None
 
-    def _queries_and_keys(self, state: BlockState, rotary: Tensor, trunk_hears: bool) -> tuple[Tensor, Tensor]:
+    def _query_keys(self, state: BlockState, rotary: Tensor, trunk_hears: bool) -> QueryKeys:
         """Both with as many heads as there are queries."""
         trunk = state.trunk if state.structure is None else state.structure
         read = self._compressed(self.topology_norm(self.routing.read(state.hidden, trunk, trunk_hears)))
         queries = self.query_norm(self._heads(self.query(read)))
         keys = self._for_every_query(self.key_norm(self._heads(self.key(read))))
-        if not self.variant.rotary:
-            return queries, keys
-        return apply_rot_embed_cat(queries, rotary), apply_rot_embed_cat(keys, rotary)
+        if self.variant.rotary:
+            queries, keys = apply_rot_embed_cat(queries, rotary), apply_rot_embed_cat(keys, rotary)
+        return QueryKeys(queries, keys, queries.shape[-1] ** -0.5)
 
     def _texture_values(self, read: Tokens, semantic_values: Tensor) -> Tensor:
         if not self.routing.separate_values:
@@ -116,13 +116,18 @@ class SynergisticBlock(nn.Module):
         weight = self.shared_projection.weight
         return F.linear(read, weight if for_pixels or not self.routing.streams_isolated else stop_gradient(weight))
 
-    def _gather(self, queries: Tensor, keys: Tensor, semantic: Tensor, texture: Tensor) -> tuple[Tensor, Tensor]:
+    def _gather(self, attention: QueryKeys, semantic: Tensor, texture: Tensor) -> tuple[Tensor, Tensor]:
         """A V for both streams, by head, in one fused attention call."""
-        cut = self.routing.gather_with
-        values = self._for_every_query(torch.cat([semantic, texture], -1))
-        gathered = F.scaled_dot_product_attention(cut(queries), cut(keys), values)
+        gathered = self._attend(attention, self._for_every_query(torch.cat([semantic, texture], -1)))
         seen, content = gathered.chunk(2, dim=-1)
         return seen, content
+
+    def _attend(self, attention: QueryKeys, values: Tensor) -> Tensor:
+        """A V by head, with the gradient of A as the routing wants it."""
+        cut = self.routing.gather_with
+        return F.scaled_dot_product_attention(
+            cut(attention.queries), cut(attention.keys), values, scale=attention.scale
+        )
 
     def _gated(
         self, seen: Tensor, content: Tensor, semantic_read: Tokens, texture_read: Tokens

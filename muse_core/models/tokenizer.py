@@ -20,7 +20,8 @@ from muse_core.models.backbone_routes import backbone_views
 from muse_core.models.connector import Connector, ConnectorOutput
 from muse_core.models.gradient_routes import routing_named
 from muse_core.models.semantic_head import SemanticHead
-from muse_core.shapes import AttentionMaps, Embeddings, Images, Latents, Tokens
+from muse_core.query_keys import QueryKeys
+from muse_core.shapes import Embeddings, Images, Latents, Tokens
 from muse_core.stages import TRUNK_OPEN, Loss
 
 
@@ -42,13 +43,13 @@ class TokenizerDecoding:
 
 @dataclass(frozen=True)
 class TokenizerOutput:
-    """Everything the losses ask for. ``attention_logits``: one map per block, empty if not asked for."""
+    """Everything the losses ask for. ``attention``: queries and keys, one layer per block, empty if not asked for."""
 
     reconstruction: Images
     latent: Latents
     semantic: Tokens
     embedding: Embeddings
-    attention_logits: tuple[AttentionMaps, ...]
+    attention: tuple[QueryKeys, ...]
 
 
 class MuseTokenizer(ModelMixin, ConfigMixin):
@@ -117,12 +118,12 @@ class MuseTokenizer(ModelMixin, ConfigMixin):
         return rows // self.config.unshuffle, columns // self.config.unshuffle
 
     def connect(
-        self, images: Images, trunk_hears: frozenset[Loss] = TRUNK_OPEN, with_logits: bool = False
+        self, images: Images, trunk_hears: frozenset[Loss] = TRUNK_OPEN, with_attention: bool = False
     ) -> ConnectorOutput:
         """Backbone and connector."""
-        topology_heard = with_logits and Loss.TOPOLOGY in trunk_hears
+        topology_heard = with_attention and Loss.TOPOLOGY in trunk_hears
         views = backbone_views(self.backbone, images, routing_named(self.config.routing), topology_heard)
-        return self.connector(views.content, self.patch_grid(images), trunk_hears, with_logits, views.structure)
+        return self.connector(views.content, self.patch_grid(images), trunk_hears, with_attention, views.structure)
 
     def latent_of(self, connected: ConnectorOutput, grid: tuple[int, int]) -> Latents:
         """to_latent(H_L) on its grid."""
@@ -142,17 +143,17 @@ class MuseTokenizer(ModelMixin, ConfigMixin):
         return TokenizerDecoding(images)
 
     def forward(
-        self, images: Images, trunk_hears: frozenset[Loss] = TRUNK_OPEN, with_logits: bool = False
+        self, images: Images, trunk_hears: frozenset[Loss] = TRUNK_OPEN, with_attention: bool = False
     ) -> TokenizerOutput:
         """One pass for all losses; ``trunk_hears`` as in `muse_core.stages.Stage`."""
-        connected = self.connect(images, trunk_hears, with_logits)
+        connected = self.connect(images, trunk_hears, with_attention)
         latent = self.latent_of(connected, self.token_grid(images))
         return TokenizerOutput(
             reconstruction=self.decode(latent, tuple(images.shape[-2:])).sample,
             latent=latent,
             semantic=connected.semantic,
             embedding=self.semantic_head(connected.semantic),
-            attention_logits=connected.logits,
+            attention=connected.attention,
         )
 
 

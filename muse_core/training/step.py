@@ -9,9 +9,9 @@ from muse_core.data.batches import Batch
 from muse_core.losses.adversarial import generator_loss
 from muse_core.losses.anchor import anchor_loss
 from muse_core.losses.distillation import distillation_loss
+from muse_core.losses.fused_topology import fused_topology_loss
 from muse_core.losses.objective import LossTerms, weighted_sum
 from muse_core.losses.reconstruction import perceptual_loss, reconstruction_loss
-from muse_core.losses.topology import topology_loss
 from muse_core.models.discriminator import PatchDiscriminator, frozen_logits
 from muse_core.models.tokenizer import MuseTokenizer, TokenizerOutput
 from muse_core.shapes import Scalar
@@ -32,7 +32,7 @@ class StepInputs:
 
 
 def _topology(step: StepInputs) -> Scalar:
-    return topology_loss(step.targets.attention, step.output.attention_logits)
+    return fused_topology_loss(step.targets.attention, step.output.attention)
 
 
 def _anchor(step: StepInputs) -> Scalar:
@@ -75,7 +75,7 @@ def forward_step(
 ) -> tuple[LossTerms, TokenizerOutput]:
     """``model`` is the tokenizer as the launcher wrapped it; ``tokenizer`` is the same one bare."""
     targets = targets_for(teachers, batch, tokenizer.token_grid(batch.images), tokenizer.config.num_heads)
-    output = model(batch.images, trunk_hears=stage.trunk_hears, with_logits=Loss.TOPOLOGY in stage.weights)
+    output = model(batch.images, trunk_hears=stage.trunk_hears, with_attention=Loss.TOPOLOGY in stage.weights)
     inputs = StepInputs(batch, output, targets, teachers, tokenizer, discriminator)
     parts = {loss: TERMS[loss](inputs) for loss in stage.weights}
     return weighted_sum(parts, stage.weights), output

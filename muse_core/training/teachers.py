@@ -11,9 +11,10 @@ from muse_core.foundations.image_tower import ImageTower
 from muse_core.foundations.perceptual import PerceptualNetwork, perceptual_network
 from muse_core.foundations.text_tower import TextTower, text_embeddings
 from muse_core.foundations.topology_teacher import DinoV3Teacher, TimmTeacher, TopologyTeacher, observe
-from muse_core.losses.topology import Grid, teacher_targets
+from muse_core.losses.topology import Grid
+from muse_core.losses.topology_target import TopologyTarget, topology_targets
 from muse_core.presets import Preset
-from muse_core.shapes import AttentionMaps, Embeddings
+from muse_core.shapes import Embeddings
 from muse_core.stages import Loss
 
 
@@ -32,7 +33,7 @@ class Targets:
     """What the teachers say about a batch: attention as the student should see it, caption embeddings, image features,
     and the frozen backbone's own image embedding where a stage distils."""
 
-    attention: tuple[AttentionMaps, ...]
+    attention: tuple[TopologyTarget, ...]
     text: Embeddings
     features: list[Tensor]
     image: Embeddings | None = None
@@ -84,8 +85,7 @@ def load_teachers(preset: Preset, device: torch.device | str) -> Teachers:
 def targets_for(teachers: Teachers, batch: Batch, grid: Grid, heads: int) -> Targets:
     """Targets of a batch for a student with this token grid and number of heads; nothing here carries gradient."""
     view = observe(teachers.topology, batch.images)
-    with torch.no_grad():
-        attention = teacher_targets(view.attention, view.grid, grid, heads)
+    attention = topology_targets(view.query_keys, view.grid, grid, heads)
     features = teachers.perceptual.of_real(batch.images, view)
     image = teachers.image(batch.images) if teachers.image is not None else None
     return Targets(attention, text_embeddings(teachers.text, batch.captions), features, image)

@@ -17,7 +17,7 @@ from muse_core.data.batches import Batch
 from muse_core.data.scenes import Scenes
 from muse_core.evaluation import evaluate as module
 from muse_core.evaluation import intervals
-from muse_core.evaluation.attention_maps import student_logits, teacher_attention
+from muse_core.evaluation.attention_maps import student_query_keys, teacher_attention
 from muse_core.evaluation.cache import Cache
 from muse_core.evaluation.evaluate import Evaluated, evaluate
 from muse_core.evaluation.features import extract
@@ -160,7 +160,7 @@ def test_miou_is_torchmetrics_of_the_kept_head(found, protocol, batch) -> None:
 def test_the_divergence_is_the_loss_that_trains_it(found, protocol, batch) -> None:
     images, tokenizer = batch.images[:8], small_subject().network
     targets = teacher_attention(protocol.instruments.teacher, images, GRID, 2)
-    expected = topology_loss(targets, student_logits(tokenizer, images)).item()
+    expected = topology_loss(targets, [layer.logits() for layer in student_query_keys(tokenizer, images)]).item()
     assert value(found, "attention_kl") == pytest.approx(expected, rel=1e-3)
     table = np.array(found.row.measurements["attention_kl"].details["by_layer_and_head"])
     assert table.shape == (6, 2) and table.mean() == pytest.approx(expected, abs=1e-3)

@@ -56,7 +56,7 @@ def test_energy_agrees_with_finite_differences() -> None:
 
 def terms(routing: str):
     tokenizer, images = small_tokenizer(routing=routing), random_images()
-    output = tokenizer(images, with_logits=True)
+    output = tokenizer(images, with_attention=True)
     return tokenizer, {str(loss): loss_of(loss, output, images, tokenizer) for loss in LOSSES}
 
 

@@ -80,9 +80,11 @@ def test_a_tokenizer_is_seen_as_its_forward_pass_gives_it(size) -> None:
 def test_a_tokenizers_attention_is_the_softmax_of_its_logits() -> None:
     tokenizer, images = small_tokenizer(LARGER).eval(), random_images(LARGER)
     maps = TokenizerSubject("t", tokenizer, "").attention(images)
-    logits = tokenizer(images, with_logits=True).attention_logits
+    layers = tokenizer(images, with_attention=True).attention
     assert len(maps) == LARGER.num_blocks
-    assert all(torch.allclose(m, torch.softmax(each, -1), atol=1e-6) for m, each in zip(maps, logits, strict=True))
+    assert all(
+        torch.allclose(m, torch.softmax(each.logits(), -1), atol=1e-6) for m, each in zip(maps, layers, strict=True)
+    )
     assert all(torch.equal(a, b) for a, b in zip(maps, student_attention(tokenizer, images), strict=True))
 
 

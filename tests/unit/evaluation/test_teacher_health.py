@@ -12,6 +12,7 @@ from muse_core.data.scenes import Scenes
 from muse_core.evaluation.attention_alignment import nearness, patch_instances
 from muse_core.evaluation.teacher_health import MARGIN, UNIFORM, TeacherHealth, teacher_health
 from muse_core.foundations.topology_teacher import DinoV3Teacher, TopologyTeacher
+from muse_core.query_keys import QueryKeys
 
 from .small_evaluations import Changed, small_teacher, without
 
@@ -27,8 +28,10 @@ class Looking(TopologyTeacher):
         super().__init__(layers or tuple(range(len(maps))))
         self.maps, self.weight = list(maps), nn.Parameter(torch.zeros(1))
 
-    def maps_and_tokens(self, pixels):
-        return self.maps, self.patch_tokens(pixels), 0
+    def query_keys_and_tokens(self, pixels):
+        """Logits that are the logarithms of the maps: log(map) as queries, one unit vector a key."""
+        layers = [QueryKeys(maps.log(), torch.eye(64).expand_as(maps), 1.0) for maps in self.maps]
+        return layers, self.patch_tokens(pixels), 0
 
     def patch_tokens(self, pixels):
         return torch.zeros(len(pixels), 64, 4)

@@ -1,11 +1,12 @@
-"""Captured maps against transformers' own eager attention."""
+"""Maps of captured queries and keys against transformers' own eager attention."""
 
 import pytest
+import timm
 import torch
 from transformers import DINOv3ViTConfig, DINOv3ViTModel
 
 from muse_core.errors import MuseError
-from muse_core.foundations.captured_attention import CAPTURING, captured_attention, patch_to_patch
+from muse_core.foundations.captured_attention import CAPTURING, captured_attention, captured_fused_calls
 
 CONFIG = dict(
     hidden_size=32, intermediate_size=64, num_hidden_layers=4, num_attention_heads=4, num_register_tokens=2,
@@ -27,13 +28,13 @@ def attention_modules(network: DINOv3ViTModel, layers: list[int]) -> list[torch.
 @torch.no_grad()
 def test_maps_equal_transformers_eager_attention_in_the_chosen_layers_only() -> None:
     pixels, capturing = torch.randn(2, 3, 32, 32), model(CAPTURING)
-    with captured_attention(capturing, attention_modules(capturing, [1, 3])) as maps:
+    with captured_attention(capturing, attention_modules(capturing, [1, 3])) as layers:
         capturing(pixels)
     eager = model("eager")(pixels, output_attentions=True).attentions
-    assert len(maps) == 2 and len(eager) == 4
+    assert len(layers) == 2 and len(eager) == 4
     assert eager[1].std() > 1e-3, "the oracle is not uniform"
-    torch.testing.assert_close(maps[0], eager[1], atol=1e-6, rtol=1e-5)
-    torch.testing.assert_close(maps[1], eager[3], atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(layers[0].probabilities(), eager[1], atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(layers[1].probabilities(), eager[3], atol=1e-6, rtol=1e-5)
 
 
 @torch.no_grad()
@@ -42,7 +43,7 @@ def test_outputs_are_those_of_fused_attention() -> None:
     fused = model("sdpa")(pixels).last_hidden_state
     assert torch.equal(capturing(pixels).last_hidden_state, fused), "no layer chosen: the very same kernel"
     with captured_attention(capturing, attention_modules(capturing, [0, 1, 2, 3])):
-        torch.testing.assert_close(capturing(pixels).last_hidden_state, fused, atol=1e-5, rtol=1e-5)
+        assert torch.equal(capturing(pixels).last_hidden_state, fused), "and the same where layers are chosen"
 
 
 def test_a_model_that_bypasses_the_interface_is_noticed() -> None:
@@ -62,10 +63,35 @@ def test_nothing_is_kept_once_the_block_is_left_even_by_an_error() -> None:
     assert chosen[0].captured is None
 
 
-def test_patch_to_patch_drops_prefix_tokens_on_both_axes_and_renormalises() -> None:
-    attention = torch.softmax(torch.randn(1, 2, 7, 7), -1)
-    patches = patch_to_patch(attention, 3)
-    assert patches.shape == (1, 2, 4, 4)
-    for query in range(4):
-        row = attention[0, 1, 3 + query, 3:]
-        torch.testing.assert_close(patches[0, 1, query], row / row.sum())
+def timm_vit(**options) -> torch.nn.Module:
+    torch.manual_seed(0)
+    size = dict(img_size=32, patch_size=8, embed_dim=32, depth=3, num_heads=2, num_classes=0)
+    return timm.create_model("vit_tiny_patch16_224", **size, **options).eval()
+
+
+@torch.no_grad()
+def test_fused_calls_of_timm_are_watched_in_the_chosen_layers_only() -> None:
+    network, pixels, formed = timm_vit(), torch.randn(2, 3, 32, 32), []
+    with captured_fused_calls(network, [network.blocks[layer].attn for layer in (0, 2)]) as layers:
+        tokens = network.forward_features(pixels)
+    for layer in (0, 2):
+        network.blocks[layer].attn.fused_attn = False
+        network.blocks[layer].attn.attn_drop.register_forward_hook(lambda *given: formed.append(given[2]))
+    torch.testing.assert_close(network.forward_features(pixels), tokens)
+    assert len(layers) == 2
+    for found, true in zip(layers, formed, strict=True):
+        torch.testing.assert_close(found.probabilities(), true, atol=1e-6, rtol=1e-5)
+
+
+def test_layers_without_a_fused_call_are_noticed_and_hooks_do_not_outlive_an_error() -> None:
+    network = timm_vit()
+    attention = network.blocks[1].attn
+    attention.fused_attn = False
+    with (
+        pytest.raises(MuseError, match="gave attention of 0 layers where 1 were chosen"),
+        captured_fused_calls(network, [attention]),
+    ):
+        network.forward_features(torch.randn(1, 3, 32, 32))
+    with pytest.raises(RuntimeError, match="planted"), captured_fused_calls(network, [attention]):
+        raise RuntimeError("planted")
+    assert not attention._forward_hooks and not attention._forward_pre_hooks

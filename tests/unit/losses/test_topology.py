@@ -61,6 +61,12 @@ def test_psi_equals_a_double_interpolate(source: Grid, target: Grid) -> None:
     torch.testing.assert_close(resize_attention(maps, source, target).double(), expected, atol=1e-6, rtol=0)
 
 
+def test_a_grid_one_column_wide_is_resized_as_one_row_is() -> None:
+    """Where torch's own antialiased resizing goes wrong."""
+    maps = random_maps((5, 1))
+    torch.testing.assert_close(resize_attention(maps, (5, 1), (3, 1)), resize_attention(maps, (1, 5), (1, 3)))
+
+
 @pytest.mark.parametrize(("source", "target"), GRIDS)
 def test_rows_are_probabilities(source: Grid, target: Grid) -> None:
     resized = resize_attention(random_maps(source), source, target)

@@ -8,10 +8,12 @@ from torch import Tensor
 from muse_core.losses.adversarial import generator_loss
 from muse_core.losses.anchor import anchor_loss
 from muse_core.losses.distillation import distillation_loss
+from muse_core.losses.fused_topology import fused_topology_loss
 from muse_core.losses.reconstruction import perceptual_loss, reconstruction_loss
-from muse_core.losses.topology import topology_loss
+from muse_core.losses.topology_target import TopologyTarget
 from muse_core.models.discriminator import PatchDiscriminator, frozen_logits
 from muse_core.models.tokenizer import MuseTokenizer, TokenizerOutput
+from muse_core.query_keys import QueryKeys
 from muse_core.stages import Loss
 
 
@@ -62,12 +64,18 @@ def random_images(size: Size = TINY, count: int = 4) -> Tensor:
     return torch.rand(count, 3, size.image_size, size.image_size)
 
 
+def random_target(student: QueryKeys) -> TopologyTarget:
+    """A random teacher layer of the student's own size."""
+    queries, keys = torch.randn_like(student.queries), torch.randn_like(student.keys)
+    grid = (student.num_tokens, 1)
+    return TopologyTarget(QueryKeys(queries, keys, student.scale), grid, grid, student.num_heads)
+
+
 def loss_of(loss: Loss, output: TokenizerOutput, images: Tensor, tokenizer: MuseTokenizer) -> Tensor:
     """One term against random targets: enough to follow its gradient."""
     match loss:
         case Loss.TOPOLOGY:
-            targets = [torch.softmax(torch.randn_like(logits), -1) for logits in output.attention_logits]
-            return topology_loss(targets, output.attention_logits)
+            return fused_topology_loss([random_target(layer) for layer in output.attention], output.attention)
         case Loss.ANCHOR:
             return anchor_loss(output.embedding, torch.randn_like(output.embedding), tokenizer.semantic_head.scale)
         case Loss.DISTILLATION:

@@ -24,7 +24,7 @@ STAGES = {stage.name: stage for stage in tiny().curriculum}
 def test_every_loss_reaches_its_groups_and_no_other(variant: str, stage: Stage, loss: Loss) -> None:
     tokenizer, images = small_tokenizer(attention=variant), random_images()
     tokenizer.backbone.requires_grad_(stage.trains_backbone)
-    output = tokenizer(images, trunk_hears=stage.trunk_hears, with_logits=True)
+    output = tokenizer(images, trunk_hears=stage.trunk_hears, with_attention=True)
     loss_of(loss, output, images, tokenizer).backward()
     reached: dict[WeightGroup, set[int | None]] = {}
     for name, weight in tokenizer.named_parameters():
@@ -63,7 +63,10 @@ def block(variant: str, routing=ORTHOGONAL) -> SynergisticBlock:
 
 def run(found: SynergisticBlock, tokens: torch.Tensor) -> tuple[BlockState, torch.Tensor]:
     rotary = Connector(8, 1, 32, 2, 1, 2.0, 2, ORTHOGONAL).rotary.get_embed([2, 2]).double()
-    return found(BlockState(tokens, torch.zeros_like(tokens), tokens), rotary, TRUNK_OPEN, with_logits=True)
+    state, attention = found(
+        BlockState(tokens, torch.zeros_like(tokens), tokens), rotary, TRUNK_OPEN, with_attention=True
+    )
+    return state, attention.logits()
 
 
 def test_an_open_gate_is_the_plain_block_and_a_closed_one_silences_the_heads() -> None:

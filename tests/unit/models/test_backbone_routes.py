@@ -24,7 +24,7 @@ def gradients(
 ) -> dict[str, Tensor | None]:
     """Name -> gradient of the losses' sum, against targets that depend on the loss alone."""
     tokenizer.zero_grad()
-    output = tokenizer(images, trunk_hears=trunk_hears, with_logits=True)
+    output = tokenizer(images, trunk_hears=trunk_hears, with_attention=True)
     terms = []
     for loss in losses:
         torch.manual_seed(2)
@@ -75,7 +75,7 @@ def test_no_value_differs_in_training(size: Size) -> None:
 def assert_equal_values(size: Size) -> None:
     images = random_images(size)
     plain, split = (
-        small_tokenizer(size, routing)(images, with_logits=True) for routing in ("orthogonal", "trunk-routed")
+        small_tokenizer(size, routing)(images, with_attention=True) for routing in ("orthogonal", "trunk-routed")
     )
     *one, logits = (getattr(plain, name) for name in vars(plain))
     *other, split_logits = (getattr(split, name) for name in vars(split))
@@ -128,14 +128,14 @@ def passes(tokenizer: MuseTokenizer, **asked) -> int:
 def test_the_backbone_runs_twice_only_where_both_parts_learn() -> None:
     tokenizer = small_tokenizer(routing="trunk-routed")
     freeze(tokenizer, THIRD)
-    assert passes(tokenizer, with_logits=True) == 2
-    assert passes(tokenizer, with_logits=False) == 1
-    assert passes(tokenizer, with_logits=True, trunk_hears=PIXEL_LOSSES) == 1
+    assert passes(tokenizer, with_attention=True) == 2
+    assert passes(tokenizer, with_attention=False) == 1
+    assert passes(tokenizer, with_attention=True, trunk_hears=PIXEL_LOSSES) == 1
     with torch.no_grad():
-        assert passes(tokenizer, with_logits=True) == 1
+        assert passes(tokenizer, with_attention=True) == 1
     freeze(tokenizer, FIRST)
-    assert passes(tokenizer, with_logits=True) == 1
-    assert passes(small_tokenizer(), with_logits=True) == 1
+    assert passes(tokenizer, with_attention=True) == 1
+    assert passes(small_tokenizer(), with_attention=True) == 1
 
 
 def test_a_frozen_backbone_is_routed_as_ever() -> None:

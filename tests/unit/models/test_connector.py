@@ -49,14 +49,14 @@ def test_streams_start_at_the_trunk_and_at_zero() -> None:
     built = connector(unshuffle=1, blocks=0)
     tokens = torch.randn(2, 15, 6)
     out = built(tokens, (3, 5), TRUNK_OPEN, True)
-    assert torch.equal(out.hidden, built.trunk(tokens, (3, 5))) and not out.semantic.any() and out.logits == ()
+    assert torch.equal(out.hidden, built.trunk(tokens, (3, 5))) and not out.semantic.any() and out.attention == ()
 
 
 def test_a_grid_that_is_not_square_gives_a_map_per_block() -> None:
     out = connector()(torch.randn(2, 24, 6), (4, 6), TRUNK_OPEN, True)
     assert out.hidden.shape == out.semantic.shape == (2, 6, 16)
-    assert [tuple(logits.shape) for logits in out.logits] == [(2, 2, 6, 6)] * 2
-    assert connector()(torch.randn(2, 24, 6), (4, 6), TRUNK_OPEN, False).logits == ()
+    assert [tuple(layer.logits().shape) for layer in out.attention] == [(2, 2, 6, 6)] * 2
+    assert connector()(torch.randn(2, 24, 6), (4, 6), TRUNK_OPEN, False).attention == ()
 
 
 def test_turning_the_grid_is_not_a_no_op() -> None:

@@ -30,7 +30,7 @@ def gradients(size: Size, stage: Stage, loss: Loss) -> dict[str, torch.Tensor | 
     tokenizer = small_tokenizer(size)
     tokenizer.backbone.requires_grad_(stage.trains_backbone)
     images = random_images(size)
-    output = tokenizer(images, trunk_hears=stage.trunk_hears, with_logits=True)
+    output = tokenizer(images, trunk_hears=stage.trunk_hears, with_attention=True)
     loss_of(loss, output, images, tokenizer).backward()
     return {name: weight.grad for name, weight in tokenizer.named_parameters()}
 
@@ -69,7 +69,7 @@ def test_one_backward_of_the_sum_gives_each_group_its_own_loss(size: Size) -> No
     def run(losses: list[Loss]) -> dict[str, torch.Tensor]:
         tokenizer.zero_grad()
         torch.manual_seed(1)
-        output = tokenizer(images, trunk_hears=stage.trunk_hears, with_logits=True)
+        output = tokenizer(images, trunk_hears=stage.trunk_hears, with_attention=True)
         terms = []
         for loss in losses:
             torch.manual_seed(2)
@@ -106,7 +106,7 @@ def test_shared_routing_mixes_all_losses_in_one_value_matrix() -> None:
     """The naive baseline really is naive: reconstruction and semantics meet in W_Q, W_K and the single W_V."""
     for loss in (Loss.TOPOLOGY, Loss.ANCHOR, Loss.RECONSTRUCTION):
         tokenizer, images = small_tokenizer(routing="shared"), random_images()
-        output = tokenizer(images, with_logits=True)
+        output = tokenizer(images, with_attention=True)
         loss_of(loss, output, images, tokenizer).backward()
         groups = weight_groups(tokenizer)
         assert any(not is_zero(weight.grad) for weight in groups[WeightGroup.QUERY_KEY].values())
@@ -156,7 +156,7 @@ def test_frozen_weights_are_bit_equal_after_a_step(stage: Stage) -> None:
     before = {name: weight.clone() for name, weight in tokenizer.named_parameters()}
     optimiser = optimiser_for(tokenizer, stage)
     set_rates(optimiser, 1.0)
-    output = tokenizer(images, trunk_hears=stage.trunk_hears, with_logits=True)
+    output = tokenizer(images, trunk_hears=stage.trunk_hears, with_attention=True)
     torch.stack([loss_of(loss, output, images, tokenizer) for loss in stage.weights]).sum().backward()
     optimiser.step()
     moved = {group_of(name) for name, weight in tokenizer.named_parameters() if not torch.equal(weight, before[name])}
@@ -176,7 +176,7 @@ def test_without_the_stop_gradient_pixels_reach_the_semantic_values_and_nothing_
     routing = routing_named("open-semantics")
     tokenizer, images = small_tokenizer(routing=routing.name), random_images()
     tokenizer.backbone.requires_grad_(stage.trains_backbone)
-    output = tokenizer(images, trunk_hears=stage.trunk_hears, with_logits=True)
+    output = tokenizer(images, trunk_hears=stage.trunk_hears, with_attention=True)
     loss_of(loss, output, images, tokenizer).backward()
     for name, weight in tokenizer.named_parameters():
         fields = (stage.trunk_hears, stage.trains_backbone)

@@ -18,7 +18,7 @@ LAST = TINY.num_blocks - 1
 def reached(loss: Loss) -> set[tuple[WeightGroup, int | None]]:
     """(group, block) of every weight that a loss reaches."""
     tokenizer, images = small_tokenizer(routing="release"), random_images()
-    loss_of(loss, tokenizer(images, with_logits=True), images, tokenizer).backward()
+    loss_of(loss, tokenizer(images, with_attention=True), images, tokenizer).backward()
     weights = {name: weight.grad for name, weight in tokenizer.named_parameters()}
     return {(group_of(name), block_of(name)) for name, grad in weights.items() if grad is not None and grad.any()}
 

@@ -73,9 +73,9 @@ def explicit(b: SynergisticBlock, s: BlockState, embedding: Tensor) -> tuple[Ten
 def test_the_block_computes_its_equations(routing: str, trunk_hears: frozenset[Loss]) -> None:
     """Routing changes gradients, never values."""
     b, s, embedding = block(routing), state(), rotary()
-    after, logits = b(s, embedding, trunk_hears, True)
+    after, attention = b(s, embedding, trunk_hears, True)
     hidden, semantic, expected = explicit(b, s, embedding)
-    torch.testing.assert_close(logits, expected, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(attention.logits(), expected, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(after.hidden, hidden, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(after.semantic, semantic, atol=1e-4, rtol=1e-4)
     assert after.trunk is s.trunk

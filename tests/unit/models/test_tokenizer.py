@@ -64,11 +64,11 @@ def test_a_checkpoint_that_lacks_a_weight_is_a_sentence(tmp_path) -> None:
 @torch.no_grad()
 def test_other_resolutions_and_shapes_work(shape: tuple[int, int]) -> None:
     tokenizer = small_tokenizer().eval()
-    output = tokenizer(torch.rand(2, 3, *shape), with_logits=True)
+    output = tokenizer(torch.rand(2, 3, *shape), with_attention=True)
     rows, columns = shape[0] // 8, shape[1] // 8
     assert output.reconstruction.shape == (2, 3, *shape)
     assert output.latent.shape == (2, 8, rows, columns)
-    assert output.attention_logits[0].shape == (2, 2, rows * columns, rows * columns)
+    assert output.attention[0].logits().shape == (2, 2, rows * columns, rows * columns)
 
 
 @pytest.mark.parametrize("shape", [(33, 32), (32, 36), (30, 30)])

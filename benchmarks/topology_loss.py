@@ -1,0 +1,190 @@
+"""What L_topo without maps saves, as ratios within one run (absolute times depend on the machine).
+
+    python benchmarks/topology_loss.py [--rounds 7] [--sides 8 16 32] [--device cpu]
+
+Compares, the two sides in turns:
+  loss      forward and backward in blocks   against  the plain equation on whole maps; both from the teacher's q and k
+  teacher   q and k of the chosen layers     against  eager output_attentions=True over the whole network
+"""
+
+import argparse
+import statistics
+import time
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.weak import WeakIdKeyDictionary
+from transformers import DINOv3ViTConfig, DINOv3ViTModel
+
+from muse_core.foundations.topology_teacher import DinoV3Teacher, observe
+from muse_core.losses.fused_topology import fused_topology_loss
+from muse_core.losses.topology import Grid, teacher_targets, topology_loss
+from muse_core.losses.topology_target import topology_targets
+from muse_core.query_keys import QueryKeys
+
+Work = Callable[[], object]
+
+LAYERS, BATCH, HEADS, WIDTH = 3, 4, 4, 32
+DINO_SMALL = dict(
+    hidden_size=384, intermediate_size=1536, num_hidden_layers=12, num_attention_heads=6, num_register_tokens=4,
+    patch_size=16,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """``median`` over rounds of new / old, with the ``lowest`` and ``highest`` round; ``seconds`` are both sides' medians."""
+
+    median: float
+    lowest: float
+    highest: float
+    seconds: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class LossCost:
+    """Fused over plain: ``time`` as a `Ratio`; ``megabytes`` at the peak (beyond the inputs) of fused and plain."""
+
+    tokens: int
+    teacher_tokens: int
+    time: Ratio
+    megabytes: tuple[float, float]
+
+    @property
+    def memory(self) -> float:
+        """Plain peak over fused peak."""
+        return self.megabytes[1] / self.megabytes[0]
+
+
+def ratio_in_turns(new: Work, old: Work, rounds: int, wait: Work = lambda: None) -> Ratio:
+    """Time of ``new`` over ``old``, measured in turns (order swapped every round) after one warm-up round."""
+    taken: dict[Work, list[float]] = {new: [], old: []}
+    for turn in range(rounds + 1):
+        for work in (new, old) if turn % 2 else (old, new):
+            began = time.perf_counter()
+            work()
+            wait()
+            taken[work].append(time.perf_counter() - began)
+    ratios = [a / b for a, b in zip(taken[new][1:], taken[old][1:], strict=True)]
+    seconds = tuple(statistics.median(taken[work][1:]) for work in (new, old))
+    return Ratio(statistics.median(ratios), min(ratios), max(ratios), seconds)
+
+
+class LiveBytes(TorchDispatchMode):
+    """``peak``: most bytes that tensors made inside the block held at once, each storage counted until it is freed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.live = self.peak = 0
+        self.known = WeakIdKeyDictionary()
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        for storage in _storages((args, kwargs)):
+            self.known[storage] = True
+        result = function(*args, **(kwargs or {}))
+        for storage in _storages(result):
+            if storage not in self.known:
+                self.known[storage] = True
+                self.live += storage.nbytes()
+                weakref.finalize(storage, self._freed, storage.nbytes())
+        self.peak = max(self.peak, self.live)
+        return result
+
+    def _freed(self, count: int) -> None:
+        self.live -= count
+
+
+def _storages(values: object) -> list[torch.UntypedStorage]:
+    return [leaf.untyped_storage() for leaf in tree_leaves(values) if isinstance(leaf, Tensor)]
+
+
+def peak_bytes(work: Work, device: str) -> int:
+    """Peak memory of ``work`` beyond what there was: live tensor bytes on the CPU, the allocator's own count on CUDA."""
+    if device == "cpu":
+        with LiveBytes() as bytes_:
+            work()
+        return bytes_.peak
+    torch.cuda.synchronize()
+    before = torch.cuda.memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+    work()
+    torch.cuda.synchronize()
+    return torch.cuda.max_memory_allocated() - before
+
+
+def random_layers(grid: Grid, requires_grad: bool, device: str) -> tuple[QueryKeys, ...]:
+    size = (BATCH, HEADS, grid[0] * grid[1], WIDTH)
+    drawn = [torch.randn(2, *size, device=device).unbind() for _ in range(LAYERS)]
+    return tuple(
+        QueryKeys(q.clone().requires_grad_(requires_grad), k.clone().requires_grad_(requires_grad), WIDTH**-0.5)
+        for q, k in drawn
+    )
+
+
+def loss_cost(side: int, teacher_side: int, rounds: int, device: str = "cpu") -> LossCost:
+    """Forward and backward for a student on ``side`` x ``side`` tokens and a teacher on its own square grid."""
+    torch.manual_seed(0)
+    source, grid = (teacher_side, teacher_side), (side, side)
+    teachers, students = random_layers(source, False, device), random_layers(grid, True, device)
+    leaves = [tensor for student in students for tensor in (student.queries, student.keys)]
+
+    def fused() -> None:
+        torch.autograd.grad(fused_topology_loss(topology_targets(teachers, source, grid, HEADS), students), leaves)
+
+    def plain() -> None:
+        with torch.no_grad():
+            targets = teacher_targets([teacher.probabilities() for teacher in teachers], source, grid, HEADS)
+        torch.autograd.grad(topology_loss(targets, [student.logits() for student in students]), leaves)
+
+    wait = torch.cuda.synchronize if device == "cuda" else lambda: None
+    return LossCost(
+        tokens=side**2,
+        teacher_tokens=teacher_side**2,
+        time=ratio_in_turns(fused, plain, rounds, wait),
+        megabytes=(peak_bytes(fused, device) / 1e6, peak_bytes(plain, device) / 1e6),
+    )
+
+
+def teacher_pass(image_size: int, rounds: int, batch: int = 2, device: str = "cpu", layers: int = 6) -> Ratio:
+    """A random DINOv3-S: q and k of ``layers`` layers captured, against eager attention with every map."""
+    config = DINOv3ViTConfig(**DINO_SMALL, image_size=image_size)
+    count = config.num_hidden_layers
+    teacher = DinoV3Teacher.from_config(config, range(count // layers - 1, count, count // layers)).to(device)
+    eager = DINOv3ViTModel._from_config(config, attn_implementation="eager").eval().to(device)
+    images = torch.rand(batch, 3, image_size, image_size, device=device)
+
+    def with_maps() -> object:
+        with torch.no_grad():
+            return eager(teacher.normalise(images), output_attentions=True).attentions
+
+    wait = torch.cuda.synchronize if device == "cuda" else lambda: None
+    return ratio_in_turns(lambda: observe(teacher, images), with_maps, rounds, wait)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--sides", type=int, nargs="+", default=[8, 16, 32])
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    asked = parser.parse_args()
+    for side in asked.sides:
+        for teacher_side in (side, side * 3 // 2):
+            cost = loss_cost(side, teacher_side, asked.rounds, asked.device)
+            print(f"loss, N = {cost.tokens}, teacher {cost.teacher_tokens} tokens: fused / plain time "
+                  f"{cost.time.median:.2f} ({cost.time.lowest:.2f} to {cost.time.highest:.2f}), "
+                  f"{cost.time.seconds[0]:.3f} s against {cost.time.seconds[1]:.3f} s; peak "
+                  f"{cost.megabytes[0]:.1f} MB against {cost.megabytes[1]:.1f} MB, {cost.memory:.1f}x less",
+                  flush=True)  # fmt: skip
+    for image_size in (224, 448):
+        cost = teacher_pass(image_size, asked.rounds, device=asked.device)
+        print(f"teacher, DINOv3-S at {image_size} px, batch 2: captured / eager time {cost.median:.2f} "
+              f"({cost.lowest:.2f} to {cost.highest:.2f}), {1 / cost.median:.2f}x faster", flush=True)  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
