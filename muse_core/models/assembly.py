@@ -8,14 +8,15 @@ from einops import rearrange
 from muse_core.foundations.backbone import Backbone
 from muse_core.foundations.pixel_decoder import PixelDecoder, load_autoencoder
 from muse_core.models.tokenizer import MuseTokenizer
-from muse_core.presets import Preset
 from muse_core.shapes import Images
+from muse_core.sizes import Preset
 
 
 def assemble_tokenizer(
     preset: Preset, embedding_width: int, routing: str = "orthogonal", images: Images | None = None
 ) -> MuseTokenizer:
-    """``embedding_width``: width of the text space. ``images``, if given, calibrate the latent (`calibrate_latent`).
+    """``embedding_width``: width of the text space. ``images``, if given, calibrate the latent (`calibrate_latent`), on their
+    device.
 
     Raises MuseError where a pretrained part cannot be loaded.
     """
@@ -33,11 +34,12 @@ def assemble_tokenizer(
         embedding_width=embedding_width,
         routing=routing,
         attention=preset.connector.attention,
+        query_grid=preset.connector.query_grid,
     )
     tokenizer.backbone.load_state_dict(backbone.state_dict())
     tokenizer.decoder.load_state_dict(decoder.state_dict())
     if images is not None:
-        calibrate_latent(tokenizer, autoencoder, images)
+        calibrate_latent(tokenizer.to(images.device), autoencoder.to(images.device), images)
     return tokenizer
 
 

@@ -12,8 +12,8 @@ from muse_core.foundations.perceptual import PerceptualNetwork, perceptual_netwo
 from muse_core.foundations.text_tower import TextTower, text_embeddings
 from muse_core.foundations.topology_teacher import DinoV3Teacher, TimmTeacher, TopologyTeacher, observe
 from muse_core.losses.topology import Grid, teacher_targets
-from muse_core.presets import Preset
 from muse_core.shapes import AttentionMaps, Embeddings
+from muse_core.sizes import Preset
 from muse_core.stages import Loss
 
 
