@@ -20,7 +20,8 @@ def muse_1b() -> Preset:
     """``muse run 01 02 03 --run mine -p preset muse-1b -p data captions:PATH/TO/pairs``
 
     InternVL3-1B's vision tower, DINOv3 ViT-L/16 as teacher, SANA-0.6B as generator. Hardware: GPUs with 80 GB and bf16; the
-    images of a step are those of one GPU (the authors used eight). Estimated, not measured: 6 + 6 + 8 hours on H100s.
+    images of a step are those of one GPU (the authors used eight). Estimated from 2.1 to 2.4 TFLOP an image, not measured:
+    6 + 6 + 5 hours on H100s.
     Expected, from the paper's Table 1 after 36 M image-text pairs (not reproduced here): rFID 0.62, gFID 3.08, PSNR 24.9 dB,
     zero-shot 76.1 %, linear probe 85.2 %, mIoU 46.5.
     """
@@ -48,8 +49,8 @@ def muse_3b() -> Preset:
     """``muse run 01 02 03 --run mine -p preset muse-3b -p data captions:PATH/TO/pairs``
 
     InternVL3-2B's vision tower, DINOv3 ViT-H+/16 as teacher, SANA-1.6B as generator; 75,000 steps in stages 1 and 2 as in the
-    authors' configuration (the paper says 50,000). Hardware as for `muse_1b`. Estimated, not measured: 11 + 11 + 9 hours on
-    H100s. Expected: the paper prints no numbers of this size's tokenizer.
+    authors' configuration (the paper says 50,000). Hardware as for `muse_1b`. Estimated from 2.8 to 3.1 TFLOP an image, not
+    measured: 11 + 11 + 6 hours on H100s. Expected: the paper prints no numbers of this size's tokenizer.
     """
     small = muse_1b()
     warmup, semantic, tuning = small.curriculum
@@ -109,7 +110,10 @@ def _curriculum() -> Curriculum:
 
 
 def _generation(denoiser: str) -> GenerationStage:
-    """SANA's size and shift of times; its schedule is ours, as the paper's text gives none. Estimated: two days on one H100."""
+    """SANA's size and shift of times; its schedule is ours, as the paper's text gives none.
+
+    Estimated from six operations a parameter and token, not measured: 7 hours on one H100 for 0.6B, 18 for 1.6B.
+    """
     return GenerationStage(
         name="08_generation",
         notebook="08_generation",

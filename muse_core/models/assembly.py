@@ -1,5 +1,7 @@
 """A new tokenizer from pretrained parts: backbone and decoder loaded, random between them, the latent calibrated."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderDC
@@ -23,9 +25,25 @@ def assemble_tokenizer(
     backbone = Backbone.from_pretrained(preset.foundations.backbone)
     autoencoder = load_autoencoder(preset.foundations.autoencoder)
     decoder = PixelDecoder.from_autoencoder(autoencoder)
-    tokenizer = MuseTokenizer(
-        backbone_config=backbone.describe(),
-        decoder_config=decoder.describe(),
+    tokenizer = new_tokenizer(preset, backbone.describe(), decoder.describe(), embedding_width, routing)
+    tokenizer.backbone.load_state_dict(backbone.state_dict())
+    tokenizer.decoder.load_state_dict(decoder.state_dict())
+    if images is not None:
+        calibrate_latent(tokenizer.to(images.device), autoencoder.to(images.device), images)
+    return tokenizer
+
+
+def new_tokenizer(
+    preset: Preset,
+    backbone_config: dict[str, Any],
+    decoder_config: dict[str, Any],
+    embedding_width: int,
+    routing: str = "orthogonal",
+) -> MuseTokenizer:
+    """Random weights everywhere."""
+    return MuseTokenizer(
+        backbone_config=backbone_config,
+        decoder_config=decoder_config,
         image_size=preset.image_size,
         unshuffle=preset.connector.unshuffle,
         width=preset.connector.width,
@@ -36,11 +54,6 @@ def assemble_tokenizer(
         attention=preset.connector.attention,
         query_grid=preset.connector.query_grid,
     )
-    tokenizer.backbone.load_state_dict(backbone.state_dict())
-    tokenizer.decoder.load_state_dict(decoder.state_dict())
-    if images is not None:
-        calibrate_latent(tokenizer.to(images.device), autoencoder.to(images.device), images)
-    return tokenizer
 
 
 @torch.no_grad()

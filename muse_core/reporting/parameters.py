@@ -1,5 +1,6 @@
 """Checks the values of a notebook's parameters cell; papermill itself checks nothing."""
 
+from dataclasses import fields
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -107,7 +108,7 @@ class ChosenFoundations(NotebookParameters):
 
     def without_foundations(self) -> dict[str, Any]:
         """The other parameters by name."""
-        return self.model_dump(exclude=set(ChosenFoundations.model_fields))
+        return self.model_dump(exclude={part.name for part in fields(FoundationChoice)})
 
 
 class StageParameters(ChosenFoundations):

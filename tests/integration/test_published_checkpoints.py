@@ -29,6 +29,7 @@ def test_the_first_notebook_trains_muse_1b_on_local_checkpoints(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MUSE_ROOT", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(NOTEBOOK.parents[1]))  # the kernel runs the code that is tested
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "no-torch-home"))
     (tmp_path / "notebooks").symlink_to(NOTEBOOK.parent)
     given = write_all(tmp_path / "checkpoints") | {

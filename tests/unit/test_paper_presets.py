@@ -8,18 +8,22 @@ from transformers import CLIPTextConfig, CLIPTextModelWithProjection, DINOv3ViTC
 
 from muse_core.foundations.backbone import Backbone
 from muse_core.foundations.pixel_decoder import PixelDecoder
+from muse_core.foundations.published import AUTOENCODER, BACKBONE, CLIP_TEXT, TEACHERS
 from muse_core.generation.denoiser import build_denoiser
+from muse_core.models.assembly import new_tokenizer
 from muse_core.models.tokenizer import MuseTokenizer
 from muse_core.presets import preset_named
-from muse_core.sizes import FoundationChoice, denoiser_named
-
-from ..full_size import AUTOENCODER, BACKBONE, CLIP_TEXT, TEACHERS, full_size_tokenizer
+from muse_core.sizes import FoundationChoice, Preset, denoiser_named
 
 SIZES = ("muse-1b", "muse-3b")
 
 
 def millions(network: nn.Module) -> float:
     return sum(weight.numel() for weight in network.parameters()) / 1e6
+
+
+def full_size_tokenizer(preset: Preset) -> MuseTokenizer:
+    return new_tokenizer(preset, BACKBONE, AUTOENCODER, CLIP_TEXT["projection_dim"])
 
 
 @pytest.fixture(autouse=True)

@@ -1,9 +1,6 @@
-"""Configurations of the published full-size parts, as in their config.json, to be built without weights."""
+"""The published full-size parts by their configuration alone, to be built without weights: for counting and for planning."""
 
 from typing import Any
-
-from muse_core.models.tokenizer import MuseTokenizer
-from muse_core.sizes import Preset
 
 BACKBONE: dict[str, Any] = dict(
     hidden_size=1024, num_hidden_layers=24, num_attention_heads=16, intermediate_size=4096, image_size=448, patch_size=14,
@@ -32,13 +29,3 @@ CLIP_TEXT: dict[str, Any] = dict(
     vocab_size=49408, hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12,
     max_position_embeddings=77, projection_dim=768, hidden_act="gelu",
 )  # fmt: skip
-
-
-def full_size_tokenizer(preset: Preset) -> MuseTokenizer:
-    """A preset's tokenizer with random weights, on the current default device."""
-    shape = preset.connector
-    return MuseTokenizer(
-        backbone_config=BACKBONE, decoder_config=AUTOENCODER, image_size=preset.image_size, unshuffle=shape.unshuffle,
-        width=shape.width, num_heads=shape.num_heads, num_blocks=shape.num_blocks,
-        embedding_width=CLIP_TEXT["projection_dim"], query_grid=shape.query_grid,
-    )  # fmt: skip
