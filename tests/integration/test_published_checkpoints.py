@@ -17,7 +17,7 @@ NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "01_topology_warmup.ipynb"
 
 
 def few_images(folder: Path) -> Path:
-    for number, colour in enumerate(("red", "green", "blue", "white") * 4):
+    for number, colour in enumerate(("red", "green", "blue", "white") * 15):
         place = folder / ("warm" if number % 2 else "cold")
         place.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (240, 240 + number), colour).save(place / f"{number}.png")
