@@ -4,102 +4,13 @@ Each function's docstring says how to run it, on what, how long it takes and wha
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from muse_core import paths
 from muse_core.errors import unknown
-from muse_core.stages import TRUNK_CLOSED, TRUNK_OPEN, Curriculum, GenerationStage, Stage, weights
-
-
-@dataclass(frozen=True)
-class FoundationLocations:
-    """Where the pretrained parts are: folders or hub ids. ``teacher_layers``: None spreads them over the depth."""
-
-    backbone: str
-    autoencoder: str
-    teacher: str
-    text_tower: str
-    teacher_layers: tuple[int, ...] | None = None
-    teacher_image_size: int | None = None
-
-
-@dataclass(frozen=True)
-class ConnectorShape:
-    """Sizes of the synergistic blocks. ``unshuffle``: s x s backbone patches become one token; ``attention``: a name in
-    `attention_variants`."""
-
-    unshuffle: int
-    width: int
-    num_heads: int
-    num_blocks: int = 6
-    attention: str = "multi-head"
-
-
-@dataclass(frozen=True)
-class DenoiserShape:
-    """Sizes of a SANA transformer (diffusers' `SanaTransformer2DModel`): heads x head width of the linear self-attention and
-    of the cross-attention. ``interpolation_scale``: of its sine positions; None for none, as in SANA."""
-
-    heads: int
-    head_width: int
-    layers: int
-    cross_heads: int
-    cross_head_width: int
-    interpolation_scale: float | None = None
-
-
-DENOISERS = {
-    "tiny": DenoiserShape(4, 32, 6, 4, 32, interpolation_scale=1.0),
-    "sana-0.6b": DenoiserShape(36, 32, 28, 16, 72),
-    "sana-1.6b": DenoiserShape(70, 32, 20, 20, 112),
-}
-"""1.7 M parameters; the two sizes of the paper's generators: 592 M and 1,604 M with captions 2,304 wide."""
-
-
-def denoiser_named(name: str) -> DenoiserShape:
-    """Raises MuseError for an unknown name."""
-    if name not in DENOISERS:
-        raise unknown("denoiser", name, DENOISERS)
-    return DENOISERS[name]
-
-
-def tiny_generation() -> GenerationStage:
-    """A minute for each kind of latent on two cores: colours and outlines; `make generation` trains over ten times as long.
-
-    Small batches at a high rate, by trial (reports/LOG.md).
-    """
-    return GenerationStage(
-        name="08_generation",
-        notebook="08_generation",
-        denoiser="tiny",
-        images=4096,
-        learning_rate=2e-3,
-        steps=240,
-        batch_size=24,
-        ema_decay=0.998,
-        checkpoint_every=80,
-    )
-
-
-@dataclass(frozen=True)
-class Preset:
-    """Everything that distinguishes one size of MUSE from another."""
-
-    name: str
-    image_size: int
-    foundations: FoundationLocations
-    connector: ConnectorShape
-    curriculum: Curriculum
-    loader_workers: int = 0
-    record_every: int = 1
-    """Steps between two lines of the metrics file."""
-    held_out_images: int = 1000
-    """How many images the numbers at the end of a notebook are measured on, at most."""
-    generation: GenerationStage = field(default_factory=tiny_generation)
-    generated_images: int = 256
-    """How many images are generated to be measured, at most."""
-    probe_images: int = 2000
-    """How many training images a linear probe is fitted on, at most; a segmentation probe takes a third of them."""
+from muse_core.paper_presets import muse_1b, muse_3b
+from muse_core.sizes import ConnectorShape, FoundationLocations, Preset
+from muse_core.stages import TRUNK_CLOSED, TRUNK_OPEN, Curriculum, Stage, weights
 
 
 def tiny() -> Preset:
@@ -173,7 +84,7 @@ def smoke() -> Preset:
     )
 
 
-PRESETS: dict[str, Callable[[], Preset]] = {"smoke": smoke, "tiny": tiny}
+PRESETS: dict[str, Callable[[], Preset]] = {"smoke": smoke, "tiny": tiny, "muse-1b": muse_1b, "muse-3b": muse_3b}
 
 
 def preset_named(name: str) -> Preset:

@@ -81,7 +81,7 @@ class Stage(Schedule):
 class GenerationStage(Schedule):
     """Training a denoiser on a tokenizer's latents by flow matching.
 
-    ``denoiser``: a name in `muse_core.presets.DENOISERS`. ``images``: how many images' latents are stored and trained on.
+    ``denoiser``: a name in `muse_core.sizes.DENOISERS`. ``images``: how many images' latents are stored and trained on.
     ``caption_dropout``: share of captions replaced by the empty one, for classifier-free guidance. Times are logit-normal
     (``time_mean``, ``time_spread``), then shifted towards noise by ``shift`` (SANA, arXiv 2410.10629, uses 3 at 512 px).
     """

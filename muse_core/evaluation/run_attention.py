@@ -15,9 +15,9 @@ from muse_core.foundations.topology_teacher import TopologyTeacher, observe, spr
 from muse_core.losses.topology import Grid, group_heads, resize_attention, teacher_targets
 from muse_core.models.assembly import assemble_tokenizer
 from muse_core.models.tokenizer import MuseTokenizer
-from muse_core.presets import Preset
 from muse_core.records import read_json
 from muse_core.shapes import AttentionMaps, Float, Images
+from muse_core.sizes import Preset
 from muse_core.training.run import StageRun
 
 TEACHER_RESIZED, TEACHER_OWN = "teacher, resized (Ψ)", "teacher, own grid, mean head"

@@ -21,8 +21,9 @@ from muse_core.evaluation.subjects import (
 from muse_core.foundations.backbone import Backbone
 from muse_core.foundations.image_tower import image_projection
 from muse_core.foundations.pixel_decoder import load_autoencoder
+from muse_core.foundations.text_tower import text_config
 from muse_core.foundations.topology_teacher import TopologyTeacher
-from muse_core.presets import Preset
+from muse_core.sizes import Preset
 from muse_core.training.checkpoint import TOKENIZER_FOLDER
 
 MUSE, SHARED = "MUSE, after stage {}", "shared routing, after stage {}"
@@ -103,6 +104,4 @@ def _hash(weight: torch.Tensor) -> str:
 
 def embedding_width(preset: Preset) -> int:
     """Width of the preset's text space."""
-    from transformers import AutoConfig
-
-    return AutoConfig.from_pretrained(preset.foundations.text_tower).projection_dim
+    return text_config(preset.foundations.text_tower).projection_dim

@@ -8,8 +8,10 @@ from torch import nn
 from transformers import InternVLVisionConfig, InternVLVisionModel
 
 from muse_core.foundations.captured_attention import CAPTURING, captured_attention
-from muse_core.foundations.loading import assert_complete, require_folder_or_hub
+from muse_core.foundations.internvl_layouts import CONFIG_KEYS, vision_tower
+from muse_core.foundations.loading import fill
 from muse_core.foundations.normalisation import IMAGENET, Normalise
+from muse_core.foundations.parts import BACKBONE, open_part
 from muse_core.shapes import AttentionMaps, Images, Tokens
 
 
@@ -25,34 +27,17 @@ class Backbone(nn.Module):
 
     @classmethod
     def from_pretrained(cls, location: str | Path) -> "Backbone":
-        """From a folder or hub id. Raises MuseError where the checkpoint leaves weights unset."""
-        location = require_folder_or_hub("backbone", location)
-        network, info = InternVLVisionModel.from_pretrained(
-            location, output_loading_info=True, attn_implementation=CAPTURING
-        )
-        assert_complete("backbone", location, info)
-        backbone = cls(network.config.to_dict())
-        backbone.network.load_state_dict(network.state_dict())
+        """From a folder or hub id, in any layout of `internvl_layouts`. Raises MuseError where a weight is missing, too many
+        or misshapen."""
+        folder = open_part(BACKBONE, location)
+        config, weights = vision_tower(folder)
+        backbone = cls(config)
+        fill(BACKBONE.name, str(folder), backbone.network, weights)
         return backbone
 
     def describe(self) -> dict[str, Any]:
         """The configuration that rebuilds this network."""
-        keys = [
-            "hidden_size",
-            "num_hidden_layers",
-            "num_attention_heads",
-            "intermediate_size",
-            "image_size",
-            "patch_size",
-            "attention_bias",
-            "use_qk_norm",
-            "layer_scale_init_value",
-            "layer_norm_eps",
-            "norm_type",
-            "use_mean_pooling",
-            "hidden_act",
-        ]
-        return {key: value for key, value in self.network.config.to_dict().items() if key in keys}
+        return {key: value for key, value in self.network.config.to_dict().items() if key in CONFIG_KEYS}
 
     @property
     def width(self) -> int:

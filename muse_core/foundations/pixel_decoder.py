@@ -1,35 +1,44 @@
 """The pixel decoder: DC-AE (diffusers' `AutoencoderDC`). MUSE keeps its decoder; the whole serves as a baseline."""
 
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
+import torch
 from diffusers import AutoencoderDC
+from diffusers.models.autoencoders.autoencoder_dc import Decoder
 from torch import nn
 
-from muse_core.foundations.loading import assert_complete, require_folder_or_hub
+from muse_core.foundations.loading import assert_complete, reading
+from muse_core.foundations.parts import AUTOENCODER, open_part
 from muse_core.shapes import Images, Latents
 
-DECODER_KEYS = [
-    "in_channels",
-    "latent_channels",
-    "attention_head_dim",
-    "decoder_block_types",
-    "decoder_block_out_channels",
-    "decoder_layers_per_block",
-    "decoder_qkv_multiscales",
-    "upsample_block_type",
-    "decoder_norm_types",
-    "decoder_act_fns",
-    "decoder_in_shortcut",
-    "decoder_conv_act_fn",
-]
+DECODER_KEYS = {
+    "in_channels": "in_channels",
+    "latent_channels": "latent_channels",
+    "attention_head_dim": "attention_head_dim",
+    "decoder_block_types": "block_type",
+    "decoder_block_out_channels": "block_out_channels",
+    "decoder_layers_per_block": "layers_per_block",
+    "decoder_qkv_multiscales": "qkv_multiscales",
+    "upsample_block_type": "upsample_block_type",
+    "decoder_norm_types": "norm_type",
+    "decoder_act_fns": "act_fn",
+    "decoder_in_shortcut": "in_shortcut",
+    "decoder_conv_act_fn": "conv_act_fn",
+}
+"""What of an `AutoencoderDC` configuration describes its decoder -> the decoder's own word for it."""
+DEFAULTS = {name: parameter.default for name, parameter in signature(AutoencoderDC.__init__).parameters.items()}
 
 
 def load_autoencoder(location: str | Path) -> AutoencoderDC:
     """The whole DC-AE, from a folder or hub id."""
-    location = require_folder_or_hub("autoencoder", location)
-    autoencoder, info = AutoencoderDC.from_pretrained(location, output_loading_info=True)
-    assert_complete("autoencoder", location, info)
+    folder = open_part(AUTOENCODER, location)
+    with reading(AUTOENCODER.name, str(folder)):
+        autoencoder, info = AutoencoderDC.from_pretrained(
+            folder, output_loading_info=True, ignore_mismatched_sizes=True, torch_dtype=torch.float32
+        )
+    assert_complete(AUTOENCODER.name, str(folder), info)
     return autoencoder
 
 
@@ -47,8 +56,8 @@ class PixelDecoder(nn.Module):
     def __init__(self, config: dict[str, Any]) -> None:
         """``config``: the decoder's part of an `AutoencoderDC` configuration (as `describe` returns it)."""
         super().__init__()
-        self.config = {"scaling_factor": 1.0} | {key: config[key] for key in DECODER_KEYS if key in config}
-        self.network = AutoencoderDC(**self.config).decoder
+        self.config = {key: config.get(key, DEFAULTS[key]) for key in ("scaling_factor", *DECODER_KEYS)}
+        self.network = Decoder(**{own: self.config[key] for key, own in DECODER_KEYS.items()})
 
     @classmethod
     def from_autoencoder(cls, autoencoder: AutoencoderDC) -> "PixelDecoder":

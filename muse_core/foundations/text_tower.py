@@ -5,10 +5,14 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from transformers import AutoTokenizer, CLIPTextModelWithProjection, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, CLIPTextConfig, CLIPTextModelWithProjection, PreTrainedTokenizerBase
 
-from muse_core.foundations.loading import assert_complete, require_folder_or_hub
+from muse_core.errors import MuseError
+from muse_core.foundations.loading import assert_complete, reading
+from muse_core.foundations.parts import TEXT_TOWER, open_part, read_config
 from muse_core.shapes import Embeddings
+
+WORDS = ("tokenizer.json", "vocab.json")
 
 
 class TextTower(nn.Module):
@@ -20,11 +24,18 @@ class TextTower(nn.Module):
 
     @classmethod
     def from_pretrained(cls, location: str | Path) -> "TextTower":
-        """From a folder or hub id that holds the model and its tokenizer."""
-        location = require_folder_or_hub("text tower", location)
-        network, info = CLIPTextModelWithProjection.from_pretrained(location, output_loading_info=True)
-        assert_complete("text tower", location, info)
-        return cls(network, AutoTokenizer.from_pretrained(location))
+        """From a folder or hub id that holds the text tower, or a whole CLIP, and its tokenizer.
+
+        Raises MuseError where one of them is missing or damaged.
+        """
+        folder = open_part(TEXT_TOWER, location)
+        with reading(TEXT_TOWER.name, str(folder)):
+            network, info = CLIPTextModelWithProjection.from_pretrained(
+                folder, config=text_config(folder), output_loading_info=True, ignore_mismatched_sizes=True,
+                dtype=torch.float32,
+            )  # fmt: skip
+        assert_complete(TEXT_TOWER.name, str(folder), info)
+        return cls(network, _tokenizer(folder))
 
     def save_pretrained(self, folder: str | Path) -> None:
         self.network.save_pretrained(folder)
@@ -45,6 +56,23 @@ class TextTower(nn.Module):
         device = next(self.network.parameters()).device
         inputs = {name: tokens[name].to(device) for name in ("input_ids", "attention_mask")}
         return self.network(**inputs).text_embeds
+
+
+def text_config(location: str | Path) -> CLIPTextConfig:
+    """Of a text tower or of a whole CLIP, whose width of the common space stands beside its text transformer's numbers."""
+    config = read_config(TEXT_TOWER, open_part(TEXT_TOWER, location))
+    if config["model_type"] == "clip":
+        return CLIPTextConfig(**config["text_config"] | {"projection_dim": config["projection_dim"]})
+    return CLIPTextConfig(**config)
+
+
+def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """transformers makes an empty one where there are no words, so they are looked for first."""
+    if not any((folder / name).is_file() for name in WORDS):
+        raise MuseError(
+            f"The text tower {folder} has no tokenizer: put tokenizer.json, or vocab.json and merges.txt, beside its weights."
+        )
+    return AutoTokenizer.from_pretrained(folder)
 
 
 def text_embeddings(tower: TextTower, captions: Sequence[str]) -> Embeddings:

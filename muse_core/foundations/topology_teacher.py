@@ -9,12 +9,13 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import DINOv3ViTModel, PretrainedConfig
+from transformers import DINOv3ViTModel
 
 from muse_core.errors import MuseError
 from muse_core.foundations.captured_attention import CAPTURING, captured_attention, captured_fused_calls
-from muse_core.foundations.loading import assert_complete, require_folder_or_hub
+from muse_core.foundations.loading import assert_complete, reading
 from muse_core.foundations.normalisation import IMAGENET, Normalise
+from muse_core.foundations.parts import TEACHER, open_part
 from muse_core.query_keys import QueryKeys
 from muse_core.shapes import AttentionMaps, Float, Images, Tokens
 
@@ -122,18 +123,13 @@ class DinoV3Teacher(TopologyTeacher):
         cls, location: str | Path, layers: Sequence[int] | None = None, blocks: int = 6, image_size: int | None = None
     ) -> "DinoV3Teacher":
         """From a folder or hub id; ``layers`` defaults to ``blocks`` of them spread over the depth."""
-        location = require_folder_or_hub("topology teacher", location)
-        try:
-            _require_dinov3(location)
+        folder = open_part(TEACHER, location)
+        with reading(TEACHER.name, str(folder)):
             network, info = DINOv3ViTModel.from_pretrained(
-                location, output_loading_info=True, attn_implementation=CAPTURING
-            )
-        except OSError as error:
-            raise MuseError(
-                f"The topology teacher {location!r} cannot be read: give a folder with config.json and model.safetensors, "
-                "or timm:NAME."
-            ) from error
-        assert_complete("topology teacher", location, info)
+                folder, output_loading_info=True, ignore_mismatched_sizes=True, attn_implementation=CAPTURING,
+                dtype=torch.float32,
+            )  # fmt: skip
+        assert_complete(TEACHER.name, str(folder), info)
         layers = spread_layers(network.config.num_hidden_layers, blocks) if layers is None else layers
         return cls(network, layers, image_size or network.config.image_size)
 
@@ -155,19 +151,6 @@ class DinoV3Teacher(TopologyTeacher):
     @property
     def num_prefix_tokens(self) -> int:
         return 1 + self.network.config.num_register_tokens
-
-
-def _require_dinov3(location: str) -> None:
-    """Raises MuseError where a folder or hub id describes another kind of network, OSError where it has no description."""
-    config, _ = PretrainedConfig.get_config_dict(location)
-    if not config:
-        raise FileNotFoundError(location)
-    kind = config.get("model_type") or config.get("_class_name")
-    if kind != "dinov3_vit":
-        raise MuseError(
-            f"The topology teacher {location!r} holds {kind!r}, not a DINOv3 ViT: give such a folder, or timm:NAME for "
-            "any ViT that timm knows."
-        )
 
 
 class TimmTeacher(TopologyTeacher):

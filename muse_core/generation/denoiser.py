@@ -1,12 +1,12 @@
-"""The denoiser: SANA's transformer (diffusers) at one of the sizes of `muse_core.presets.DENOISERS`."""
+"""The denoiser: SANA's transformer (diffusers) at one of the sizes of `muse_core.sizes.DENOISERS`."""
 
 from diffusers import SanaTransformer2DModel
 from torch import Tensor
 
 from muse_core.generation.prompts import Conditioning
 from muse_core.losses.flow_matching import Times
-from muse_core.presets import DenoiserShape
 from muse_core.shapes import Latents
+from muse_core.sizes import DenoiserShape
 
 TIMESTEPS = 1000
 """SANA's clock: time 1 is timestep 1000."""

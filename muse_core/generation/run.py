@@ -10,8 +10,9 @@ from muse_core import paths
 from muse_core.errors import MuseError, unknown
 from muse_core.foundations.pixel_decoder import load_autoencoder
 from muse_core.generation.codecs import Codec, codec_of
-from muse_core.presets import Preset, denoiser_named, preset_named
+from muse_core.presets import preset_named
 from muse_core.records import Provenance
+from muse_core.sizes import FoundationChoice, Preset, denoiser_named
 from muse_core.stages import GenerationStage
 from muse_core.training.run import StageRun, finished_tokenizer
 
@@ -42,11 +43,13 @@ class GenerationRun:
     stored: bool = True
     device: str = "auto"
     resume: bool = False
+    foundations: FoundationChoice = field(default_factory=FoundationChoice)
     tokenizer: str = field(default="", compare=False)
     """Fingerprint of the tokenizer, once it is loaded."""
 
     def load_preset(self) -> Preset:
-        return preset_named(self.preset)
+        """The preset with this run's pretrained parts. Raises MuseError for an unknown preset."""
+        return self.foundations.applied(preset_named(self.preset))
 
     def load_stage(self) -> GenerationStage:
         """The preset's generation stage with this run's numbers. Raises MuseError for negative ones and unknown names."""
@@ -103,6 +106,7 @@ class GenerationRun:
         kept = {key: value for key, value in asdict(self).items() if key not in ("device", "resume", "stored")}
         return kept | {
             "steps": stage.steps, "batch_size": stage.batch_size, "images": stage.images, "denoiser": stage.denoiser,
+            "foundations": self.foundations.as_arguments() or None,  # None: also what older checkpoints say
         }  # fmt: skip
 
     def tokenizer_run(self) -> StageRun:
@@ -110,7 +114,8 @@ class GenerationRun:
         last = self.load_preset().curriculum.stages[-1].name
         shared = self.latents == SHARED
         run = (self.tokenizers or self.run) + ("-shared" if shared else "")
-        return StageRun(run, self.preset, last, self.data, "shared" if shared else "orthogonal", device=self.device)
+        routing = "shared" if shared else "orthogonal"
+        return StageRun(run, self.preset, last, self.data, routing, device=self.device, foundations=self.foundations)
 
 
 def load_codec(run: GenerationRun, device: torch.device | str = "cpu") -> Codec:

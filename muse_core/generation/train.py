@@ -20,8 +20,8 @@ from muse_core.generation.prompts import vocabulary
 from muse_core.generation.run import GenerationRun, GeneratorRecord, load_codec
 from muse_core.generation.snapshots import Snapshots
 from muse_core.generation.trainer import GeneratorTrainer
-from muse_core.presets import denoiser_named
 from muse_core.records import provenance, write_json
+from muse_core.sizes import denoiser_named
 from muse_core.stages import GenerationStage
 from muse_core.training.engine import Engine, Observer, Progress, Row, Trained, save_whole
 from muse_core.training.trainer import accelerator_for

@@ -1,5 +1,7 @@
 """A new tokenizer from pretrained parts: backbone and decoder loaded, random between them, the latent calibrated."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderDC
@@ -8,23 +10,40 @@ from einops import rearrange
 from muse_core.foundations.backbone import Backbone
 from muse_core.foundations.pixel_decoder import PixelDecoder, load_autoencoder
 from muse_core.models.tokenizer import MuseTokenizer
-from muse_core.presets import Preset
 from muse_core.shapes import Images
+from muse_core.sizes import Preset
 
 
 def assemble_tokenizer(
     preset: Preset, embedding_width: int, routing: str = "orthogonal", images: Images | None = None
 ) -> MuseTokenizer:
-    """``embedding_width``: width of the text space. ``images``, if given, calibrate the latent (`calibrate_latent`).
+    """``embedding_width``: width of the text space. ``images``, if given, calibrate the latent (`calibrate_latent`), on their
+    device.
 
     Raises MuseError where a pretrained part cannot be loaded.
     """
     backbone = Backbone.from_pretrained(preset.foundations.backbone)
     autoencoder = load_autoencoder(preset.foundations.autoencoder)
     decoder = PixelDecoder.from_autoencoder(autoencoder)
-    tokenizer = MuseTokenizer(
-        backbone_config=backbone.describe(),
-        decoder_config=decoder.describe(),
+    tokenizer = new_tokenizer(preset, backbone.describe(), decoder.describe(), embedding_width, routing)
+    tokenizer.backbone.load_state_dict(backbone.state_dict())
+    tokenizer.decoder.load_state_dict(decoder.state_dict())
+    if images is not None:
+        calibrate_latent(tokenizer.to(images.device), autoencoder.to(images.device), images)
+    return tokenizer
+
+
+def new_tokenizer(
+    preset: Preset,
+    backbone_config: dict[str, Any],
+    decoder_config: dict[str, Any],
+    embedding_width: int,
+    routing: str = "orthogonal",
+) -> MuseTokenizer:
+    """Random weights everywhere."""
+    return MuseTokenizer(
+        backbone_config=backbone_config,
+        decoder_config=decoder_config,
         image_size=preset.image_size,
         unshuffle=preset.connector.unshuffle,
         width=preset.connector.width,
@@ -33,12 +52,8 @@ def assemble_tokenizer(
         embedding_width=embedding_width,
         routing=routing,
         attention=preset.connector.attention,
+        query_grid=preset.connector.query_grid,
     )
-    tokenizer.backbone.load_state_dict(backbone.state_dict())
-    tokenizer.decoder.load_state_dict(decoder.state_dict())
-    if images is not None:
-        calibrate_latent(tokenizer, autoencoder, images)
-    return tokenizer
 
 
 @torch.no_grad()

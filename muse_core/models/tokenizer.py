@@ -75,7 +75,9 @@ class MuseTokenizer(ModelMixin, ConfigMixin):
         feedforward_ratio: float = 8 / 3,
         routing: str = "orthogonal",
         attention: str = "multi-head",
+        query_grid: int | None = None,
     ) -> None:
+        """``query_grid``: side of the grid the learnable queries are stored on; None for the token grid of ``image_size``."""
         super().__init__()
         if width % (4 * num_heads):
             raise MuseError(f"A connector {width} wide with {num_heads} heads has no 2-D rotary embedding: "
@@ -84,7 +86,7 @@ class MuseTokenizer(ModelMixin, ConfigMixin):
         self.decoder = PixelDecoder(decoder_config)
         self.connector = Connector(
             self.backbone.width, unshuffle, width, num_heads, num_blocks, feedforward_ratio,
-            image_size // self.backbone.patch_size // unshuffle, routing_named(routing), variant_named(attention),
+            query_grid or image_size // self.backbone.patch_size // unshuffle, routing_named(routing), variant_named(attention),
         )  # fmt: skip
         self.to_latent = nn.Sequential(nn.RMSNorm(width, eps=1e-6), nn.Linear(width, self.decoder.latent_channels))
         self.semantic_head = SemanticHead(width, embedding_width)

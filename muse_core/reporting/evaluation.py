@@ -30,10 +30,10 @@ from muse_core.evaluation.run_rows import (
 from muse_core.evaluation.subjects import TokenizerSubject
 from muse_core.evaluation.zero_shot import class_embeddings
 from muse_core.measurements import METRICS, Comparison, EvaluationRecord, Row
-from muse_core.presets import Preset, preset_named
 from muse_core.records import provenance, write_json
 from muse_core.reporting.notebook import print_setup, say
 from muse_core.reporting.parameters import EvaluationParameters
+from muse_core.sizes import Preset
 from muse_core.training.teachers import Teachers, load_teachers
 from muse_core.training.trainer import accelerator_for
 
@@ -161,7 +161,7 @@ def begin_evaluation(**parameters: Any) -> EvaluationSession:
     Raises MuseError, one sentence, for a wrong parameter or missing data.
     """
     checked = EvaluationParameters.check(**parameters)
-    preset = preset_named(checked.preset)
+    preset = checked.load_preset()
     _require_a_tokenizer(checked.run, preset)
     device = accelerator_for(checked.device).device
     teachers = load_teachers(preset, device)

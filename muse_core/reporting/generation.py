@@ -35,11 +35,11 @@ from muse_core.generation.run import LATENTS, MUSE, SHARED, GenerationRun, load_
 from muse_core.generation.snapshots import snapshots
 from muse_core.generation.train import GeneratorResult, train_generator
 from muse_core.measurements import FOLLOWING, METRICS, Comparison, GenerationRecord, Measurement, Row
-from muse_core.presets import Preset, preset_named
 from muse_core.records import provenance, write_json
 from muse_core.reporting.notebook import print_setup, say
 from muse_core.reporting.parameters import GenerationParameters
 from muse_core.shapes import Images
+from muse_core.sizes import Preset
 from muse_core.stages import GenerationStage
 from muse_core.training.engine import Progress
 from muse_core.training.teachers import load_topology_teacher
@@ -248,7 +248,7 @@ def begin_generation(**parameters: Any) -> GenerationSession:
     Raises MuseError, one sentence, for a wrong parameter, a missing tokenizer of the run itself or missing data.
     """
     checked = GenerationParameters.check(**parameters)
-    preset, device = preset_named(checked.preset), accelerator_for(checked.device).device
+    preset, device = checked.load_preset(), accelerator_for(checked.device).device
     runs, notes = _runs(checked)
     train, test = (open_source(checked.data, split, preset.image_size).described() for split in ("train", "test"))
     teacher = load_topology_teacher(preset).to(device).eval()
@@ -266,6 +266,7 @@ def _runs(p: GenerationParameters) -> tuple[dict[str, GenerationRun], list[str]]
     shared = dict(
         run=p.run, preset=p.preset, data=p.data, tokenizers=p.tokenizers, seed=p.seed, steps=p.steps,
         batch_size=p.batch_size, images=p.images, denoiser=p.denoiser, device=p.device, resume=p.resume,
+        foundations=p.foundations,
     )  # fmt: skip
     runs, notes = {}, []
     for latents in LATENTS if p.compare else (MUSE,):

@@ -13,9 +13,9 @@ from muse_core.data.sources import open_source
 from muse_core.errors import MuseError
 from muse_core.evaluation.held_out import HeldOut, measure_held_out
 from muse_core.models.tokenizer import MuseTokenizer
-from muse_core.presets import Preset
 from muse_core.records import provenance, read_json, write_json
 from muse_core.reporting.parameters import StageParameters
+from muse_core.sizes import Preset
 from muse_core.stages import Stage
 from muse_core.training.loop import StageResult, starting_tokenizer
 from muse_core.training.run import StageRecord, StageRun, finished_tokenizer
@@ -71,7 +71,7 @@ def begin_stage(stage: str, **parameters: Any) -> StageSession:
     Raises MuseError, one sentence, for a wrong parameter or a missing input.
     """
     checked = StageParameters.check(**parameters)
-    run = StageRun(stage=stage, **checked.model_dump())
+    run = StageRun(stage=stage, foundations=checked.foundations, **checked.without_foundations())
     chosen, preset = run.load_stage(), run.load_preset()
     device = accelerator_for(run.device).device
     train = open_source(run.data, "train", preset.image_size)

@@ -1,11 +1,14 @@
 """Checks the values of a notebook's parameters cell; papermill itself checks nothing."""
 
+from dataclasses import fields
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from muse_core import paths
 from muse_core.errors import MuseError
+from muse_core.presets import preset_named
+from muse_core.sizes import FoundationChoice, Preset
 
 _WORDS = {
     "int_parsing": "an integer",
@@ -86,7 +89,29 @@ class NotebookParameters(BaseModel):
     validate_all = check
 
 
-class StageParameters(NotebookParameters):
+class ChosenFoundations(NotebookParameters):
+    """The parameters that put other pretrained parts in the preset's place; "" keeps the preset's."""
+
+    preset: Filled
+    backbone: str = ""
+    teacher: str = ""
+    autoencoder: str = ""
+    text_tower: str = ""
+
+    @property
+    def foundations(self) -> FoundationChoice:
+        return FoundationChoice(self.backbone, self.teacher, self.autoencoder, self.text_tower)
+
+    def load_preset(self) -> Preset:
+        """The preset of these parameters with the chosen parts. Raises MuseError for an unknown preset."""
+        return self.foundations.applied(preset_named(self.preset))
+
+    def without_foundations(self) -> dict[str, Any]:
+        """The other parameters by name."""
+        return self.model_dump(exclude={part.name for part in fields(FoundationChoice)})
+
+
+class StageParameters(ChosenFoundations):
     """What notebooks 01 to 03 ask for; ``steps`` and ``batch_size`` are None when the preset decides."""
 
     run: RunName
@@ -100,7 +125,7 @@ class StageParameters(NotebookParameters):
     routing: Filled
 
 
-class StudyRunParameters(NotebookParameters):
+class StudyRunParameters(ChosenFoundations):
     """What ``studies/one_run`` asks for: a whole curriculum, and what is changed about it."""
 
     run: RunName
@@ -128,7 +153,7 @@ class StudyParameters(NotebookParameters):
     device: Filled
 
 
-class EvaluationParameters(NotebookParameters):
+class EvaluationParameters(ChosenFoundations):
     """What notebook 05 asks for; sizes are None when the preset decides."""
 
     run: RunName
@@ -142,7 +167,7 @@ class EvaluationParameters(NotebookParameters):
     download: bool
 
 
-class GenerationParameters(NotebookParameters):
+class GenerationParameters(ChosenFoundations):
     """What notebook 08 asks for; sizes and ``denoiser`` are None and "" when the preset decides, ``tokenizers`` "" is the run."""
 
     run: RunName
@@ -162,7 +187,7 @@ class GenerationParameters(NotebookParameters):
     download: bool
 
 
-class TopologyParameters(NotebookParameters):
+class TopologyParameters(ChosenFoundations):
     """What notebook 04 asks for; empty texts mean the preset's teacher, no image of one's own, ``RUN-shared``."""
 
     run: RunName
@@ -172,7 +197,6 @@ class TopologyParameters(NotebookParameters):
     image: str
     fit: Literal["crop", "pad"] = Field(description="crop or pad")
     resolution: Count
-    teacher: str
     baseline: RunNameOrNone
     layer: Annotated[Whole, Field(ge=0, description="a block's number, or 0 for the last")]
     patch: Annotated[Whole, Field(ge=-1, description="a patch's number, or -1 for one that is chosen")]

@@ -14,11 +14,11 @@ from muse_core.evaluation.geometry_recorder import GeometryRecorder
 from muse_core.evaluation.geometry_records import GeometryAtStep, read_geometry
 from muse_core.evaluation.protocol import Protocol
 from muse_core.evaluation.subjects import TokenizerSubject
-from muse_core.presets import Preset
 from muse_core.records import read_json, read_jsonl
 from muse_core.reporting.evaluation import ImageCounts, images_used, open_protocol
 from muse_core.reporting.notebook import print_setup
 from muse_core.reporting.parameters import StudyRunParameters
+from muse_core.sizes import FoundationChoice, Preset
 from muse_core.stages import Stage
 from muse_core.tensor_files import write_stored
 from muse_core.training.loop import train_stage
@@ -108,7 +108,7 @@ def stage_runs(checked: StudyRunParameters) -> list[StageRun]:
     changes = Changes(checked.order, checked.without, checked.anchoring, checked.surgery)
     shared = dict(
         run=checked.run, preset=checked.preset, data=checked.data, routing=checked.routing, seed=checked.seed,
-        device=checked.device, changes=changes, share=checked.share, resume=True,
+        device=checked.device, changes=changes, share=checked.share, foundations=checked.foundations, resume=True,
     )  # fmt: skip
     whole = StageRun(stage="", **shared)
     return [replace(whole, stage=stage.name) for stage in whole.load_preset().curriculum]
@@ -128,7 +128,8 @@ def finished(stage: StageRun) -> bool:
     """Whether the stage was trained already. Raises MuseError where it was, with other parameters."""
     if not (stage.record_file.exists() and (stage.tokenizer_folder / "config.json").exists()):
         return False
-    record, wanted = read_json(stage.record_file), _facts(stage, stage.load_stage())
+    unsaid = {"foundations": vars(FoundationChoice())}  # in records older than the choice
+    record, wanted = unsaid | read_json(stage.record_file), _facts(stage, stage.load_stage())
     for name, value in wanted.items():
         if record.get(name) != value:
             raise MuseError(
@@ -142,4 +143,5 @@ def _facts(run: StageRun, stage: Stage) -> dict[str, Any]:
     return {
         "stage": run.stage, "preset": run.preset, "data": run.data, "routing": run.routing, "seed": run.seed,
         "steps": stage.steps, "batch_size": stage.batch_size, "changes": vars(run.changes),
+        "foundations": vars(run.foundations),
     }  # fmt: skip

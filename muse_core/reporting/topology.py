@@ -27,13 +27,12 @@ from muse_core.evaluation.run_attention import (
 from muse_core.figures.explorer import AttentionSource, explorer_data, looked_at
 from muse_core.figures.explorer_budget import within_budget
 from muse_core.figures.explorer_widget import explorer_widget
-from muse_core.foundations.topology_teacher import TopologyTeacher
 from muse_core.measurements import AttentionProfile, AttentionRecord
 from muse_core.models.tokenizer import MuseTokenizer
-from muse_core.presets import Preset, preset_named
 from muse_core.records import provenance, write_json
 from muse_core.reporting.notebook import example_queries, print_setup, say
 from muse_core.reporting.parameters import TopologyParameters
+from muse_core.sizes import Preset
 from muse_core.training.teachers import open_topology_teacher
 from muse_core.training.trainer import accelerator_for
 
@@ -148,8 +147,12 @@ def begin_topology(**parameters: Any) -> TopologySession:
     Raises MuseError, one sentence, for a wrong parameter, a run without a tokenizer, an image or a teacher that is none.
     """
     p = TopologyParameters.check(**parameters)
-    preset, device = preset_named(p.preset), accelerator_for(p.device).device
-    teacher = _open_teacher(p, preset).eval().requires_grad_(False).to(device)
+    preset, device = p.load_preset(), accelerator_for(p.device).device
+    where = preset.foundations
+    teacher = open_topology_teacher(
+        where.teacher, preset.connector.num_blocks, where.teacher_layers, where.teacher_image_size
+    )
+    teacher = teacher.eval().requires_grad_(False).to(device)
     networks = load_run_attention(preset, p.run, p.baseline or f"{p.run}-shared", teacher, device)
     size = p.resolution or preset.image_size
     _check_resolution(size, networks.final)
@@ -161,16 +164,6 @@ def begin_topology(**parameters: Any) -> TopologySession:
     for note in (*shown.notes, *(f"not shown: {each} makes it" for each in networks.absent)):
         say(note)
     return session
-
-
-def _open_teacher(p: TopologyParameters, preset: Preset) -> TopologyTeacher:
-    """The preset's teacher with its own layers, or another with a layer a block spread over its depth."""
-    blocks, where = preset.connector.num_blocks, preset.foundations
-    if not p.teacher.strip():
-        return open_topology_teacher(where.teacher, blocks, where.teacher_layers, where.teacher_image_size)
-    given = p.teacher.strip()
-    local = paths.user_path(given)
-    return open_topology_teacher(str(local) if local.is_dir() else given, blocks)
 
 
 def _of_the_data(test: Source, count: int) -> list[OwnImages]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
+import torch
 from accelerate import Accelerator
 from safetensors import SafetensorError
 from torch import Tensor, nn
@@ -245,6 +246,9 @@ def _train(engine: Engine, journal: _Journal, start: int, progress: Progress | N
     except FloatingPointError as error:
         journal.flush()
         raise MuseError(_diverged(run, step, error, batch)) from error
+    except torch.OutOfMemoryError as error:
+        journal.flush()
+        raise MuseError(_too_large(run, step, stage.batch_size)) from error
     except KeyboardInterrupt as error:
         if not whole:  # a second Ctrl-C, inside a step: some weights have moved and others have not
             raise MuseError(
@@ -278,6 +282,18 @@ def _diverged(run: Run, step: int, error: Exception, batch: Any) -> str:
         f"{run.stage} of run {run.run!r} stopped at step {step + 1}: {error}, on the samples "
         f"{', '.join(batch.ids[:4])}{' ...' if len(batch.ids) > 4 else ''}; {kept}. "
         "Lower the learning rate, or look at those samples."
+    )
+
+
+def _too_large(run: Run, step: int, batch_size: int) -> str:
+    good = latest_checkpoint(run.checkpoints)
+    again = f"; {good.name} is kept, but it goes on only with the batch size it was made with" if good else ""
+    smaller = f"about {batch_size // 2} may fit: run again with `-p batch_size {batch_size // 2}`" if batch_size > 1 else (
+        "not even one image fits: use a larger GPU, or another preset"
+    )  # fmt: skip
+    return (
+        f"{run.stage} of run {run.run!r} ran out of GPU memory at step {step + 1} with {batch_size} images a step; "
+        f"{smaller}{again}."
     )
 
 

@@ -39,7 +39,7 @@ def starting_tokenizer(run: StageRun, teachers: Teachers, source: Source) -> Mus
     stage = run.load_stage()
     if stage.starts_from is None:
         torch.manual_seed(run.seed)
-        images = source.first(CALIBRATION_IMAGES).images
+        images = source.first(CALIBRATION_IMAGES).images.to(next(teachers.text.parameters()).device)
         return assemble_tokenizer(run.load_preset(), teachers.text.width, run.routing, images)
     return finished_tokenizer(run, stage.starts_from)
 
@@ -89,6 +89,7 @@ def _record(run: StageRun, stage: Stage, trainer: Trainer, source: Source, train
         losses=journal.losses(),
         trainable_parameters=sum(weight.numel() for weight in trainer.weights.values()),
         changes=run.changes,
+        foundations=run.foundations,
         perceptual_network=trainer.teachers.perceptual.name,
         files_skipped=sorted(journal.skipped),
         files_enlarged=len(journal.enlarged),

@@ -9,8 +9,9 @@ from muse_core.curricula import Changes, changed, shortened
 from muse_core.errors import MuseError
 from muse_core.models.gradient_routes import routing_named
 from muse_core.models.tokenizer import MuseTokenizer
-from muse_core.presets import Preset, preset_named
+from muse_core.presets import preset_named
 from muse_core.records import Provenance
+from muse_core.sizes import FoundationChoice, Preset
 from muse_core.stages import Stage
 
 
@@ -31,10 +32,11 @@ class StageRun:
     changes: Changes = field(default_factory=Changes)
     share: float = 1.0
     """Of the steps of every stage; for studies of many short runs."""
+    foundations: FoundationChoice = field(default_factory=FoundationChoice)
 
     def load_preset(self) -> Preset:
-        """The preset with this run's curriculum. Raises MuseError for an unknown preset or change."""
-        preset = preset_named(self.preset)
+        """The preset with this run's curriculum and pretrained parts. Raises MuseError for an unknown preset or change."""
+        preset = self.foundations.applied(preset_named(self.preset))
         return replace(preset, curriculum=shortened(changed(preset.curriculum, self.changes), self.share))
 
     def load_stage(self) -> Stage:
@@ -82,6 +84,7 @@ class StageRun:
         return {key: value for key, value in asdict(self).items() if key not in ("device", "resume")} | {
             "steps": stage.steps,
             "batch_size": stage.batch_size,
+            "foundations": self.foundations.as_arguments() or None,  # None: also what older checkpoints say
         }
 
 
@@ -109,6 +112,7 @@ class StageRecord:
     provenance: Provenance
     held_out: dict[str, Any] = field(default_factory=dict)
     changes: Changes = field(default_factory=Changes)
+    foundations: FoundationChoice = field(default_factory=FoundationChoice)
     observers: dict[str, float] = field(default_factory=dict)
     """Name of each observer -> the seconds it took, not counted in ``seconds``."""
 
@@ -121,7 +125,8 @@ def finished_tokenizer(run: StageRun, stage_name: str) -> MuseTokenizer:
     if not config.exists():
         raise MuseError(
             f"Run {run.run!r} has no finished {stage_name}: first execute notebook {stage.notebook} with "
-            f"`muse run {stage.notebook[:2]} --run {run.run} -p preset {run.preset}`."
+            f"`muse run {stage.notebook[:2]} --run {run.run} -p preset {run.preset}"
+            f"{run.foundations.as_arguments()}`."
         )
     tokenizer = MuseTokenizer.from_pretrained(earlier.tokenizer_folder)
     _check_same_model(tokenizer, run, stage_name)
@@ -130,7 +135,7 @@ def finished_tokenizer(run: StageRun, stage_name: str) -> MuseTokenizer:
 
 def _check_same_model(tokenizer: MuseTokenizer, run: StageRun, stage_name: str) -> None:
     preset = run.load_preset()
-    parts = ("width", "num_heads", "num_blocks", "unshuffle", "attention")
+    parts = ("width", "num_heads", "num_blocks", "unshuffle", "attention", "query_grid")
     expected = {part: getattr(preset.connector, part) for part in parts}
     expected |= {"image_size": preset.image_size, "routing": run.routing}
     for name, value in expected.items():

@@ -13,8 +13,8 @@ from muse_core.foundations.text_tower import TextTower, text_embeddings
 from muse_core.foundations.topology_teacher import DinoV3Teacher, TimmTeacher, TopologyTeacher, observe
 from muse_core.losses.topology import Grid
 from muse_core.losses.topology_target import TopologyTarget, topology_targets
-from muse_core.presets import Preset
 from muse_core.shapes import Embeddings
+from muse_core.sizes import Preset
 from muse_core.stages import Loss
 
 

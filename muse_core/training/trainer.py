@@ -36,14 +36,14 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
 def accelerator_for(device: str) -> Accelerator:
-    """bf16 on CUDA, fp32 elsewhere. Raises MuseError for a device this machine lacks."""
+    """bf16 on a CUDA device that has it, fp32 elsewhere. Raises MuseError for a device this machine lacks."""
     if device not in DEVICES:
         raise unknown("device", device, DEVICES)
     present = {"auto": True, "cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not present[device]:
         raise MuseError(f"This machine has no {device} device: use device='cpu', or 'auto' for the best one there is.")
-    on_cuda = device in ("auto", "cuda") and torch.cuda.is_available()
-    return Accelerator(cpu=device == "cpu", mixed_precision="bf16" if on_cuda else "no")
+    half = device in ("auto", "cuda") and torch.cuda.is_available() and torch.cuda.is_bf16_supported(False)
+    return Accelerator(cpu=device == "cpu", mixed_precision="bf16" if half else "no")
 
 
 class Trainer(Learner):

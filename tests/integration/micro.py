@@ -16,7 +16,8 @@ from muse_core.data.scenes import Scenes
 from muse_core.foundations.backbone import Backbone
 from muse_core.foundations.text_tower import TextTower
 from muse_core.foundations.topology_teacher import DinoV3Teacher
-from muse_core.presets import ConnectorShape, FoundationLocations, Preset, tiny
+from muse_core.presets import tiny
+from muse_core.sizes import ConnectorShape, FoundationLocations, Preset
 from muse_core.stages import Curriculum
 from muse_core.training.run import StageRun
 from muse_core.training.standins.image_text import train_tokenizer

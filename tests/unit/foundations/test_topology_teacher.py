@@ -139,7 +139,7 @@ def test_a_saved_dinov3_comes_back_with_layers_spread_over_its_depth(tmp_path) -
 @pytest.mark.parametrize(
     ("config", "words"),
     [(None, "cannot be read"), ('{"model_type": "clip"}', "holds 'clip', not a DINOv3 ViT"),
-     ('{"model_type": "dinov3_vit"}', "cannot be read")],
+     ('{"model_type": "dinov3_vit"}', "holds no weights: it needs model.safetensors")],
 )  # fmt: skip
 def test_a_folder_without_a_dinov3_is_a_sentence(tmp_path, config: str | None, words: str) -> None:
     if config:

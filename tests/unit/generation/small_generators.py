@@ -8,7 +8,8 @@ from muse_core.generation.codecs import codec_of
 from muse_core.generation.denoiser import build_denoiser
 from muse_core.generation.latent_normalisation import LatentNormalisation
 from muse_core.generation.pipeline import MusePipeline
-from muse_core.presets import DenoiserShape, tiny
+from muse_core.presets import tiny
+from muse_core.sizes import DenoiserShape
 
 from ..models.small_models import small_tokenizer
 

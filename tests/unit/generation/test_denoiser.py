@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from muse_core.generation.denoiser import build_denoiser
-from muse_core.presets import DENOISERS
+from muse_core.sizes import DENOISERS
 
 
 @pytest.mark.parametrize(("name", "millions"), [("sana-0.6b", 591.75), ("sana-1.6b", 1604.46)])

@@ -1,11 +1,14 @@
 """The values of a parameters cell are checked, and a wrong one is one sentence."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from muse_core.errors import MuseError
+from muse_core.presets import preset_named
 from muse_core.reporting.parameters import NotebookParameters, StageParameters
+from muse_core.sizes import FoundationChoice
 
 GOOD: dict[str, Any] = {
     "run": "smoke",
@@ -67,3 +70,17 @@ def test_a_missing_value_is_named() -> None:
 def test_the_checked_parameters_cannot_change() -> None:
     with pytest.raises(Exception, match="frozen"):
         StageParameters.check(**GOOD).run = "other"  # type: ignore[misc]
+
+
+def test_other_pretrained_parts_travel_together_and_the_rest_without_them() -> None:
+    checked = StageParameters.check(**GOOD | {"backbone": "OpenGVLab/InternVL3-1B-hf", "text_tower": " "})
+    assert checked.foundations == FoundationChoice(backbone="OpenGVLab/InternVL3-1B-hf", text_tower=" ")
+    assert set(checked.without_foundations()) == set(GOOD)
+    assert checked.load_preset().foundations == replace(
+        preset_named("smoke").foundations, backbone="OpenGVLab/InternVL3-1B-hf"
+    )
+
+
+def test_a_part_that_is_no_text_is_one_sentence() -> None:
+    with pytest.raises(MuseError, match=r"teacher must be a text: got 3\."):
+        StageParameters.check(**GOOD | {"teacher": 3})

@@ -5,7 +5,8 @@ import torch
 
 from muse_core.errors import MuseError
 from muse_core.foundations.topology_teacher import DinoV3Teacher
-from muse_core.presets import Preset, tiny
+from muse_core.presets import tiny
+from muse_core.sizes import Preset
 from muse_core.training import teachers
 from muse_core.training.teachers import load_teachers, load_topology_teacher
 

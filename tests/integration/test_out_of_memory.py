@@ -1,0 +1,37 @@
+"""A GPU that is too small is one sentence with the batch that may fit."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from muse_core.errors import MuseError
+from muse_core.training.loop import train_stage
+from muse_core.training.trainer import Trainer
+
+from .micro import STAGES, micro_run
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "words"),
+    [
+        (4, r"ran out of GPU memory at step 3 with 4 images a step; about 2 may fit: run again with `-p batch_size 2`; "
+            r"step-00000002 is kept, but it goes on only with the batch size it was made with\."),
+        (1, r"with 1 images a step; not even one image fits: use a larger GPU, or another preset; step-00000002 is kept"),
+    ],
+)  # fmt: skip
+def test_a_step_that_does_not_fit_is_a_sentence(
+    micro: Path, monkeypatch: pytest.MonkeyPatch, batch_size: int, words: str
+) -> None:
+    plain = Trainer.update
+
+    def full(trainer: Trainer, batch, step: int) -> dict[str, float]:
+        if step == 2:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return plain(trainer, batch, step)
+
+    monkeypatch.setattr(Trainer, "update", full)
+    run = micro_run(STAGES[0], f"full-{batch_size}", batch_size=batch_size)
+    with pytest.raises(MuseError, match=words):
+        train_stage(run)
+    assert len(run.metrics_file.read_text().splitlines()) == 2
