@@ -13,7 +13,7 @@ HALF_THE_CORES := $(shell $(PYTHON) -c 'import os; print(max(1, os.cpu_count() /
 export JUPYTER_PLATFORM_DIRS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env reports tokenizer baseline ablations generation gallery test lab lint clean-env
+.PHONY: help env reports tokenizer baseline ablations generation bench gallery test lab lint clean-env
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -52,6 +52,9 @@ generation: $(STAMP) ## longer training of the generators on run RUN's tokenizer
 	$(BIN)/muse run 08 --run study-generation -p preset $(PRESET) -p tokenizers $(RUN) -p resume true \
 	  -p steps 3200 -p batch_size 24 -p images 16384
 	$(BIN)/muse gallery --run study-generation --into generation
+
+bench: $(STAMP) ## speed and memory as ratios in one run, into reports/bench/bench.json (10 minutes on 2 cores)
+	$(BIN)/python -m benchmarks
 
 gallery: $(STAMP) ## a finished run as reports/gallery, light enough to commit (RUN)
 	$(BIN)/muse gallery --run $(RUN)

@@ -1,6 +1,6 @@
 """What L_topo without maps saves, as ratios within one run (absolute times depend on the machine).
 
-    python benchmarks/topology_loss.py [--rounds 7] [--sides 8 16 32] [--device cpu]
+    python -m benchmarks.topology_loss [--rounds 7] [--sides 8 16 32] [--device cpu]
 
 Compares, the two sides in turns:
   loss      forward and backward in blocks   against  the plain equation on whole maps; both from the teacher's q and k
@@ -8,42 +8,23 @@ Compares, the two sides in turns:
 """
 
 import argparse
-import statistics
-import time
-import weakref
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
-from torch.utils.weak import WeakIdKeyDictionary
 from transformers import DINOv3ViTConfig, DINOv3ViTModel
 
+from benchmarks.measuring import Ratio, peak_bytes, ratio_in_turns
 from muse_core.foundations.topology_teacher import DinoV3Teacher, observe
 from muse_core.losses.fused_topology import fused_topology_loss
 from muse_core.losses.topology import Grid, teacher_targets, topology_loss
 from muse_core.losses.topology_target import topology_targets
 from muse_core.query_keys import QueryKeys
 
-Work = Callable[[], object]
-
 LAYERS, BATCH, HEADS, WIDTH = 3, 4, 4, 32
 DINO_SMALL = dict(
     hidden_size=384, intermediate_size=1536, num_hidden_layers=12, num_attention_heads=6, num_register_tokens=4,
     patch_size=16,
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Ratio:
-    """``median`` over rounds of new / old, with the ``lowest`` and ``highest`` round; ``seconds`` are both sides' medians."""
-
-    median: float
-    lowest: float
-    highest: float
-    seconds: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -59,62 +40,6 @@ class LossCost:
     def memory(self) -> float:
         """Plain peak over fused peak."""
         return self.megabytes[1] / self.megabytes[0]
-
-
-def ratio_in_turns(new: Work, old: Work, rounds: int, wait: Work = lambda: None) -> Ratio:
-    """Time of ``new`` over ``old``, measured in turns (order swapped every round) after one warm-up round."""
-    taken: dict[Work, list[float]] = {new: [], old: []}
-    for turn in range(rounds + 1):
-        for work in (new, old) if turn % 2 else (old, new):
-            began = time.perf_counter()
-            work()
-            wait()
-            taken[work].append(time.perf_counter() - began)
-    ratios = [a / b for a, b in zip(taken[new][1:], taken[old][1:], strict=True)]
-    seconds = tuple(statistics.median(taken[work][1:]) for work in (new, old))
-    return Ratio(statistics.median(ratios), min(ratios), max(ratios), seconds)
-
-
-class LiveBytes(TorchDispatchMode):
-    """``peak``: most bytes that tensors made inside the block held at once, each storage counted until it is freed."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.live = self.peak = 0
-        self.known = WeakIdKeyDictionary()
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        for storage in _storages((args, kwargs)):
-            self.known[storage] = True
-        result = function(*args, **(kwargs or {}))
-        for storage in _storages(result):
-            if storage not in self.known:
-                self.known[storage] = True
-                self.live += storage.nbytes()
-                weakref.finalize(storage, self._freed, storage.nbytes())
-        self.peak = max(self.peak, self.live)
-        return result
-
-    def _freed(self, count: int) -> None:
-        self.live -= count
-
-
-def _storages(values: object) -> list[torch.UntypedStorage]:
-    return [leaf.untyped_storage() for leaf in tree_leaves(values) if isinstance(leaf, Tensor)]
-
-
-def peak_bytes(work: Work, device: str) -> int:
-    """Peak memory of ``work`` beyond what there was: live tensor bytes on the CPU, the allocator's own count on CUDA."""
-    if device == "cpu":
-        with LiveBytes() as bytes_:
-            work()
-        return bytes_.peak
-    torch.cuda.synchronize()
-    before = torch.cuda.memory_allocated()
-    torch.cuda.reset_peak_memory_stats()
-    work()
-    torch.cuda.synchronize()
-    return torch.cuda.max_memory_allocated() - before
 
 
 def random_layers(grid: Grid, requires_grad: bool, device: str) -> tuple[QueryKeys, ...]:
@@ -141,11 +66,10 @@ def loss_cost(side: int, teacher_side: int, rounds: int, device: str = "cpu") ->
             targets = teacher_targets([teacher.probabilities() for teacher in teachers], source, grid, HEADS)
         torch.autograd.grad(topology_loss(targets, [student.logits() for student in students]), leaves)
 
-    wait = torch.cuda.synchronize if device == "cuda" else lambda: None
     return LossCost(
         tokens=side**2,
         teacher_tokens=teacher_side**2,
-        time=ratio_in_turns(fused, plain, rounds, wait),
+        time=ratio_in_turns(fused, plain, rounds, device),
         megabytes=(peak_bytes(fused, device) / 1e6, peak_bytes(plain, device) / 1e6),
     )
 
@@ -162,8 +86,7 @@ def teacher_pass(image_size: int, rounds: int, batch: int = 2, device: str = "cp
         with torch.no_grad():
             return eager(teacher.normalise(images), output_attentions=True).attentions
 
-    wait = torch.cuda.synchronize if device == "cuda" else lambda: None
-    return ratio_in_turns(lambda: observe(teacher, images), with_maps, rounds, wait)
+    return ratio_in_turns(lambda: observe(teacher, images), with_maps, rounds, device)
 
 
 def main() -> None:
