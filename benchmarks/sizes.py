@@ -60,7 +60,10 @@ def reduced() -> Size:
             encoder_layers_per_block=(1,) * 6, decoder_layers_per_block=(1,) * 6,
         ),
         TEACHERS["muse-1b"] | vit,
-        CLIP_TEXT | dict(vocab_size=1024, hidden_size=256, intermediate_size=1024, num_hidden_layers=4, num_attention_heads=4, bos_token_id=1, eos_token_id=2),
+        CLIP_TEXT | dict(
+            vocab_size=1024, hidden_size=256, intermediate_size=1024, num_hidden_layers=4, num_attention_heads=4,
+            bos_token_id=1, eos_token_id=2,
+        ),
     )  # fmt: skip
 
 
