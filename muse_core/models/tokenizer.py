@@ -138,10 +138,11 @@ class MuseTokenizer(ModelMixin, ConfigMixin):
         return TokenizerEncoding(latent, connected.semantic, self.semantic_head(connected.semantic))
 
     def decode(self, latent: Latents, size: tuple[int, int] | None = None) -> TokenizerDecoding:
-        """Latent -> images. ``size`` (height, width) where the decoder's own output size differs from the images'."""
+        """Latent -> images. ``size`` (height, width) where the decoder's own output size differs from the images';
+        resized in float32, as there is no antialiasing in bfloat16 on CPUs."""
         images = self.decoder(latent)
         if size is not None and images.shape[-2:] != size:
-            images = F.interpolate(images, size, mode="bilinear", antialias=True, align_corners=False)
+            images = F.interpolate(images.float(), size, mode="bilinear", antialias=True, align_corners=False)
         return TokenizerDecoding(images)
 
     def forward(

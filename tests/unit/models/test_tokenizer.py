@@ -98,3 +98,10 @@ def test_a_decoder_of_another_scale_is_resized_to_the_images() -> None:
     latent = torch.randn(1, 8, 4, 4)
     assert tokenizer.decode(latent).sample.shape == (1, 3, 32, 32)
     assert tokenizer.decode(latent, (48, 40)).sample.shape == (1, 3, 48, 40)
+
+
+@torch.no_grad()
+def test_a_decoder_in_bfloat16_is_resized_too() -> None:
+    with torch.autocast("cpu", torch.bfloat16):
+        images = small_tokenizer().eval().decode(torch.randn(1, 8, 4, 4), (48, 40)).sample
+    assert images.shape == (1, 3, 48, 40) and images.dtype == torch.float32
