@@ -30,7 +30,7 @@ class Looking(TopologyTeacher):
 
     def query_keys_and_tokens(self, pixels):
         """Logits that are the logarithms of the maps: log(map) as queries, one unit vector a key."""
-        layers = [QueryKeys(maps.log(), torch.eye(64).expand_as(maps), 1.0) for maps in self.maps]
+        layers = [QueryKeys(maps.clamp_min(1e-38).log(), torch.eye(64).expand_as(maps), 1.0) for maps in self.maps]
         return layers, self.patch_tokens(pixels), 0
 
     def patch_tokens(self, pixels):

@@ -77,9 +77,10 @@ def assert_equal_values(size: Size) -> None:
     plain, split = (
         small_tokenizer(size, routing)(images, with_attention=True) for routing in ("orthogonal", "trunk-routed")
     )
-    *one, logits = (getattr(plain, name) for name in vars(plain))
-    *other, split_logits = (getattr(split, name) for name in vars(split))
-    assert all(map(torch.equal, [*one, *logits], [*other, *split_logits]))
+    *one, layers = (getattr(plain, name) for name in vars(plain))
+    *other, split_layers = (getattr(split, name) for name in vars(split))
+    maps, split_maps = ([layer.logits() for layer in found] for found in (layers, split_layers))
+    assert all(map(torch.equal, [*one, *maps], [*other, *split_maps]))
 
 
 @pytest.mark.parametrize("loss", TASKS, ids=str)

@@ -89,12 +89,12 @@ def test_the_semantic_stream_is_a_running_sum() -> None:
     assert torch.equal(shifted.hidden, moved.hidden)
 
 
-def test_maps_are_made_only_when_asked_for_and_change_nothing() -> None:
+def test_queries_and_keys_are_handed_out_only_when_asked_for_and_change_nothing() -> None:
     b, s = block("orthogonal"), state()
     without, none = b(s, rotary(), TRUNK_OPEN, False)
-    with_maps, logits = b(s, rotary(), TRUNK_OPEN, True)
-    assert none is None and logits.shape == (2, HEADS, 15, 15)
-    assert torch.equal(without.hidden, with_maps.hidden)
+    with_attention, attention = b(s, rotary(), TRUNK_OPEN, True)
+    assert none is None and attention.logits().shape == (2, HEADS, 15, 15)
+    assert torch.equal(without.hidden, with_attention.hidden)
 
 
 def test_rotary_makes_attention_depend_on_relative_position_only() -> None:
@@ -102,7 +102,8 @@ def test_rotary_makes_attention_depend_on_relative_position_only() -> None:
     b, grid = block("orthogonal"), (4, 4)
     same = torch.randn(1, 1, WIDTH).expand(1, 16, WIDTH).contiguous()
     in_steps = RotaryEmbeddingCat(DEPTH, in_pixels=False, temperature=100.0).get_embed(list(grid))
-    _, logits = b(BlockState(same, same, same), in_steps, TRUNK_OPEN, True)
+    _, attention = b(BlockState(same, same, same), in_steps, TRUNK_OPEN, True)
+    logits = attention.logits()
     by_distance: dict[tuple[int, int], list[float]] = {}
     for i in range(16):
         for j in range(16):
