@@ -63,8 +63,8 @@ lint: $(STAMP) ## ruff check and ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 
-test: lint ## lint, pytest, then every notebook's cells by nbval
-	$(OFFLINE) $(BIN)/python -m pytest
+test: lint ## lint, pytest on every core, then every notebook's cells by nbval
+	$(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadscope
 	@if ls notebooks/*.ipynb >/dev/null 2>&1; then \
 	  set -ex; \
 	  $(STRIP) --verify notebooks/*.ipynb; \
