@@ -8,14 +8,15 @@ so one visit gives its share of the loss and of the gradients of q and k, which 
 backward pass; no map does. Peak memory: q, k and their gradients, plus a few tensors of `BLOCK_ELEMENTS`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from importlib.util import find_spec
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from muse_core.errors import MuseError
-from muse_core.losses.topology_block import BlockTerms, block_terms_for
+from muse_core.losses.topology_block import BlockTerms, block_terms
 from muse_core.losses.topology_target import TopologyTarget
 from muse_core.query_keys import QueryKeys
 from muse_core.shapes import Float, Scalar
@@ -88,7 +89,7 @@ def _walk(
         for images, rows in _blocks(batch, target):
             aims = target.of_images(images).grid_rows(rows).to(queries.dtype)
             at = slice(rows.start * target.grid[1], rows.stop * target.grid[1])
-            terms: BlockTerms = terms_of(aims, queries[images, :, at], keys[images], with_gradient)
+            terms = terms_of(aims, queries[images, :, at], keys[images], with_gradient)
             total += terms.divergence.sum(dim=(0, 2))
             if with_gradient:
                 into_queries[images, :, at] = terms.into_queries
@@ -98,6 +99,15 @@ def _walk(
         into_queries.mul_(student.scale / (rows_in_mean * heads))
         into_keys.div_(rows_in_mean * heads)
     return total / rows_in_mean, into_queries, into_keys
+
+
+def block_terms_for(queries: Tensor) -> Callable[[Tensor, Tensor, Tensor, bool], BlockTerms]:
+    """The Triton kernel for single precision on CUDA where triton is installed, else `block_terms`."""
+    if queries.is_cuda and queries.dtype == torch.float32 and find_spec("triton"):
+        from muse_core.losses.topology_kernel import triton_block_terms
+
+        return triton_block_terms
+    return block_terms
 
 
 def _blocks(batch: int, target: TopologyTarget) -> Iterator[tuple[slice, slice]]:

@@ -1,7 +1,5 @@
 """One block of L_topo: its divergence and, where asked for, what it adds to the gradients of queries and keys."""
 
-from collections.abc import Callable
-from importlib.util import find_spec
 from typing import NamedTuple
 
 import torch
@@ -16,9 +14,6 @@ class BlockTerms(NamedTuple):
     divergence: Float[Tensor, "batch heads queries"]
     into_queries: Float[Tensor, "batch heads queries head_width"] | None = None
     into_keys: Float[Tensor, "batch heads keys head_width"] | None = None
-
-
-BlockFunction = Callable[[Tensor, Tensor, Tensor, bool], BlockTerms]
 
 
 def block_terms(
@@ -40,12 +35,3 @@ def block_terms(
         return BlockTerms(divergence)
     into_logits = exponentials.mul_(mass / partition).sub_(target)
     return BlockTerms(divergence, into_logits @ keys, into_logits.transpose(-1, -2) @ queries)
-
-
-def block_terms_for(queries: Tensor) -> BlockFunction:
-    """The Triton kernel for single precision on CUDA where triton is installed, else `block_terms`."""
-    if queries.is_cuda and queries.dtype == torch.float32 and find_spec("triton"):
-        from muse_core.losses.topology_kernel import triton_block_terms
-
-        return triton_block_terms
-    return block_terms

@@ -12,6 +12,7 @@ from muse_core.errors import MuseError
 from muse_core.losses import fused_topology
 from muse_core.losses.fused_topology import fused_topology_loss, topology_divergences
 from muse_core.losses.topology import attention_divergence, teacher_targets
+from muse_core.losses.topology_block import block_terms
 from muse_core.losses.topology_target import TopologyTarget, topology_targets
 from muse_core.query_keys import QueryKeys
 
@@ -201,6 +202,10 @@ def test_a_budget_bounds_the_largest_tensor_whatever_n(monkeypatch) -> None:
         with LargestTensor() as largest:
             fused_topology_loss(targets_of(case, teachers), students).backward()
         assert largest.elements <= 50_000
+
+
+def test_on_the_cpu_torch_computes() -> None:
+    assert fused_topology.block_terms_for(torch.zeros(1, 1, 1, 1)) is block_terms
 
 
 def test_what_does_not_fit_is_a_sentence() -> None:

@@ -1,9 +1,9 @@
-"""One block against the plain divergence and its gradient by autograd; which function serves which tensors."""
+"""One block against the plain divergence and its gradient by autograd."""
 
 import torch
 
 from muse_core.losses.topology import attention_divergence
-from muse_core.losses.topology_block import block_terms, block_terms_for
+from muse_core.losses.topology_block import block_terms
 
 
 def test_a_block_is_the_plain_divergence_with_its_gradients() -> None:
@@ -23,7 +23,3 @@ def test_logits_far_from_zero_do_not_overflow() -> None:
     found = block_terms(target, torch.tensor([[[[500.0]]]]), torch.tensor([[[[1.0], [-1.0]]]]), True)
     torch.testing.assert_close(found.divergence, torch.tensor([[[1000.0]]]))
     assert torch.isfinite(found.into_keys).all()
-
-
-def test_on_the_cpu_torch_computes() -> None:
-    assert block_terms_for(torch.zeros(1, 1, 1, 1)) is block_terms
