@@ -1,9 +1,9 @@
 """The walk in blocks against the plain equation on whole maps: value, gradient, and how much is ever held."""
 
-import random
-
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -30,14 +30,19 @@ CASES = [
 ]
 
 
-def drawn(seed: int) -> Case:
-    """A random case: grids that are no squares, groups, one or several of everything."""
-    dice = random.Random(seed)
-    source, grid = ((dice.randint(1, 9), dice.randint(1, 9)) for _ in range(2))
-    return Case(
-        source, source if dice.random() < 0.3 else grid, dice.randint(1, 3), dice.randint(1, 4), dice.randint(1, 3),
-        dice.randint(1, 3), dice.choice([1, 3, 8, 20]), dice.choice([0.3, 2.0, 8.0]),
-    )  # fmt: skip
+GRIDS = st.tuples(st.integers(1, 9), st.integers(1, 9))
+ANY_CASE = st.builds(
+    Case,
+    source=GRIDS,
+    grid=GRIDS,
+    layers=st.integers(1, 3),
+    heads=st.integers(1, 4),
+    group=st.integers(1, 3),
+    batch=st.integers(1, 3),
+    width=st.sampled_from([1, 3, 8, 20]),
+    sharpness=st.sampled_from([0.3, 2.0, 8.0]),
+)
+"""Grids that are no squares, groups of heads, one or several of everything."""
 
 
 @pytest.fixture(params=BUDGETS)
@@ -46,8 +51,20 @@ def budget(request, monkeypatch) -> int:
     return request.param
 
 
-@pytest.mark.parametrize("case", CASES + [drawn(seed) for seed in range(30)], ids=str)
+@pytest.mark.parametrize("case", CASES, ids=str)
 def test_value_and_gradient_are_those_of_the_plain_form(case: Case, budget: int) -> None:
+    agrees(case)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True, database=None)
+@given(case=ANY_CASE, elements=st.sampled_from(BUDGETS))
+def test_they_are_for_any_grids_heads_and_budget(case: Case, elements: int) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setitem(fused_topology.BLOCK_ELEMENTS, "cpu", elements)
+        agrees(case)
+
+
+def agrees(case: Case) -> None:
     teachers, students = teachers_of(case), students_of(case)
     plain, fused = plain_loss(case, teachers, students), fused_topology_loss(targets_of(case, teachers), students)
     torch.testing.assert_close(fused, plain, atol=1e-5, rtol=1e-5)
