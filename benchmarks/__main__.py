@@ -111,7 +111,7 @@ def main() -> None:
         note(name, spread(teacher_pass(image_size, rounds, device=asked.device).inverse))
     note("step_speedup_vs_release_recipe", spread(step_against_release(size, "02", batch_size, accelerator, rounds)))
     note("step_gigabytes", step_memory(size, "02", batch_size, accelerator))
-    batches = {224: [1, batch_size], 448: [1], 896: [1]}
+    batches = {224: [2, batch_size], 448: [1], 896: [1]}
     rows = list(throughputs(size, accelerator, rate, rounds, batches))
     found["throughput"] = [asdict(row) for row in rows]
     print(table(rows))

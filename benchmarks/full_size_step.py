@@ -1,6 +1,6 @@
 """Does the full size fit, and how long does one step take? Random weights, one step of each stage, no downloads.
 
-    python -m benchmarks.full_size_step [--preset muse-1b] [--batch-size 1] [--device cpu] [--stages 01 02 03]
+    python -m benchmarks.full_size_step [--preset muse-1b] [--batch-size 2] [--device cpu] [--stages 01 02 03]
 
 bfloat16 autocast on every device. Prints, for each stage, what is trained, the seconds of one step after a first one, and the
 peak of memory. On a CPU, muse-1b needs about 13 GB for stage 3 (weights, gradients, two moments, average, teachers).
@@ -43,7 +43,7 @@ def one_stage(size: Size, stage: str, batch_size: int, accelerator: Accelerator)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--preset", default="muse-1b", choices=TEACHERS)
-    parser.add_argument("--batch-size", type=int, default=1)
+    parser.add_argument("--batch-size", type=int, default=2)
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--stages", nargs="*", default=["01", "02", "03"])
     asked = parser.parse_args()

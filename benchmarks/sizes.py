@@ -7,7 +7,10 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from transformers import CLIPTextConfig, CLIPTextModelWithProjection, DINOv3ViTConfig
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
+from transformers import CLIPTextConfig, CLIPTextModelWithProjection, DINOv3ViTConfig, PreTrainedTokenizerFast
 
 from muse_core.data.scenes import Scenes
 from muse_core.foundations.perceptual import TeacherFeatures
@@ -67,11 +70,11 @@ def reduced() -> Size:
     )  # fmt: skip
 
 
-def words(captions: list[str], **_: object) -> dict[str, torch.Tensor]:
-    """In a tokenizer's place: as many numbers as a caption has words."""
-    length = max(len(caption.split()) for caption in captions)
-    ids = torch.randint(1, 1000, (len(captions), length))
-    return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+def word_tokenizer() -> PreTrainedTokenizerFast:
+    """Every word is the same unknown one: only how many there are costs time."""
+    words = Tokenizer(WordLevel({"<pad>": 0, "<unk>": 1, "<end>": 2}, unk_token="<unk>"))
+    words.pre_tokenizer = Whitespace()
+    return PreTrainedTokenizerFast(tokenizer_object=words, pad_token="<pad>", unk_token="<unk>", eos_token="<end>")
 
 
 def random_teachers(size: Size, device: torch.device | str) -> Teachers:
@@ -79,7 +82,7 @@ def random_teachers(size: Size, device: torch.device | str) -> Teachers:
     config = DINOv3ViTConfig(**size.teacher)
     layers = spread_layers(config.num_hidden_layers, size.preset.connector.num_blocks)
     topology = DinoV3Teacher.from_config(config, layers).requires_grad_(False).to(device)
-    text = TextTower(CLIPTextModelWithProjection(CLIPTextConfig(**size.text)), words)
+    text = TextTower(CLIPTextModelWithProjection(CLIPTextConfig(**size.text)), word_tokenizer())
     return Teachers(topology, text.eval().requires_grad_(False).to(device), TeacherFeatures(topology))
 
 
