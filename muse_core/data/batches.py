@@ -1,5 +1,6 @@
 """`Batch`, the `Source` interface every data set implements, and the seeded, resumable loader over it."""
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -132,7 +133,8 @@ def training_batches(
     processes: int = 1,
     workers: int = 0,
 ) -> DataLoader:
-    """Shuffled batches for training steps ``start .. stop`` (exclusive)."""
+    """Shuffled batches for training steps ``start .. stop`` (exclusive); at most one worker a core."""
+    workers = min(workers, os.cpu_count() or 1)
     order = EpochOrder(len(source), batch_size, seed, start, stop, rank, processes)
     generator = torch.Generator().manual_seed(seed)  # its own, so that making an iterator leaves the global RNG alone
     return DataLoader(

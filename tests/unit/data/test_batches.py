@@ -100,3 +100,8 @@ def test_moving_a_batch_keeps_what_is_not_a_tensor() -> None:
     assert moved.images.device.type == moved.labels.device.type == moved.class_masks.device.type == "meta"
     assert moved.instance_masks is None and moved.ids == batch.ids and moved.skipped == ("a",)
     assert batch.images.device.type == "cpu"
+
+
+def test_there_are_no_more_workers_than_cores(monkeypatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 3)
+    assert training_batches(Counting(20), batch_size=4, seed=3, start=0, stop=1, workers=64).num_workers == 3
