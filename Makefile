@@ -50,7 +50,7 @@ ablations: $(STAMP) ## the whole ablation study, an hour on 2 cores, and its rep
 
 generation: $(STAMP) ## longer training of the generators on run RUN's tokenizers, over an hour on 2 cores, into reports/generation
 	$(BIN)/muse run 08 --run study-generation -p preset $(PRESET) -p tokenizers $(RUN) -p resume true \
-	  -p steps 2400 -p batch_size 24 -p images 16384
+	  -p steps 2400 -p batch_size 24 -p images 16384 -p drawn 256
 	$(BIN)/muse gallery --run study-generation --into generation
 
 bench: $(STAMP) ## speed and memory as ratios in one run, into reports/bench/bench.json (10 minutes on 2 cores)

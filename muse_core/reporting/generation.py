@@ -69,7 +69,8 @@ class GenerationSession:
 
     @property
     def n(self) -> int:
-        return min(self.preset.generated_images, len(self.test))
+        """How many images are drawn and measured."""
+        return min(self.parameters.drawn or self.preset.generated_images, len(self.test))
 
     @property
     def pipeline(self) -> MusePipeline:

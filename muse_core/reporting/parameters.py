@@ -181,6 +181,7 @@ class GenerationParameters(ChosenFoundations):
     denoiser: str
     guidance: Annotated[float, Field(ge=0, description="a number of at least 0; 1 means none")]
     sampling_steps: Annotated[Whole, Field(ge=1, description="an integer of at least 1")]
+    drawn: Count
     seed: Seed
     device: Filled
     resume: bool

@@ -1,17 +1,19 @@
-"""Stage 1 of preset ``muse-1b`` on local checkpoints in the published layouts, by the function the notebook calls."""
+"""Notebook 01 with preset ``muse-1b`` and local checkpoints in the published layouts, by the function `muse run` uses."""
 
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from muse_core import paths
 from muse_core.models.tokenizer import MuseTokenizer
 from muse_core.records import read_json
-from muse_core.sizes import FoundationChoice
-from muse_core.training.loop import train_stage
-from muse_core.training.run import StageRun
+from muse_core.reporting import pipeline
+from muse_core.reporting.arguments import choose_notebooks
 
 from ..published_layouts import write_all
+
+NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "01_topology_warmup.ipynb"
 
 
 def few_images(folder: Path) -> Path:
@@ -23,16 +25,21 @@ def few_images(folder: Path) -> Path:
 
 
 @pytest.mark.slow
-def test_stage_1_trains_muse_1b_on_local_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_notebook_trains_muse_1b_on_local_checkpoints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("MUSE_ROOT", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(NOTEBOOK.parents[1]))  # the kernel runs the code that is tested
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "no-torch-home"))
-    given = write_all(tmp_path / "checkpoints")
-    run = StageRun(
-        run="mine", preset="muse-1b", stage="01_topology_warmup", data=f"folder:{few_images(tmp_path / 'images')}",
-        steps=2, batch_size=2, device="cpu", foundations=FoundationChoice(**given),
-    )  # fmt: skip
-    train_stage(run)
-    record = read_json(run.record_file)
-    assert record["preset"] == "muse-1b" and record["steps"] == 2 and record["foundations"] == given
-    tokenizer = MuseTokenizer.from_pretrained(run.tokenizer_folder)
+    (tmp_path / "notebooks").symlink_to(NOTEBOOK.parent)
+    given = write_all(tmp_path / "checkpoints") | {
+        "preset": "muse-1b", "data": f"folder:{few_images(tmp_path / 'images')}", "steps": "2", "batch_size": "2",
+        "device": "cpu",
+    }  # fmt: skip
+    (outcome,) = pipeline.run(pipeline.plan(choose_notebooks(["01"]), "mine", given), say=lambda _: None)
+    assert outcome.status == "done", outcome.error
+    record = read_json(paths.records_folder("mine") / "stage1.json")
+    assert record["preset"] == "muse-1b" and record["steps"] == 2
+    assert record["foundations"] == {part: given[part] for part in ("backbone", "teacher", "autoencoder", "text_tower")}
+    tokenizer = MuseTokenizer.from_pretrained(paths.run_folder("mine") / "01_topology_warmup" / "tokenizer")
     assert tokenizer.connector.query_grid == 16 and tokenizer.decoder.upsampling == 32

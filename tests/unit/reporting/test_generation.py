@@ -60,7 +60,7 @@ def test_conclusions_name_both_verdicts() -> None:
 def test_parameters_are_checked_and_the_tokenizers_may_be_another_runs() -> None:
     given = dict(
         run="mine", preset="tiny", data="scenes", tokenizers="", compare=True, steps=0, batch_size=0, images=0, denoiser="",
-        guidance=3.0, sampling_steps=16, seed=0, device="auto", resume=False, download=False,
+        guidance=3.0, sampling_steps=16, drawn=0, seed=0, device="auto", resume=False, download=False,
     )  # fmt: skip
     assert GenerationParameters.check(**given).steps is None
     for name, value, sentence in [
