@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, is_dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from muse_core import paths
 from muse_core.errors import MuseError
+
+Kind = TypeVar("Kind")
 
 
 def write_json(path: Path, record: Any) -> Path:
@@ -37,6 +39,16 @@ def read_json(path: Path) -> Any:
         raise MuseError(f"The record {path} is damaged ({error}): delete it and run its notebook again.") from error
 
 
+def read_record(path: Path, kind: type[Kind]) -> Kind:
+    """A record as the dataclass that was written. Raises MuseError when it is absent, damaged or another one."""
+    from pydantic import TypeAdapter
+
+    try:
+        return TypeAdapter(kind).validate_python(read_json(path))
+    except ValueError as error:
+        raise MuseError(f"The record {path} is not a {kind.__name__}: delete it and run its notebook again.") from error
+
+
 def append_jsonl(path: Path, rows: list[dict[str, Any]]) -> None:
     """Append one line a row. Raises MuseError when the disk refuses."""
     try:
@@ -55,6 +67,28 @@ def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
                 yield json.loads(line)
             except json.JSONDecodeError:
                 return
+
+
+class JsonlTail:
+    """What is appended to a JSONL file while another process writes it: only whole lines, each once.
+
+    A file that became shorter was written anew, and is read from its start.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self._read = path, 0
+
+    def new_rows(self) -> list[dict[str, Any]]:
+        """The rows since the last call; none while there is no file."""
+        if not self.path.exists():
+            return []
+        with self.path.open("rb") as file:
+            if os.fstat(file.fileno()).st_size < self._read:
+                self._read = 0
+            file.seek(self._read)
+            whole = file.read().rpartition(b"\n")[0]
+        self._read += len(whole) + 1 if whole else 0
+        return [json.loads(line) for line in whole.splitlines()]
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,8 @@ class Samples(Protocol):
 class EpochOrder(Sampler[list[int]]):
     """Batches of indices for steps ``start .. stop``: a fresh permutation each epoch, a pure function of the seed.
 
-    Resuming at step k needs nothing but k. With several processes each takes its own slice of the global batch.
+    Resuming at step k needs nothing but k. ``batch_size`` counts the images of one step over all processes; each takes its
+    own slice, so that the order is the same for any number of them.
     """
 
     def __init__(
@@ -101,26 +102,25 @@ class EpochOrder(Sampler[list[int]]):
     ) -> None:
         self.length, self.batch_size, self.seed = length, batch_size, seed
         self.start, self.stop, self.rank, self.processes = start, stop, rank, processes
-        global_batch = batch_size * processes
-        if length < global_batch:
+        if length < batch_size:
             raise MuseError(
-                f"The data holds {length} images but one step needs {global_batch}: lower batch_size or add images."
+                f"The data holds {length} images but one step needs {batch_size}: lower batch_size or add images."
             )
-        self.steps_per_epoch = length // global_batch
+        self.steps_per_epoch = length // batch_size
 
     def __len__(self) -> int:
         return self.stop - self.start
 
     def __iter__(self) -> Iterator[list[int]]:
-        epoch, order = -1, torch.empty(0)
+        epoch, order, own = -1, torch.empty(0), self.batch_size // self.processes
         for step in range(self.start, self.stop):
             if step // self.steps_per_epoch != epoch:
                 epoch = step // self.steps_per_epoch
                 order = torch.randperm(
                     self.length, generator=torch.Generator().manual_seed(self.seed * 100_003 + epoch)
                 )
-            first = (step % self.steps_per_epoch) * self.batch_size * self.processes + self.rank * self.batch_size
-            yield order[first : first + self.batch_size].tolist()
+            first = (step % self.steps_per_epoch) * self.batch_size + self.rank * own
+            yield order[first : first + own].tolist()
 
 
 def training_batches(

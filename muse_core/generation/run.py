@@ -14,6 +14,7 @@ from muse_core.presets import preset_named
 from muse_core.records import Provenance
 from muse_core.sizes import FoundationChoice, Preset, denoiser_named
 from muse_core.stages import GenerationStage
+from muse_core.training.launch import Launch
 from muse_core.training.run import StageRun, finished_tokenizer
 
 MUSE, SHARED, AUTOENCODER = "muse", "shared", "autoencoder"
@@ -44,6 +45,7 @@ class GenerationRun:
     device: str = "auto"
     resume: bool = False
     foundations: FoundationChoice = field(default_factory=FoundationChoice)
+    launch: Launch = field(default_factory=Launch)
     tokenizer: str = field(default="", compare=False)
     """Fingerprint of the tokenizer, once it is loaded."""
 
@@ -103,7 +105,9 @@ class GenerationRun:
     def facts(self) -> dict[str, Any]:
         """What must not change between an interrupted run and its continuation; the tokenizer is part of it."""
         stage = self.load_stage()
-        kept = {key: value for key, value in asdict(self).items() if key not in ("device", "resume", "stored")}
+        kept = {
+            key: value for key, value in asdict(self).items() if key not in ("device", "resume", "stored", "launch")
+        }
         return kept | {
             "steps": stage.steps, "batch_size": stage.batch_size, "images": stage.images, "denoiser": stage.denoiser,
             "foundations": self.foundations.as_arguments() or None,  # None: also what older checkpoints say

@@ -21,7 +21,7 @@ class Snapshots:
         self.folder, self.steps = folder, snapshot_steps(steps)
 
     def __call__(self, trainer: GeneratorTrainer, step: int) -> None:
-        if step in self.steps:
+        if step in self.steps and trainer.accelerator.is_main_process:
             with trainer.averaged() as denoiser:
                 save_whole(denoiser, self.folder / f"step-{step:08d}")
 

@@ -20,10 +20,11 @@ from muse_core.generation.prompts import vocabulary
 from muse_core.generation.run import GenerationRun, GeneratorRecord, load_codec
 from muse_core.generation.snapshots import Snapshots
 from muse_core.generation.trainer import GeneratorTrainer
-from muse_core.records import provenance, write_json
+from muse_core.records import provenance, read_record, write_json
 from muse_core.sizes import denoiser_named
 from muse_core.stages import GenerationStage
 from muse_core.training.engine import Engine, Observer, Progress, Row, Trained, save_whole
+from muse_core.training.launch import train_launched
 from muse_core.training.trainer import accelerator_for
 
 MEASURED_LATENTS = 2048
@@ -50,14 +51,19 @@ def train_generator(
     stage, preset = run.load_stage(), run.load_preset()
     for folder in (run.folder, run.metrics_file.parent):
         paths.writable(folder)
-    accelerator = accelerator_for(run.device)
+    if run.launch.wanted:
+        rows = train_launched(run, run.launch, "muse_core.generation", stage.steps, progress, observers)
+        return _finished(run, read_record(run.record_file, GeneratorRecord), rows)
+    accelerator = accelerator_for(run.device, run.launch)
     codec = load_codec(run, accelerator.device)
     run = replace(run, tokenizer=codec.fingerprint)
     source = open_source(run.data, "train", preset.image_size).described()
-    latents = _latents(run, stage, codec, source)
+    with accelerator.main_process_first():
+        latents = _latents(run, stage, codec, source)
     sample = latents.__getitems__(list(range(min(MEASURED_LATENTS, len(latents)))))
     normalisation = LatentNormalisation.measured(sample.latents, codec.fingerprint)
-    save_whole(normalisation, run.home / NORMALISATION_FOLDER / codec.fingerprint)
+    if accelerator.is_main_process:
+        save_whole(normalisation, run.home / NORMALISATION_FOLDER / codec.fingerprint)
     text = TextTower.from_pretrained(preset.foundations.text_tower)
     torch.manual_seed(run.seed)
     denoiser = build_denoiser(
@@ -68,12 +74,18 @@ def train_generator(
     trained = Engine(run, stage, trainer, latents, 0, preset.record_every).train(
         progress, {"snapshots": Snapshots(run.snapshots, stage.steps), **observers}
     )
-    with trainer.averaged():
-        save_whole(as_pipeline(trainer, codec, known), run.finished)
     record = _record(run, stage, trainer, latents.fingerprint, trained)
-    write_json(run.record_file, record)
-    pipeline = MusePipeline.from_pretrained(run.finished).to(accelerator.device)
-    return GeneratorResult(pipeline, record, trained.journal.rows)
+    if accelerator.is_main_process:
+        with trainer.averaged():
+            save_whole(as_pipeline(trainer, codec, known), run.finished)
+        write_json(run.record_file, record)
+    accelerator.wait_for_everyone()
+    return _finished(run, record, trained.journal.rows)
+
+
+def _finished(run: GenerationRun, record: GeneratorRecord, rows: list[Row]) -> GeneratorResult:
+    pipeline = MusePipeline.from_pretrained(run.finished).to(accelerator_for(run.device).device)
+    return GeneratorResult(pipeline, record, rows)
 
 
 def as_pipeline(trainer: GeneratorTrainer, codec: Codec, known_words: str = "") -> MusePipeline:

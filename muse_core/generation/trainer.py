@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -16,11 +17,12 @@ from muse_core.generation.denoiser import velocity
 from muse_core.generation.latent_normalisation import LatentNormalisation
 from muse_core.generation.latents import LatentBatch
 from muse_core.generation.prompts import conditioning
-from muse_core.losses.flow_matching import draw_noise, flow_matching_loss, logit_normal_times, noised
+from muse_core.losses.flow_matching import flow_matching_loss, logit_normal_times, noised
 from muse_core.stages import GenerationStage
 from muse_core.training.checkpoint import TrainingState, names_of, optimiser_tensors, restore_optimiser
 from muse_core.training.engine import Learner, under
 from muse_core.training.optimiser import clip_groups, rate_factor, set_rates
+from muse_core.training.processes import mean_over_processes, own_part
 
 
 class GeneratorTrainer(Learner):
@@ -60,8 +62,9 @@ class GeneratorTrainer(Learner):
         set_rates(self.optimiser, rate_factor(step, self.stage))
         with self.accelerator.autocast():
             loss = self._loss(batch)
-        if not torch.isfinite(loss):
-            raise FloatingPointError(f"the loss is {loss.item()}")
+        row = mean_over_processes({"loss/flow_matching": loss.item()}, self.accelerator)
+        if not math.isfinite(row["loss/flow_matching"]):
+            raise FloatingPointError(f"the loss is {row['loss/flow_matching']}")
         self.optimiser.zero_grad()
         self.accelerator.backward(loss)
         norm = clip_groups(self.optimiser, self.stage.clip_norm)["denoiser"]
@@ -70,14 +73,15 @@ class GeneratorTrainer(Learner):
         self.optimiser.step()
         self.average.step(self.weights.values())
         rate = self.stage.learning_rate * rate_factor(step, self.stage)
-        return {"loss/flow_matching": loss.item(), "gradient_norm/denoiser": norm, "learning_rate": rate}
+        return row | {"gradient_norm/denoiser": norm, "learning_rate": rate}
 
     def _loss(self, batch: LatentBatch) -> Tensor:
         stage, data = self.stage, self.normalisation.normalise(batch.latents)
-        dropped = (torch.rand(len(batch)) < stage.caption_dropout).tolist()
+        own, images = partial(own_part, accelerator=self.accelerator), len(batch) * self.accelerator.num_processes
+        dropped = (own(torch.rand(images)) < stage.caption_dropout).tolist()
         captions = ["" if drop else caption for drop, caption in zip(dropped, batch.captions, strict=True)]
-        time = logit_normal_times(len(batch), stage.time_mean, stage.time_spread, stage.shift).to(data)
-        noise = draw_noise(data)
+        time = own(logit_normal_times(images, stage.time_mean, stage.time_spread, stage.shift)).to(data)
+        noise = own(torch.randn(images, *data.shape[1:])).to(data)  # drawn on the CPU: the same for every device
         prompts = conditioning(self.text.network, self.text.tokenizer, captions)
         return flow_matching_loss(velocity(self.model, noised(data, noise, time), time, prompts), data, noise)
 

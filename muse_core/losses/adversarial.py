@@ -26,9 +26,10 @@ class LeCamAnchors:
     fake: float = 0.0
     decay: float = 0.99
 
-    def update(self, real_logits: Tensor, fake_logits: Tensor) -> None:
-        self.real += (1 - self.decay) * (real_logits.mean().item() - self.real)
-        self.fake += (1 - self.decay) * (fake_logits.mean().item() - self.fake)
+    def update(self, real_mean: float, fake_mean: float) -> None:
+        """Move towards the mean logits of one step's images."""
+        self.real += (1 - self.decay) * (real_mean - self.real)
+        self.fake += (1 - self.decay) * (fake_mean - self.fake)
 
 
 def lecam_penalty(real_logits: Tensor, fake_logits: Tensor, anchors: LeCamAnchors) -> Scalar:

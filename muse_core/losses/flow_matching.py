@@ -4,7 +4,6 @@ x_t = (1 - t) x_0 + t e,  v = e - x_0,  L = mean |v_theta(x_t, t) - v|^2;  t = 0
 It may touch the denoiser only: the latents are stored, so no weight of a tokenizer is in reach.
 """
 
-import torch
 import torch.nn.functional as F
 from diffusers.training_utils import compute_density_for_timestep_sampling
 from torch import Tensor
@@ -34,8 +33,3 @@ def shifted(time: Tensor, shift: float) -> Tensor:
 def logit_normal_times(count: int, mean: float = 0.0, spread: float = 1.0, shift: float = 1.0) -> Times:
     """Times for training (Esser et al. 2024): sigmoid of a normal, then shifted; from torch's global random state."""
     return shifted(compute_density_for_timestep_sampling("logit_normal", count, mean, spread), shift)
-
-
-def draw_noise(like: Tensor) -> Tensor:
-    """Standard normal noise from the CPU's random state, so that every device trains on the same."""
-    return torch.randn(like.shape).to(like.device, like.dtype)

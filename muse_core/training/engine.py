@@ -22,7 +22,8 @@ from muse_core.errors import MuseError
 from muse_core.records import append_jsonl, provenance, read_jsonl
 from muse_core.stages import Schedule
 from muse_core.training.checkpoint import TrainingState, latest_checkpoint, load_state, save_checkpoint
-from muse_core.training.interrupts import deferred_interrupts
+from muse_core.training.interrupts import asker_wants_stop, deferred_interrupts
+from muse_core.training.processes import any_process, images_each
 
 Row = dict[str, int | float]
 """One line of the metrics file."""
@@ -101,8 +102,11 @@ class Engine:
         self, progress: Progress | None = None, observers: Mapping[str, Observer] = MappingProxyType({})
     ) -> "Trained":
         """All steps, from the start or from the last checkpoint. Raises MuseError for anything the caller can mend."""
-        watch, journal = _Watch(observers), _Journal(self.run)
-        start = _resume(self, journal) if self.run.resume else _begin(self.run)
+        accelerator = self.learner.accelerator
+        images_each(self.stage.batch_size, accelerator.num_processes)
+        watch, journal = _Watch(observers), _Journal(self.run, writes=accelerator.is_main_process)
+        start = _resume(self, journal) if self.run.resume else _begin(journal)
+        accelerator.wait_for_everyone()
         journal.began = time.monotonic()
         _train(self, journal, start, progress, watch)
         return Trained(journal, start, journal.seconds - watch.total, watch.rounded())
@@ -144,6 +148,8 @@ class _Journal:
     """What the loop notes while it runs."""
 
     run: Run
+    writes: bool = True
+    """Only one of several processes writes."""
     rows: list[Row] = field(default_factory=list)
     pending: list[Row] = field(default_factory=list)
     skipped: set[str] = field(default_factory=set)
@@ -176,18 +182,23 @@ class _Journal:
         }
 
     def flush(self) -> None:
-        append_jsonl(self.run.metrics_file, self.pending)
+        if self.writes:
+            append_jsonl(self.run.metrics_file, self.pending)
         self.pending.clear()
 
     def rewind(self, step: int) -> None:
         """Keep the rows up to a checkpoint's step; later ones will be made again."""
         self.rows = [row for row in read_jsonl(self.run.metrics_file) if row["step"] <= step]
-        self.run.metrics_file.unlink(missing_ok=True)
-        append_jsonl(self.run.metrics_file, self.rows)
+        if self.writes:
+            self.run.metrics_file.unlink(missing_ok=True)
+            append_jsonl(self.run.metrics_file, self.rows)
 
 
-def _begin(run: Run) -> int:
+def _begin(journal: _Journal) -> int:
     """A fresh start: what an earlier run of this name left is set aside once, as ``<stage>.previous``."""
+    run = journal.run
+    if not journal.writes:
+        return 0
     if any(run.checkpoints.glob("step-*")) or run.finished.exists():
         previous = run.folder.with_name(run.folder.name + ".previous")
         shutil.rmtree(previous, ignore_errors=True)
@@ -202,7 +213,7 @@ def _resume(engine: Engine, journal: _Journal) -> int:
     run, source = engine.run, engine.source
     checkpoint = latest_checkpoint(run.checkpoints)
     if checkpoint is None:
-        return _begin(run)
+        return _begin(journal)
     state = load_state(checkpoint)
     wanted = run.facts() | {"data_fingerprint": source.fingerprint}
     for name, value in wanted.items():
@@ -222,18 +233,22 @@ def _resume(engine: Engine, journal: _Journal) -> int:
 def _train(engine: Engine, journal: _Journal, start: int, progress: Progress | None, watch: _Watch) -> None:
     """Steps ``start .. stage.steps``, with checkpoints on the way."""
     run, stage, learner = engine.run, engine.stage, engine.learner
+    accelerator = learner.accelerator
     batches = training_batches(
         engine.source, stage.batch_size, run.seed, start, stage.steps,
-        learner.accelerator.process_index, learner.accelerator.num_processes, engine.workers,
+        accelerator.process_index, accelerator.num_processes, engine.workers,
     )  # fmt: skip
     step, whole = start, True
-    bar = tqdm(batches, initial=start, total=stage.steps, desc=stage.name, file=sys.stdout, mininterval=2.0)
+    bar = tqdm(
+        batches, initial=start, total=stage.steps, desc=stage.name, file=sys.stdout, mininterval=2.0,
+        disable=not accelerator.is_main_process,
+    )  # fmt: skip
     try:
         with deferred_interrupts() as asked_to_stop:
             for batch in bar:
                 watch.observe(learner, step)
                 whole = False
-                row = learner.update(batch.to(learner.accelerator.device), step)
+                row = learner.update(batch.to(accelerator.device), step)
                 step += 1
                 journal.note({"step": step} | row, batch, keep=step % engine.record_every == 0 or step == stage.steps)
                 whole = True
@@ -241,7 +256,7 @@ def _train(engine: Engine, journal: _Journal, start: int, progress: Progress | N
                     progress(journal.rows)
                 if step % stage.checkpoint_every == 0 or step == stage.steps:
                     _save(engine, journal, step)
-                if asked_to_stop.is_set() and step < stage.steps:
+                if step < stage.steps and any_process(asked_to_stop.is_set() or asker_wants_stop(), accelerator):
                     raise KeyboardInterrupt
     except FloatingPointError as error:
         journal.flush()
@@ -264,6 +279,8 @@ def _train(engine: Engine, journal: _Journal, start: int, progress: Progress | N
 def _save(engine: Engine, journal: _Journal, step: int) -> None:
     run, learner = engine.run, engine.learner
     journal.flush()
+    if not journal.writes:
+        return learner.accelerator.wait_for_everyone()
     state = learner.state()
     state.facts |= run.facts() | {
         "data_fingerprint": engine.source.fingerprint,
@@ -273,6 +290,7 @@ def _save(engine: Engine, journal: _Journal, step: int) -> None:
         "provenance": provenance(str(learner.accelerator.device)).__dict__,
     }
     save_checkpoint(run.checkpoints, step, learner.network, state, learner.saved_as)
+    learner.accelerator.wait_for_everyone()
 
 
 def _diverged(run: Run, step: int, error: Exception, batch: Any) -> str:

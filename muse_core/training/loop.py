@@ -11,9 +11,10 @@ from muse_core.data.batches import Source
 from muse_core.data.sources import open_source
 from muse_core.models.assembly import assemble_tokenizer
 from muse_core.models.tokenizer import MuseTokenizer
-from muse_core.records import provenance, write_json
+from muse_core.records import provenance, read_record, write_json
 from muse_core.stages import Stage
 from muse_core.training.engine import Engine, Observer, Progress, Row, Trained, save_whole
+from muse_core.training.launch import train_launched
 from muse_core.training.model_card import write_model_card
 from muse_core.training.run import StageRecord, StageRun, finished_tokenizer
 from muse_core.training.teachers import Teachers, load_teachers
@@ -49,26 +50,36 @@ def train_stage(
 ) -> StageResult:
     """Train one stage of one run, from its start or (``run.resume``) from its last checkpoint.
 
-    Writes checkpoints and the finished tokenizer under ``data/runs``, metrics and the stage's record under ``reports``.
+    Here, or in the processes that ``run.launch`` asks for; each process of a launcher calls this function. Writes checkpoints and
+    the finished tokenizer under ``data/runs``, metrics and the stage's record under ``reports``.
     Raises MuseError for anything the caller can mend; a non-finite loss keeps the last good checkpoint.
     """
     stage, preset = run.load_stage(), run.load_preset()
     for folder in (run.folder, run.metrics_file.parent):
         paths.writable(folder)
-    accelerator = accelerator_for(run.device)
+    if run.launch.wanted:
+        rows = train_launched(run, run.launch, "muse_core.training", stage.steps, progress, observers)
+        return _finished(run, read_record(run.record_file, StageRecord), rows)
+    accelerator = accelerator_for(run.device, run.launch)
     source = open_source(run.data, "train", preset.image_size)
     teachers = load_teachers(preset, accelerator.device)
     tokenizer = starting_tokenizer(run, teachers, source)
     torch.manual_seed(run.seed)
     trainer = Trainer(tokenizer, stage, teachers, accelerator)
     trained = Engine(run, stage, trainer, source, preset.loader_workers, preset.record_every).train(progress, observers)
-    with trainer.averaged() as averaged:
-        save_whole(averaged, run.tokenizer_folder)
-    final = MuseTokenizer.from_pretrained(run.tokenizer_folder)
     record = _record(run, stage, trainer, source, trained)
-    write_json(run.record_file, record)
-    write_model_card(run.tokenizer_folder, record)
-    return StageResult(final.to(accelerator.device).eval(), record, trained.journal.rows)
+    if accelerator.is_main_process:
+        with trainer.averaged() as averaged:
+            save_whole(averaged, run.tokenizer_folder)
+        write_json(run.record_file, record)
+        write_model_card(run.tokenizer_folder, record)
+    accelerator.wait_for_everyone()
+    return _finished(run, record, trained.journal.rows)
+
+
+def _finished(run: StageRun, record: StageRecord, rows: list[Row]) -> StageResult:
+    final = MuseTokenizer.from_pretrained(run.tokenizer_folder)
+    return StageResult(final.to(accelerator_for(run.device).device).eval(), record, rows)
 
 
 def _record(run: StageRun, stage: Stage, trainer: Trainer, source: Source, trained: Trained) -> StageRecord:
@@ -94,5 +105,6 @@ def _record(run: StageRun, stage: Stage, trainer: Trainer, source: Source, train
         files_skipped=sorted(journal.skipped),
         files_enlarged=len(journal.enlarged),
         observers=trained.observers,
+        processes=trainer.accelerator.num_processes,
         provenance=provenance(str(trainer.accelerator.device)),
     )

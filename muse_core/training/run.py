@@ -13,6 +13,7 @@ from muse_core.presets import preset_named
 from muse_core.records import Provenance
 from muse_core.sizes import FoundationChoice, Preset
 from muse_core.stages import Stage
+from muse_core.training.launch import Launch
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class StageRun:
     share: float = 1.0
     """Of the steps of every stage; for studies of many short runs."""
     foundations: FoundationChoice = field(default_factory=FoundationChoice)
+    launch: Launch = field(default_factory=Launch)
 
     def load_preset(self) -> Preset:
         """The preset with this run's curriculum and pretrained parts. Raises MuseError for an unknown preset or change."""
@@ -81,7 +83,7 @@ class StageRun:
     def facts(self) -> dict[str, Any]:
         """What must not change between an interrupted run and its continuation."""
         stage = self.load_stage()
-        return {key: value for key, value in asdict(self).items() if key not in ("device", "resume")} | {
+        return {key: value for key, value in asdict(self).items() if key not in ("device", "resume", "launch")} | {
             "steps": stage.steps,
             "batch_size": stage.batch_size,
             "foundations": self.foundations.as_arguments() or None,  # None: also what older checkpoints say
@@ -115,6 +117,8 @@ class StageRecord:
     foundations: FoundationChoice = field(default_factory=FoundationChoice)
     observers: dict[str, float] = field(default_factory=dict)
     """Name of each observer -> the seconds it took, not counted in ``seconds``."""
+    processes: int = 1
+    """They share the ``batch_size`` images of a step."""
 
 
 def finished_tokenizer(run: StageRun, stage_name: str) -> MuseTokenizer:

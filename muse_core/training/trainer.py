@@ -26,7 +26,9 @@ from muse_core.training.checkpoint import (
 )
 from muse_core.training.engine import Learner, under
 from muse_core.training.gradient_surgery import backward_without_conflict, task_losses
+from muse_core.training.launch import ALONE, Launch
 from muse_core.training.optimiser import clip_groups, freeze, optimiser_for, rate_factor, set_rates, trainable
+from muse_core.training.processes import mean_over_processes
 from muse_core.training.step import forward_step
 from muse_core.training.teachers import Teachers
 
@@ -35,15 +37,24 @@ LECAM_WEIGHT = 0.001
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
-def accelerator_for(device: str) -> Accelerator:
-    """bf16 on a CUDA device that has it, fp32 elsewhere. Raises MuseError for a device this machine lacks."""
+def accelerator_for(device: str, launch: Launch = ALONE) -> Accelerator:
+    """bf16 on a CUDA device that has it, fp32 elsewhere.
+
+    Raises MuseError for a device this machine lacks, and when a launcher did not start the processes that ``launch`` asks for.
+    """
     if device not in DEVICES:
         raise unknown("device", device, DEVICES)
     present = {"auto": True, "cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not present[device]:
         raise MuseError(f"This machine has no {device} device: use device='cpu', or 'auto' for the best one there is.")
     half = device in ("auto", "cuda") and torch.cuda.is_available() and torch.cuda.is_bf16_supported(False)
-    return Accelerator(cpu=device == "cpu", mixed_precision="bf16" if half else "no")
+    accelerator = Accelerator(cpu=device == "cpu", mixed_precision="bf16" if half else "no")
+    if launch.processes not in (1, accelerator.num_processes):
+        raise MuseError(
+            f"{launch.processes} processes were asked for and the launcher started {accelerator.num_processes}: "
+            "start them with torchrun (`accelerate launch --cpu` starts one only)."
+        )
+    return accelerator
 
 
 class Trainer(Learner):
@@ -85,16 +96,17 @@ class Trainer(Learner):
             terms, output = forward_step(
                 self.model, self.tokenizer, self.discriminator, self.teachers, batch, self.stage
             )
+        losses = mean_over_processes(terms.as_floats(), self.accelerator)
+        if not math.isfinite(losses["total"]):
+            raise FloatingPointError(f"the loss is {losses['total']} ({losses})")
         norms = self._descend(terms)
-        row = {f"loss/{name}": value for name, value in terms.as_floats().items()}
+        row = {f"loss/{name}": value for name, value in losses.items()}
         if Loss.ADVERSARIAL in self.stage.weights:
             row["loss/discriminator"] = self._update_critic(batch.images, output.reconstruction.detach())
         row |= {f"gradient_norm/{name}": norm for name, norm in norms.items()}
         return row | {"learning_rate": self.stage.learning_rate * rate_factor(step, self.stage)}
 
     def _descend(self, terms: LossTerms) -> dict[str, float]:
-        if not torch.isfinite(terms.total):
-            raise FloatingPointError(f"the loss is {terms.total.item()} ({terms.as_floats()})")
         self.optimiser.zero_grad()
         self._backward(terms)
         norms = clip_groups(self.optimiser, self.stage.clip_norm)
@@ -118,8 +130,10 @@ class Trainer(Learner):
         self.critic_optimiser.zero_grad()
         self.accelerator.backward(regularised)
         self.critic_optimiser.step()
-        self.anchors.update(real_logits.detach(), fake_logits.detach())
-        return loss.item()
+        noted = {"loss": loss.item(), "real": real_logits.mean().item(), "fake": fake_logits.mean().item()}
+        noted = mean_over_processes(noted, self.accelerator)
+        self.anchors.update(noted["real"], noted["fake"])
+        return noted["loss"]
 
     @contextmanager
     def averaged(self) -> Iterator[MuseTokenizer]:

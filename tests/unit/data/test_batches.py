@@ -59,14 +59,14 @@ def test_the_order_is_a_function_of_the_seed_alone() -> None:
 
 def test_processes_share_the_global_batch() -> None:
     alone = order(batch_size=4)
-    left, right = order(batch_size=2, rank=0, processes=2), order(batch_size=2, rank=1, processes=2)
+    left, right = order(batch_size=4, rank=0, processes=2), order(batch_size=4, rank=1, processes=2)
     assert [a + b for a, b in zip(left, right, strict=True)] == alone
     assert all(not set(a) & set(b) for a, b in zip(left, right, strict=True))
 
 
 def test_too_little_data_is_a_sentence() -> None:
     with pytest.raises(MuseError, match="holds 7 images but one step needs 8: lower batch_size"):
-        order(length=7, batch_size=4, processes=2)
+        order(length=7, batch_size=8, processes=2)
 
 
 @pytest.mark.parametrize("workers", [0, 1])

@@ -1,0 +1,10 @@
+"""``torchrun ... -m muse_core.generation RUN.json``: one denoiser, in as many processes as the launcher started."""
+
+import sys
+
+from muse_core.generation.run import GenerationRun
+from muse_core.generation.train import train_generator
+from muse_core.training.launch import run_entry
+
+if __name__ == "__main__":
+    sys.exit(run_entry(GenerationRun, train_generator, sys.argv[1:]))
