@@ -267,7 +267,7 @@ def _runs(p: GenerationParameters) -> tuple[dict[str, GenerationRun], list[str]]
     shared = dict(
         run=p.run, preset=p.preset, data=p.data, tokenizers=p.tokenizers, seed=p.seed, steps=p.steps,
         batch_size=p.batch_size, images=p.images, denoiser=p.denoiser, device=p.device, resume=p.resume,
-        foundations=p.foundations,
+        foundations=p.foundations, launch=p.launch,
     )  # fmt: skip
     runs, notes = {}, []
     for latents in LATENTS if p.compare else (MUSE,):

@@ -71,7 +71,7 @@ def begin_stage(stage: str, **parameters: Any) -> StageSession:
     Raises MuseError, one sentence, for a wrong parameter or a missing input.
     """
     checked = StageParameters.check(**parameters)
-    run = StageRun(stage=stage, foundations=checked.foundations, **checked.without_foundations())
+    run = StageRun(stage=stage, **checked.for_run())
     chosen, preset = run.load_stage(), run.load_preset()
     device = accelerator_for(run.device).device
     train = open_source(run.data, "train", preset.image_size)

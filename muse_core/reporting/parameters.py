@@ -9,6 +9,7 @@ from muse_core import paths
 from muse_core.errors import MuseError
 from muse_core.presets import preset_named
 from muse_core.sizes import FoundationChoice, Preset
+from muse_core.training.launch import Launch
 
 _WORDS = {
     "int_parsing": "an integer",
@@ -106,12 +107,25 @@ class ChosenFoundations(NotebookParameters):
         """The preset of these parameters with the chosen parts. Raises MuseError for an unknown preset."""
         return self.foundations.applied(preset_named(self.preset))
 
-    def without_foundations(self) -> dict[str, Any]:
-        """The other parameters by name."""
-        return self.model_dump(exclude={part.name for part in fields(FoundationChoice)})
+
+class TrainingParameters(ChosenFoundations):
+    """What every notebook asks for that trains: also in how many processes, or by which of Accelerate's configurations."""
+
+    processes: Annotated[Whole, Field(ge=1, description="an integer of at least 1")] = 1
+    accelerate_config: str = ""
+
+    @property
+    def launch(self) -> Launch:
+        return Launch(self.processes, self.accelerate_config.strip())
+
+    def for_run(self) -> dict[str, Any]:
+        """The parameters as the fields of a run: pretrained parts and processes as one object each."""
+        together = {"foundations": FoundationChoice, "launch": Launch}
+        parts = {part.name for kind in together.values() for part in fields(kind)}
+        return self.model_dump(exclude=parts) | {name: getattr(self, name) for name in together}
 
 
-class StageParameters(ChosenFoundations):
+class StageParameters(TrainingParameters):
     """What notebooks 01 to 03 ask for; ``steps`` and ``batch_size`` are None when the preset decides."""
 
     run: RunName
@@ -123,6 +137,8 @@ class StageParameters(ChosenFoundations):
     device: Filled
     resume: bool
     routing: Filled
+    trackers: str = ""
+    bad_steps: Annotated[Whole, Field(ge=0, description="zero or a positive integer")] = 0
 
 
 class StudyRunParameters(ChosenFoundations):
@@ -167,7 +183,7 @@ class EvaluationParameters(ChosenFoundations):
     download: bool
 
 
-class GenerationParameters(ChosenFoundations):
+class GenerationParameters(TrainingParameters):
     """What notebook 08 asks for; sizes and ``denoiser`` are None and "" when the preset decides, ``tokenizers`` "" is the run."""
 
     run: RunName

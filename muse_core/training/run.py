@@ -15,6 +15,9 @@ from muse_core.sizes import FoundationChoice, Preset
 from muse_core.stages import Stage
 from muse_core.training.launch import Launch
 
+NOT_FACTS = {"device", "resume", "launch", "trackers", "bad_steps"}
+"""What may change between an interrupted run and its continuation."""
+
 
 @dataclass(frozen=True)
 class StageRun:
@@ -35,6 +38,8 @@ class StageRun:
     """Of the steps of every stage; for studies of many short runs."""
     foundations: FoundationChoice = field(default_factory=FoundationChoice)
     launch: Launch = field(default_factory=Launch)
+    trackers: str = ""
+    bad_steps: int = 0
 
     def load_preset(self) -> Preset:
         """The preset with this run's curriculum and pretrained parts. Raises MuseError for an unknown preset or change."""
@@ -83,7 +88,7 @@ class StageRun:
     def facts(self) -> dict[str, Any]:
         """What must not change between an interrupted run and its continuation."""
         stage = self.load_stage()
-        return {key: value for key, value in asdict(self).items() if key not in ("device", "resume", "launch")} | {
+        return {key: value for key, value in asdict(self).items() if key not in NOT_FACTS} | {
             "steps": stage.steps,
             "batch_size": stage.batch_size,
             "foundations": self.foundations.as_arguments() or None,  # None: also what older checkpoints say

@@ -9,6 +9,7 @@ from muse_core.errors import MuseError
 from muse_core.presets import preset_named
 from muse_core.reporting.parameters import NotebookParameters, StageParameters
 from muse_core.sizes import FoundationChoice
+from muse_core.training.launch import Launch
 
 GOOD: dict[str, Any] = {
     "run": "smoke",
@@ -75,10 +76,19 @@ def test_the_checked_parameters_cannot_change() -> None:
 def test_other_pretrained_parts_travel_together_and_the_rest_without_them() -> None:
     checked = StageParameters.check(**GOOD | {"backbone": "OpenGVLab/InternVL3-1B-hf", "text_tower": " "})
     assert checked.foundations == FoundationChoice(backbone="OpenGVLab/InternVL3-1B-hf", text_tower=" ")
-    assert set(checked.without_foundations()) == set(GOOD)
+    assert checked.for_run().keys() == GOOD.keys() | {"foundations", "launch", "trackers", "bad_steps"}
     assert checked.load_preset().foundations == replace(
         preset_named("smoke").foundations, backbone="OpenGVLab/InternVL3-1B-hf"
     )
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"processes": 0}, {"processes": True}, {"processes": "two"}, {"accelerate_config": 3}]
+)
+def test_processes_are_counted(wrong) -> None:
+    assert StageParameters.check(**GOOD | {"processes": "2"}).launch == Launch(2)
+    with pytest.raises(MuseError, match=f"^{next(iter(wrong))} must be"):
+        StageParameters.check(**GOOD | wrong)
 
 
 def test_a_part_that_is_no_text_is_one_sentence() -> None:

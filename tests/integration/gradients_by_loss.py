@@ -1,0 +1,71 @@
+"""Every loss alone (the others at weight 0): its value and its gradients on one batch, in as many processes as there are.
+
+Under torchrun the first process writes them to the file it is given.
+"""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from safetensors.torch import save_file
+from torch import Tensor
+
+from muse_core.data.scenes import Scenes
+from muse_core.foundations.perceptual import TeacherFeatures
+from muse_core.foundations.topology_teacher import DinoV3Teacher
+from muse_core.presets import tiny
+from muse_core.stages import Loss, weights
+from muse_core.training.processes import images_each, mean_over_processes
+from muse_core.training.step import forward_step
+from muse_core.training.teachers import Teachers
+from muse_core.training.trainer import Trainer
+
+IMAGES = 32
+LOSSES = [loss for loss in Loss if loss is not Loss.DISTILLATION]
+"""Distillation needs the image tower of a real backbone; its mean over images is as the others'."""
+
+
+def small_teachers() -> Teachers:
+    from tests.integration.micro import TEACHER, small_text_tower
+
+    torch.manual_seed(0)
+    teacher = DinoV3Teacher.from_config(TEACHER, (0, 1, 1, 2, 2, 3)).requires_grad_(False)
+    return Teachers(teacher, small_text_tower().requires_grad_(False), TeacherFeatures(teacher))
+
+
+def gradients(accelerator: Accelerator) -> dict[str, Tensor]:
+    """``loss`` -> value, ``loss/weight`` -> gradient, the mean over processes; and ``critic/weight`` of the critic's update."""
+    from tests.unit.models.small_models import small_tokenizer
+
+    teachers, third = small_teachers(), tiny().curriculum["03_synergistic_tuning"]
+    each = images_each(IMAGES, accelerator.num_processes)
+    batch = Scenes("train", 32).__getitems__(
+        list(range(each * accelerator.process_index, each * (accelerator.process_index + 1)))
+    )
+    found: dict[str, Tensor] = {}
+    for loss in LOSSES:
+        torch.manual_seed(1)
+        stage = replace(third, weights=weights(**{other: float(other is loss) for other in LOSSES}))
+        trainer = Trainer(small_tokenizer(), stage, teachers, accelerator)
+        terms, output = forward_step(
+            trainer.model, trainer.tokenizer, trainer.discriminator, teachers, batch, trainer.stage
+        )
+        accelerator.backward(terms.total)
+        found[str(loss)] = torch.tensor(mean_over_processes(terms.as_floats(), accelerator)["total"])
+        found |= {f"{loss}/{name}": weight.grad for name, weight in trainer.weights.items() if weight.grad is not None}
+        if loss is Loss.ADVERSARIAL:
+            trainer._update_critic(batch.images, output.reconstruction.detach())
+            found |= {f"critic/{name}": weight.grad for name, weight in trainer.discriminator.named_parameters()}
+            found["lecam"] = torch.tensor([trainer.anchors.real, trainer.anchors.fake])
+    return {name: value.detach().clone() for name, value in found.items()}
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+    here = Accelerator(cpu=True)
+    measured = gradients(here)
+    if here.is_main_process:
+        save_file(measured, sys.argv[1])
+    here.wait_for_everyone()

@@ -1,0 +1,19 @@
+"""What `torchrun` starts in the tests: the entry of `muse_core.training`, with the preset ``micro`` known."""
+
+import os
+import sys
+from pathlib import Path
+
+from muse_core import presets
+from muse_core.training.launch import run_entry
+from muse_core.training.loop import train_stage
+from muse_core.training.run import StageRun
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tests.integration.micro import micro_preset
+
+if __name__ == "__main__":
+    folder = Path(os.environ["MUSE_ROOT"]) / "data" / "foundations" / "micro"
+    presets.PRESETS["micro"] = lambda: micro_preset(folder)
+    sys.exit(run_entry(StageRun, train_stage, sys.argv[1:]))

@@ -1,0 +1,150 @@
+"""Two processes train what one does: losses, gradients, routing zeros, weights; checkpoints of two go on in one, and back."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from accelerate import Accelerator
+from safetensors.torch import load_file
+
+from muse_core.errors import MuseError
+from muse_core.models.backbone_routes import may_reach_weight
+from muse_core.models.gradient_routes import routing_named
+from muse_core.presets import tiny
+from muse_core.training import launch
+from muse_core.training.launch import Launch, launch_folder
+from muse_core.training.loop import train_stage
+
+from .gradients_by_loss import LOSSES, gradients
+from .micro import STAGES, borrow_stage, finished_weights, micro_run, written_rows
+
+HERE = Path(__file__).parent
+TWO = Launch(processes=2)
+
+
+@pytest.fixture
+def two(micro, monkeypatch) -> None:
+    """`Launch` starts torchrun on an entry that knows the preset ``micro``; every process has one thread."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    real = Launch.command
+    monkeypatch.setattr(
+        Launch,
+        "command",
+        lambda self, _, file: [*real(self, "", file)[:-3], str(HERE / "launched_micro.py"), str(file)],
+    )
+
+
+@pytest.fixture(scope="module")
+def by_one() -> dict[str, torch.Tensor]:
+    return gradients(Accelerator(cpu=True))
+
+
+@pytest.fixture(scope="module")
+def by_two(tmp_path_factory) -> dict[str, torch.Tensor]:
+    file = tmp_path_factory.mktemp("gradients") / "two.safetensors"
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    subprocess.run([*torchrun, str(HERE / "gradients_by_loss.py"), str(file)], check=True, timeout=600)
+    return load_file(file)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_loss_and_gradients_of_two_processes_are_those_of_one(by_one, by_two, loss) -> None:
+    mine = {name: value for name, value in by_one.items() if name.split("/")[0] == loss}
+    assert len(mine) > 50 and by_two[loss] == pytest.approx(by_one[loss], rel=1e-5)
+    for name, value in mine.items():
+        torch.testing.assert_close(
+            by_two[name], value, rtol=1e-5, atol=1e-5, msg=lambda text, name=name: f"{name}: {text}"
+        )
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_closed_cells_stay_exactly_zero_across_processes(by_two, loss) -> None:
+    third = tiny().curriculum[STAGES[2]]
+    fields = (third.trunk_hears, third.trains_backbone, routing_named("orthogonal"))
+    weights = [name.removeprefix(f"{loss}/") for name in by_two if name.startswith(f"{loss}/")]
+    closed = [name for name in weights if not may_reach_weight(loss, name, *fields)]
+    assert closed and not any(by_two[f"{loss}/{name}"].any() for name in closed)
+    reached = [name for name in weights if by_two[f"{loss}/{name}"].any()]
+    assert reached and set(reached) <= set(weights) - set(closed)
+
+
+def test_the_critic_and_its_anchors_are_shared(by_one, by_two) -> None:
+    names = [name for name in by_one if name.startswith(("critic/", "lecam"))]
+    assert len(names) > 4
+    for name in names:
+        torch.testing.assert_close(by_two[name], by_one[name], rtol=1e-4, atol=1e-5)
+
+
+def close(first: list[dict[str, float]], second: list[dict[str, float]], tolerance: float = 1e-4) -> None:
+    """The same rows, to float32 rounding in another order of addition."""
+    assert len(first) == len(second)
+    for a, b in zip(first, second, strict=True):
+        assert a.keys() == b.keys()
+        assert {k: v for k, v in b.items() if k.startswith("loss/")} == pytest.approx(
+            {k: v for k, v in a.items() if k.startswith("loss/")}, rel=tolerance, abs=1e-6
+        )
+
+
+def test_a_stage_launched_in_two_processes_is_the_stage_of_one(whole, two) -> None:
+    run = micro_run(STAGES[2], "pair", launch=TWO)
+    borrow_stage(run, STAGES[1])
+    seen: list[int] = []
+    result = train_stage(run, progress=lambda rows: seen.append(rows[-1]["step"]))
+    assert result.record.processes == 2 and result.record.batch_size == 4 and seen[-1] == 6 == len(result.rows)
+    close(whole[STAGES[2]].rows, result.rows)
+    one = finished_weights(micro_run(STAGES[2]))
+    for name, value in finished_weights(run).items():
+        torch.testing.assert_close(
+            value, one[name], rtol=1e-3, atol=2e-3, msg=lambda text, name=name: f"{name}: {text}"
+        )
+    assert not list(run.folder.glob("**/*.tmp"))
+
+
+def stopping_at(step: int, error: BaseException):
+    def stop(rows: list[dict[str, float]]) -> None:
+        if rows[-1]["step"] >= step:
+            raise error
+
+    return stop
+
+
+def test_checkpoints_of_two_go_on_in_one_and_back(whole, two) -> None:
+    run = micro_run(STAGES[1], "swap")
+    borrow_stage(run, STAGES[0])
+    with pytest.raises(MuseError, match="is saved: run again with resume=True"):
+        train_stage(run, stopping_at(2, KeyboardInterrupt()))
+    result = train_stage(replace(run, resume=True, launch=TWO))
+    assert result.record.resumed_at == 2 and result.record.processes == 2
+    close(whole[STAGES[1]].rows, result.rows)
+    again = train_stage(replace(run, resume=True))
+    assert again.record.resumed_at == 6 and [row["step"] for row in written_rows(run)] == list(range(1, 7))
+
+
+def test_an_interrupt_here_saves_there(two, monkeypatch) -> None:
+    run = micro_run(STAGES[0], "stopped", steps=400, launch=TWO)
+    with pytest.raises(
+        MuseError, match=r"Interrupted 01_topology_warmup at step \d+; it is saved: run again with resume"
+    ):
+        train_stage(run, stopping_at(2, KeyboardInterrupt()))
+    (last,) = sorted(run.checkpoints.glob("step-*"))[-1:]
+    assert 2 <= int(last.name.removeprefix("step-")) < 400
+
+
+def test_what_fails_there_is_one_sentence_here(two) -> None:
+    run = micro_run(STAGES[1], "early", launch=TWO)
+    with pytest.raises(MuseError, match="Run 'early' has no finished 01_topology_warmup: first execute"):
+        train_stage(run)
+    assert "Traceback" not in (launch_folder(run) / launch.LOG).read_text().split("torch.distributed.elastic")[0]
+
+
+def test_a_batch_that_does_not_divide_is_a_sentence(two) -> None:
+    with pytest.raises(MuseError, match=r"batch_size 5, .* does not divide among 2 processes: use 4"):
+        train_stage(micro_run(STAGES[0], "odd", batch_size=5, launch=TWO))
+
+
+def test_observers_stay_in_one_process(two) -> None:
+    with pytest.raises(MuseError, match="geometry looks on in one process only"):
+        train_stage(micro_run(STAGES[0], "watched", launch=TWO), observers={"geometry": lambda *_: None})
