@@ -23,9 +23,10 @@ from muse_core.training.checkpoint import (
     names_of,
     optimiser_tensors,
     restore_optimiser,
+    under,
 )
-from muse_core.training.engine import Learner, under
 from muse_core.training.gradient_surgery import backward_without_conflict, task_losses
+from muse_core.training.learner import Learner
 from muse_core.training.optimiser import clip_groups, freeze, optimiser_for, rate_factor, set_rates, trainable
 from muse_core.training.step import forward_step
 from muse_core.training.teachers import Teachers
