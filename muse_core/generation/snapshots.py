@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from muse_core.generation.trainer import GeneratorTrainer
-from muse_core.training.engine import save_whole
+from muse_core.training.saving import save_whole
 
 SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2)
 """Of all steps; the finished denoiser is the last."""

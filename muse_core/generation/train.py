@@ -23,8 +23,10 @@ from muse_core.generation.trainer import GeneratorTrainer
 from muse_core.records import provenance, read_record, write_json
 from muse_core.sizes import denoiser_named
 from muse_core.stages import GenerationStage
-from muse_core.training.engine import Engine, Observer, Progress, Row, Trained, save_whole
+from muse_core.training.engine import Engine, Trained
 from muse_core.training.launch import train_launched
+from muse_core.training.learner import Observer, Progress, Row
+from muse_core.training.saving import save_whole
 from muse_core.training.trainer import accelerator_for
 
 MEASURED_LATENTS = 2048

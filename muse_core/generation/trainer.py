@@ -19,8 +19,8 @@ from muse_core.generation.latents import LatentBatch
 from muse_core.generation.prompts import conditioning
 from muse_core.losses.flow_matching import flow_matching_loss, logit_normal_times, noised
 from muse_core.stages import GenerationStage
-from muse_core.training.checkpoint import TrainingState, names_of, optimiser_tensors, restore_optimiser
-from muse_core.training.engine import Learner, under
+from muse_core.training.checkpoint import TrainingState, names_of, optimiser_tensors, restore_optimiser, under
+from muse_core.training.learner import Learner
 from muse_core.training.optimiser import clip_groups, rate_factor, set_rates
 from muse_core.training.processes import mean_over_processes, own_part
 

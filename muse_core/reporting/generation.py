@@ -41,7 +41,7 @@ from muse_core.reporting.parameters import GenerationParameters
 from muse_core.shapes import Images
 from muse_core.sizes import Preset
 from muse_core.stages import GenerationStage
-from muse_core.training.engine import Progress
+from muse_core.training.learner import Progress
 from muse_core.training.teachers import load_topology_teacher
 from muse_core.training.trainer import accelerator_for
 

@@ -57,6 +57,11 @@ def restore_optimiser(
                 }
 
 
+def under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names begin so, without that beginning."""
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
 def names_of(module: nn.Module) -> dict[int, str]:
     """id(parameter) -> name."""
     return {id(weight): name for name, weight in module.named_parameters()}

@@ -20,8 +20,8 @@ from tqdm import tqdm
 from muse_core import paths
 from muse_core.errors import MuseError
 from muse_core.records import JsonlTail, write_json
-from muse_core.training.engine import Observer, Progress, Row, Run
 from muse_core.training.interrupts import ASKER_VARIABLE, FOLDER_VARIABLE, STOP
+from muse_core.training.learner import Observer, Progress, Row, Run
 
 LOG, RUN_FILE = "log.txt", "run.json"
 POLL_SECONDS = 0.5

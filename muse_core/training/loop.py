@@ -13,10 +13,12 @@ from muse_core.models.assembly import assemble_tokenizer
 from muse_core.models.tokenizer import MuseTokenizer
 from muse_core.records import provenance, read_record, write_json
 from muse_core.stages import Stage
-from muse_core.training.engine import Engine, Observer, Progress, Row, Trained, save_whole
+from muse_core.training.engine import Engine, Trained
 from muse_core.training.launch import train_launched
+from muse_core.training.learner import Observer, Progress, Row
 from muse_core.training.model_card import write_model_card
 from muse_core.training.run import StageRecord, StageRun, finished_tokenizer
+from muse_core.training.saving import save_whole
 from muse_core.training.teachers import Teachers, load_teachers
 from muse_core.training.trainer import Trainer, accelerator_for
 

@@ -23,10 +23,11 @@ from muse_core.training.checkpoint import (
     names_of,
     optimiser_tensors,
     restore_optimiser,
+    under,
 )
-from muse_core.training.engine import Learner, under
 from muse_core.training.gradient_surgery import backward_without_conflict, task_losses
 from muse_core.training.launch import ALONE, Launch
+from muse_core.training.learner import Learner
 from muse_core.training.optimiser import clip_groups, freeze, optimiser_for, rate_factor, set_rates, trainable
 from muse_core.training.processes import mean_over_processes
 from muse_core.training.step import forward_step

@@ -1,0 +1,46 @@
+"""Where a stage starts: from nothing, with what lay there set aside, or from its last intact checkpoint."""
+
+import shutil
+
+from muse_core.errors import MuseError
+from muse_core.training.checkpoint import latest_checkpoint, load_state
+from muse_core.training.journal import Journal
+from muse_core.training.learner import Learner, Run
+
+
+def begin(journal: Journal) -> int:
+    """A fresh start: what an earlier run of this name left is set aside once, as ``<stage>.previous``."""
+    run = journal.run
+    if not journal.writes:
+        return 0
+    if any(run.checkpoints.glob("step-*")) or run.finished.exists():
+        previous = run.folder.with_name(run.folder.name + ".previous")
+        shutil.rmtree(previous, ignore_errors=True)
+        run.folder.rename(previous)
+        run.folder.mkdir()
+    run.metrics_file.unlink(missing_ok=True)
+    return 0
+
+
+def resume(run: Run, learner: Learner, fingerprint: str, journal: Journal) -> int:
+    """Restore the newest intact checkpoint and return its step; 0 where there is none yet.
+
+    Raises MuseError when the checkpoint was made with other parameters, or with data of another ``fingerprint``.
+    """
+    checkpoint = latest_checkpoint(run.checkpoints)
+    if checkpoint is None:
+        return begin(journal)
+    state = load_state(checkpoint)
+    wanted = run.facts() | {"data_fingerprint": fingerprint}
+    for name, value in wanted.items():
+        if state.facts.get(name) != value:
+            raise MuseError(
+                f"Cannot resume {run.stage} of run {run.run!r}: its checkpoint has {name}={state.facts.get(name)!r}, "
+                f"these parameters say {value!r}; use the same ones, another run name, or resume=False."
+            )
+    learner.restore(checkpoint / learner.saved_as, state)
+    journal.rewind(state.facts["step"])
+    journal.skipped.update(state.facts["files_skipped"])
+    journal.enlarged.update(state.facts["files_enlarged"])
+    journal.seconds_before = state.facts["seconds"]
+    return state.facts["step"]
