@@ -1,5 +1,5 @@
-"""The command line: ``muse run all``, ``muse run 02 -p steps 200``, ``muse list``, ``muse index``, ``muse gallery``,
-``muse study ablations``."""
+"""The command line: ``muse run all``, ``muse run 02 -p steps 200``, ``muse train 02``, ``muse list``, ``muse index``,
+``muse gallery``, ``muse study ablations``."""
 
 import argparse
 import sys
@@ -29,12 +29,18 @@ def parser() -> argparse.ArgumentParser:
     top = _Parser(
         prog="muse", description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    commands = top.add_subparsers(dest="command", required=True, metavar="{run,study,index,gallery,list}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="{run,train,study,index,gallery,list}")
     run = commands.add_parser("run", help="execute notebooks and write their pages")
     run.add_argument("notebooks", nargs="+", metavar="NOTEBOOK", help="all, a number (02) or a name (02_semantic_...)")
     run.add_argument("--run", help="name of the run: its folder in reports/ (default: the preset, else smoke)")
     run.add_argument("-p", dest="parameters", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
     run.add_argument("--force", action="store_true", help="run even what is up to date")
+    train = commands.add_parser(
+        "train", help="train one notebook's stage without it; for torchrun and accelerate launch"
+    )
+    train.add_argument("notebook", metavar="NOTEBOOK", help="a number (02) or a name (02_semantic_...)")
+    train.add_argument("--run", help="name of the run (default: the preset, else smoke)")
+    train.add_argument("-p", dest="parameters", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
     study = commands.add_parser("study", help="execute the runs of a study that are not done")
     study.add_argument("study", metavar="STUDY", help="a YAML file, or the name of one in studies/")
     study.add_argument("--jobs", type=int, default=0, help="runs at a time (default: one a core, 8 at most)")
@@ -52,7 +58,7 @@ def main(words: list[str] | None = None) -> int:
     """Exit code 0; 1 when a notebook failed; 2 for a mistake in the command; 130 after Ctrl-C."""
     given = parser().parse_args(words)
     try:
-        return {"run": _run, "study": _study, "index": _index, "gallery": _gallery, "list": _list}[given.command](given)
+        return COMMANDS[given.command](given)
     except MuseError as error:
         print(f"muse: {error}", file=sys.stderr)
         return 2
@@ -72,6 +78,17 @@ def _run(given: argparse.Namespace) -> int:
     if last.error:
         print(f"muse: {last.notebook} stopped: {last.error}", file=sys.stderr)
     return {"failed": 1, "interrupted": 130}.get(last.status, 0)
+
+
+def _train(given: argparse.Namespace) -> int:
+    from muse_core.reporting.arguments import choose_notebooks
+    from muse_core.reporting.stage_alone import train_alone
+
+    parameters = dict(given.parameters)
+    run = _run_name(given.run, parameters)
+    record = train_alone(choose_notebooks([given.notebook])[0], run, parameters)
+    print(f"{run}/{record.stage} trained for {record.steps} steps in {record.processes} processes", flush=True)
+    return 0
 
 
 def _run_name(given: str | None, parameters: dict[str, Any]) -> str:
@@ -124,6 +141,9 @@ def _list(_: argparse.Namespace) -> int:
             kind = f": {one.type}" if one.type else ""
             print(f"    {one.name}{kind} = {one.default}" + (f"  # {one.help}" if one.help else ""))
     return 0
+
+
+COMMANDS = {"run": _run, "train": _train, "study": _study, "index": _index, "gallery": _gallery, "list": _list}
 
 
 if __name__ == "__main__":
