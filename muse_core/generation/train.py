@@ -25,6 +25,7 @@ from muse_core.sizes import denoiser_named
 from muse_core.stages import GenerationStage
 from muse_core.training.engine import Engine, Trained
 from muse_core.training.learner import Observer, Progress, Row
+from muse_core.training.run_lock import run_lock
 from muse_core.training.saving import save_whole
 from muse_core.training.trainer import accelerator_for
 
@@ -49,6 +50,14 @@ def train_generator(
     Writes stored latents, latent statistics, checkpoints and the whole pipeline under ``data/runs``, metrics and a record under
     ``reports``. Raises MuseError for anything the caller can mend, a tokenizer that changed since the last checkpoint included.
     """
+    run.load_stage()
+    with run_lock(run):
+        return _train_generator(run, progress, observers)
+
+
+def _train_generator(
+    run: GenerationRun, progress: Progress | None, observers: Mapping[str, Observer]
+) -> GeneratorResult:
     stage, preset = run.load_stage(), run.load_preset()
     for folder in (run.folder, run.metrics_file.parent):
         paths.writable(folder)
@@ -121,5 +130,8 @@ def _record(
         losses=trained.journal.losses(),
         files_skipped=sorted(trained.journal.skipped),
         observers=trained.observers,
+        data_wait_share=trained.data_wait_share,
+        bad_steps=trained.journal.bad_steps,
+        workers_died=trained.journal.workers_died,
         provenance=provenance(str(trainer.accelerator.device)),
     )

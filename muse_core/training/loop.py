@@ -17,8 +17,10 @@ from muse_core.training.engine import Engine, Trained
 from muse_core.training.learner import Observer, Progress, Row
 from muse_core.training.model_card import write_model_card
 from muse_core.training.run import StageRecord, StageRun, finished_tokenizer
+from muse_core.training.run_lock import run_lock
 from muse_core.training.saving import save_whole
 from muse_core.training.teachers import Teachers, load_teachers
+from muse_core.training.trackers import check_trackers
 from muse_core.training.trainer import Trainer, accelerator_for
 
 CALIBRATION_IMAGES = 128
@@ -52,8 +54,16 @@ def train_stage(
     """Train one stage of one run, from its start or (``run.resume``) from its last checkpoint.
 
     Writes checkpoints and the finished tokenizer under ``data/runs``, metrics and the stage's record under ``reports``.
-    Raises MuseError for anything the caller can mend; a non-finite loss keeps the last good checkpoint.
+    Raises MuseError for anything the caller can mend; a non-finite loss keeps the last good checkpoint. Another process that
+    trains this stage of this run is one of them.
     """
+    run.load_stage()
+    check_trackers(run.trackers)
+    with run_lock(run):
+        return _train_stage(run, progress, observers)
+
+
+def _train_stage(run: StageRun, progress: Progress | None, observers: Mapping[str, Observer]) -> StageResult:
     stage, preset = run.load_stage(), run.load_preset()
     for folder in (run.folder, run.metrics_file.parent):
         paths.writable(folder)
@@ -63,7 +73,8 @@ def train_stage(
     tokenizer = starting_tokenizer(run, teachers, source)
     torch.manual_seed(run.seed)
     trainer = Trainer(tokenizer, stage, teachers, accelerator)
-    trained = Engine(run, stage, trainer, source, preset.loader_workers, preset.record_every).train(progress, observers)
+    engine = Engine(run, stage, trainer, source, preset.loader_workers, preset.record_every, run.trackers)
+    trained = engine.train(progress, observers)
     with trainer.averaged() as averaged:
         save_whole(averaged, run.tokenizer_folder)
     final = MuseTokenizer.from_pretrained(run.tokenizer_folder)
@@ -96,5 +107,8 @@ def _record(run: StageRun, stage: Stage, trainer: Trainer, source: Source, train
         files_skipped=sorted(journal.skipped),
         files_enlarged=len(journal.enlarged),
         observers=trained.observers,
+        data_wait_share=trained.data_wait_share,
+        bad_steps=journal.bad_steps,
+        workers_died=journal.workers_died,
         provenance=provenance(str(trainer.accelerator.device)),
     )

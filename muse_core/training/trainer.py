@@ -1,13 +1,14 @@
 """`Trainer`: everything that changes while a stage trains, and one update of it."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
 from diffusers.training_utils import EMAModel
+from torch import nn
 
 from muse_core.data.batches import Batch
 from muse_core.errors import MuseError, unknown
@@ -78,7 +79,7 @@ class Trainer(Learner):
     def update(self, batch: Batch, step: int) -> dict[str, float]:
         """One optimiser step (0-based) on a batch; returns the row for the metrics file.
 
-        Raises FloatingPointError, before any weight has changed, when the total loss is not finite.
+        Raises FloatingPointError, before any weight has changed, when a loss or a gradient is not finite.
         """
         for optimiser in (self.optimiser, self.critic_optimiser):
             set_rates(optimiser, rate_factor(step, self.stage))
@@ -86,10 +87,13 @@ class Trainer(Learner):
             terms, output = forward_step(
                 self.model, self.tokenizer, self.discriminator, self.teachers, batch, self.stage
             )
+        critic_step = None
+        if Loss.ADVERSARIAL in self.stage.weights:
+            critic_step = self._critic_gradient(batch.images, output.reconstruction.detach())
         norms = self._descend(terms)
         row = {f"loss/{name}": value for name, value in terms.as_floats().items()}
-        if Loss.ADVERSARIAL in self.stage.weights:
-            row["loss/discriminator"] = self._update_critic(batch.images, output.reconstruction.detach())
+        if critic_step is not None:
+            row["loss/discriminator"] = critic_step()
         row |= {f"gradient_norm/{name}": norm for name, norm in norms.items()}
         return row | {"learning_rate": self.stage.learning_rate * rate_factor(step, self.stage)}
 
@@ -111,16 +115,27 @@ class Trainer(Learner):
         else:
             backward_without_conflict(task_losses(terms, self.stage.weights), list(self.weights.values()))
 
-    def _update_critic(self, real: Images, fake: Images) -> float:
+    def _critic_gradient(self, real: Images, fake: Images) -> Callable[[], float]:
+        """The critic's gradient, and the function that takes its step and returns its loss.
+
+        Raises FloatingPointError when either is not finite.
+        """
         with self.accelerator.autocast():
             real_logits, fake_logits = self.critic(real), self.critic(fake)
             loss = discriminator_loss(real_logits, fake_logits)
             regularised = loss + LECAM_WEIGHT * lecam_penalty(real_logits, fake_logits, self.anchors)
         self.critic_optimiser.zero_grad()
         self.accelerator.backward(regularised)
-        self.critic_optimiser.step()
-        self.anchors.update(real_logits.detach(), fake_logits.detach())
-        return loss.item()
+        norm = nn.utils.get_total_norm([weight.grad for weight in self.discriminator.parameters()])
+        if not (torch.isfinite(regularised) and torch.isfinite(norm)):
+            raise FloatingPointError(f"the critic's loss is {regularised.item()}, its gradient's norm {norm.item()}")
+
+        def step() -> float:
+            self.critic_optimiser.step()
+            self.anchors.update(real_logits.detach(), fake_logits.detach())
+            return loss.item()
+
+        return step
 
     @contextmanager
     def averaged(self) -> Iterator[MuseTokenizer]:
