@@ -13,7 +13,7 @@ HALF_THE_CORES := $(shell $(PYTHON) -c 'import os; print(max(1, os.cpu_count() /
 export JUPYTER_PLATFORM_DIRS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env reports tokenizer baseline ablations generation bench gallery test lab lint clean-env
+.PHONY: help env reports tokenizer baseline ablations generation bench torture gallery test lab lint clean-env
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -55,6 +55,9 @@ generation: $(STAMP) ## longer training of the generators on run RUN's tokenizer
 
 bench: $(STAMP) ## speed and memory as ratios in one run, into reports/bench/bench.json (10 minutes on 2 cores)
 	$(BIN)/python -m benchmarks
+
+torture: $(STAMP) ## kills at random moments and an hour of training watched, into reports/torture/torture.json
+	$(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m torture
 
 gallery: $(STAMP) ## a finished run as reports/gallery, light enough to commit (RUN)
 	$(BIN)/muse gallery --run $(RUN)

@@ -1,5 +1,6 @@
 """What a run writes down: small JSON files that figures, reports and people read. Written whole or not at all."""
 
+import errno
 import json
 import os
 import platform
@@ -50,11 +51,14 @@ def read_record(path: Path, kind: type[Kind]) -> Kind:
 
 
 def append_jsonl(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Append one line a row. Raises MuseError when the disk refuses."""
+    """Append one line a row, in one piece: a reader sees whole lines. Raises MuseError when the disk refuses."""
+    text = "".join(json.dumps(row) + "\n" for row in rows)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a") as file:
-            file.writelines(json.dumps(row) + "\n" for row in rows)
+        with path.open("ab", buffering=0) as file:
+            written = file.write(text.encode())
+        if written < len(text):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     except OSError as error:
         raise MuseError(f"Cannot write {path} ({error.strerror}): free some space or mend its permissions.") from error
 

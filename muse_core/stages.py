@@ -53,6 +53,11 @@ class Schedule:
     clip_norm: float = 1.0
     weight_decay: float = 1e-4
     checkpoint_every: int = 1000
+    checkpoints_kept: int = 2
+    """The last so many, and the best beside them (`muse_core.training.best_checkpoint`)."""
+    bad_steps: int = 0
+    """Steps of the stage whose loss or gradient may be NaN or infinite: they change nothing and are listed in the record; one
+    more stops the stage."""
 
 
 @dataclass(frozen=True, kw_only=True)

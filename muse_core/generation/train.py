@@ -26,6 +26,7 @@ from muse_core.stages import GenerationStage
 from muse_core.training.engine import Engine, Trained
 from muse_core.training.launch import train_launched
 from muse_core.training.learner import Observer, Progress, Row
+from muse_core.training.run_lock import run_lock
 from muse_core.training.saving import save_whole
 from muse_core.training.trainer import accelerator_for
 
@@ -50,12 +51,18 @@ def train_generator(
     Writes stored latents, latent statistics, checkpoints and the whole pipeline under ``data/runs``, metrics and a record under
     ``reports``. Raises MuseError for anything the caller can mend, a tokenizer that changed since the last checkpoint included.
     """
-    stage, preset = run.load_stage(), run.load_preset()
+    stage = run.load_stage()
     for folder in (run.folder, run.metrics_file.parent):
         paths.writable(folder)
     if run.launch.wanted:
         rows = train_launched(run, run.launch, "muse_core.generation", stage.steps, progress, observers)
         return _finished(run, read_record(run.record_file, GeneratorRecord), rows)
+    with run_lock(run):
+        return _train_here(run, progress, observers)
+
+
+def _train_here(run: GenerationRun, progress: Progress | None, observers: Mapping[str, Observer]) -> GeneratorResult:
+    stage, preset = run.load_stage(), run.load_preset()
     accelerator = accelerator_for(run.device, run.launch)
     codec = load_codec(run, accelerator.device)
     run = replace(run, tokenizer=codec.fingerprint)
@@ -133,5 +140,8 @@ def _record(
         losses=trained.journal.losses(),
         files_skipped=sorted(trained.journal.skipped),
         observers=trained.observers,
+        data_wait_share=trained.data_wait_share,
+        bad_steps=trained.journal.bad_steps,
+        workers_died=trained.journal.workers_died,
         provenance=provenance(str(trainer.accelerator.device)),
     )

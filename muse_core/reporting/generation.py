@@ -95,7 +95,7 @@ class GenerationSession:
         together = zip(*columns.values(), strict=False)
         return [
             {"step": rows[0]["step"]}
-            | {name: row["loss/flow_matching"] for name, row in zip(columns, rows, strict=True)}
+            | {name: row.get("loss/flow_matching") for name, row in zip(columns, rows, strict=True)}
             for rows in together
         ]
 

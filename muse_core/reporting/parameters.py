@@ -74,6 +74,11 @@ Filled = Annotated[str, AfterValidator(_filled)]
 Checked = TypeVar("Checked", bound=BaseModel)
 
 
+def _words_of(text: object) -> object:
+    """ "a, b" as two words."""
+    return tuple(text.replace(",", " ").split()) if isinstance(text, str) else text
+
+
 class NotebookParameters(BaseModel):
     """Base of a notebook's parameters: unknown names are refused, "1e-4" and "false" become what they mean."""
 
@@ -137,7 +142,7 @@ class StageParameters(TrainingParameters):
     device: Filled
     resume: bool
     routing: Filled
-    trackers: str = ""
+    trackers: Annotated[tuple[str, ...], BeforeValidator(_words_of)] = ()
     bad_steps: Annotated[Whole, Field(ge=0, description="zero or a positive integer")] = 0
 
 

@@ -14,12 +14,13 @@ from torch import Tensor, nn
 
 from muse_core.errors import MuseError
 from muse_core.records import read_json, write_json
+from muse_core.training.saving import put_in_place, remove
 
 STATE_FILE = "state.json"
 TENSORS_FILE = "training.safetensors"
 TOKENIZER_FOLDER = "tokenizer"
 KEPT = 2
-"""Checkpoints kept per stage: the last one, and the one before in case the last is damaged."""
+"""Checkpoints kept per stage where nothing else is said: the last one, and the one before in case the last is damaged."""
 
 
 @dataclass
@@ -68,11 +69,17 @@ def names_of(module: nn.Module) -> dict[int, str]:
 
 
 def save_checkpoint(
-    folder: Path, step: int, network: Any, state: TrainingState, saved_as: str = TOKENIZER_FOLDER
+    folder: Path,
+    step: int,
+    network: Any,
+    state: TrainingState,
+    saved_as: str = TOKENIZER_FOLDER,
+    kept: int = KEPT,
+    best: int | None = None,
 ) -> Path:
-    """Write ``folder/step-XXXXXXXX`` whole, then drop older ones; ``network`` has diffusers' `save_pretrained`.
+    """Write ``folder/step-XXXXXXXX`` whole and to the disk, then drop all but the last ``kept`` and the one of step ``best``.
 
-    Raises MuseError when the disk refuses.
+    ``network`` has diffusers' `save_pretrained`. Raises MuseError when the disk refuses.
     """
     final = folder / f"step-{step:08d}"
     temporary = folder / f".{final.name}.{os.getpid()}.tmp"
@@ -81,17 +88,17 @@ def save_checkpoint(
         network.save_pretrained(temporary / saved_as)
         save_file({name: tensor.contiguous() for name, tensor in state.tensors.items()}, temporary / TENSORS_FILE)
         write_json(temporary / STATE_FILE, state.facts | {"step": step, "sha256": _digests(temporary)})
-        _flush(temporary)
-        shutil.rmtree(final, ignore_errors=True)
-        temporary.replace(final)
+        put_in_place(temporary, final)
     except (OSError, SafetensorError, MuseError) as error:
-        shutil.rmtree(temporary, ignore_errors=True)
         raise MuseError(
             f"Cannot write the checkpoint {final} ({error}): free some space and run again with resume; "
             "earlier checkpoints are untouched."
         ) from error
-    for old in complete_checkpoints(folder)[:-KEPT]:
-        shutil.rmtree(old)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    for old in complete_checkpoints(folder)[:-kept]:
+        if step_of(old) != best:
+            remove(old)
     return final
 
 
@@ -100,19 +107,24 @@ def complete_checkpoints(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("step-*") if (path / STATE_FILE).exists())
 
 
+def step_of(checkpoint: Path) -> int:
+    """How many steps were done when it was written."""
+    return int(checkpoint.name.removeprefix("step-"))
+
+
 def latest_checkpoint(folder: Path) -> Path | None:
     """The newest intact checkpoint, or None where there is none at all.
 
     Raises MuseError when checkpoints exist but none is intact.
     """
-    found = sorted(folder.glob("step-*"))
-    intact = [path for path in found if is_intact(path)]
-    if found and not intact:
+    found = sorted(folder.glob("step-*"), reverse=True)
+    newest = next(filter(is_intact, found), None)
+    if found and newest is None:
         raise MuseError(
-            f"The checkpoint {found[-1]} is half-written or damaged and no older one is left: "
+            f"The checkpoint {found[0]} is half-written or damaged and no older one is left: "
             "run again without resume to start this stage over."
         )
-    return intact[-1] if intact else None
+    return newest
 
 
 def is_intact(checkpoint: Path) -> bool:
@@ -131,11 +143,9 @@ def load_state(checkpoint: Path) -> TrainingState:
 
 def _digests(folder: Path) -> dict[str, str]:
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != STATE_FILE)
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return {str(path.relative_to(folder)): _digest(path) for path in files}
 
 
-def _flush(folder: Path) -> None:
-    for path in folder.rglob("*"):
-        if path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

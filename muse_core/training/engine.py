@@ -14,12 +14,17 @@ from muse_core.errors import MuseError
 from muse_core.records import provenance
 from muse_core.stages import Schedule
 from muse_core.training import failures
-from muse_core.training.checkpoint import save_checkpoint
+from muse_core.training.bad_steps import SKIPPED, update_or_skip
+from muse_core.training.best_checkpoint import best_step, note_best, smoothed_loss
+from muse_core.training.checkpoint import complete_checkpoints, save_checkpoint, step_of
 from muse_core.training.interrupts import asker_wants_stop, deferred_interrupts
 from muse_core.training.journal import Journal, Watch
 from muse_core.training.learner import Learner, Observer, Progress, Run
+from muse_core.training.pace import Pace, pace_file
 from muse_core.training.processes import any_process, images_each
-from muse_core.training.resuming import begin, resume
+from muse_core.training.resuming import begin, clear_up, resume
+from muse_core.training.steady_batches import SteadyBatches, WorkersDied
+from muse_core.training.trackers import tracking
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,7 @@ class Engine:
     source: Samples
     workers: int = 0
     record_every: int = 1
+    trackers: tuple[str, ...] = ()
 
     def train(
         self, progress: Progress | None = None, observers: Mapping[str, Observer] = MappingProxyType({})
@@ -40,11 +46,14 @@ class Engine:
         accelerator = self.learner.accelerator
         images_each(self.stage.batch_size, accelerator.num_processes)
         watch, journal = Watch(observers), Journal(self.run, writes=accelerator.is_main_process)
+        if journal.writes:
+            clear_up(self.run)
         fresh = not self.run.resume
         start = begin(journal) if fresh else resume(self.run, self.learner, self.source.fingerprint, journal)
         accelerator.wait_for_everyone()
         journal.began = time.monotonic()
-        _train(self, journal, start, progress, watch)
+        with tracking(accelerator, self.run, self.trackers, start) as journal.track:
+            _train(self, journal, start, progress, watch)
         return Trained(journal, start, journal.seconds - watch.total, watch.rounded())
 
 
@@ -57,15 +66,24 @@ class Trained:
     seconds: float
     observers: dict[str, float]
 
+    @property
+    def data_wait_share(self) -> float:
+        """Of ``seconds``, what the step waited for its batch."""
+        return round(self.journal.waited / self.seconds, 4) if self.seconds > 0 else 0.0
+
 
 def _train(engine: Engine, journal: Journal, start: int, progress: Progress | None, watch: Watch) -> None:
     """Steps ``start .. stage.steps``, with checkpoints on the way."""
     run, stage, learner = engine.run, engine.stage, engine.learner
     accelerator = learner.accelerator
-    batches = training_batches(
-        engine.source, stage.batch_size, run.seed, start, stage.steps,
-        accelerator.process_index, accelerator.num_processes, engine.workers,
+    batches = SteadyBatches(
+        lambda first: training_batches(
+            engine.source, stage.batch_size, run.seed, first, stage.steps,
+            accelerator.process_index, accelerator.num_processes, engine.workers,
+        ),
+        start, journal,
     )  # fmt: skip
+    pace = Pace(pace_file(run.metrics_file), step=start, waited=journal.waited)
     step, whole = start, True
     bar = tqdm(
         batches, initial=start, total=stage.steps, desc=stage.name, file=sys.stdout, mininterval=2.0,
@@ -76,9 +94,12 @@ def _train(engine: Engine, journal: Journal, start: int, progress: Progress | No
             for batch in bar:
                 watch.observe(learner, step)
                 whole = False
-                row = learner.update(batch.to(accelerator.device), step)
+                row = update_or_skip(learner, batch, step, journal.bad_steps, stage.bad_steps)
                 step += 1
-                journal.note({"step": step} | row, batch, keep=step % engine.record_every == 0 or step == stage.steps)
+                keep = step % engine.record_every == 0 or step == stage.steps or SKIPPED in row
+                journal.note({"step": step} | row, batch, keep)
+                if journal.writes:
+                    pace.note(step, journal.waited)
                 whole = True
                 if progress is not None:
                     progress(journal.rows)
@@ -92,6 +113,10 @@ def _train(engine: Engine, journal: Journal, start: int, progress: Progress | No
     except torch.OutOfMemoryError as error:
         journal.flush()
         raise MuseError(failures.too_large(run, step, stage.batch_size)) from error
+    except WorkersDied as error:
+        if accelerator.num_processes == 1:  # the others stand in the middle of a step, and cannot save with this one
+            _save(engine, journal, step)
+        raise MuseError(failures.workers_died(run, step, error)) from error
     except KeyboardInterrupt as error:
         if not whole:
             raise MuseError(failures.torn(run, step)) from error
@@ -100,17 +125,20 @@ def _train(engine: Engine, journal: Journal, start: int, progress: Progress | No
 
 
 def _save(engine: Engine, journal: Journal, step: int) -> None:
-    run, learner = engine.run, engine.learner
-    journal.flush()
+    run, learner, stage = engine.run, engine.learner, engine.stage
+    journal.flush(to_disk=True)
     if not journal.writes:
         return learner.accelerator.wait_for_everyone()
     state = learner.state()
-    state.facts |= run.facts() | {
+    state.facts |= run.facts() | journal.facts() | {
         "data_fingerprint": engine.source.fingerprint,
-        "files_skipped": sorted(journal.skipped),
-        "files_enlarged": sorted(journal.enlarged),
-        "seconds": journal.seconds,
         "provenance": provenance(str(learner.accelerator.device)).__dict__,
-    }
-    save_checkpoint(run.checkpoints, step, learner.network, state, learner.saved_as)
+    }  # fmt: skip
+    there = {*map(step_of, complete_checkpoints(run.checkpoints)), step}
+    best = best_step(there, journal.rows, stage.checkpoint_every)
+    save_checkpoint(
+        run.checkpoints, step, learner.network, state, learner.saved_as, stage.checkpoints_kept, best
+    )  # fmt: skip
+    if best is not None:
+        note_best(run.folder, best, smoothed_loss(journal.rows, best, stage.checkpoint_every))
     learner.accelerator.wait_for_everyone()

@@ -30,6 +30,15 @@ def too_large(run: Run, step: int, batch_size: int) -> str:
     )
 
 
+def workers_died(run: Run, step: int, error: Exception) -> str:
+    """Loader after loader lost a worker; ``error`` is torch's sentence about the last."""
+    return (
+        f"{run.stage} of run {run.run!r} stopped at step {step}, which is saved: the workers that read its data died again and "
+        f"again ({error}); out of memory is the usual reason: give the machine more, use fewer loader workers or smaller images, "
+        "and run again with resume=True."
+    )
+
+
 def torn(run: Run, step: int) -> str:
     """A second Ctrl-C, inside a step: some weights have moved and others have not."""
     return (

@@ -18,8 +18,10 @@ from muse_core.training.launch import train_launched
 from muse_core.training.learner import Observer, Progress, Row
 from muse_core.training.model_card import write_model_card
 from muse_core.training.run import StageRecord, StageRun, finished_tokenizer
+from muse_core.training.run_lock import run_lock
 from muse_core.training.saving import save_whole
 from muse_core.training.teachers import Teachers, load_teachers
+from muse_core.training.trackers import check_trackers
 from muse_core.training.trainer import Trainer, accelerator_for
 
 CALIBRATION_IMAGES = 128
@@ -54,21 +56,30 @@ def train_stage(
 
     Here, or in the processes that ``run.launch`` asks for; each process of a launcher calls this function. Writes checkpoints and
     the finished tokenizer under ``data/runs``, metrics and the stage's record under ``reports``.
-    Raises MuseError for anything the caller can mend; a non-finite loss keeps the last good checkpoint.
+    Raises MuseError for anything the caller can mend; a non-finite loss keeps the last good checkpoint. Another process that
+    trains this stage of this run is one of them.
     """
-    stage, preset = run.load_stage(), run.load_preset()
+    stage = run.load_stage()
+    check_trackers(run.trackers)
     for folder in (run.folder, run.metrics_file.parent):
         paths.writable(folder)
     if run.launch.wanted:
         rows = train_launched(run, run.launch, "muse_core.training", stage.steps, progress, observers)
         return _finished(run, read_record(run.record_file, StageRecord), rows)
+    with run_lock(run):
+        return _train_here(run, progress, observers)
+
+
+def _train_here(run: StageRun, progress: Progress | None, observers: Mapping[str, Observer]) -> StageResult:
+    stage, preset = run.load_stage(), run.load_preset()
     accelerator = accelerator_for(run.device, run.launch)
     source = open_source(run.data, "train", preset.image_size)
     teachers = load_teachers(preset, accelerator.device)
     tokenizer = starting_tokenizer(run, teachers, source)
     torch.manual_seed(run.seed)
     trainer = Trainer(tokenizer, stage, teachers, accelerator)
-    trained = Engine(run, stage, trainer, source, preset.loader_workers, preset.record_every).train(progress, observers)
+    engine = Engine(run, stage, trainer, source, preset.loader_workers, preset.record_every, run.trackers)
+    trained = engine.train(progress, observers)
     record = _record(run, stage, trainer, source, trained)
     if accelerator.is_main_process:
         with trainer.averaged() as averaged:
@@ -108,5 +119,8 @@ def _record(run: StageRun, stage: Stage, trainer: Trainer, source: Source, train
         files_enlarged=len(journal.enlarged),
         observers=trained.observers,
         processes=trainer.accelerator.num_processes,
+        data_wait_share=trained.data_wait_share,
+        bad_steps=journal.bad_steps,
+        workers_died=journal.workers_died,
         provenance=provenance(str(trainer.accelerator.device)),
     )

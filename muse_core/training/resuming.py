@@ -6,6 +6,8 @@ from muse_core.errors import MuseError
 from muse_core.training.checkpoint import latest_checkpoint, load_state
 from muse_core.training.journal import Journal
 from muse_core.training.learner import Learner, Run
+from muse_core.training.pace import pace_file
+from muse_core.training.saving import tidy
 
 
 def begin(journal: Journal) -> int:
@@ -18,8 +20,15 @@ def begin(journal: Journal) -> int:
         shutil.rmtree(previous, ignore_errors=True)
         run.folder.rename(previous)
         run.folder.mkdir()
-    run.metrics_file.unlink(missing_ok=True)
+    for file in (run.metrics_file, pace_file(run.metrics_file)):
+        file.unlink(missing_ok=True)
     return 0
+
+
+def clear_up(run: Run) -> None:
+    """Remove what a killed process left half-written."""
+    for folder in (run.folder, run.checkpoints):
+        tidy(folder)
 
 
 def resume(run: Run, learner: Learner, fingerprint: str, journal: Journal) -> int:
@@ -40,7 +49,5 @@ def resume(run: Run, learner: Learner, fingerprint: str, journal: Journal) -> in
             )
     learner.restore(checkpoint / learner.saved_as, state)
     journal.rewind(state.facts["step"])
-    journal.skipped.update(state.facts["files_skipped"])
-    journal.enlarged.update(state.facts["files_enlarged"])
-    journal.seconds_before = state.facts["seconds"]
+    journal.remember(state.facts)
     return state.facts["step"]

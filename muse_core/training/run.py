@@ -38,8 +38,10 @@ class StageRun:
     """Of the steps of every stage; for studies of many short runs."""
     foundations: FoundationChoice = field(default_factory=FoundationChoice)
     launch: Launch = field(default_factory=Launch)
-    trackers: str = ""
     bad_steps: int = 0
+    """How many steps may be skipped because their loss or gradient is not finite."""
+    trackers: tuple[str, ...] = ()
+    """Names of `muse_core.training.trackers.TRACKERS` that hear the metrics as well."""
 
     def load_preset(self) -> Preset:
         """The preset with this run's curriculum and pretrained parts. Raises MuseError for an unknown preset or change."""
@@ -52,11 +54,14 @@ class StageRun:
         Raises MuseError for negative ones, and for an unknown preset, stage or routing.
         """
         routing_named(self.routing)
+        if self.bad_steps < 0:
+            raise MuseError(f"bad_steps must not be negative (got {self.bad_steps}): 0 stops at the first one.")
         if min(self.steps or 0, self.batch_size or 0) < 0:
             raise MuseError(f"steps and batch_size must not be negative (got {self.steps} and {self.batch_size}): "
                             "0 means what the preset says.")  # fmt: skip
         stage = self.load_preset().curriculum[self.stage]
-        return replace(stage, steps=self.steps or stage.steps, batch_size=self.batch_size or stage.batch_size)
+        chosen = {"steps": self.steps, "batch_size": self.batch_size, "bad_steps": self.bad_steps}
+        return replace(stage, **{name: value for name, value in chosen.items() if value})
 
     @property
     def folder(self) -> Path:
@@ -124,6 +129,12 @@ class StageRecord:
     """Name of each observer -> the seconds it took, not counted in ``seconds``."""
     processes: int = 1
     """They share the ``batch_size`` images of a step."""
+    data_wait_share: float = 0.0
+    """Of ``seconds``, what the step waited for its batch."""
+    bad_steps: list[int] = field(default_factory=list)
+    """Steps, counted from 1, that were skipped because their loss or gradient was not finite."""
+    workers_died: int = 0
+    """Loader workers that died and were replaced; nothing was lost."""
 
 
 def finished_tokenizer(run: StageRun, stage_name: str) -> MuseTokenizer:

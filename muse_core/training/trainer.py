@@ -1,13 +1,14 @@
 """`Trainer`: everything that changes while a stage trains, and one update of it."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
 from diffusers.training_utils import EMAModel
+from torch import nn
 
 from muse_core.data.batches import Batch
 from muse_core.errors import MuseError, unknown
@@ -89,7 +90,7 @@ class Trainer(Learner):
     def update(self, batch: Batch, step: int) -> dict[str, float]:
         """One optimiser step (0-based) on a batch; returns the row for the metrics file.
 
-        Raises FloatingPointError, before any weight has changed, when the total loss is not finite.
+        Raises FloatingPointError, before any weight has changed, when a loss or a gradient is not finite.
         """
         for optimiser in (self.optimiser, self.critic_optimiser):
             set_rates(optimiser, rate_factor(step, self.stage))
@@ -100,10 +101,13 @@ class Trainer(Learner):
         losses = mean_over_processes(terms.as_floats(), self.accelerator)
         if not math.isfinite(losses["total"]):
             raise FloatingPointError(f"the loss is {losses['total']} ({losses})")
+        critic_step = None
+        if Loss.ADVERSARIAL in self.stage.weights:
+            critic_step = self._critic_gradient(batch.images, output.reconstruction.detach())
         norms = self._descend(terms)
         row = {f"loss/{name}": value for name, value in losses.items()}
-        if Loss.ADVERSARIAL in self.stage.weights:
-            row["loss/discriminator"] = self._update_critic(batch.images, output.reconstruction.detach())
+        if critic_step is not None:
+            row["loss/discriminator"] = critic_step()
         row |= {f"gradient_norm/{name}": norm for name, norm in norms.items()}
         return row | {"learning_rate": self.stage.learning_rate * rate_factor(step, self.stage)}
 
@@ -123,18 +127,29 @@ class Trainer(Learner):
         else:
             backward_without_conflict(task_losses(terms, self.stage.weights), list(self.weights.values()))
 
-    def _update_critic(self, real: Images, fake: Images) -> float:
+    def _critic_gradient(self, real: Images, fake: Images) -> Callable[[], float]:
+        """The critic's gradient, and the function that takes its step and returns its loss.
+
+        Raises FloatingPointError when either is not finite.
+        """
         with self.accelerator.autocast():
             real_logits, fake_logits = self.critic(real), self.critic(fake)
             loss = discriminator_loss(real_logits, fake_logits)
             regularised = loss + LECAM_WEIGHT * lecam_penalty(real_logits, fake_logits, self.anchors)
         self.critic_optimiser.zero_grad()
         self.accelerator.backward(regularised)
-        self.critic_optimiser.step()
         noted = {"loss": loss.item(), "real": real_logits.mean().item(), "fake": fake_logits.mean().item()}
         noted = mean_over_processes(noted, self.accelerator)
-        self.anchors.update(noted["real"], noted["fake"])
-        return noted["loss"]
+        norm = nn.utils.get_total_norm([weight.grad for weight in self.discriminator.parameters()])
+        if not (math.isfinite(noted["loss"]) and torch.isfinite(norm)):
+            raise FloatingPointError(f"the critic's loss is {noted['loss']}, its gradient's norm {norm.item()}")
+
+        def step() -> float:
+            self.critic_optimiser.step()
+            self.anchors.update(noted["real"], noted["fake"])
+            return noted["loss"]
+
+        return step
 
     @contextmanager
     def averaged(self) -> Iterator[MuseTokenizer]:

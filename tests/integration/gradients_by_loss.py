@@ -56,7 +56,7 @@ def gradients(accelerator: Accelerator) -> dict[str, Tensor]:
         found[str(loss)] = torch.tensor(mean_over_processes(terms.as_floats(), accelerator)["total"])
         found |= {f"{loss}/{name}": weight.grad for name, weight in trainer.weights.items() if weight.grad is not None}
         if loss is Loss.ADVERSARIAL:
-            trainer._update_critic(batch.images, output.reconstruction.detach())
+            trainer._critic_gradient(batch.images, output.reconstruction.detach())()
             found |= {f"critic/{name}": weight.grad for name, weight in trainer.discriminator.named_parameters()}
             found["lecam"] = torch.tensor([trainer.anchors.real, trainer.anchors.fake])
     return {name: value.detach().clone() for name, value in found.items()}

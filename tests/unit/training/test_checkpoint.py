@@ -148,7 +148,7 @@ def test_no_checkpoint_at_all_is_none(tmp_path) -> None:
         ("save_file", OSError(errno.ENOSPC, "No space left on device")),
         ("save_file", SafetensorError("Error while serializing: No space left on device")),
         ("write_json", MuseError("Cannot write state.json (No space left on device)")),
-        ("_flush", OSError(errno.EIO, "Input/output error")),
+        ("put_in_place", OSError(errno.EIO, "Input/output error")),
     ],
 )
 def test_a_disk_that_refuses_is_a_sentence_and_harms_nothing_earlier(

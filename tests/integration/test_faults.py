@@ -1,0 +1,233 @@
+"""Bad days of a training: NaN steps, dying workers, full disks, two at a time; nothing is lost and nothing is silent."""
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch.utils.data import _utils
+
+from muse_core import presets
+from muse_core.data.files import FileSource
+from muse_core.data.scenes import Scenes
+from muse_core.errors import MuseError
+from muse_core.records import read_json
+from muse_core.training import trainer as trainer_module
+from muse_core.training.checkpoint import latest_checkpoint
+from muse_core.training.loop import train_stage
+from muse_core.training.run_lock import lock_file
+from muse_core.training.trainer import Trainer
+
+from .micro import STAGES, borrow_stage, finished_weights, last_training_state, micro_run, same, written_rows
+
+
+def frozen(trainer: Trainer) -> dict[str, torch.Tensor]:
+    """Everything an update may change but the random state, copied."""
+    weights = {f"raw/{name}": weight.detach().clone() for name, weight in trainer.tokenizer.state_dict().items()}
+    state = {name: tensor for name, tensor in trainer.state().tensors.items() if not name.startswith("rng/")}
+    return weights | {name: tensor for name, tensor in state.items() if not name.endswith(("._u", "._v"))}
+
+
+@pytest.fixture
+def third(whole, micro):
+    """Stage 3, which has a critic, after the stages before it."""
+
+    def begin(name: str, **options):
+        run = micro_run(STAGES[2], name, **options)
+        borrow_stage(run, STAGES[1])
+        return run
+
+    return begin
+
+
+def nan_batch(trainer: Trainer, step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = Trainer.update
+    monkeypatch.setattr(
+        Trainer,
+        "update",
+        lambda self, batch, at: plain(
+            self, replace(batch, images=batch.images * torch.nan) if at == step else batch, at
+        ),
+    )
+
+
+def nan_gradient(trainer: Trainer, step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, calls = trainer_module.clip_groups, []
+
+    def poisoned(optimiser, norm):
+        if len(calls) == step:
+            next(weight for group in optimiser.param_groups for weight in group["params"]).grad.fill_(torch.inf)
+        calls.append(1)
+        return plain(optimiser, norm)
+
+    monkeypatch.setattr(trainer_module, "clip_groups", poisoned)
+
+
+def nan_critic(trainer: Trainer, step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, calls = trainer_module.discriminator_loss, []
+
+    def poisoned(real, fake):
+        calls.append(1)
+        return plain(real, fake) * (torch.nan if len(calls) == step + 1 else 1)
+
+    monkeypatch.setattr(trainer_module, "discriminator_loss", poisoned)
+
+
+@pytest.mark.parametrize("poison", [nan_batch, nan_gradient, nan_critic])
+def test_a_bad_step_changes_nothing_and_is_listed(third, monkeypatch, poison) -> None:
+    run = third(poison.__name__, bad_steps=1)
+    poison(Trainer, 2, monkeypatch)
+    states: dict[int, dict[str, torch.Tensor]] = {}
+    observers = {"copies": lambda trainer, step: states.update({step: frozen(trainer)})}
+    record = train_stage(run, observers=observers).record
+    assert record.bad_steps == [3] and read_json(run.record_file)["bad_steps"] == [3]
+    assert written_rows(run)[2] == {"step": 3, "skipped": 1} and len(written_rows(run)) == 6
+    assert same(states[2], states[3]) == [] and same(states[3], states[4]) != []
+    assert all(torch.isfinite(weight).all() for weight in last_training_state(run).values())
+
+
+@pytest.mark.parametrize("poison", [nan_gradient, nan_critic])
+def test_it_stops_unless_it_may_skip(third, monkeypatch, poison) -> None:
+    run = third(f"{poison.__name__}-stops")
+    poison(Trainer, 2, monkeypatch)
+    with pytest.raises(MuseError, match=r"stopped at step 3: the .* on the samples .*step-00000002 is kept"):
+        train_stage(run)
+
+
+def test_skipped_steps_are_remembered_when_it_goes_on(whole, micro, monkeypatch) -> None:
+    """And the allowance with them: a stage does not skip as many again after each stop."""
+    run = micro_run(STAGES[0], "skips", bad_steps=1)
+    with monkeypatch.context() as patch:
+        nan_batch(Trainer, 1, patch)
+        with pytest.raises(MuseError, match="Interrupted"):
+            train_stage(run, lambda rows: (_ for _ in ()).throw(KeyboardInterrupt) if rows[-1]["step"] == 4 else None)
+    with monkeypatch.context() as patch:
+        nan_batch(Trainer, 4, patch)
+        with pytest.raises(MuseError, match="stopped at step 5"):
+            train_stage(replace(run, resume=True))
+    assert train_stage(replace(run, resume=True)).record.bad_steps == [2]
+
+
+def test_a_worker_that_dies_costs_nothing(whole, micro, tmp_path, monkeypatch) -> None:
+    from PIL import Image
+
+    monkeypatch.setattr(_utils, "MP_STATUS_CHECK_INTERVAL", 0.2)
+    for index, image in enumerate(Scenes("train", 32).first(30).images):
+        place = tmp_path / "images" / "all" / f"{index}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray((image.permute(1, 2, 0) * 255).byte().numpy()).save(place)
+    preset = presets.PRESETS["micro"]()
+    monkeypatch.setitem(presets.PRESETS, "micro", lambda: replace(preset, loader_workers=2))
+    data, plain, died = f"folder:{tmp_path / 'images'}", FileSource._load, tmp_path / "died"
+    undisturbed = micro_run(STAGES[0], "workers", data=data)
+    assert train_stage(undisturbed).record.workers_died == 0
+    run = micro_run(STAGES[0], "dying-workers", data=data)
+    parent = os.getpid()
+
+    def deadly(self, sample):
+        if os.getpid() != parent and not died.exists() and sample.id.endswith("7.png"):
+            died.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return plain(self, sample)
+
+    monkeypatch.setattr(FileSource, "_load", deadly)
+    assert train_stage(run).record.workers_died == 1
+    assert written_rows(run) == written_rows(undisturbed)
+    assert same(finished_weights(run), finished_weights(undisturbed)) == []
+
+
+@pytest.fixture
+def small_disk(tmp_path) -> Iterator[Path]:
+    """A real file system of a few megabytes."""
+    place = tmp_path / "small"
+    place.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", place], capture_output=True).returncode:
+        pytest.skip("mounting a small file system needs root")
+    yield place
+    subprocess.run(["umount", place], check=True)
+
+
+def test_a_disk_that_fills_keeps_the_earlier_checkpoints_and_is_one_sentence(whole, micro, small_disk) -> None:
+    run = micro_run(STAGES[0], "small-disk")
+    run.folder.parent.mkdir(parents=True)
+    run.folder.symlink_to(small_disk / "stage", target_is_directory=True)
+    (small_disk / "stage").mkdir()
+    ballast = small_disk / "ballast"
+
+    def fill(trainer, step: int) -> None:
+        if step == 3:
+            with ballast.open("wb") as file, pytest.raises(OSError):
+                while True:
+                    file.write(b"x" * 65536)
+                    file.flush()
+
+    with pytest.raises(
+        MuseError, match=r"Cannot write the checkpoint .*step-00000004.*No space left.*earlier checkpoints"
+    ):
+        train_stage(run, observers={"fill": fill})
+    assert latest_checkpoint(run.checkpoints).name == "step-00000002"
+    assert [path.name for path in run.checkpoints.iterdir()] == ["step-00000002"]
+    ballast.unlink()
+    train_stage(replace(run, resume=True))
+    assert same(finished_weights(run), finished_weights(micro_run(STAGES[0]))) == []
+
+
+def test_a_second_training_of_the_same_stage_is_refused_and_harms_nothing(whole, micro) -> None:
+    run = micro_run(STAGES[0], "contested")
+    refused = []
+
+    def second(trainer, step: int) -> None:
+        if step == 3:
+            with pytest.raises(MuseError, match=f"locked by process {os.getpid()}") as caught:
+                train_stage(run)
+            refused.append(str(caught.value))
+
+    train_stage(run, observers={"second": second})
+    assert len(refused) == 1 and not lock_file(run).exists()
+    assert written_rows(run) == written_rows(micro_run(STAGES[0]))
+
+
+def test_leftovers_of_a_killed_process_are_gone_after_the_next_start(whole, micro) -> None:
+    run = micro_run(STAGES[0], "leftovers")
+    left = run.checkpoints / ".step-00000002.99999.tmp"
+    left.mkdir(parents=True)
+    (left / "training.safetensors").write_bytes(b"half")
+    train_stage(replace(run, resume=True))
+    assert sorted(path.name for path in run.checkpoints.glob(".*")) == []
+
+
+def test_the_best_checkpoint_outlives_the_last_ones(whole, micro, monkeypatch) -> None:
+    """Losses that only rise: the first checkpoint is the best."""
+    plain = Trainer.update
+    monkeypatch.setattr(
+        Trainer, "update", lambda self, batch, step: plain(self, batch, step) | {"loss/total": step + 1.0}
+    )
+    preset = presets.PRESETS["micro"]()
+    curriculum = replace(
+        preset.curriculum, stages=tuple(replace(stage, checkpoint_every=1) for stage in preset.curriculum)
+    )
+    monkeypatch.setitem(presets.PRESETS, "micro", lambda: replace(preset, curriculum=curriculum))
+    run = micro_run(STAGES[0], "best")
+    train_stage(run)
+    kept = sorted(path.name for path in run.checkpoints.iterdir())
+    assert kept == ["step-00000001", "step-00000005", "step-00000006"]
+    assert json.loads((run.folder / "best_checkpoint.json").read_text())["checkpoint"] == "checkpoints/step-00000001"
+
+
+def test_the_record_says_how_long_the_step_waited_for_data(whole, micro) -> None:
+    assert 0 < read_json(micro_run(STAGES[0]).record_file)["data_wait_share"] < 1
+
+
+def test_a_tracker_that_is_not_installed_is_said_before_anything_is_touched(whole, micro, monkeypatch) -> None:
+    from muse_core.training import trackers
+
+    monkeypatch.setattr(trackers, "find_spec", lambda name: None)
+    run = micro_run(STAGES[0], "untracked", trackers=("tensorboard",))
+    with pytest.raises(MuseError, match="pip install tensorboard"):
+        train_stage(run)
+    assert not run.folder.exists()

@@ -1,0 +1,138 @@
+"""The smallest real training, in a process of its own that can be killed: one stage with every loss, on images read from files.
+
+Random networks at 32 px (`tests.integration.micro`), four images a step, some steps a second. Imported by a server that
+forks, so that a child begins within moments.
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from PIL import Image
+
+from muse_core import paths, presets
+from muse_core.data.scenes import Scenes
+from muse_core.data.sources import open_source
+from muse_core.errors import MuseError
+from muse_core.stages import Curriculum
+from muse_core.training.loop import train_stage
+from muse_core.training.pace import memory_mb
+from muse_core.training.run import StageRun
+from muse_core.training.trainer import Trainer
+from tests.integration.micro import IMAGE_SIZE, micro_preset, write_foundations
+
+STAGE = "03_synergistic_tuning"
+BATCH = 4
+
+
+def write_workspace(root: Path, images: int = 40) -> Path:
+    """Networks and image files; returns ``root``."""
+    write_foundations(root / "data" / "foundations" / "micro")
+    for index, pixels in enumerate(Scenes("train", IMAGE_SIZE).first(images).images):
+        place = root / "images" / ("even" if index % 2 == 0 else "odd") / f"{index:03}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray((pixels.permute(1, 2, 0) * 255).byte().numpy()).save(place)
+    return root
+
+
+@contextmanager
+def workspace(root: Path) -> Iterator[None]:
+    """Work in ``root``, with no weights of LPIPS in sight."""
+    before = {name: os.environ.get(name) for name in ("MUSE_ROOT", "TORCH_HOME")}
+    os.environ |= {"MUSE_ROOT": str(root), "TORCH_HOME": str(root / "no-torch-home")}
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+def know_micro(steps: int, checkpoint_every: int) -> None:
+    """The preset "micro" with a single stage that needs none before it."""
+    preset = micro_preset(paths.foundations("micro"))
+    stage = replace(preset.curriculum[STAGE], starts_from=None, steps=steps, checkpoint_every=checkpoint_every)
+    presets.PRESETS["micro"] = lambda: replace(preset, curriculum=Curriculum((stage,)))
+
+
+def described(root: Path, run: str, resume: bool = True) -> StageRun:
+    return StageRun(
+        run, "micro", STAGE, f"folder:{root / 'images'}", device="cpu", batch_size=BATCH, resume=resume
+    )  # fmt: skip
+
+
+def steps_per_epoch(root: Path) -> int:
+    return len(open_source(f"folder:{root / 'images'}", "train", IMAGE_SIZE)) // BATCH
+
+
+def train(root: Path, run: str, steps: int, checkpoint_every: int, reads: Path) -> None:
+    """Train to the end, from the last checkpoint where there is one; exit code 2 and the sentence when that fails.
+
+    ``reads``: a line for each batch that a step begins with. What is said goes to a file beside it.
+    """
+    _speak_into(reads.with_suffix(".out"))
+    with workspace(root):
+        know_micro(steps, checkpoint_every)
+        _note_reads(reads)
+        _told(described(root, run))
+
+
+def soak(root: Path, preset: str, seconds: float, samples: Path, leak_mb: float = 0.0) -> None:
+    """Train for so long; ``samples``: a line ``[seconds, steps, MB]`` now and then. ``leak_mb`` a step is never given back."""
+    _speak_into(samples.with_suffix(".out"))
+    with workspace(root):
+        if preset == "micro":
+            know_micro(steps=10**7, checkpoint_every=200)
+        sampler = Sampler(samples, seconds, leak_mb)
+        run = StageRun(
+            "soak", preset, presets.preset_named(preset).curriculum.stages[0].name, steps=10**7, device="cpu"
+        )
+        _told(run, sampler)
+
+
+class Sampler:
+    """Called after every step; stops the training, as Ctrl-C would, when the time is over."""
+
+    def __init__(self, file: Path, seconds: float, leak_mb: float) -> None:
+        self.file, self.seconds, self.leak_mb = file, seconds, leak_mb
+        self.began, self.last, self.kept = time.monotonic(), -1.0, []
+
+    def __call__(self, rows: list[dict[str, int | float]]) -> None:
+        now = time.monotonic() - self.began
+        self.kept.append(b"." * int(self.leak_mb * 1e6))
+        if now - self.last >= self.seconds / 400:
+            with self.file.open("a") as file:
+                file.write(json.dumps([now, rows[-1]["step"], memory_mb()]) + "\n")
+            self.last = now
+        if now >= self.seconds:
+            raise KeyboardInterrupt
+
+
+def _told(run: StageRun, *progress: Sampler) -> None:
+    """Train as a script would: the sentence and exit code 2 for a MuseError."""
+    try:
+        train_stage(run, *progress)
+    except MuseError as error:
+        print(f"muse: {error}", file=sys.stderr, flush=True)
+        sys.exit(2)
+
+
+def _speak_into(file: Path) -> None:
+    handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(handle, 1), os.dup2(handle, 2)
+
+
+def _note_reads(file: Path) -> None:
+    plain = Trainer.update
+
+    def noted(trainer: Trainer, batch, step: int) -> dict[str, float]:
+        line = json.dumps({"process": os.getpid(), "step": step, "ids": batch.ids})
+        with file.open("ab", buffering=0) as opened:
+            opened.write(line.encode() + b"\n")
+        return plain(trainer, batch, step)
+
+    Trainer.update = noted
