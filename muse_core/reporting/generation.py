@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from diffusers import SanaTransformer2DModel
 from tqdm import tqdm
 
 from muse_core import paths
@@ -292,7 +291,7 @@ def _detector(data: str) -> SceneDetector | None:
 
 def at_snapshot(pipeline: MusePipeline, place: Any) -> MusePipeline:
     """The same pipeline with the denoiser as it was then."""
-    denoiser = SanaTransformer2DModel.from_pretrained(place).to(pipeline.device).eval()
+    denoiser = load_denoiser(place).to(pipeline.device).eval()
     parts = {
         name: getattr(pipeline, name) for name in ("vae", "text_encoder", "tokenizer", "scheduler", "normalisation")
     }
