@@ -35,8 +35,12 @@ class Workspace:
 
     def digests(self) -> dict[str, str]:
         """Every file and folder outside the desks -> a hash of its content; a file whose stat did not move is not read again."""
-        found = (path for path in self.root.parent.rglob("*") if DESKS not in path.parts)
-        return {str(path.relative_to(self.root.parent)): self._digest(path) for path in found}
+        found: dict[str, str] = {}
+        for folder, folders, files in os.walk(self.root.parent):
+            folders[:] = [name for name in folders if name != DESKS]
+            for path in (Path(folder, name) for name in (*folders, *files)):
+                found[str(path.relative_to(self.root.parent))] = self._digest(path)
+        return found
 
     def _digest(self, path: Path) -> str:
         if path.is_symlink() or not path.is_file():

@@ -1,7 +1,8 @@
 """The command line: ``muse run all``, ``muse run 02 -p steps 200``, ``muse list``, ``muse index``, ``muse gallery``,
-``muse study ablations``."""
+``muse study ablations``, ``muse watch tiny``."""
 
 import argparse
+import math
 import sys
 from typing import Any, NoReturn
 
@@ -15,6 +16,7 @@ EXAMPLES = """examples:
   muse list                              notebooks and their parameters
   muse gallery --run tiny                that run as reports/gallery, light enough to commit
   muse study ablations --jobs 2          every run that the study still lacks, two at a time
+  muse watch tiny                        how far a run is that another process trains
 """
 
 
@@ -29,7 +31,7 @@ def parser() -> argparse.ArgumentParser:
     top = _Parser(
         prog="muse", description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    commands = top.add_subparsers(dest="command", required=True, metavar="{run,study,index,gallery,list}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="{run,study,watch,index,gallery,list}")
     run = commands.add_parser("run", help="execute notebooks and write their pages")
     run.add_argument("notebooks", nargs="+", metavar="NOTEBOOK", help="all, a number (02) or a name (02_semantic_...)")
     run.add_argument("--run", help="name of the run: its folder in reports/ (default: the preset, else smoke)")
@@ -40,6 +42,11 @@ def parser() -> argparse.ArgumentParser:
     study.add_argument("--jobs", type=int, default=0, help="runs at a time (default: one a core, 8 at most)")
     study.add_argument("--force", action="store_true", help="run even what is done")
     study.add_argument("--list", action="store_true", help="only say how far the study is")
+    watch = commands.add_parser("watch", help="follow a run that another process trains")
+    watch.add_argument("run", metavar="RUN", help="name of the run")
+    watch.add_argument(
+        "--seconds", type=float, default=math.inf, help="how long at most (default: until its stages end)"
+    )
     commands.add_parser("index", help="write reports/index.html again")
     gallery = commands.add_parser("gallery", help="write reports/gallery from a finished run")
     gallery.add_argument("--run", default="tiny", help="name of the run (default: tiny)")
@@ -52,7 +59,7 @@ def main(words: list[str] | None = None) -> int:
     """Exit code 0; 1 when a notebook failed; 2 for a mistake in the command; 130 after Ctrl-C."""
     given = parser().parse_args(words)
     try:
-        return {"run": _run, "study": _study, "index": _index, "gallery": _gallery, "list": _list}[given.command](given)
+        return COMMANDS[given.command](given)
     except MuseError as error:
         print(f"muse: {error}", file=sys.stderr)
         return 2
@@ -100,6 +107,13 @@ def _study(given: argparse.Namespace) -> int:
     return 1 if undone else 0
 
 
+def _watch(given: argparse.Namespace) -> int:
+    from muse_core.reporting.watch import watch
+
+    watch(given.run, given.seconds)
+    return 0
+
+
 def _index(_: argparse.Namespace) -> int:
     from muse_core.reporting import index
 
@@ -125,6 +139,8 @@ def _list(_: argparse.Namespace) -> int:
             print(f"    {one.name}{kind} = {one.default}" + (f"  # {one.help}" if one.help else ""))
     return 0
 
+
+COMMANDS = {"run": _run, "study": _study, "watch": _watch, "index": _index, "gallery": _gallery, "list": _list}
 
 if __name__ == "__main__":
     sys.exit(main())

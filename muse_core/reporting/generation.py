@@ -27,6 +27,7 @@ from muse_core.evaluation.memorisation import copies, nearest_training
 from muse_core.evaluation.run_rows import teacher_fingerprint
 from muse_core.figures.results import CHANCE, REAL_IMAGES
 from muse_core.foundations.scene_detector import SceneDetector, load_scene_detector
+from muse_core.generation.denoiser import load_denoiser
 from muse_core.generation.latents import StoredLatents
 from muse_core.generation.pipeline import MusePipeline
 from muse_core.generation.prompts import context, truncation_notes

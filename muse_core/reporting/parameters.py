@@ -58,7 +58,7 @@ def _filled(text: str) -> str:
 
 MOST = 10**9
 """Of anything that is counted; more is a slip of the keyboard."""
-MOST_PIXELS, MOST_JOBS = 4096, 1024
+MOST_PIXELS, MOST_JOBS, LONGEST_WATCH = 4096, 1024, 7 * 24 * 3600
 LARGEST_SEED = 2**32 - 1
 """What every library here takes as a seed."""
 
@@ -222,6 +222,14 @@ class TopologyParameters(ChosenFoundations):
     layer: Annotated[Whole, Field(ge=0, description="a block's number, or 0 for the last")]
     patch: Annotated[Whole, Field(ge=-1, description="a patch's number, or -1 for one that is chosen")]
     device: Filled
+
+
+class WatchParameters(NotebookParameters):
+    """What ``tools/watch`` asks for."""
+
+    run: RunName
+    seconds: Annotated[float, Field(ge=0, le=LONGEST_WATCH, description="a number of seconds from 0 to a week")]
+    every: Annotated[float, Field(gt=0, le=3600, description="a number of seconds above 0, at most an hour")]
 
 
 class FoundationParameters(NotebookParameters):

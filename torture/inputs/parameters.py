@@ -14,6 +14,7 @@ from muse_core.reporting.parameters import FoundationParameters
 from muse_core.reporting.study_results import open_study
 from muse_core.reporting.study_run import begin_study_run
 from muse_core.reporting.topology import begin_topology
+from muse_core.reporting.watch_session import begin_watch
 from torture.bad_input import BadInput
 from torture.workspace import KEPT
 
@@ -33,6 +34,7 @@ BEGINS: dict[str, Callable[..., Any]] = {
     "07_ablations": open_study,
     "08_generation": begin_generation,
     "studies/one_run": begin_study_run,
+    "tools/watch": begin_watch,
 }
 """Notebook -> what its setup cell calls."""
 
@@ -99,8 +101,8 @@ GIVEN: tuple[tuple[str, str, Any, str, str], ...] = (
     ("01_topology_warmup", "resume", 3, "resume", "true or false"),
     ("01_topology_warmup", "routing", "orthogonall", "orthogonall", CHOOSE),
     ("01_topology_warmup", "routing", " ", "routing", "not empty"),
-    ("01_topology_warmup", "stepz", 5, "stepz", "the parameters are run"),
-    ("01_topology_warmup", "__class__", "x", "__class__", "the parameters are run"),
+    ("01_topology_warmup", "stepz", 5, "stepz", "the parameters are"),
+    ("01_topology_warmup", "__class__", "x", "__class__", "the parameters are"),
     ("02_semantic_injection", "run", "never-warmed-up", "never-warmed-up", "first execute notebook 01"),
     ("02_semantic_injection", "routing", "shared", "routing", "the same parameters"),
     ("02_semantic_injection", "preset", "muse-9b", "muse-9b", CHOOSE),
@@ -136,9 +138,9 @@ GIVEN: tuple[tuple[str, str, Any, str, str], ...] = (
     ("06_gradient_orthogonality", "study", "smok", "smok", CHOOSE),
     ("06_gradient_orthogonality", "jobs", -1, "-1", "runs at a time"),
     ("06_gradient_orthogonality", "jobs", "all", "all", "runs at a time"),
-    ("06_gradient_orthogonality", "study", "../../etc/passwd", "passwd", CHOOSE),
+    ("06_gradient_orthogonality", "study", "../../etc/passwd", "passwd", "it needs name, seeds and rows"),
     ("07_ablations", "study", "", "study", "not empty"),
-    ("07_ablations", "study", "x" * 4_000, "xxxx", CHOOSE),
+    ("07_ablations", "study", "x" * 4_000, "xxxx", "give a path"),
     ("07_ablations", "device", "quantum", "quantum", CHOOSE),
     ("07_ablations", "jobs", 10**9, "jobs", "at most"),
     ("08_generation", "run", "nobody", "nobody", "first execute notebook"),
@@ -160,11 +162,16 @@ GIVEN: tuple[tuple[str, str, Any, str, str], ...] = (
     ("studies/one_run", "share", "half", "half", "above 0"),
     ("studies/one_run", "order", "backwards", "backwards", CHOOSE),
     ("studies/one_run", "without", "gravity", "gravity", CHOOSE),
-    ("studies/one_run", "without", "reconstruction", "reconstruction", CHOOSE),
     ("studies/one_run", "anchoring", "rope", "rope", CHOOSE),
     ("studies/one_run", "surgery", "brain", "brain", CHOOSE),
     ("studies/one_run", "geometry_every", -1, "-1", "0 for never"),
     ("studies/one_run", "routing", "sideways", "sideways", CHOOSE),
+    ("tools/watch", "run", "nobody", "nobody", "check its name"),
+    ("tools/watch", "run", "../kept", "../kept", FOLDER),
+    ("tools/watch", "seconds", -1, "-1", "to a week"),
+    ("tools/watch", "seconds", float("inf"), "inf", "to a week"),
+    ("tools/watch", "seconds", "soon", "soon", "to a week"),
+    ("tools/watch", "every", 0, "every", "above 0"),
 )
 
 
@@ -176,11 +183,8 @@ def defaults(notebook: str) -> dict[str, Any]:
 
 
 def _row(notebook: str, parameter: str, value: Any, names: str, fix: str) -> BadInput:
-    shown = (
-        f"{type(value).__name__} of {value.bit_length()} bits"
-        if isinstance(value, int) and value > 10**9
-        else repr(value)[:40]
-    )
+    large = isinstance(value, int) and value > 10**9
+    shown = f"an integer of {value.bit_length()} bits" if large else repr(value)[:40]
 
     def act(_: Any) -> None:
         planted = {"run": KEPT, "device": "cpu"} if "device" in defaults(notebook) else {"run": KEPT}

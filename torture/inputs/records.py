@@ -151,9 +151,11 @@ GALLERY = BadInput("gallery: a folder of something else", "writes a gallery over
 def _required(desk: Desk) -> None:
     from muse_core.reporting.parameters import StudyParameters
     from muse_core.reporting.studies import study_named
+    from muse_core.reporting.study_runner import states
 
     given = StudyParameters.check(run="smoke", study="smoke", jobs=1, device="cpu")
-    StudyResults(given, study_named("smoke"), []).require("full", "nobody")
+    study = study_named("smoke")
+    StudyResults(given, study, states(study)).require("full")
 
 
 REQUIRED = BadInput("study: a row that is not done", "opens notebook 06 on an unfinished study", "full",

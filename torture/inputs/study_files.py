@@ -37,7 +37,7 @@ GIVEN: tuple[tuple[str, str | bytes, str, str], ...] = (
     ("a tag of its own", "name: !study mine\n", "mine.yaml", MEND),
     ("an anchor bomb", BOMB, "mine.yaml", "anchors"),
     ("an alias that holds itself", "name: mine\nseeds: [0]\nrows: &r {full: *r}\n", "mine.yaml", "anchors"),
-    ("deep nesting", "name: " + "[" * 5000 + "]" * 5000 + "\n", "mine.yaml", MEND),
+    ("deep nesting", "name: " + "[" * 600 + "]" * 600 + "\n", "mine.yaml", MEND),
     ("no name", "seeds: [0]\nrows: {full: {words: a}}\n", "name", "it is missing"),
     ("no seeds", "name: mine\nrows: {full: {words: a}}\n", "seeds", "it is missing"),
     ("no rows", "name: mine\nseeds: [0]\n", "rows", "it is missing"),
