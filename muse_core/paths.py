@@ -27,9 +27,14 @@ COMMITTED = {GALLERY: "make gallery", ABLATIONS: "make ablations", GENERATION: "
 """The folders of ``reports`` that are committed, and so no runs' names -> what writes them."""
 
 
+def is_run_name(text: str) -> bool:
+    """Whether it can be the name of a folder, and the beginning of a link, and nothing else."""
+    return bool(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", text))
+
+
 def check_run_name(run: str) -> str:
     """The run's name, if it can be a folder's name. Raises MuseError otherwise."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", run):
+    if not is_run_name(run):
         raise MuseError(f"The run name {shown(run)} is not a folder name: use letters, digits, '.', '_' and '-'.")
     if run in COMMITTED:
         raise MuseError(f"The run name {run!r} is taken: reports/{run} is what `{COMMITTED[run]}` writes; use another.")
