@@ -9,6 +9,20 @@ class MuseError(Exception):
         return [f"MuseError: {self}"]
 
 
+LONGEST_VALUE = 100
+"""Characters of a wrong value that a sentence repeats."""
+
+
+def shown(value: object) -> str:
+    """A wrong value as a sentence quotes it: its middle is left out where it is long, and it is never on two lines."""
+    try:
+        text = repr(value)
+    except ValueError:  # an integer with more digits than Python prints
+        text = f"an integer of {value.bit_length():,} bits"
+    half = LONGEST_VALUE // 2
+    return text if len(text) <= LONGEST_VALUE else f"{text[:half]}…{text[-half:]}"
+
+
 def unknown(kind: str, given: object, known: object) -> MuseError:
     """The sentence for a name outside a list, e.g. ``unknown("preset", "tinny", presets)``."""
-    return MuseError(f"Unknown {kind} {given!r}: choose one of {', '.join(map(str, known))}.")
+    return MuseError(f"Unknown {kind} {shown(given)}: choose one of {', '.join(map(str, known))}.")

@@ -4,7 +4,7 @@ import os
 import re
 from pathlib import Path
 
-from muse_core.errors import MuseError
+from muse_core.errors import MuseError, shown
 
 
 def root() -> Path:
@@ -27,10 +27,15 @@ COMMITTED = {GALLERY: "make gallery", ABLATIONS: "make ablations", GENERATION: "
 """The folders of ``reports`` that are committed, and so no runs' names -> what writes them."""
 
 
+def is_run_name(text: str) -> bool:
+    """Whether it can be the name of a folder, and the beginning of a link, and nothing else."""
+    return bool(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", text))
+
+
 def check_run_name(run: str) -> str:
     """The run's name, if it can be a folder's name. Raises MuseError otherwise."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", run):
-        raise MuseError(f"The run name {run!r} is not a folder name: use letters, digits, '.', '_' and '-'.")
+    if not is_run_name(run):
+        raise MuseError(f"The run name {shown(run)} is not a folder name: use letters, digits, '.', '_' and '-'.")
     if run in COMMITTED:
         raise MuseError(f"The run name {run!r} is taken: reports/{run} is what `{COMMITTED[run]}` writes; use another.")
     return run
@@ -65,8 +70,14 @@ def writable(folder: Path) -> Path:
 
 
 def user_path(text: str) -> Path:
-    """A path the user gave: ``~`` expanded; a relative one is tried from the working directory, then from the workspace."""
-    path = Path(text).expanduser()
-    if path.is_absolute() or path.exists():
-        return path.resolve()
-    return (root() / path).resolve()
+    """A path the user gave: ``~`` expanded; a relative one is tried from the working directory, then from the workspace.
+
+    Raises MuseError for what can be no path.
+    """
+    try:
+        path = Path(text).expanduser()
+        return path.resolve() if path.exists() or path.is_absolute() else (root() / path).resolve()
+    except (OSError, ValueError, RuntimeError) as error:  # too long, a NUL byte, the home of nobody
+        raise MuseError(
+            f"{shown(text)} can be no path on this machine ({type(error).__name__}): give a path that is."
+        ) from error

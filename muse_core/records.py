@@ -30,13 +30,16 @@ def write_json(path: Path, record: Any) -> Path:
     return path
 
 
-def read_json(path: Path) -> Any:
-    """Read a record. Raises MuseError when it is absent or damaged."""
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a record, which is a JSON object. Raises MuseError when it is absent or damaged."""
     try:
-        return json.loads(path.read_text())
+        found = json.loads(path.read_text())
+        if not isinstance(found, dict):
+            raise ValueError(f"a {type(found).__name__} and no object")
+        return found
     except FileNotFoundError as error:
         raise MuseError(f"There is no record {path}: run the notebook that writes it first.") from error
-    except ValueError as error:  # not JSON, or not even text
+    except (ValueError, RecursionError, OSError) as error:  # not JSON, not even text, or not a file
         raise MuseError(f"The record {path} is damaged ({error}): delete it and run its notebook again.") from error
 
 
@@ -64,13 +67,60 @@ def append_jsonl(path: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
-    """Rows of a file that `append_jsonl` wrote; a last line cut short by a crash is left out."""
-    if path.exists():
-        for line in path.read_text().splitlines():
-            try:
-                yield json.loads(line)
-            except json.JSONDecodeError:
-                return
+    """Rows of a file that `append_jsonl` wrote; a last line cut short by a crash, or still being written, is left out.
+
+    Raises MuseError for any other line that is no JSON object.
+    """
+    yield from RowReader(path).new_rows()
+
+
+@dataclass
+class RowReader:
+    """Reads what others append to a JSON Lines file: each call gives the rows that are whole since the one before."""
+
+    path: Path
+    position: int = 0
+    lines: int = 0
+
+    def new_rows(self) -> list[dict[str, Any]]:
+        """Raises MuseError, with its number, for a whole line that is no JSON object."""
+        text = self._unread()
+        whole, _, rest = text.rpartition(b"\n")
+        lines = whole.split(b"\n") if whole else []
+        if rest and _row(rest) is not None:  # a last line whose end alone is missing is whole as well
+            lines, rest = [*lines, rest], b""
+        rows = []
+        for number, line in enumerate(lines, start=self.lines + 1):
+            row = _row(line)
+            if row is None and line.strip():
+                raise MuseError(
+                    f"Line {number} of {self.path} is damaged: mend it, or delete it with the lines after it."
+                )
+            rows += [row] if row is not None else []
+        self.position, self.lines = self.position + len(text) - len(rest), self.lines + len(lines)
+        return rows
+
+    def _unread(self) -> bytes:
+        """What was appended since; everything, where the file was made anew."""
+        try:
+            with self.path.open("rb") as file:
+                if file.seek(0, os.SEEK_END) < self.position:
+                    self.position, self.lines = 0, 0
+                file.seek(self.position)
+                return file.read()
+        except FileNotFoundError:
+            return b""
+        except OSError as error:
+            raise MuseError(f"Cannot read {self.path} ({error.strerror}): mend its permissions.") from error
+
+
+def _row(line: bytes) -> dict[str, Any] | None:
+    """The object in a line; None where there is none."""
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 class JsonlTail:

@@ -11,6 +11,9 @@ from types import MappingProxyType
 
 from muse_core.errors import unknown
 
+MOST_SAMPLING_STEPS = 10_000
+"""From noise to image; a hundred are plenty."""
+
 
 class Loss(StrEnum):
     """The terms of the objective, by the name they have in records and figures."""

@@ -1,0 +1,1 @@
+"""Bad days: what users do wrong, machines that die, long runs."""

@@ -67,7 +67,7 @@ def _lines(path: Path) -> list[dict[str, Any]]:
     for number, text in enumerate(path.read_bytes().splitlines() if path.is_file() else [], start=1):
         try:
             value = json.loads(text) if text.strip() else {}
-        except ValueError:
+        except (ValueError, RecursionError):
             value = None
         if not isinstance(value, dict):
             raise MuseError(f"Line {number} of {path} is not a JSON object: mend or delete that line.")

@@ -128,6 +128,18 @@ class FileSource(Source):
         return torch.stack([blank if each.mask is None else _translate(each.mask, table, otherwise) for each in loaded])
 
 
+def text_lines(path: Path) -> list[str]:
+    """The lines of a text file. Raises MuseError where it is something else."""
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise MuseError(f"{path} is no text (line {_lines_before(error)}): save it as UTF-8 text.") from error
+
+
+def _lines_before(error: UnicodeDecodeError) -> int:
+    return error.object[: error.start].count(b"\n") + 1
+
+
 def existing_folder(path: Path, layout: str) -> Path:
     """The folder itself. Raises MuseError, with the layout it should have, when there is no such folder."""
     if not path.is_dir():

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from muse_core.shapes import Float, Int
@@ -94,6 +94,8 @@ def _opened(path: Path | io.BufferedIOBase) -> Iterator[Image.Image]:
                 yield image
     except Unreadable:
         raise
+    except UnidentifiedImageError as error:  # its own words name the object in memory
+        raise Unreadable("it is in no image format that is known") from error
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise Unreadable(f"more than {Image.MAX_IMAGE_PIXELS:,} pixels: make it smaller") from error
     except Exception as error:  # damaged files make decoders raise nearly anything: struct.error, SyntaxError, EOFError

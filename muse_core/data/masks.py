@@ -8,7 +8,7 @@ PATH/official_split.tsv, if there is one, has lines "NAME <tab> train, val or te
 from collections import defaultdict
 from pathlib import Path
 
-from muse_core.data.files import FileSource, MaskMeaning, Sample, existing_folder
+from muse_core.data.files import FileSource, MaskMeaning, Sample, existing_folder, text_lines
 from muse_core.data.folders import image_keys
 from muse_core.data.splits import SPELLINGS, choose, complete, deal
 from muse_core.errors import MuseError, unknown
@@ -47,7 +47,7 @@ def find_masks(root: Path) -> tuple[dict[str, str], MaskMeaning | None]:
     if folder is None:
         return {}, None
     file = root / MASK_FOLDERS[folder]
-    names = file.read_text().split("\n") if file.is_file() else []
+    names = text_lines(file) if file.is_file() else []
     files = {mask.stem: f"{folder}/{mask.name}" for mask in (root / folder).glob("[!.]*.png")}
     return files, MaskMeaning(names=tuple(filter(None, map(str.strip, names))))
 
@@ -71,7 +71,7 @@ def _parts(names: list[str], listed: Path) -> dict[str, list[str]]:
 def _official_split(path: Path) -> dict[str, str]:
     """{image's stem: split} from lines of "stem <tab> split"."""
     split = {}
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
+    for number, line in enumerate(text_lines(path), start=1):
         if not line.strip():
             continue
         stem, _, part = (word.strip() for word in line.rpartition("\t"))

@@ -6,7 +6,7 @@ https://www.robots.ox.ac.uk/~vgg/data/pets
 
 from pathlib import Path
 
-from muse_core.data.files import FileSource, MaskMeaning, Sample, existing_folder
+from muse_core.data.files import FileSource, MaskMeaning, Sample, existing_folder, text_lines
 from muse_core.data.prompts import with_article
 from muse_core.data.splits import choose, complete
 from muse_core.errors import MuseError
@@ -57,7 +57,7 @@ def _home(root: Path) -> Path:
 def _labels(path: Path) -> dict[str, int]:
     """{image name: label 0..36} from lines of "name class-id species breed-id"."""
     labels = {}
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
+    for number, line in enumerate(text_lines(path), start=1):
         words = line.split()
         if not words or line.startswith("#"):
             continue

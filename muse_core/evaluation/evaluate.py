@@ -41,11 +41,16 @@ def evaluate(
 
 
 def from_stored(name: str, stored: Stored) -> Evaluated:
-    """The row as it was kept, under this name."""
+    """The row as it was kept, under this name. Raises MuseError where what was kept is no row."""
     tensors, note = stored
+    try:
+        measurements = {metric: Measurement(**each) for metric, each in note["measurements"].items()}
+        row = Row(name, note["subject"], measurements)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise MuseError(f"The stored row of {name} is damaged: delete its file and measure it again.") from error
     group = lambda prefix: {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
     return Evaluated(
-        row=Row(name, note["subject"], {name: Measurement(**each) for name, each in note["measurements"].items()}),
+        row=row,
         per_image=group("per_image/"),
         predicted=group("predicted/"),
         confusion=tensors.get("confusion"),

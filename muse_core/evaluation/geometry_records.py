@@ -6,6 +6,7 @@ from math import sqrt
 from pathlib import Path
 from typing import Any
 
+from muse_core.errors import MuseError
 from muse_core.evaluation.gradient_geometry import KINDS, GradientGeometry, PairGeometry, Place
 from muse_core.records import read_jsonl
 
@@ -45,8 +46,11 @@ def from_row(row: dict[str, Any]) -> GeometryAtStep:
 
 
 def read_geometry(file: Path) -> list[GeometryAtStep]:
-    """All measurements in a file; none where there is no file."""
-    return [from_row(row) for row in read_jsonl(file)]
+    """All measurements in a file; none where there is no file. Raises MuseError for rows that are something else."""
+    try:
+        return [from_row(row) for row in read_jsonl(file)]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise MuseError(f"{file} holds no measured gradients: delete it and train its run again.") from error
 
 
 def in_blocks(place: Place) -> bool:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from muse_core.errors import MuseError
+from muse_core.errors import MuseError, shown
 from muse_core.figures.images import pixels
 
 ROLES = ("teacher", "student", "comparison")
@@ -107,8 +107,9 @@ def looked_at(sources: Sequence[AttentionSource], selection: dict[str, Any]) -> 
     main = next((source for source in sources if source.role == "student"), sources[0])
     _, layers, heads, patches, _ = main.maps.shape
     for name, count in {"image": len(main.maps), "layer": layers, "head": heads, "patch": patches}.items():
-        if not (0 <= selection[name] < count or (name == "head" and selection[name] == -1)):
-            raise MuseError(f"There is no {name} {selection[name]} to look at: choose 0 to {count - 1}.")
+        at = selection.get(name)
+        if at not in range(count) and not (name == "head" and at == -1):
+            raise MuseError(f"There is no {name} {shown(at)} to look at: choose 0 to {count - 1}.")
     found = {}
     for source in sources:
         maps = source.maps[selection["image"], selection["layer"] * source.maps.shape[1] // layers]

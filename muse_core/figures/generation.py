@@ -71,7 +71,7 @@ def _table(names: list[str], count: int, title: str) -> tuple[Figure, np.ndarray
 
 def _name_columns(places: np.ndarray, names: Sequence[str] | None) -> None:
     for place, name in zip(places[0], names or (), strict=False):
-        place.set_title(name, fontsize=8, loc="center")
+        place.set_title(wrapped(name, 19, "\n", 76), fontsize=8, loc="center")
 
 
 def _image(place: Axes, tile: np.ndarray) -> None:

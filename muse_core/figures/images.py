@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
 from muse_core.errors import MuseError
-from muse_core.figures.picture import Number, Picture, blank, wrapped
+from muse_core.figures.picture import Number, Picture, blank, plain, wrapped
 
 IGNORED = 255
 """The mask value of a pixel nobody labelled (`muse_core.data.batches.IGNORED_PIXEL`)."""
@@ -116,7 +116,7 @@ def class_colour(value: int) -> np.ndarray:
 def class_name(value: int, names: Sequence[str]) -> str:
     if value == IGNORED:
         return "unlabelled"
-    return str(names[value]) if value < len(names) else f"class {value}"
+    return plain(names[value]) if value < len(names) else f"class {value}"
 
 
 def _found(present: list[int], count: int) -> str:
@@ -133,4 +133,4 @@ def placed(place: Axes, tile: np.ndarray, label: str = "") -> None:
     place.set(xticks=[], yticks=[])
     place.spines[:].set_visible(False)
     if label:
-        place.set_ylabel(label, fontsize=10)
+        place.set_ylabel(plain(label), fontsize=10)

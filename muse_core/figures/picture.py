@@ -41,8 +41,17 @@ def interactive(title: str, height: int, **layout: object) -> go.Figure:
 
 
 def wrapped(text: str, width: int, newline: str = "<br>", longest: int = 400) -> str:
-    """The text in lines of at most ``width`` characters, cut with an ellipsis beyond ``longest``."""
-    return newline.join(wrap(shorten(str(text), longest, placeholder="…"), max(8, width)))
+    """The text in lines of at most ``width`` characters, cut with an ellipsis beyond ``longest``.
+
+    With "\\n" between its lines it is for a still, and `plain`.
+    """
+    whole = newline.join(wrap(shorten(str(text), longest, placeholder="…"), max(8, width)))
+    return plain(whole) if newline == "\n" else whole
+
+
+def plain(text: object) -> str:
+    """A text as matplotlib shows it letter by letter: between dollars it would look for formulas, and fail on most captions."""
+    return str(text).replace("$", r"\$")
 
 
 def quantised(values: np.ndarray, low: Number, high: Number) -> np.ndarray:

@@ -38,10 +38,26 @@ def plotly_json(figure: Any, name: str = "figure") -> dict[str, Any]:
     """The figure as plain JSON with the small template in place of plotly's. Raises MuseError if it is no figure."""
     if not hasattr(figure, "to_json"):
         raise MuseError(f"The figure {name!r} is a {type(figure).__name__}: give show() a plotly Figure or None.")
-    spec = json.loads(figure.to_json(validate=False))
+    spec = inert(json.loads(figure.to_json(validate=False)))
     spec.setdefault("layout", {})["template"] = theme.plotly_template()
     spec["config"] = {"displaylogo": False, "responsive": True, "toImageButtonOptions": {"filename": name}}
     return spec
+
+
+def inert(value: Any) -> Any:
+    """The same JSON with every tag in its texts made harmless but for those that our own figures use.
+
+    Plotly reads a little HTML in titles, names, labels and hovers, links and styles included; captions and class names reach
+    all of them.
+    """
+    if isinstance(value, str):
+        return _TAG.sub("&lt;", value)
+    if isinstance(value, dict):
+        return {name: inert(each) for name, each in value.items()}
+    return [inert(each) for each in value] if isinstance(value, list) else value
+
+
+_TAG = re.compile(r"<(?!/?(?:br|b|i|sub|sup|extra)>)", re.IGNORECASE)
 
 
 def png_bytes(still: Any, name: str = "figure") -> bytes:

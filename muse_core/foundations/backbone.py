@@ -9,7 +9,7 @@ from transformers import InternVLVisionConfig, InternVLVisionModel
 
 from muse_core.foundations.captured_attention import CAPTURING, captured_attention
 from muse_core.foundations.internvl_layouts import CONFIG_KEYS, vision_tower
-from muse_core.foundations.loading import fill
+from muse_core.foundations.loading import fill, reading
 from muse_core.foundations.normalisation import IMAGENET, Normalise
 from muse_core.foundations.parts import BACKBONE, open_part
 from muse_core.shapes import AttentionMaps, Images, Tokens
@@ -31,7 +31,8 @@ class Backbone(nn.Module):
         or misshapen."""
         folder = open_part(BACKBONE, location)
         config, weights = vision_tower(folder)
-        backbone = cls(config)
+        with reading(BACKBONE.name, str(folder), "give a folder whose config.json and weights are of one InternVL3"):
+            backbone = cls(config)
         fill(BACKBONE.name, str(folder), backbone.network, weights)
         return backbone
 

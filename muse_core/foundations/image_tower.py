@@ -8,6 +8,7 @@ from torch import nn
 
 from muse_core.errors import MuseError
 from muse_core.foundations.backbone import Backbone
+from muse_core.foundations.loading import reading
 from muse_core.shapes import Embeddings, Images
 
 PROJECTION_FILE = "image_projection.safetensors"
@@ -38,11 +39,12 @@ class ImageTower(nn.Module):
 
 
 def image_projection(location: str | Path) -> nn.Linear | None:
-    """The projection beside a backbone's folder, or None."""
+    """The projection beside a backbone's folder, or None. Raises MuseError for a damaged one."""
     file = Path(location).parent / PROJECTION_FILE
     if not file.exists():
         return None
-    weight = load_file(file)["weight"]
-    projection = nn.Linear(weight.shape[1], weight.shape[0], bias=False).requires_grad_(False)
-    projection.load_state_dict({"weight": weight})
+    with reading("image projection", str(file)):
+        weight = load_file(file)["weight"]
+        projection = nn.Linear(weight.shape[1], weight.shape[0], bias=False).requires_grad_(False)
+        projection.load_state_dict({"weight": weight})
     return projection

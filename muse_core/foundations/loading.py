@@ -1,15 +1,20 @@
-"""Loading pretrained folders safely: a path must exist, and a checkpoint must fill every weight."""
+"""Loading pretrained folders safely: safetensors alone, and a checkpoint must fill every weight with numbers."""
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
+import torch
 from torch import Tensor, nn
 from transformers.utils import logging
 
-from muse_core.errors import MuseError
+from muse_core.errors import MuseError, shown
+
+COPY = "copy or download it again"
+PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle")
+"""Files of weights that can run code when they are read."""
 
 
 def require_folder_or_hub(what: str, location: str | Path) -> str:
@@ -48,23 +53,83 @@ def fill(what: str, location: str, network: nn.Module, weights: Mapping[str, Ten
         if name in weights and weights[name].shape != value.shape
     ]
     assert_complete(what, location, {"missing_keys": own.keys() - weights.keys(), "mismatched_keys": wrong})
-    if surplus := sorted(weights.keys() - own.keys()):
+    refuse_surplus(what, location, weights.keys() - own.keys())
+    network.load_state_dict(weights)
+    assert_finite(what, location, network)
+
+
+def refuse_surplus(what: str, location: str, names: Iterable[str]) -> None:
+    """Raises MuseError where a checkpoint holds weights that the network does not have."""
+    if surplus := sorted(names):
         raise MuseError(
             f"The {what} checkpoint {location} holds {len(surplus)} weights that its config.json has no place for (first: "
             f"{surplus[0]}): take both from the same model."
         )
-    network.load_state_dict(weights)
+
+
+def assert_finite(what: str, location: str, network: nn.Module) -> None:
+    """Raises MuseError where a weight holds what is no number, or an infinite one: all that it touches would too."""
+    for name, value in network.state_dict().items():
+        if value.is_floating_point() and not torch.isfinite(value).all():
+            raise MuseError(
+                f"The {what} checkpoint {location} holds weights that are not finite (first: {name}): use another copy, or "
+                "train it again."
+            )
+
+
+def refuse_pickles(what: str, folder: Path) -> None:
+    """Raises MuseError where a folder's weights are in a pickle alone."""
+    pickles = sorted(file.name for pattern in PICKLES for file in folder.glob(pattern))
+    if pickles and not any(folder.glob("*.safetensors")):
+        raise MuseError(
+            f"The {what} {folder} holds its weights in {pickles[0]}, a pickle, which can run code when it is read: convert "
+            "them to safetensors, or take a copy that has them."
+        )
+
+
+def require_class(what: str, folder: Path, kind: str, remedy: str = COPY) -> None:
+    """Raises MuseError unless the folder's config.json is that of a ``kind``, as diffusers writes it."""
+    try:
+        found = json.loads((folder / "config.json").read_text())["_class_name"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise MuseError(
+            f"The {what} {folder} has no config.json that can be read ({type(error).__name__}): {remedy}."
+        ) from error
+    if found != kind:
+        raise MuseError(f"The {what} {folder} holds {shown(found)}, not a {kind}: {remedy}.")
+
+
+def load_whole(
+    load: Callable[..., Any], kind: str, what: str, location: str, remedy: str = COPY, **options: Any
+) -> Any:
+    """A diffusers model of class ``kind`` by its ``from_pretrained``, from a folder or hub id, from safetensors alone.
+
+    Raises MuseError for a damaged file, another class, and weights that are missing, too many, misshapen or not finite.
+    """
+    folder = Path(location)
+    if folder.is_dir():
+        require_class(what, folder, kind, remedy)
+        refuse_pickles(what, folder)
+    safe = {"use_safetensors": True, "output_loading_info": True, "ignore_mismatched_sizes": True}
+    with reading(what, location, remedy):
+        network, info = load(location, **options | safe)
+    assert_complete(what, location, info)
+    refuse_surplus(what, location, info.get("unexpected_keys") or ())
+    assert_finite(what, location, network)
+    return network
 
 
 @contextmanager
-def reading(what: str, location: str) -> Iterator[None]:
+def reading(what: str, location: str, remedy: str = COPY) -> Iterator[None]:
     """Turns a damaged file into one sentence; transformers' own report, a table of what a whole CLIP has besides, is left out."""
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()
     try:
         yield
-    except (OSError, SafetensorError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise MuseError(f"The {what} {location} cannot be read ({reason}): copy or download it again.") from error
+    except (MuseError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # for a damaged file libraries raise nearly anything
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        raise MuseError(f"The {what} {location} cannot be read ({reason}): {remedy}.") from error
     finally:
         logging.set_verbosity(verbosity)

@@ -1,13 +1,14 @@
 """The four pretrained parts as a table: what a folder of each must hold, and where each comes from."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from muse_core.errors import MuseError
+from muse_core.errors import MuseError, shown
 from muse_core.foundations.hub import fetched
-from muse_core.foundations.loading import require_folder_or_hub
+from muse_core.foundations.loading import COPY, refuse_pickles, require_folder_or_hub
 from muse_core.foundations.normalisation import IMAGENET
 
 
@@ -70,6 +71,7 @@ def weight_files(part: Part, folder: Path) -> list[Path]:
     for index in (folder / f"{name}.index.json" for name in WEIGHT_FILES):
         if index.is_file():
             return _shards(part, index)
+    refuse_pickles(part.name, folder)
     raise MuseError(
         f"The {part.name} {folder} holds no weights: it needs {' or '.join(WEIGHT_FILES)}, whole or in shards with their "
         "index."
@@ -77,7 +79,13 @@ def weight_files(part: Part, folder: Path) -> list[Path]:
 
 
 def _shards(part: Part, index: Path) -> list[Path]:
-    files = [index.parent / name for name in sorted(set(_json(part, index)["weight_map"].values()))]
+    listed = _json(part, index).get("weight_map")
+    names = sorted(set(map(str, listed.values()))) if isinstance(listed, dict) else []
+    outside = [name for name in names if Path(name).name != name]
+    if outside or not names:
+        wrong = f"lists {shown(outside[0])}, which is no file beside it" if outside else "lists no file"
+        raise MuseError(f"The {part.name} {index.parent} cannot be read, as {index.name} {wrong}: {COPY}.")
+    files = [index.parent / name for name in names]
     absent = [file.name for file in files if not file.is_file()]
     if absent:
         raise MuseError(
@@ -100,20 +108,31 @@ def _check_normalisation(part: Part, folder: Path) -> None:
         if not file.is_file():
             continue
         config = _json(part, file)
-        config = config.get("image_processor") or config
+        inner = config.get("image_processor")
+        config = inner if isinstance(inner, dict) else config
         for key, expected in zip(("image_mean", "image_std"), IMAGENET, strict=True):
             value = config.get(key)
-            if value and max(abs(a - b) for a, b in zip(value, expected, strict=True)) > 1e-3:
+            if value and not _alike(value, expected):
                 raise MuseError(
-                    f"{file} gives {key} {value}, and MUSE shows the {part.name} images normalised with ImageNet's "
+                    f"{file} gives {key} {shown(value)}, and MUSE shows the {part.name} images normalised with ImageNet's "
                     f"{list(expected)}: use another checkpoint, or remove the file if it is wrong."
                 )
 
 
+def _alike(value: Any, expected: Sequence[float]) -> bool:
+    try:
+        return all(abs(a - b) <= 1e-3 for a, b in zip(value, expected, strict=True))
+    except (TypeError, ValueError):  # no list of three numbers
+        return False
+
+
 def _json(part: Part, file: Path) -> dict[str, Any]:
     try:
-        return json.loads(file.read_text())
-    except (OSError, ValueError) as error:
+        found = json.loads(file.read_text())
+        if not isinstance(found, dict):
+            raise TypeError("no JSON object")
+        return found
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise MuseError(
             f"The {part.name} {str(file.parent)!r} cannot be read: give a folder with config.json and safetensors "
             f"weights ({file.name}: {type(error).__name__})."

@@ -9,7 +9,7 @@ from diffusers import AutoencoderDC
 from diffusers.models.autoencoders.autoencoder_dc import Decoder
 from torch import nn
 
-from muse_core.foundations.loading import assert_complete, reading
+from muse_core.foundations.loading import load_whole
 from muse_core.foundations.parts import AUTOENCODER, open_part
 from muse_core.shapes import Images, Latents
 
@@ -34,12 +34,9 @@ DEFAULTS = {name: parameter.default for name, parameter in signature(Autoencoder
 def load_autoencoder(location: str | Path) -> AutoencoderDC:
     """The whole DC-AE, from a folder or hub id."""
     folder = open_part(AUTOENCODER, location)
-    with reading(AUTOENCODER.name, str(folder)):
-        autoencoder, info = AutoencoderDC.from_pretrained(
-            folder, output_loading_info=True, ignore_mismatched_sizes=True, torch_dtype=torch.float32
-        )
-    assert_complete(AUTOENCODER.name, str(folder), info)
-    return autoencoder
+    return load_whole(
+        AutoencoderDC.from_pretrained, "AutoencoderDC", AUTOENCODER.name, str(folder), torch_dtype=torch.float32
+    )
 
 
 def reconstruct_with(autoencoder: AutoencoderDC, images: Images) -> Images:

@@ -15,7 +15,7 @@ from torchvision.models.resnet import BasicBlock
 
 from muse_core.data.scenes import COLOURS
 from muse_core.data.shape_templates import SHAPES
-from muse_core.foundations.loading import assert_complete, require_folder_or_hub
+from muse_core.foundations.loading import load_whole, require_folder_or_hub
 from muse_core.shapes import Float, Images
 
 CELL = 8
@@ -114,6 +114,5 @@ def _kept(scores: Float[Tensor, " cells"], centres: Float[Tensor, "cells 2"], th
 def load_scene_detector(location: str | Path) -> SceneDetector:
     """From a folder, ready to judge. Raises MuseError where the folder is missing or leaves weights unset."""
     location = require_folder_or_hub("scene detector", location)
-    detector, info = SceneDetector.from_pretrained(location, output_loading_info=True)
-    assert_complete("scene detector", location, info)
+    detector = load_whole(SceneDetector.from_pretrained, "SceneDetector", "scene detector", location)
     return detector.eval().requires_grad_(False)

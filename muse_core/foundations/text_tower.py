@@ -8,7 +8,7 @@ from torch import nn
 from transformers import AutoTokenizer, CLIPTextConfig, CLIPTextModelWithProjection, PreTrainedTokenizerBase
 
 from muse_core.errors import MuseError
-from muse_core.foundations.loading import assert_complete, reading
+from muse_core.foundations.loading import assert_complete, assert_finite, reading
 from muse_core.foundations.parts import TEXT_TOWER, open_part, read_config
 from muse_core.shapes import Embeddings
 
@@ -32,9 +32,10 @@ class TextTower(nn.Module):
         with reading(TEXT_TOWER.name, str(folder)):
             network, info = CLIPTextModelWithProjection.from_pretrained(
                 folder, config=text_config(folder), output_loading_info=True, ignore_mismatched_sizes=True,
-                dtype=torch.float32,
+                use_safetensors=True, dtype=torch.float32,
             )  # fmt: skip
         assert_complete(TEXT_TOWER.name, str(folder), info)
+        assert_finite(TEXT_TOWER.name, str(folder), network)
         return cls(network, _tokenizer(folder))
 
     def save_pretrained(self, folder: str | Path) -> None:
@@ -61,9 +62,10 @@ class TextTower(nn.Module):
 def text_config(location: str | Path) -> CLIPTextConfig:
     """Of a text tower or of a whole CLIP, whose width of the common space stands beside its text transformer's numbers."""
     config = read_config(TEXT_TOWER, open_part(TEXT_TOWER, location))
-    if config["model_type"] == "clip":
-        return CLIPTextConfig(**config["text_config"] | {"projection_dim": config["projection_dim"]})
-    return CLIPTextConfig(**config)
+    with reading(TEXT_TOWER.name, str(location)):
+        if config["model_type"] == "clip":
+            return CLIPTextConfig(**config["text_config"] | {"projection_dim": config["projection_dim"]})
+        return CLIPTextConfig(**config)
 
 
 def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:
@@ -72,7 +74,8 @@ def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:
         raise MuseError(
             f"The text tower {folder} has no tokenizer: put tokenizer.json, or vocab.json and merges.txt, beside its weights."
         )
-    return AutoTokenizer.from_pretrained(folder)
+    with reading("tokenizer of the text tower", str(folder)):
+        return AutoTokenizer.from_pretrained(folder)
 
 
 def text_embeddings(tower: TextTower, captions: Sequence[str]) -> Embeddings:

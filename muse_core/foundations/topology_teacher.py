@@ -1,6 +1,7 @@
 """The topology teacher: a self-supervised ViT whose attention shows objects (DINOv3, or any timm ViT by name)."""
 
 import copy
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,9 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import DINOv3ViTModel
 
-from muse_core.errors import MuseError
+from muse_core.errors import MuseError, shown
 from muse_core.foundations.captured_attention import CAPTURING, captured_attention, captured_fused_calls
-from muse_core.foundations.loading import assert_complete, reading
+from muse_core.foundations.loading import assert_complete, assert_finite, reading
 from muse_core.foundations.normalisation import IMAGENET, Normalise
 from muse_core.foundations.parts import TEACHER, open_part
 from muse_core.query_keys import QueryKeys
@@ -126,10 +127,12 @@ class DinoV3Teacher(TopologyTeacher):
         folder = open_part(TEACHER, location)
         with reading(TEACHER.name, str(folder)):
             network, info = DINOv3ViTModel.from_pretrained(
-                folder, output_loading_info=True, ignore_mismatched_sizes=True, attn_implementation=CAPTURING,
+                folder, output_loading_info=True, ignore_mismatched_sizes=True, use_safetensors=True,
+                attn_implementation=CAPTURING,
                 dtype=torch.float32,
             )  # fmt: skip
         assert_complete(TEACHER.name, str(folder), info)
+        assert_finite(TEACHER.name, str(folder), network)
         layers = spread_layers(network.config.num_hidden_layers, blocks) if layers is None else layers
         return cls(network, layers, image_size or network.config.image_size)
 
@@ -182,6 +185,10 @@ class TimmTeacher(TopologyTeacher):
         """
         import timm
 
+        if not re.fullmatch(r"[\w.]+", name):  # timm itself would read folders and pickles
+            raise MuseError(
+                f"timm:{shown(name)} is no model of timm: give a model's name, such as timm:vit_small_patch16_dinov3."
+            )
         if image_size is not None:
             options["img_size"] = image_size
         try:

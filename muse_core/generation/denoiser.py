@@ -1,8 +1,11 @@
 """The denoiser: SANA's transformer (diffusers) at one of the sizes of `muse_core.sizes.DENOISERS`."""
 
+from pathlib import Path
+
 from diffusers import SanaTransformer2DModel
 from torch import Tensor
 
+from muse_core.foundations.loading import load_whole
 from muse_core.generation.prompts import Conditioning
 from muse_core.losses.flow_matching import Times
 from muse_core.shapes import Latents
@@ -28,6 +31,11 @@ def build_denoiser(shape: DenoiserShape, channels: int, side: int, caption_width
         patch_size=1,
         interpolation_scale=shape.interpolation_scale,
     )
+
+
+def load_denoiser(location: str | Path) -> SanaTransformer2DModel:
+    """From a folder. Raises MuseError, as `load_whole`, where it is damaged or holds something else."""
+    return load_whole(SanaTransformer2DModel.from_pretrained, "SanaTransformer2DModel", "denoiser", str(location))
 
 
 def velocity(denoiser: SanaTransformer2DModel, latents: Latents, time: Times, prompts: Conditioning) -> Tensor:

@@ -9,6 +9,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from einops import rearrange
 
 from muse_core.errors import MuseError
+from muse_core.foundations.loading import load_whole
 from muse_core.shapes import Latents
 
 SMALLEST = 1e-4
@@ -45,7 +46,10 @@ class LatentNormalisation(ModelMixin, ConfigMixin):
             raise MuseError(
                 f"{location} holds no latent statistics: run notebook 08 again, which measures and saves them."
             )
-        return super().from_pretrained(location, **options)
+        remedy = "run notebook 08 again"
+        return load_whole(
+            super().from_pretrained, cls.__name__, "latent normalisation", str(location), remedy, **options
+        )
 
     def require(self, tokenizer: str) -> None:
         """Raises MuseError unless these are the statistics of the tokenizer with this fingerprint."""

@@ -13,7 +13,7 @@ from diffusers.training_utils import EMAModel
 from torch import Tensor
 
 from muse_core.foundations.text_tower import TextTower
-from muse_core.generation.denoiser import velocity
+from muse_core.generation.denoiser import load_denoiser, velocity
 from muse_core.generation.latent_normalisation import LatentNormalisation
 from muse_core.generation.latents import LatentBatch
 from muse_core.generation.prompts import conditioning
@@ -105,7 +105,7 @@ class GeneratorTrainer(Learner):
         return TrainingState(cpu, {"ema_steps": self.average.optimization_step})
 
     def restore(self, folder: Path, state: TrainingState) -> None:
-        self.denoiser.load_state_dict(SanaTransformer2DModel.from_pretrained(folder).state_dict())
+        self.denoiser.load_state_dict(load_denoiser(folder).state_dict())
         restore_optimiser(self.optimiser.optimizer, names_of(self.denoiser), "optimiser", state.tensors)
         averages = under("ema/", state.tensors)
         self.average.shadow_params = [averages[name].to(self.accelerator.device) for name in self.weights]

@@ -8,12 +8,11 @@ import torch.nn.functional as F
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
 from einops import rearrange
-from safetensors import SafetensorError
 from torch import nn
 
 from muse_core.errors import MuseError
 from muse_core.foundations.backbone import Backbone
-from muse_core.foundations.loading import assert_complete, require_folder_or_hub
+from muse_core.foundations.loading import load_whole, require_folder_or_hub
 from muse_core.foundations.pixel_decoder import PixelDecoder
 from muse_core.models.attention_variants import variant_named
 from muse_core.models.backbone_routes import backbone_views
@@ -93,16 +92,10 @@ class MuseTokenizer(ModelMixin, ConfigMixin):
 
     @classmethod
     def from_pretrained(cls, location: str | Path, **options: Any) -> "MuseTokenizer":
-        """From a folder or hub id. Raises MuseError where the checkpoint leaves weights unset."""
+        """From a folder or hub id. Raises MuseError, as `load_whole`, for a checkpoint that is damaged or of another model."""
         location = require_folder_or_hub("tokenizer", location)
-        try:
-            tokenizer, info = super().from_pretrained(location, output_loading_info=True, **options)
-        except (OSError, SafetensorError) as error:
-            raise MuseError(
-                f"The tokenizer in {location} cannot be read ({_first_line(error)}): run the stage that made it again."
-            ) from error
-        assert_complete("tokenizer", location, info)
-        return tokenizer
+        remedy = "run the stage that made it again"
+        return load_whole(super().from_pretrained, cls.__name__, "tokenizer", location, remedy, **options)
 
     def patch_grid(self, images: Images) -> tuple[int, int]:
         """Backbone patches (rows, columns). Raises MuseError for an image size that is not a whole number of tokens."""
@@ -158,7 +151,3 @@ class MuseTokenizer(ModelMixin, ConfigMixin):
             embedding=self.semantic_head(connected.semantic),
             attention=connected.attention,
         )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,7 +1,8 @@
 """The command line: ``muse run all``, ``muse run 02 -p steps 200``, ``muse train 02``, ``muse list``, ``muse index``,
-``muse gallery``, ``muse study ablations``."""
+``muse gallery``, ``muse study ablations``, ``muse watch tiny``."""
 
 import argparse
+import math
 import sys
 from typing import Any, NoReturn
 
@@ -15,6 +16,7 @@ EXAMPLES = """examples:
   muse list                              notebooks and their parameters
   muse gallery --run tiny                that run as reports/gallery, light enough to commit
   muse study ablations --jobs 2          every run that the study still lacks, two at a time
+  muse watch tiny                        how far a run is that another process trains
 """
 
 
@@ -29,7 +31,7 @@ def parser() -> argparse.ArgumentParser:
     top = _Parser(
         prog="muse", description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    commands = top.add_subparsers(dest="command", required=True, metavar="{run,train,study,index,gallery,list}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="{run,train,study,watch,index,gallery,list}")
     run = commands.add_parser("run", help="execute notebooks and write their pages")
     run.add_argument("notebooks", nargs="+", metavar="NOTEBOOK", help="all, a number (02) or a name (02_semantic_...)")
     run.add_argument("--run", help="name of the run: its folder in reports/ (default: the preset, else smoke)")
@@ -46,6 +48,11 @@ def parser() -> argparse.ArgumentParser:
     study.add_argument("--jobs", type=int, default=0, help="runs at a time (default: one a core, 8 at most)")
     study.add_argument("--force", action="store_true", help="run even what is done")
     study.add_argument("--list", action="store_true", help="only say how far the study is")
+    watch = commands.add_parser("watch", help="follow a run that another process trains")
+    watch.add_argument("run", metavar="RUN", help="name of the run")
+    watch.add_argument(
+        "--seconds", type=float, default=math.inf, help="how long at most (default: until its stages end)"
+    )
     commands.add_parser("index", help="write reports/index.html again")
     gallery = commands.add_parser("gallery", help="write reports/gallery from a finished run")
     gallery.add_argument("--run", default="tiny", help="name of the run (default: tiny)")
@@ -117,6 +124,13 @@ def _study(given: argparse.Namespace) -> int:
     return 1 if undone else 0
 
 
+def _watch(given: argparse.Namespace) -> int:
+    from muse_core.reporting.watch import watch
+
+    watch(given.run, given.seconds)
+    return 0
+
+
 def _index(_: argparse.Namespace) -> int:
     from muse_core.reporting import index
 
@@ -143,7 +157,9 @@ def _list(_: argparse.Namespace) -> int:
     return 0
 
 
-COMMANDS = {"run": _run, "train": _train, "study": _study, "index": _index, "gallery": _gallery, "list": _list}
+COMMANDS = {
+    "run": _run, "train": _train, "study": _study, "watch": _watch, "index": _index, "gallery": _gallery, "list": _list,
+}  # fmt: skip
 
 
 if __name__ == "__main__":

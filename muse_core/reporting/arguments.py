@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from muse_core import paths
-from muse_core.errors import MuseError
+from muse_core.errors import MuseError, shown
 from muse_core.reporting.stamps import read_notebook, sources
 
 
@@ -70,7 +70,9 @@ def _matching(word: str, available: list[Path]) -> list[Path]:
     if found:
         return found
     stems = [path.stem for path in available]
-    raise MuseError(f"There is no notebook {word!r}{_closest(stem, stems)}: choose all or one of {', '.join(stems)}.")
+    raise MuseError(
+        f"There is no notebook {shown(word)}{_closest(stem, stems)}: choose all or one of {', '.join(stems)}."
+    )
 
 
 def check_names(given: dict[str, Any], known: list[str]) -> None:
@@ -78,7 +80,7 @@ def check_names(given: dict[str, Any], known: list[str]) -> None:
     for name in given:
         if name not in known:
             raise MuseError(
-                f"There is no parameter {name!r}{_closest(name, known)}: the parameters are {', '.join(known)}."
+                f"There is no parameter {shown(name)}{_closest(name, known)}: the parameters are {', '.join(known)}."
             )
 
 
@@ -112,9 +114,11 @@ def _number(word: str) -> int | float:
 def _collection(word: str, text: str) -> Any:
     if not word.startswith(("[", "{")):
         return text
-    import yaml
+    from muse_core.reporting.safe_yaml import Unreadable, read_yaml
 
     try:
-        return yaml.safe_load(word)
-    except yaml.YAMLError as error:
-        raise MuseError(f"The value {text!r} is no list or mapping: write it as '[1, 2]' or '{{a: 1}}'.") from error
+        return read_yaml(word)
+    except Unreadable as error:
+        raise MuseError(
+            f"The value {shown(text)} is no list or mapping: write it as '[1, 2]' or '{{a: 1}}'."
+        ) from error

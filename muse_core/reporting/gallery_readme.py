@@ -15,7 +15,7 @@ def readme(run: RunSummary, pages: str, title: str = "MUSE gallery", command: st
     """The whole text; ``pages`` is the sentence on what a reader may expect of them, ``command`` what wrote it."""
     parts = [
         f"# {title}: run `{run.name}`",
-        " ".join(run.about),
+        _plain(" ".join(run.about)),
         f"Made by `{command}` from an executed run; do not edit. GitHub shows pages as source, so clone the repository and "
         f"open [index.html](index.html) in a browser. {pages}",
         *(_numbers(run.headline) if run.headline else []),

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from diffusers import SanaTransformer2DModel
 from tqdm import tqdm
 
 from muse_core import paths
@@ -28,6 +27,7 @@ from muse_core.evaluation.memorisation import copies, nearest_training
 from muse_core.evaluation.run_rows import teacher_fingerprint
 from muse_core.figures.results import CHANCE, REAL_IMAGES
 from muse_core.foundations.scene_detector import SceneDetector, load_scene_detector
+from muse_core.generation.denoiser import load_denoiser
 from muse_core.generation.latents import StoredLatents
 from muse_core.generation.pipeline import MusePipeline
 from muse_core.generation.prompts import context, truncation_notes
@@ -292,7 +292,7 @@ def _detector(data: str) -> SceneDetector | None:
 
 def at_snapshot(pipeline: MusePipeline, place: Any) -> MusePipeline:
     """The same pipeline with the denoiser as it was then."""
-    denoiser = SanaTransformer2DModel.from_pretrained(place).to(pipeline.device).eval()
+    denoiser = load_denoiser(place).to(pipeline.device).eval()
     parts = {
         name: getattr(pipeline, name) for name in ("vae", "text_encoder", "tokenizer", "scheduler", "normalisation")
     }

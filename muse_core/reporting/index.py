@@ -22,7 +22,8 @@ class Frame:
 def summaries() -> list[RunSummary]:
     """Every run that has an executed notebook, the newest first."""
     folder, package = paths.root() / "reports", freshness.package_sha()
-    found = [run for run in folder.glob("*") if run.is_dir() and executed(run)] if folder.exists() else []
+    runs = (run for run in folder.glob("*") if run.is_dir() and paths.is_run_name(run.name))
+    found = [run for run in runs if executed(run)]
     return sorted((summary(run, package) for run in found), key=lambda run: (run.date, run.name), reverse=True)
 
 

@@ -1,14 +1,16 @@
 """Checks the values of a notebook's parameters cell; papermill itself checks nothing."""
 
 from dataclasses import fields
+from functools import partial
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from muse_core import paths
-from muse_core.errors import MuseError
+from muse_core.errors import MuseError, shown
 from muse_core.presets import preset_named
 from muse_core.sizes import FoundationChoice, Preset
+from muse_core.stages import MOST_SAMPLING_STEPS
 from muse_core.training.launch import Launch
 
 _WORDS = {
@@ -43,9 +45,9 @@ Whole = Annotated[int, BeforeValidator(_integer_text), BeforeValidator(_no_truth
 """An integer; "1e3" counts, true and false do not."""
 
 
-def _zero_is_none(value: int | None) -> int | None:
-    if value is not None and value < 0:
-        raise ValueError("negative")
+def _zero_is_none(value: int | None, most: int) -> int | None:
+    if value is not None and not 0 <= value <= most:
+        raise ValueError("negative, or too much")
     return value or None
 
 
@@ -55,14 +57,24 @@ def _filled(text: str) -> str:
     return text.strip()
 
 
-Count = Annotated[
-    Whole | None,
-    AfterValidator(_zero_is_none),
-    Field(description="a positive integer, or 0 or None for what the preset says"),
-]
+MOST = 10**9
+"""Of anything that is counted; more is a slip of the keyboard."""
+MOST_PIXELS, MOST_JOBS, LONGEST_WATCH = 4096, 1024, 7 * 24 * 3600
+LARGEST_SEED = 2**32 - 1
+"""What every library here takes as a seed."""
+
+
+def _count(most: int) -> Any:
+    words = f"a positive integer of at most {most:,}, or 0 or None for what the preset says"
+    return Annotated[Whole | None, AfterValidator(partial(_zero_is_none, most=most)), Field(description=words)]
+
+
+Count = _count(MOST)
 """None, also written 0, lets the preset or the recipe decide."""
 
-Seed = Annotated[Whole, Field(ge=0, description="zero or a positive integer")]
+Seed = Annotated[
+    Whole, Field(ge=0, le=LARGEST_SEED, description=f"zero or a positive integer of at most {LARGEST_SEED}")
+]
 RunName = Annotated[str, AfterValidator(paths.check_run_name)]
 RunNameOrNone = Annotated[str, AfterValidator(lambda text: paths.check_run_name(text) if text.strip() else "")]
 """A run's name, or nothing."""
@@ -170,7 +182,10 @@ class StudyParameters(NotebookParameters):
 
     run: RunName
     study: Filled
-    jobs: Annotated[Whole, Field(ge=0, description="a number of runs at a time, or 0 for one a core")]
+    jobs: Annotated[
+        Whole,
+        Field(ge=0, le=MOST_JOBS, description=f"how many runs at a time, at most {MOST_JOBS}, or 0 for one a core"),
+    ]
     device: Filled
 
 
@@ -200,8 +215,13 @@ class GenerationParameters(TrainingParameters):
     batch_size: Count
     images: Count
     denoiser: str
-    guidance: Annotated[float, Field(ge=0, description="a number of at least 0; 1 means none")]
-    sampling_steps: Annotated[Whole, Field(ge=1, description="an integer of at least 1")]
+    guidance: Annotated[float, Field(ge=0, allow_inf_nan=False, description="a number of at least 0; 1 means none")]
+    sampling_steps: Annotated[
+        Whole,
+        Field(
+            ge=1, le=MOST_SAMPLING_STEPS, description=f"an integer of at least 1 and at most {MOST_SAMPLING_STEPS:,}"
+        ),
+    ]
     drawn: Count
     seed: Seed
     device: Filled
@@ -218,11 +238,19 @@ class TopologyParameters(ChosenFoundations):
     images: Annotated[Whole, Field(ge=0, le=64, description="an integer from 0 to 64")]
     image: str
     fit: Literal["crop", "pad"] = Field(description="crop or pad")
-    resolution: Count
+    resolution: _count(MOST_PIXELS)
     baseline: RunNameOrNone
     layer: Annotated[Whole, Field(ge=0, description="a block's number, or 0 for the last")]
     patch: Annotated[Whole, Field(ge=-1, description="a patch's number, or -1 for one that is chosen")]
     device: Filled
+
+
+class WatchParameters(NotebookParameters):
+    """What ``tools/watch`` asks for."""
+
+    run: RunName
+    seconds: Annotated[float, Field(ge=0, le=LONGEST_WATCH, description="a number of seconds from 0 to a week")]
+    every: Annotated[float, Field(gt=0, le=3600, description="a number of seconds above 0, at most an hour")]
 
 
 class FoundationParameters(NotebookParameters):
@@ -242,10 +270,10 @@ def _sentence(model: type[BaseModel], error: ValidationError) -> str:
     first = error.errors()[0]
     name = str(first["loc"][0]) if first["loc"] else "the parameters"
     if first["type"] == "extra_forbidden":
-        return f"There is no parameter {name!r}: the parameters are {', '.join(model.model_fields)}."
+        return f"There is no parameter {shown(name)}: the parameters are {', '.join(model.model_fields)}."
     if first["type"] == "missing":
         return f"The parameter {name!r} has no value: set it in the parameters cell."
-    return f"{name} must be {_expected(model, name, first)}: got {first['input']!r}."
+    return f"{name} must be {_expected(model, name, first)}: got {shown(first['input'])}."
 
 
 def _expected(model: type[BaseModel], name: str, complaint: Any) -> str:

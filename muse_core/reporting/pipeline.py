@@ -48,14 +48,12 @@ class Outcome:
 
 def plan(notebooks: list[Path], run: str, given: dict[str, Any]) -> list[Task]:
     """The tasks of a run. Raises MuseError for a run name that is no folder name and for unknown parameters."""
-    folder = paths.writable(paths.report_folder(run))
+    paths.check_run_name(run)
     known = {source: known_parameters(source) for source in notebooks}
     check_names(given, list(dict.fromkeys(name for names in known.values() for name in names)))
-    values = given | {"run": run}
-    return [
-        Task(source, folder / source.name, run, _values_for(known[source], values), known[source])
-        for source in notebooks
-    ]
+    values = {source: _values_for(known[source], given | {"run": run}) for source in notebooks}
+    folder = paths.writable(paths.report_folder(run))  # last, so that a mistake leaves nothing behind
+    return [Task(source, folder / source.name, run, values[source], known[source]) for source in notebooks]
 
 
 def _values_for(known: dict[str, Parameter], values: dict[str, Any]) -> dict[str, Any]:

@@ -40,11 +40,12 @@ def executed(run_folder: Path) -> list[Path]:
 
 
 def read_notebook(path: Path) -> dict[str, Any]:
-    """A notebook's JSON; an empty one when the file is absent or cut short."""
+    """A notebook's JSON; an empty one when the file is absent, cut short or something else."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
         return {}
+    return found if isinstance(found, dict) else {}
 
 
 def read_stamp(path: Path) -> Stamp | None:

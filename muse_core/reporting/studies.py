@@ -1,18 +1,21 @@
 """A study: a YAML file that names rows, each one parameter away from the first, and seeds. Here it is read and checked."""
 
 import re
+from ast import literal_eval
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from muse_core import paths
-from muse_core.errors import MuseError, unknown
+from muse_core.errors import MuseError, shown, unknown
 from muse_core.measurements import METRICS
 from muse_core.reporting.arguments import check_names, known_parameters
+from muse_core.reporting.parameters import Seed, StudyRunParameters
+from muse_core.reporting.safe_yaml import Unreadable, read_yaml
 
+ONE_RUN = "one_run.ipynb"
 DIRECTIONS = ("lower", "higher", "same")
 
 
@@ -36,7 +39,7 @@ class StudySpec(BaseModel):
     about: str = ""
     notebook: str = "notebooks/studies/one_run.ipynb"
     common: dict[str, Any] = Field(default_factory=dict)
-    seeds: list[int] = Field(min_length=1)
+    seeds: list[Seed] = Field(min_length=1)
     rows: dict[str, RowSpec] = Field(min_length=1)
 
 
@@ -74,9 +77,9 @@ def study_named(text: str) -> Study:
     """A study by its file, or by its name in ``studies/``. Raises MuseError, one sentence, for anything wrong in it."""
     file = _file(text)
     try:
-        spec = StudySpec(**_resolved(file))
+        spec = StudySpec.model_validate(_resolved(file))
     except ValidationError as error:
-        first = error.errors()[0]
+        first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or "the file"
         raise MuseError(f"The study {file.name} has a mistake at {where}: {_plain(first)}.") from None
     study = Study(spec, paths.user_path(spec.notebook))
@@ -95,27 +98,50 @@ def _file(text: str) -> Path:
     raise unknown("study", text, known or ["(there is no file in studies/)"])
 
 
-def _resolved(file: Path) -> dict[str, Any]:
+def _resolved(file: Path, children: tuple[Path, ...] = ()) -> dict[str, Any]:
     """The file's values over those of the file it extends."""
     given = _read(file)
     parent, only = given.pop("extends", None), given.pop("only", None)
     if parent:
-        base = _resolved(file.with_name(f"{parent}.yaml"))
-        common = base.get("common", {}) | (given.get("common") or {})
+        base = _resolved(_beside(file, parent, (*children, file)), (*children, file))
+        common = _mapping(file, base, "common") | _mapping(file, given, "common")
         given = base | given | {"common": common}
-    if only:
-        missing = [name for name in only if name not in given.get("rows", {})]
-        if missing:
-            raise MuseError(f"The study {file.name} keeps only the row {missing[0]!r}, which no file gives it: name one of "
-                            f"{', '.join(given.get('rows', {}))}.")  # fmt: skip
-        given["rows"] = {name: given["rows"][name] for name in only}
-    return given
+    return given if only is None else given | {"rows": _kept(file, _mapping(file, given, "rows"), only)}
+
+
+def _beside(file: Path, parent: Any, children: tuple[Path, ...]) -> Path:
+    """The file that a study extends. Raises MuseError where it is no name, not there, or one that extends this one."""
+    if not isinstance(parent, str) or not re.fullmatch(r"[\w.-]+", parent):
+        raise MuseError(f"The study {file.name} extends {shown(parent)}: name one file beside it, without .yaml.")
+    found = file.with_name(f"{parent}.yaml")
+    if found in children or not found.is_file():
+        why = "extends this one" if found in children else "is not there"
+        raise MuseError(f"The study {file.name} extends {parent!r}, which {why}: name another file beside it.")
+    return found
+
+
+def _mapping(file: Path, given: dict[str, Any], name: str) -> dict[str, Any]:
+    found = given.get(name) or {}
+    if not isinstance(found, dict):
+        raise MuseError(f"The study {file.name} has a mistake at {name}: it should be a dictionary, such as {{a: 1}}.")
+    return found
+
+
+def _kept(file: Path, rows: dict[str, Any], only: Any) -> dict[str, Any]:
+    """The rows that ``only`` lists."""
+    if not isinstance(only, list):
+        raise MuseError(f"The study {file.name} has a mistake at only: it should be a list of rows, such as [full].")
+    missing = [name for name in only if not isinstance(name, str) or name not in rows]
+    if missing:
+        raise MuseError(f"The study {file.name} keeps only the row {shown(missing[0])}, which no file gives it: name one of "
+                        f"{', '.join(map(str, rows))}.")  # fmt: skip
+    return {name: rows[name] for name in only}
 
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        found = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        found = read_yaml(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, Unreadable) as error:
         raise MuseError(f"The study {file} cannot be read ({str(error).splitlines()[0]}): mend the file.") from error
     if not isinstance(found, dict):
         raise MuseError(f"The study {file} is no mapping: it needs name, seeds and rows.")
@@ -136,7 +162,18 @@ def _check(study: Study, file: Path) -> None:
                 raise unknown("direction", direction, (*DIRECTIONS, "below NUMBER"))
     if len(set(study.spec.seeds)) < len(study.spec.seeds):
         raise MuseError(f"The study {file.name} names a seed twice: give each once.")
-    _ = study.runs
+    if study.notebook.name == ONE_RUN:
+        _check_values(study)
+
+
+def _check_values(study: Study) -> None:
+    """Raises MuseError for the first value that our own notebook would refuse, before anything is trained."""
+    defaults = {name: literal_eval(one.default) for name, one in known_parameters(study.notebook).items()}
+    for run in study.runs:
+        try:
+            StudyRunParameters.check(**defaults | run.parameters)
+        except MuseError as error:
+            raise MuseError(f"In the row {run.row!r} of the study {study.spec.name!r}, {error}") from None
 
 
 def _plain(complaint: Any) -> str:

@@ -44,7 +44,10 @@ def test_a_float_written_without_a_dot_is_a_number() -> None:
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
-        ({"steps": -5}, "steps must be a positive integer, or 0 or None for what the preset says: got -5."),
+        (
+            {"steps": -5},
+            "steps must be a positive integer of at most 1,000,000,000, or 0 or None for what the preset says: got -5.",
+        ),
         ({"steps": 2.5}, "steps must be a positive integer"),
         ({"steps": True}, "steps must be a positive integer"),
         ({"steps": "many"}, "got 'many'"),

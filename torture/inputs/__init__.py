@@ -1,0 +1,1 @@
+"""Bad inputs by kind; each file is a table of rows."""

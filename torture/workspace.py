@@ -1,0 +1,113 @@
+"""A workspace with a run that was really trained, in which bad inputs are tried; nothing in it may change."""
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from muse_core import paths
+from muse_core.training.run import StageRun
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+KEPT, STAGE = "kept", "01_topology_warmup"
+"""The planted run, and its one finished stage."""
+DESKS = "desks"
+
+
+@dataclass
+class Workspace:
+    """``root`` is what ``MUSE_ROOT`` points at; ``desks`` below it belong to single rows and may change."""
+
+    root: Path
+    known: dict[tuple[str, int, int, int], str] = field(default_factory=dict)
+
+    def desk(self, name: str) -> Path:
+        folder = self.root / DESKS / re.sub(r"[^a-z0-9]+", "-", name.lower())
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def digests(self) -> dict[str, str]:
+        """Every file and folder outside the desks -> a hash of its content; a file whose stat did not move is not read again."""
+        found: dict[str, str] = {}
+        for folder, folders, files in os.walk(self.root.parent):
+            folders[:] = [name for name in folders if name != DESKS]
+            for path in (Path(folder, name) for name in (*folders, *files)):
+                found[str(path.relative_to(self.root.parent))] = self._digest(path)
+        return found
+
+    def _digest(self, path: Path) -> str:
+        if path.is_symlink() or not path.is_file():
+            return os.readlink(path) if path.is_symlink() else "folder"
+        stat = path.stat()
+        key = (str(path), stat.st_ino, stat.st_size, stat.st_mtime_ns)
+        if key not in self.known:
+            self.known[key] = hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest()
+        return self.known[key]
+
+    @property
+    def tokenizer(self) -> Path:
+        """The finished tokenizer of the planted run."""
+        return self.root / "data" / "runs" / KEPT / STAGE / "tokenizer"
+
+    @cached_property
+    def pipeline_folder(self) -> Path:
+        """A saved pipeline on the planted tokenizer, made when first asked for."""
+        folder = self.root / DESKS / "pipeline"
+        self.pipeline.save_pretrained(folder)
+        return folder
+
+    @cached_property
+    def pipeline(self) -> Any:
+        from torture.small_pipeline import small_pipeline
+
+        return small_pipeline(self.tokenizer)
+
+
+def planted_stage(run: str = KEPT, **options: Any) -> StageRun:
+    """Two steps of four images."""
+    return StageRun(run, "smoke", STAGE, steps=2, batch_size=4, device="cpu", **options)
+
+
+@contextmanager
+def planted_workspace(folder: Path) -> Iterator[Workspace]:
+    """Train two steps of stage 1 in ``folder``/workspace, and work there as long as the block lasts, without a network."""
+    from huggingface_hub import constants
+
+    root = folder / "workspace"
+    (root / "data").mkdir(parents=True)
+    for name in ("notebooks", "studies", "data/foundations"):
+        (root / name).symlink_to(CHECKOUT / name)
+    (folder / "elsewhere.txt").write_text("Nothing here belongs to a run.\n")
+    given, offline = {name: os.environ.get(name) for name in ("MUSE_ROOT", "TORCH_HOME")}, constants.HF_HUB_OFFLINE
+    os.environ |= {"MUSE_ROOT": str(root), "TORCH_HOME": str(folder / "no-torch-home")}
+    constants.HF_HUB_OFFLINE = True
+    try:
+        _plant(root)
+        yield Workspace(root)
+    finally:
+        constants.HF_HUB_OFFLINE = offline
+        for name, value in given.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+def _plant(root: Path) -> None:
+    """A finished stage with its checkpoint and record, and the page of a notebook that was executed."""
+    from muse_core.reporting import html
+    from muse_core.reporting.stamps import Stamp, write_stamp
+    from muse_core.training.loop import train_stage
+    from torture.bad_input import quiet
+
+    with quiet():
+        train_stage(planted_stage())
+    report = paths.report_folder(KEPT) / f"{STAGE}.ipynb"
+    cells = [nbformat.v4.new_markdown_cell("# 01 · Topology warm-up\n\nA page.")]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), report)
+    write_stamp(report, Stamp("key", "done", KEPT, "abc", "smoke", "cpu", "2026-01-01T10:00:00+00:00", 9.0))
+    html.export(report)
