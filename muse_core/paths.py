@@ -65,8 +65,14 @@ def writable(folder: Path) -> Path:
 
 
 def user_path(text: str) -> Path:
-    """A path the user gave: ``~`` expanded; a relative one is tried from the working directory, then from the workspace."""
-    path = Path(text).expanduser()
-    if path.is_absolute() or path.exists():
-        return path.resolve()
-    return (root() / path).resolve()
+    """A path the user gave: ``~`` expanded; a relative one is tried from the working directory, then from the workspace.
+
+    Raises MuseError for what no disk takes as a path.
+    """
+    try:
+        path = Path(text).expanduser()
+        if path.is_absolute() or path.exists():
+            return path.resolve()
+        return (root() / path).resolve()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise MuseError(f"{text[:200]!r} cannot be a path ({error}): write it again.") from error
