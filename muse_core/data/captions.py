@@ -5,8 +5,9 @@ Fields: ``file_name`` (under PATH/images or PATH), ``captions`` (a list) or ``ca
 Masks are PATH/masks_voc21/NAME.png or PATH/masks/NAME.png: one class number a pixel, 255 = void.
 """
 
-import json
+import os
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ from typing import Any
 from muse_core.data.batches import NO_LABEL
 from muse_core.data.files import FileSource, Sample, existing_folder
 from muse_core.data.masks import find_masks
-from muse_core.data.splits import SPELLINGS, choose, complete, deal, hash_fraction
+from muse_core.data.parsing import is_plain_name, parsed_object
+from muse_core.data.splits import SPELLINGS, choose, complete, deal
+from muse_core.data.wording import clean_captions, picked_caption
 from muse_core.errors import MuseError, unknown
 
 LAYOUT = 'PATH/captions.jsonl (lines such as {"file_name": "1.jpg", "captions": ["a cat"]}) and PATH/images'
@@ -23,8 +26,9 @@ IMAGE_FOLDERS = ("images", ".")
 
 @dataclass(frozen=True)
 class Row:
-    """One line of captions.jsonl."""
+    """One line of captions.jsonl, and its number."""
 
+    number: int
     file_name: str
     captions: tuple[str, ...]
     label: str | None
@@ -32,12 +36,14 @@ class Row:
 
 
 def open_captions(root: Path, split: str, image_size: int, seed: int = 0) -> FileSource:
-    """The captioned images of one split; of several captions a hash of (seed, file name) picks one.
+    """The captioned images of one split; of several captions a hash of (seed, file name) picks one, of a long one a sentence.
 
-    Raises MuseError for a missing folder, a line that cannot be understood, and a split without images.
+    Raises MuseError for a missing folder, a line that cannot be understood or names a file outside the folder, and a
+    split without images.
     """
     rows = {row.file_name: row for row in _rows(existing_folder(root, LAYOUT)) if row.captions}
     images = _images_folder(root, list(rows))
+    _refuse_outsiders(root, images, list(rows.values()))
     chosen = choose(_parts(list(rows.values())), split, root)
     names = sorted({row.label for row in rows.values() if row.label is not None})
     label: dict[str | None, int] = {name: index for index, name in enumerate(names)}
@@ -45,7 +51,8 @@ def open_captions(root: Path, split: str, image_size: int, seed: int = 0) -> Fil
     samples = tuple(
         Sample(
             id=f"{images}/{name}".removeprefix("./"),
-            caption=_pick(rows[name], seed),
+            caption=picked_caption(rows[name].captions, name, seed),
+            captions=rows[name].captions,
             label=label.get(rows[name].label, NO_LABEL),
             mask=masks.get(Path(name).stem),
         )
@@ -57,34 +64,34 @@ def open_captions(root: Path, split: str, image_size: int, seed: int = 0) -> Fil
 def _rows(root: Path) -> list[Row]:
     if not (root / "captions.jsonl").is_file():
         raise MuseError(f"There is no captions.jsonl in {root}: it should have {LAYOUT}.")
-    labels = {str(line.get("file_name")): _label(line) for line in _lines(root / "metadata.jsonl")}
-    return [_row(line, labels, root) for line in _lines(root / "captions.jsonl")]
+    labels = {str(line.get("file_name")): _label(line) for _, line in _lines(root / "metadata.jsonl")}
+    return [_row(number, line, labels, root) for number, line in _lines(root / "captions.jsonl")]
 
 
-def _lines(path: Path) -> list[dict[str, Any]]:
-    """The objects of a JSON Lines file (none if it is absent). Raises MuseError with the number of a bad line."""
-    objects = []
+def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Numbers and objects of a JSON Lines file (none if it is absent). Raises MuseError with the number of a bad line."""
     for number, text in enumerate(path.read_bytes().splitlines() if path.is_file() else [], start=1):
         try:
-            value = json.loads(text) if text.strip() else {}
-        except (ValueError, RecursionError):
-            value = None
-        if not isinstance(value, dict):
-            raise MuseError(f"Line {number} of {path} is not a JSON object: mend or delete that line.")
-        objects += [value] if value else []
-    return objects
+            value = parsed_object(text) if text.strip() else {}
+        except ValueError as error:
+            raise MuseError(f"Line {number} of {path} is not a JSON object: mend or delete that line.") from error
+        if value:
+            yield number, value
 
 
-def _row(line: dict[str, Any], labels: dict[str, str | None], root: Path) -> Row:
-    name, split = line.get("file_name"), line.get("split")
-    texts = line.get("captions", line.get("caption", []))
-    texts = [texts] if isinstance(texts, str) else texts
-    if not isinstance(name, str) or not isinstance(texts, list):
-        raise MuseError(f"A line of {root / 'captions.jsonl'} lacks file_name or captions: it should have {LAYOUT}.")
+def _row(number: int, line: dict[str, Any], labels: dict[str, str | None], root: Path) -> Row:
+    name, split, where = line.get("file_name"), line.get("split"), f"of {root / 'captions.jsonl'}"
+    try:
+        captions = clean_captions(line.get("captions", line.get("caption", [])))
+    except ValueError:
+        captions = None
+    if not isinstance(name, str) or captions is None:
+        raise MuseError(f"Line {number} {where} lacks file_name or captions: it should have {LAYOUT}.")
+    if not is_plain_name(name):
+        raise MuseError(f"Line {number} {where} names {name[:100]!r}, not a file inside the folder: mend or delete that line.")
     if split is not None and str(split) not in SPELLINGS:
-        raise unknown(f"split of {name} in {root / 'captions.jsonl'}", split, SPELLINGS)
-    captions = tuple(text.strip() for text in texts if isinstance(text, str) and text.strip())
-    return Row(name, captions, label=_label(line) or labels.get(name), split=SPELLINGS.get(split))
+        raise unknown(f"split in line {number} {where}", split, SPELLINGS)
+    return Row(number, name, captions, label=_label(line) or labels.get(name), split=SPELLINGS.get(split))
 
 
 def _label(line: dict[str, Any]) -> str | None:
@@ -112,5 +119,12 @@ def _parts(rows: list[Row]) -> dict[str, list[str]]:
     return complete(parts)
 
 
-def _pick(row: Row, seed: int) -> str:
-    return row.captions[int(hash_fraction(f"{seed}/{row.file_name}") * len(row.captions))]
+def _refuse_outsiders(root: Path, images: str, rows: list[Row]) -> None:
+    """Raises MuseError for the first line whose file is a link that leads out of the folder."""
+    home = os.path.realpath(root)
+    for row in rows:
+        if os.path.commonpath([home, os.path.realpath(root / images / row.file_name)]) != home:
+            raise MuseError(
+                f"Line {row.number} of {root / 'captions.jsonl'} names {row.file_name!r}, a link that leads out of "
+                f"{root}: put the file itself there, or delete that line."
+            )

@@ -1,58 +1,17 @@
 """`FileSource`: the one source behind every folder of image files. The openers beside it only list its samples."""
 
-from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
-from muse_core.data.batches import IGNORED_PIXEL, NO_LABEL, Batch, Source
-from muse_core.data.images import Photo, Unreadable, read_mask, read_photo
+from muse_core.data.reading import MaskMeaning, ReadSource, Sample, Stored
 from muse_core.errors import MuseError
-from muse_core.shapes import Int
+
+__all__ = ["FileSource", "MaskMeaning", "Sample", "existing_folder"]
 
 
-@dataclass(frozen=True)
-class Sample:
-    """One image and what is known about it; files are named relative to the source's root, with forward slashes."""
-
-    id: str
-    caption: str
-    label: int = NO_LABEL
-    mask: str | None = None
-
-
-@dataclass(frozen=True)
-class MaskMeaning:
-    """What the numbers in mask files mean: ``names`` of the classes, and tables {number in file: class or instance}.
-
-    Without ``classes`` the numbers are classes already. A number outside its table is void (class) or
-    nobody (instance).
-    """
-
-    names: tuple[str, ...]
-    classes: dict[int, int] | None = None
-    instances: dict[int, int] | None = None
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """A sample in memory; ``mask`` holds the file's own numbers."""
-
-    sample: Sample
-    photo: Photo
-    mask: Int[Tensor, "size size"] | None
-
-
-class FileSource(Source):
-    """Images of one split, read when asked for.
-
-    A file that cannot be read is named in `Batch.skipped` and the next readable image of the split takes its place; it
-    is tried once, then remembered in ``unreadable`` with the reason. Samples without a mask, in a split where others
-    have one, get void class masks and empty instance masks. ``mask_class_names`` names the classes of ``class_masks``.
-    """
+class FileSource(ReadSource):
+    """Images of one split, each a file under ``root``. ``mask_class_names`` names the classes of ``class_masks``."""
 
     def __init__(
         self,
@@ -65,8 +24,9 @@ class FileSource(Source):
         masks: MaskMeaning | None = None,
     ) -> None:
         self.name, self.root, self.split, self.image_size = name, root, split, image_size
-        self.samples, self.class_names = samples, class_names
+        self.samples, self.class_names, self.place = samples, class_names, str(root)
         self.masks = masks if any(sample.mask for sample in samples) else None
+        self.with_instances = self.masks is not None and self.masks.instances is not None
         self.mask_class_names = self.masks.names if self.masks else ()
         self.unreadable: dict[str, str] = {}
 
@@ -81,51 +41,13 @@ class FileSource(Source):
             digest.update(f"{sample}{_file_size(self.root / sample.id)}".encode("utf-8", "surrogateescape"))
         return f"{self.name}/{self.split}/{self.image_size}px/{digest.hexdigest()}"
 
-    def __getitems__(self, indices: list[int]) -> Batch:
-        skipped: dict[str, None] = {}
-        loaded = [self._readable(index, skipped) for index in indices]
-        return Batch(
-            images=torch.stack([each.photo.pixels for each in loaded]),
-            captions=tuple(each.sample.caption for each in loaded),
-            labels=torch.tensor([each.sample.label for each in loaded]),
-            ids=tuple(each.sample.id for each in loaded),
-            class_masks=self._class_masks(loaded),
-            instance_masks=self._instance_masks(loaded),
-            skipped=tuple(skipped),
-            enlarged=tuple(dict.fromkeys(each.sample.id for each in loaded if each.photo.enlarged)),
-        )
+    def sample_id(self, index: int) -> str:
+        return self.samples[index].id
 
-    def _readable(self, index: int, skipped: dict[str, None]) -> Loaded:
-        """The sample at this position, or the first readable one after it. Raises MuseError when there is none."""
-        for position in range(index, index + len(self)):
-            sample = self.samples[position % len(self)]
-            try:
-                return self._load(sample)
-            except Unreadable as reason:
-                self.unreadable[sample.id] = str(reason)
-                skipped[sample.id] = None
-        first, reason = next(iter(self.unreadable.items()))
-        raise MuseError(
-            f"None of the {len(self)} {self.split} images in {self.root} can be read (the first, {first}: {reason}): "
-            "replace them with intact images."
-        )
-
-    def _load(self, sample: Sample) -> Loaded:
-        if sample.id in self.unreadable:
-            raise Unreadable(self.unreadable[sample.id])
-        photo = read_photo(self.root / sample.id, self.image_size)
-        mask = read_mask(self.root / sample.mask, self.image_size, photo.crop) if sample.mask else None
-        return Loaded(sample, photo, mask)
-
-    def _class_masks(self, loaded: list[Loaded]) -> Tensor | None:
-        return self._masks(loaded, self.masks.classes, IGNORED_PIXEL) if self.masks else None
-
-    def _instance_masks(self, loaded: list[Loaded]) -> Tensor | None:
-        return self._masks(loaded, self.masks.instances, 0) if self.masks and self.masks.instances else None
-
-    def _masks(self, loaded: list[Loaded], table: dict[int, int] | None, otherwise: int) -> Tensor:
-        blank = torch.full((self.image_size, self.image_size), otherwise)
-        return torch.stack([blank if each.mask is None else _translate(each.mask, table, otherwise) for each in loaded])
+    def stored(self, index: int) -> Stored:
+        sample = self.samples[index]
+        mask = self.root / sample.mask if sample.mask and self.masks else None
+        return Stored(sample, self.root / sample.id, mask, mask if self.with_instances else None)
 
 
 def text_lines(path: Path) -> list[str]:
@@ -149,12 +71,3 @@ def existing_folder(path: Path, layout: str) -> Path:
 
 def _file_size(path: Path) -> int:
     return path.stat().st_size if path.is_file() else -1
-
-
-def _translate(mask: Tensor, table: dict[int, int] | None, otherwise: int) -> Tensor:
-    if table is None:
-        return mask
-    translated = torch.full_like(mask, otherwise)
-    for number, meaning in table.items():
-        translated[mask == number] = meaning
-    return translated

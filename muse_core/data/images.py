@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,12 @@ from muse_core.shapes import Float, Int
 SIXTEEN_BIT_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I")
 INDEX_MODES = ("1", "L", "P", *SIXTEEN_BIT_MODES)
 """Pillow modes whose pixels can be read as class numbers."""
+
+MOST_PIXELS = 89_478_485
+"""Pillow's own limit, kept even where somebody has lifted that: a larger image is refused from its header, undecoded."""
+
+FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+"""Pillow's decoders that may see a file. Others start programs (EPS) or serve no photograph."""
 
 Crop = tuple[float, float, float, float]
 """Left, top, right, bottom as fractions of the upright image."""
@@ -63,7 +70,7 @@ def read_photo(file: Path | io.BufferedIOBase, size: int, fit: str = "crop") -> 
     return Photo(pixels=values.float().div_(255), enlarged=enlarged, crop=crop, stored=stored)
 
 
-def read_mask(path: Path, size: int, crop: Crop) -> Int[Tensor, "size size"]:
+def read_mask(path: Path | io.BufferedIOBase, size: int, crop: Crop) -> Int[Tensor, "size size"]:
     """The file's class numbers (palette indices or grey levels), cut like its photograph and resized by nearest pixel.
 
     ``crop`` is the photograph's `Photo.crop`; masks are drawn on the upright photograph. Raises Unreadable.
@@ -90,7 +97,9 @@ def _opened(path: Path | io.BufferedIOBase) -> Iterator[Image.Image]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
+            with Image.open(path, formats=_formats()) as image:
+                if image.width * image.height > MOST_PIXELS:
+                    raise Unreadable(f"more than {MOST_PIXELS:,} pixels: make it smaller")
                 yield image
     except Unreadable:
         raise
@@ -98,8 +107,19 @@ def _opened(path: Path | io.BufferedIOBase) -> Iterator[Image.Image]:
         raise Unreadable("it is in no image format that is known") from error
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise Unreadable(f"more than {Image.MAX_IMAGE_PIXELS:,} pixels: make it smaller") from error
+    except UnidentifiedImageError as error:  # its text holds a path, or an address in memory
+        raise Unreadable("not an image in a format that is read") from error
+    except OSError as error:
+        raise Unreadable(error.strerror or str(error)) from error
     except Exception as error:  # damaged files make decoders raise nearly anything: struct.error, SyntaxError, EOFError
         raise Unreadable(str(error) or type(error).__name__) from error
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """Those of `FORMATS` that this Pillow knows."""
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
 def _upright(image: Image.Image) -> Image.Image:

@@ -3,6 +3,9 @@
 from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
 
 from muse_core.errors import MuseError, unknown
 
@@ -13,6 +16,8 @@ SPELLINGS = {"train": "train", "val": "val", "valid": "val", "validation": "val"
 EIGHT_ONE_ONE = {"train": 0.8, "val": 0.1, "test": 0.1}
 HALVES = {"val": 0.5, "test": 0.5}
 
+Part = TypeVar("Part", list[str], np.ndarray)
+
 
 def hash_fraction(text: str) -> float:
     """A number in [0, 1) that depends on the text alone: the same on every machine, in every session."""
@@ -20,18 +25,25 @@ def hash_fraction(text: str) -> float:
 
 
 def deal(keys: Iterable[str], shares: Mapping[str, float] = EIGHT_ONE_ONE) -> dict[str, list[str]]:
-    """Keys dealt to parts by their hash, in hash order.
+    """Keys dealt to parts by their hash, in hash order; see `deal_positions`."""
+    ordered = sorted(keys)
+    places = deal_positions(np.array([hash_fraction(key) for key in ordered]), shares)
+    return {name: [ordered[place] for place in part] for name, part in places.items()}
 
-    An empty part takes one key from the largest that can spare it; a part named earlier is served before a later one.
+
+def deal_positions(fractions: np.ndarray, shares: Mapping[str, float] = EIGHT_ONE_ONE) -> dict[str, np.ndarray]:
+    """Positions dealt to parts by the `hash_fraction` that stands at each, in its order.
+
+    An empty part takes one from the largest that can spare it; a part named earlier is served before a later one.
     """
-    parts: dict[str, list[str]] = {name: [] for name in shares}
-    for key in sorted(keys, key=_by_hash):
-        parts[_part(hash_fraction(key), shares)].append(key)
-    names = list(parts)
-    for rank, name in enumerate(names):
-        donors = [parts[other] for place, other in enumerate(names) if len(parts[other]) > 1 or place > rank]
-        if not parts[name] and any(donors):
-            parts[name].append(max(donors, key=len).pop(0))
+    order = np.argsort(fractions, kind="stable")
+    rank = np.searchsorted(np.cumsum(list(shares.values()))[:-1], fractions[order], side="right")
+    parts = {name: order[rank == place] for place, name in enumerate(shares)}
+    for place, name in enumerate(shares):
+        donors = [other for later, other in enumerate(shares) if len(parts[other]) > 1 or later > place]
+        largest = max(donors, key=lambda other: len(parts[other]), default=name)
+        if not len(parts[name]) and len(parts[largest]):
+            parts[name], parts[largest] = parts[largest][:1], parts[largest][1:]
     return parts
 
 
@@ -45,24 +57,25 @@ def choose(parts: Mapping[str, list[str]], split: str, root: Path) -> list[str]:
 
     Raises MuseError for an unknown or empty split.
     """
+    return sorted(part_named(split, parts, root), key=_by_hash)
+
+
+def part_named(split: str, parts: Mapping[str, Part], place: Path | str) -> Part:
+    """One split. Raises MuseError when it is unknown or empty."""
+    check_split(split)
+    if split not in parts or not len(parts[split]):
+        present = ", ".join(name for name in SPLITS if name in parts and len(parts[name])) or "none"
+        raise MuseError(
+            f"{place} has no images for the split {split!r} (it has: {present}): use one of those or add some."
+        )
+    return parts[split]
+
+
+def check_split(split: str) -> None:
+    """Raises MuseError for an unknown one."""
     if split not in SPLITS:
         raise unknown("split", split, SPLITS)
-    if not parts.get(split):
-        present = ", ".join(name for name in SPLITS if parts.get(name)) or "none"
-        raise MuseError(
-            f"{root} has no images for the split {split!r} (it has: {present}): use one of those or add some."
-        )
-    return sorted(parts[split], key=_by_hash)
 
 
 def _by_hash(key: str) -> tuple[float, str]:
     return hash_fraction(key), key
-
-
-def _part(fraction: float, shares: Mapping[str, float]) -> str:
-    reached = 0.0
-    for name, share in shares.items():
-        reached += share
-        if fraction < reached:
-            return name
-    return name

@@ -1,0 +1,163 @@
+"""`ReadSource`: what every source of stored images shares, wherever the bytes lie: decoding, masks, and what is unreadable."""
+
+import io
+from abc import abstractmethod
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from muse_core.data.batches import IGNORED_PIXEL, NO_LABEL, Batch, Source
+from muse_core.data.images import Photo, Unreadable, read_mask, read_photo
+from muse_core.errors import MuseError
+from muse_core.shapes import Int
+
+Encoded = Path | bytes
+"""An image file, or its bytes."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image and what is known about it; files are named relative to the source's root, with forward slashes.
+
+    ``captions``: all of them, where ``caption`` was picked from several.
+    """
+
+    id: str
+    caption: str
+    label: int = NO_LABEL
+    mask: str | None = None
+    captions: tuple[str, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True)
+class MaskMeaning:
+    """What the numbers in mask files mean: ``names`` of the classes, and tables {number in file: class or instance}.
+
+    Without ``classes`` the numbers are classes already, without ``instances`` they are instances. A number outside its
+    table is void (class) or nobody (instance).
+    """
+
+    names: tuple[str, ...]
+    classes: dict[int, int] | None = None
+    instances: dict[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A sample as it is stored, not decoded."""
+
+    sample: Sample
+    image: Encoded
+    class_mask: Encoded | None = None
+    instance_mask: Encoded | None = None
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A sample in memory; masks hold classes and instances."""
+
+    sample: Sample
+    photo: Photo
+    class_mask: Int[Tensor, "size size"] | None
+    instance_mask: Int[Tensor, "size size"] | None
+
+
+class ReadSource(Source):
+    """Images of one split, read when asked for.
+
+    An image that cannot be read is named in `Batch.skipped` with the reason and the next readable one of the split takes
+    its place; it is tried once, then remembered in ``unreadable``. Samples without a mask, in a split where others have
+    one, get void class masks and empty instance masks. Leaves set the fields and define the last two methods.
+    """
+
+    split: str
+    image_size: int
+    place: str
+    """Where the images are, as a sentence about them would say it."""
+    masks: MaskMeaning | None = None
+    with_instances: bool = False
+    damage: tuple[str, ...] = ()
+    """What was found damaged before any sample was asked for; every batch lists it in ``skipped``."""
+    unreadable: dict[str, str]
+    """Id -> reason, of the samples that were tried in vain."""
+
+    @abstractmethod
+    def sample_id(self, index: int) -> str:
+        """The name of the sample at this position."""
+
+    @abstractmethod
+    def stored(self, index: int) -> Stored:
+        """The sample at this position. Raises Unreadable."""
+
+    def __getitems__(self, indices: list[int]) -> Batch:
+        skipped = dict.fromkeys(self.damage)
+        loaded = [self._readable(index, skipped) for index in indices]
+        return Batch(
+            images=torch.stack([each.photo.pixels for each in loaded]),
+            captions=tuple(each.sample.caption for each in loaded),
+            labels=torch.tensor([each.sample.label for each in loaded]),
+            ids=tuple(each.sample.id for each in loaded),
+            class_masks=self._filled([each.class_mask for each in loaded], IGNORED_PIXEL) if self.masks else None,
+            instance_masks=self._filled([each.instance_mask for each in loaded], 0) if self.with_instances else None,
+            skipped=tuple(skipped),
+            enlarged=tuple(dict.fromkeys(each.sample.id for each in loaded if each.photo.enlarged)),
+        )
+
+    def load(self, index: int) -> Loaded:
+        """The sample at this position, decoded. Raises Unreadable."""
+        name = self.sample_id(index)
+        try:
+            if name in self.unreadable:
+                raise Unreadable(self.unreadable[name])
+            return self._decoded(self.stored(index))
+        except Unreadable as reason:
+            self.unreadable[name] = str(reason)
+            raise
+
+    def _readable(self, index: int, skipped: dict[str, None]) -> Loaded:
+        """The sample at this position, or the first readable one after it. Raises MuseError when there is none."""
+        for position in range(index, index + len(self)):
+            try:
+                return self.load(position % len(self))
+            except Unreadable as reason:
+                skipped[f"{self.sample_id(position % len(self))} ({reason})"] = None
+        first, reason = next(iter(self.unreadable.items()))
+        raise MuseError(
+            f"None of the {len(self)} {self.split} images in {self.place} can be read (the first, {first}: {reason}): "
+            "replace them with intact images."
+        )
+
+    def _decoded(self, stored: Stored) -> Loaded:
+        photo = read_photo(_opened(stored.image), self.image_size)
+        read = {
+            mask: read_mask(_opened(mask), self.image_size, photo.crop)
+            for mask in {stored.class_mask, stored.instance_mask} - {None}
+        }
+        classes, instances = read.get(stored.class_mask), read.get(stored.instance_mask)
+        meaning = self.masks or MaskMeaning(names=())
+        return Loaded(
+            stored.sample,
+            photo,
+            None if classes is None else translated(classes, meaning.classes, IGNORED_PIXEL),
+            None if instances is None else translated(instances, meaning.instances, 0),
+        )
+
+    def _filled(self, masks: list[Tensor | None], otherwise: int) -> Tensor:
+        blank = torch.full((self.image_size, self.image_size), otherwise)
+        return torch.stack([blank if mask is None else mask for mask in masks])
+
+
+def translated(mask: Tensor, table: dict[int, int] | None, otherwise: int) -> Tensor:
+    """Each number of the mask as the table says; ``otherwise`` for a number it does not hold."""
+    if table is None:
+        return mask
+    result = torch.full_like(mask, otherwise)
+    for number, meaning in table.items():
+        result[mask == number] = meaning
+    return result
+
+
+def _opened(encoded: Encoded) -> Path | io.BytesIO:
+    return io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded
