@@ -123,28 +123,6 @@ def _row(line: bytes) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-class JsonlTail:
-    """What is appended to a JSONL file while another process writes it: only whole lines, each once.
-
-    A file that became shorter was written anew, and is read from its start.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path, self._read = path, 0
-
-    def new_rows(self) -> list[dict[str, Any]]:
-        """The rows since the last call; none while there is no file."""
-        if not self.path.exists():
-            return []
-        with self.path.open("rb") as file:
-            if os.fstat(file.fileno()).st_size < self._read:
-                self._read = 0
-            file.seek(self._read)
-            whole = file.read().rpartition(b"\n")[0]
-        self._read += len(whole) + 1 if whole else 0
-        return [json.loads(line) for line in whole.splitlines()]
-
-
 @dataclass(frozen=True)
 class Provenance:
     """Where a result comes from; every record and report carries one."""

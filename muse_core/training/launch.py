@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from muse_core import paths
 from muse_core.errors import MuseError
-from muse_core.records import JsonlTail, write_json
+from muse_core.records import RowReader, write_json
 from muse_core.training.interrupts import ASKER_VARIABLE, FOLDER_VARIABLE, STOP
 from muse_core.training.learner import Observer, Progress, Row, Run
 
@@ -109,7 +109,7 @@ def _environment(launch: Launch, folder: Path) -> dict[str, str]:
 
 def _followed(processes: subprocess.Popen, run: Run, steps: int, progress: Progress | None) -> list[Row]:
     """The rows of the metrics file as they appear, until the processes end."""
-    tail, rows = JsonlTail(run.metrics_file), []
+    tail, rows = RowReader(run.metrics_file), []
     with tqdm(total=steps, desc=f"{run.stage}, launched", file=sys.stdout, mininterval=2.0) as bar:
         while True:
             ended = processes.poll() is not None
