@@ -16,11 +16,24 @@ from typing import Any
 from muse_core import paths
 from muse_core.errors import MuseError
 from muse_core.records import provenance, read_json, write_json
+from torture.bad_inputs import try_all
 from torture.kills import try_kills
 from torture.soak import try_soak
 
+
+def try_inputs() -> dict[str, Any]:
+    """How many wrong inputs were really given, and which of them were not answered in one clear sentence."""
+    tried, unclear = try_all()
+    return {
+        "bad_inputs": tried,
+        "bad_inputs_unclear": len(unclear),
+        "unclear": [asdict(verdict) for verdict in unclear],
+    }
+
+
 PARTS: dict[str, Callable[[Path, argparse.Namespace], dict[str, Any]]] = {
     "kills": lambda root, asked: try_kills(root, asked.kills, asked.seed, lambda line: print(line, file=sys.stderr)),
+    "inputs": lambda root, asked: try_inputs(),
     "soak": lambda root, asked: try_soak(root, asked.minutes, asked.preset),
 }
 """Name of each part -> what it finds, given an empty folder and the options."""
