@@ -76,11 +76,22 @@ def read_mask(path: Path | io.BufferedIOBase, size: int, crop: Crop) -> Int[Tens
     ``crop`` is the photograph's `Photo.crop`; masks are drawn on the upright photograph. Raises Unreadable.
     """
     with _opened(path) as image:
-        if image.mode not in INDEX_MODES:
-            raise Unreadable(f"a mask needs one number a pixel, this file has {image.mode} colours")
+        _check_is_mask(image)
         mask = _upright(image)
         square = mask.resize((size, size), Image.Resampling.NEAREST, box=_in_pixels(crop, mask.size))
         return torch.from_numpy(np.array(square).astype(np.int64))
+
+
+def mask_numbers(path: Path | io.BufferedIOBase) -> np.ndarray:
+    """The file's class numbers in its own size, (height, width) int64, upright. Raises Unreadable."""
+    with _opened(path) as image:
+        _check_is_mask(image)
+        return np.array(_upright(image)).astype(np.int64)
+
+
+def _check_is_mask(image: Image.Image) -> None:
+    if image.mode not in INDEX_MODES:
+        raise Unreadable(f"a mask needs one number a pixel, this file has {image.mode} colours")
 
 
 def centred_square(width: int, height: int) -> Crop:

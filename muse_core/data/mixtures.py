@@ -48,7 +48,7 @@ class Mixture(Source):
         sources = [corpus.source for corpus in self.corpora]
         self.class_names = _joined(source.class_names for source in sources)
         self.mask_class_names = _joined(source.mask_class_names for source in sources)
-        self.fingerprint = "mix/" + "+".join(f"{float(one.weight):g}*{one.source.fingerprint}" for one in self.corpora)
+        self.fingerprint = "mix/" + "+".join(f"{one.weight}*{one.source.fingerprint}" for one in self.corpora)
 
     def __len__(self) -> int:
         return sum(self.counts)

@@ -1,5 +1,5 @@
 """The command line: ``muse run all``, ``muse run 02 -p steps 200``, ``muse train 02``, ``muse list``, ``muse index``,
-``muse gallery``, ``muse study ablations``, ``muse watch tiny``."""
+``muse gallery``, ``muse study ablations``, ``muse watch tiny``, ``muse shards``."""
 
 import argparse
 import math
@@ -17,6 +17,8 @@ EXAMPLES = """examples:
   muse gallery --run tiny                that run as reports/gallery, light enough to commit
   muse study ablations --jobs 2          every run that the study still lacks, two at a time
   muse watch tiny                        how far a run is that another process trains
+  muse shards pets:PATH --into shards    that source as tar shards, which wds:shards reads
+  muse shards --verify shards            their checksums
 """
 
 
@@ -31,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
     top = _Parser(
         prog="muse", description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    commands = top.add_subparsers(dest="command", required=True, metavar="{run,train,study,watch,index,gallery,list}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="{run,train,study,watch,shards,index,gallery,list}")
     run = commands.add_parser("run", help="execute notebooks and write their pages")
     run.add_argument("notebooks", nargs="+", metavar="NOTEBOOK", help="all, a number (02) or a name (02_semantic_...)")
     run.add_argument("--run", help="name of the run: its folder in reports/ (default: the preset, else smoke)")
@@ -57,6 +59,14 @@ def parser() -> argparse.ArgumentParser:
     gallery = commands.add_parser("gallery", help="write reports/gallery from a finished run")
     gallery.add_argument("--run", default="tiny", help="name of the run (default: tiny)")
     gallery.add_argument("--into", default="gallery", choices=tuple(paths.COMMITTED), help="which committed folder")
+    shards = commands.add_parser("shards", help="write a data source as tar shards, or verify some")
+    shards.add_argument("source", nargs="?", metavar="SOURCE", help="as in the parameter data: scenes, pets:PATH, ...")
+    shards.add_argument("--into", metavar="FOLDER", help="where to write them")
+    shards.add_argument("--split", default="all", choices=("all", "train", "val", "test"), help="which split (all)")
+    shards.add_argument("--samples-per-shard", type=int, default=1000, metavar="N", help="samples in a shard (1000)")
+    shards.add_argument("--limit", type=int, metavar="N", help="at most so many samples of each split")
+    shards.add_argument("--image-size", type=int, default=64, metavar="PIXELS", help="of drawn images (64)")
+    shards.add_argument("--verify", metavar="FOLDER", help="compare shards with the checksums beside them")
     commands.add_parser("list", help="show the notebooks and their parameters")
     return top
 
@@ -143,6 +153,39 @@ def _gallery(given: argparse.Namespace) -> int:
 
     print(gallery.write(given.run, gallery.SHOWCASES[given.into]))
     return 0
+
+
+def _shards(given: argparse.Namespace) -> int:
+    if given.verify and not given.source and not given.into:
+        return _verify(given.verify)
+    if not given.source or not given.into or given.verify:
+        raise MuseError(
+            "Write shards with `muse shards SOURCE --into FOLDER`, or verify some with `muse shards --verify FOLDER`."
+        )
+    from muse_core.data.shard_writer import write_shards
+    from muse_core.data.sources import open_source
+    from muse_core.data.splits import SPLITS
+
+    splits = SPLITS if given.split == "all" else (given.split,)
+    sources = {split: open_source(given.source, split, given.image_size) for split in splits}
+    into = paths.user_path(given.into)
+    written = write_shards(given.source, sources, into, given.image_size, given.samples_per_shard, given.limit)
+    samples = sum(shard.samples for shard in written.shards.values())
+    print(f"{samples:,} samples in {len(written.shards):,} shards, {len(written.skipped)} left out: use wds:{into}")
+    for reason in written.skipped:
+        print(f"left out: {reason}", file=sys.stderr)
+    return 0
+
+
+def _verify(folder: str) -> int:
+    from muse_core.data.manifest import wrong_checksums
+
+    notes = wrong_checksums(paths.user_path(folder))
+    print(
+        "\n".join(f"muse: {note}" for note in notes) or "every shard is as it was written",
+        file=sys.stderr if notes else None,
+    )
+    return 1 if notes else 0
 
 
 def _list(_: argparse.Namespace) -> int:
