@@ -33,7 +33,9 @@ def parser() -> argparse.ArgumentParser:
     top = _Parser(
         prog="muse", description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    commands = top.add_subparsers(dest="command", required=True, metavar="{run,train,study,watch,shards,index,gallery,list}")
+    commands = top.add_subparsers(
+        dest="command", required=True, metavar="{run,train,study,watch,shards,index,gallery,list}"
+    )
     run = commands.add_parser("run", help="execute notebooks and write their pages")
     run.add_argument("notebooks", nargs="+", metavar="NOTEBOOK", help="all, a number (02) or a name (02_semantic_...)")
     run.add_argument("--run", help="name of the run: its folder in reports/ (default: the preset, else smoke)")
@@ -201,7 +203,8 @@ def _list(_: argparse.Namespace) -> int:
 
 
 COMMANDS = {
-    "run": _run, "train": _train, "study": _study, "watch": _watch, "index": _index, "gallery": _gallery, "list": _list,
+    "run": _run, "train": _train, "study": _study, "watch": _watch, "shards": _shards, "index": _index, "gallery": _gallery,
+    "list": _list,
 }  # fmt: skip
 
 
