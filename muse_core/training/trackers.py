@@ -42,7 +42,9 @@ def tracking(accelerator: Accelerator, run: Run, names: tuple[str, ...], start: 
     try:
         yield lambda row: accelerator.log({name: value for name, value in row.items() if name != "step"}, row["step"])
     finally:
-        accelerator.end_training()
+        for tracker in accelerator.trackers:  # not `end_training`, which would also part the processes
+            tracker.finish()
+        accelerator.trackers = []
 
 
 def _options(run: Run, start: int) -> dict[str, dict[str, Any]]:
