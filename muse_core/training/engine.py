@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from threading import Event
 from types import MappingProxyType
 
 import torch
@@ -47,8 +48,11 @@ class Engine:
         fresh = not self.run.resume
         start = begin(self.run) if fresh else resume(self.run, self.learner, self.source.fingerprint, journal)
         journal.began = time.monotonic()
-        with tracking(self.learner.accelerator, self.run, self.trackers, start) as journal.track:
-            _train(self, journal, start, progress, watch)
+        with (
+            tracking(self.learner.accelerator, self.run, self.trackers, start) as journal.track,
+            deferred_interrupts() as asked_to_stop,
+        ):
+            _train(self, journal, start, progress, watch, asked_to_stop)
         return Trained(journal, start, journal.seconds - watch.total, watch.rounded())
 
 
@@ -67,7 +71,9 @@ class Trained:
         return round(self.journal.waited / self.seconds, 4) if self.seconds > 0 else 0.0
 
 
-def _train(engine: Engine, journal: Journal, start: int, progress: Progress | None, watch: Watch) -> None:
+def _train(
+    engine: Engine, journal: Journal, start: int, progress: Progress | None, watch: Watch, asked_to_stop: Event
+) -> None:
     """Steps ``start .. stage.steps``, with checkpoints on the way."""
     run, stage, learner = engine.run, engine.stage, engine.learner
     batches = SteadyBatches(
@@ -81,22 +87,23 @@ def _train(engine: Engine, journal: Journal, start: int, progress: Progress | No
     step, whole = start, True
     bar = tqdm(batches, initial=start, total=stage.steps, desc=stage.name, file=sys.stdout, mininterval=2.0)
     try:
-        with deferred_interrupts() as asked_to_stop:
-            for batch in bar:
-                watch.observe(learner, step)
-                whole = False
-                row = update_or_skip(learner, batch, step, journal.bad_steps, stage.bad_steps)
-                step += 1
-                keep = step % engine.record_every == 0 or step == stage.steps or SKIPPED in row
-                journal.note({"step": step} | row, batch, keep)
-                pace.note(step, journal.waited)
-                whole = True
-                if progress is not None:
-                    progress(journal.rows)
-                if step % stage.checkpoint_every == 0 or step == stage.steps:
-                    _save(engine, journal, step)
-                if asked_to_stop.is_set() and step < stage.steps:
-                    raise KeyboardInterrupt
+        for batch in bar:
+            watch.observe(learner, step)
+            whole = False
+            row = update_or_skip(
+                learner, batch.to(learner.accelerator.device), step, journal.bad_steps, stage.bad_steps
+            )
+            step += 1
+            keep = step % engine.record_every == 0 or step == stage.steps or SKIPPED in row
+            journal.note({"step": step} | row, batch, keep)
+            pace.note(step, journal.waited)
+            whole = True
+            if progress is not None:
+                progress(journal.rows)
+            if step % stage.checkpoint_every == 0 or step == stage.steps:
+                _save(engine, journal, step)
+            if asked_to_stop.is_set() and step < stage.steps:
+                raise KeyboardInterrupt
     except FloatingPointError as error:
         journal.flush()
         raise MuseError(failures.diverged(run, step, error, batch)) from error
@@ -115,6 +122,8 @@ def _train(engine: Engine, journal: Journal, start: int, progress: Progress | No
 
 def _save(engine: Engine, journal: Journal, step: int) -> None:
     run, learner, stage = engine.run, engine.learner, engine.stage
+    if journal.saved == step:
+        return
     journal.flush(to_disk=True)
     state = learner.state()
     state.facts |= run.facts() | journal.facts() | {
@@ -123,8 +132,7 @@ def _save(engine: Engine, journal: Journal, step: int) -> None:
     }  # fmt: skip
     there = {*map(step_of, complete_checkpoints(run.checkpoints)), step}
     best = best_step(there, journal.rows, stage.checkpoint_every)
-    save_checkpoint(
-        run.checkpoints, step, learner.network, state, learner.saved_as, stage.checkpoints_kept, best
-    )  # fmt: skip
+    save_checkpoint(run.checkpoints, step, learner.network, state, learner.saved_as, stage.checkpoints_kept, best)
     if best is not None:
         note_best(run.folder, best, smoothed_loss(journal.rows, best, stage.checkpoint_every))
+    journal.saved = step
