@@ -43,7 +43,9 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="torture", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    top.add_argument("parts", nargs="*", choices=[*PARTS, []], help="which of them (default: all)")
+    top.add_argument(
+        "parts", nargs="*", choices=[*PARTS, []], metavar="PART", help=f"{', '.join(PARTS)} (default: all)"
+    )
     top.add_argument("--kills", type=int, default=40, help="SIGKILLs at random moments")
     top.add_argument("--minutes", type=float, default=60.0, help="of the soak")
     top.add_argument("--preset", default="tiny", help="what the soak trains: micro, tiny, ...")

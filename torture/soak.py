@@ -87,6 +87,6 @@ def _told(samples: np.ndarray, minutes: float, preset: str) -> dict[str, Any]:
 def _data_wait_share(root: Path) -> float:
     """Of the training's seconds, from its last checkpoint."""
     with child.workspace(root):
-        checkpoint = latest_checkpoint(next(paths.run_folder("soak").iterdir()) / "checkpoints")
+        checkpoint = latest_checkpoint(next(paths.run_folder("soak").glob("*/checkpoints")))
     facts = read_json(checkpoint / STATE_FILE)
     return facts["seconds_waited"] / facts["seconds"]

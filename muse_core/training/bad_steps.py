@@ -14,7 +14,7 @@ def update_or_skip(learner: Learner, batch: Any, step: int, skipped: list[int], 
     Skipped steps are added to ``skipped``, counted from 1 as in the metrics file. Raises FloatingPointError for one too many.
     """
     try:
-        return learner.update(batch.to(learner.accelerator.device), step)
+        return learner.update(batch, step)
     except FloatingPointError:
         if len(skipped) >= allowed:
             raise

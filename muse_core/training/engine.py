@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from threading import Event
 from types import MappingProxyType
 
 import torch
@@ -52,8 +53,11 @@ class Engine:
         start = begin(journal) if fresh else resume(self.run, self.learner, self.source.fingerprint, journal)
         accelerator.wait_for_everyone()
         journal.began = time.monotonic()
-        with tracking(accelerator, self.run, self.trackers, start) as journal.track:
-            _train(self, journal, start, progress, watch)
+        with (
+            tracking(accelerator, self.run, self.trackers, start) as journal.track,
+            deferred_interrupts() as asked_to_stop,
+        ):
+            _train(self, journal, start, progress, watch, asked_to_stop)
         return Trained(journal, start, journal.seconds - watch.total, watch.rounded())
 
 
@@ -72,7 +76,9 @@ class Trained:
         return round(self.journal.waited / self.seconds, 4) if self.seconds > 0 else 0.0
 
 
-def _train(engine: Engine, journal: Journal, start: int, progress: Progress | None, watch: Watch) -> None:
+def _train(
+    engine: Engine, journal: Journal, start: int, progress: Progress | None, watch: Watch, asked_to_stop: Event
+) -> None:
     """Steps ``start .. stage.steps``, with checkpoints on the way."""
     run, stage, learner = engine.run, engine.stage, engine.learner
     accelerator = learner.accelerator
@@ -90,23 +96,22 @@ def _train(engine: Engine, journal: Journal, start: int, progress: Progress | No
         disable=not accelerator.is_main_process,
     )  # fmt: skip
     try:
-        with deferred_interrupts() as asked_to_stop:
-            for batch in bar:
-                watch.observe(learner, step)
-                whole = False
-                row = update_or_skip(learner, batch, step, journal.bad_steps, stage.bad_steps)
-                step += 1
-                keep = step % engine.record_every == 0 or step == stage.steps or SKIPPED in row
-                journal.note({"step": step} | row, batch, keep)
-                if journal.writes:
-                    pace.note(step, journal.waited)
-                whole = True
-                if progress is not None:
-                    progress(journal.rows)
-                if step % stage.checkpoint_every == 0 or step == stage.steps:
-                    _save(engine, journal, step)
-                if step < stage.steps and any_process(asked_to_stop.is_set() or asker_wants_stop(), accelerator):
-                    raise KeyboardInterrupt
+        for batch in bar:
+            watch.observe(learner, step)
+            whole = False
+            row = update_or_skip(learner, batch.to(accelerator.device), step, journal.bad_steps, stage.bad_steps)
+            step += 1
+            keep = step % engine.record_every == 0 or step == stage.steps or SKIPPED in row
+            journal.note({"step": step} | row, batch, keep)
+            if journal.writes:
+                pace.note(step, journal.waited)
+            whole = True
+            if progress is not None:
+                progress(journal.rows)
+            if step % stage.checkpoint_every == 0 or step == stage.steps:
+                _save(engine, journal, step)
+            if step < stage.steps and any_process(asked_to_stop.is_set() or asker_wants_stop(), accelerator):
+                raise KeyboardInterrupt
     except FloatingPointError as error:
         journal.flush()
         raise MuseError(failures.diverged(run, step, error, batch)) from error
@@ -125,10 +130,16 @@ def _train(engine: Engine, journal: Journal, start: int, progress: Progress | No
 
 
 def _save(engine: Engine, journal: Journal, step: int) -> None:
-    run, learner, stage = engine.run, engine.learner, engine.stage
+    """A checkpoint by the one process that writes; the others wait for it."""
     journal.flush(to_disk=True)
-    if not journal.writes:
-        return learner.accelerator.wait_for_everyone()
+    if journal.writes and journal.saved != step:
+        _write_checkpoint(engine, journal, step)
+        journal.saved = step
+    engine.learner.accelerator.wait_for_everyone()
+
+
+def _write_checkpoint(engine: Engine, journal: Journal, step: int) -> None:
+    run, learner, stage = engine.run, engine.learner, engine.stage
     state = learner.state()
     state.facts |= run.facts() | journal.facts() | {
         "data_fingerprint": engine.source.fingerprint,
@@ -136,9 +147,6 @@ def _save(engine: Engine, journal: Journal, step: int) -> None:
     }  # fmt: skip
     there = {*map(step_of, complete_checkpoints(run.checkpoints)), step}
     best = best_step(there, journal.rows, stage.checkpoint_every)
-    save_checkpoint(
-        run.checkpoints, step, learner.network, state, learner.saved_as, stage.checkpoints_kept, best
-    )  # fmt: skip
+    save_checkpoint(run.checkpoints, step, learner.network, state, learner.saved_as, stage.checkpoints_kept, best)
     if best is not None:
         note_best(run.folder, best, smoothed_loss(journal.rows, best, stage.checkpoint_every))
-    learner.accelerator.wait_for_everyone()

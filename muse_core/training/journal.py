@@ -49,6 +49,8 @@ class Journal:
     enlarged: set[str] = field(default_factory=set)
     bad_steps: list[int] = field(default_factory=list)
     workers_died: int = 0
+    saved: int = -1
+    """The step of the last checkpoint this process wrote."""
     waited: float = 0.0
     """Seconds of waiting for data, over all pieces."""
     seconds_before: float = 0.0

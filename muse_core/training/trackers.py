@@ -42,7 +42,7 @@ def tracking(accelerator: Accelerator, run: Run, names: tuple[str, ...], start: 
     try:
         yield lambda row: accelerator.log({name: value for name, value in row.items() if name != "step"}, row["step"])
     finally:
-        for tracker in accelerator.trackers:
+        for tracker in accelerator.trackers:  # not `end_training`, which would also part the processes
             tracker.finish()
         accelerator.trackers = []
 
