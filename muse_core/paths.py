@@ -71,7 +71,7 @@ def user_path(text: str) -> Path:
     """
     try:
         path = Path(text).expanduser()
-        if path.is_absolute() or path.exists():
+        if path.exists() or path.is_absolute():
             return path.resolve()
         return (root() / path).resolve()
     except (OSError, RuntimeError, ValueError) as error:
