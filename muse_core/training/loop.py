@@ -94,5 +94,6 @@ def _record(run: StageRun, stage: Stage, trainer: Trainer, source: Source, train
         files_skipped=sorted(journal.skipped),
         files_enlarged=len(journal.enlarged),
         observers=trained.observers,
+        captions_truncated=trainer.teachers.text.truncated,
         provenance=provenance(str(trainer.accelerator.device)),
     )

@@ -115,6 +115,8 @@ class StageRecord:
     foundations: FoundationChoice = field(default_factory=FoundationChoice)
     observers: dict[str, float] = field(default_factory=dict)
     """Name of each observer -> the seconds it took, not counted in ``seconds``."""
+    captions_truncated: int = 0
+    """Captions longer than the text tower's context, each time one was read; of this process, since training began."""
 
 
 def finished_tokenizer(run: StageRun, stage_name: str) -> MuseTokenizer:
