@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageFile
 
 from muse_core.data import images
 from muse_core.data.batches import IGNORED_PIXEL, NO_LABEL, EpochOrder, training_batches
@@ -171,8 +171,8 @@ def test_the_index_holds_no_pixels(folder) -> None:
 def test_a_hundred_megapixels_are_refused_from_the_header(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
     monkeypatch.setattr(images, "MOST_PIXELS", 10_000)
-    monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("decoded"))
     write_tar(tmp_path / "x" / "0.tar", [("bomb.png", picture(0, (101, 100), "L"))])
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda self: pytest.fail("decoded"))
     with pytest.raises(MuseError, match=r"bomb: more than 10,000 pixels"):
         open_shards(str(tmp_path / "x"), "train", 8).first(1)
 
