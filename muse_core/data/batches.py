@@ -22,8 +22,8 @@ class Batch:
     """What every source yields.
 
     ``labels`` are class indices, `NO_LABEL` where unknown; ``class_masks`` and ``instance_masks`` are None for
-    sources without them; ``ids`` name the samples; ``skipped`` lists files that could not be read (another sample
-    took their place); ``enlarged`` those smaller than the network's input.
+    sources without them; ``ids`` name the samples; ``skipped`` lists what could not be read, with the reason (another
+    sample took its place); ``enlarged`` the images smaller than the network's input.
     """
 
     images: Images

@@ -1,6 +1,6 @@
 """`shards/{000000..000007}.tar`, or a folder: the shards that a `wds:` source names."""
 
-from itertools import islice
+import re
 from pathlib import Path
 
 from muse_core.errors import MuseError
@@ -15,8 +15,7 @@ def shard_paths(pattern: str) -> tuple[Path, ...]:
 
     Raises MuseError for a pattern that cannot be understood and for a shard that is not there.
     """
-    folder = user_path(pattern)
-    paths = _in_folder(folder) if folder.is_dir() else [user_path(name) for name in _expanded(pattern)]
+    paths = _in_folder(pattern) if _is_folder(pattern) else [user_path(name) for name in _expanded(pattern)]
     absent = [path for path in paths if not path.is_file()]
     if absent:
         raise MuseError(
@@ -25,7 +24,12 @@ def shard_paths(pattern: str) -> tuple[Path, ...]:
     return tuple(dict.fromkeys(paths))
 
 
-def _in_folder(folder: Path) -> list[Path]:
+def _is_folder(pattern: str) -> bool:
+    return "{" not in pattern and user_path(pattern).is_dir()
+
+
+def _in_folder(pattern: str) -> list[Path]:
+    folder = user_path(pattern)
     if paths := sorted(folder.glob("*.tar")):
         return paths
     raise MuseError(f"The folder {folder} holds no .tar: {EXAMPLE}.")
@@ -34,10 +38,31 @@ def _in_folder(folder: Path) -> list[Path]:
 def _expanded(pattern: str) -> list[str]:
     from braceexpand import braceexpand
 
+    if _count(pattern) > MOST_SHARDS:
+        raise MuseError(f"The pattern wds:{pattern[:200]} names more than {MOST_SHARDS:,} shards: {EXAMPLE}.")
     try:
-        names = list(islice(braceexpand(pattern), MOST_SHARDS + 1))
-    except (ValueError, RecursionError, MemoryError, IndexError) as error:
-        raise MuseError(f"The pattern wds:{pattern} cannot be expanded ({error}): {EXAMPLE}.") from error
-    if len(names) > MOST_SHARDS:
-        raise MuseError(f"The pattern wds:{pattern} names more than {MOST_SHARDS:,} shards: {EXAMPLE}.")
-    return names
+        return list(braceexpand(pattern))
+    except (ValueError, RecursionError, IndexError) as error:
+        raise MuseError(f"The pattern wds:{pattern[:200]} cannot be expanded ({error}): {EXAMPLE}.") from error
+
+
+def _count(pattern: str) -> int:
+    """How many names the pattern stands for, counted before any is made."""
+    groups: list[tuple[int, int]] = []
+    so_far, alternatives = 1, 0
+    for piece in re.findall(r"-?\d{1,18}\.\.-?\d{1,18}|.", pattern, re.DOTALL):
+        if piece == "{":
+            groups.append((so_far, alternatives))
+            so_far, alternatives = 1, 0
+        elif piece == "," and groups:
+            so_far, alternatives = 1, alternatives + so_far
+        elif piece == "}" and groups:
+            inner = alternatives + so_far
+            so_far, alternatives = groups.pop()
+            so_far *= inner
+        elif len(piece) > 1 and groups:
+            first, last = map(int, piece.split(".."))
+            so_far *= abs(last - first) + 1
+        if so_far > MOST_SHARDS:
+            break
+    return so_far

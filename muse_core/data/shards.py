@@ -170,12 +170,14 @@ def captions_in(content: bytes) -> tuple[str, ...]:
 
 def _parts(index: ShardIndex) -> dict[str, np.ndarray]:
     """Positions by split, each in the order of a hash of the keys."""
-    fractions = np.array([hash_fraction(key.decode("utf-8", "surrogateescape")) for key in index.keys])
-    written = np.array([_written_split(path) for path in index.paths])[index.shard]
-    splits = set(written.tolist())
+    keys = (key.decode("utf-8", "surrogateescape") for key in index.keys)
+    fractions = np.fromiter(map(hash_fraction, keys), float, len(index))
+    written = _written_splits(index.paths)
+    splits = list(dict.fromkeys(written))
     if len(splits) == 1:
         return deal_positions(fractions)
-    parts = {name: _by_fraction(np.flatnonzero(written == name), fractions) for name in splits}
+    ranks = np.array([splits.index(split) for split in written], np.int8)[index.shard]
+    parts = {split: _by_fraction(np.flatnonzero(ranks == rank), fractions) for rank, split in enumerate(splits)}
     if "test" in parts and "val" not in parts:
         parts |= {name: parts["test"][part] for name, part in deal_positions(fractions[parts["test"]], HALVES).items()}
     return parts
@@ -185,11 +187,11 @@ def _by_fraction(positions: np.ndarray, fractions: np.ndarray) -> np.ndarray:
     return positions[np.argsort(fractions[positions], kind="stable")]
 
 
-def _written_split(path: Path) -> str:
-    """The split a shard was written from; what nobody says is train."""
-    manifest = read_manifest(path.parent)
-    shard = manifest.shards.get(path.name) if manifest else None
-    return shard.split if shard else "train"
+def _written_splits(paths: tuple[Path, ...]) -> list[str]:
+    """The split each shard was written from; what nobody says is train."""
+    manifests = {folder: read_manifest(folder) for folder in {path.parent for path in paths}}
+    told = (manifest.shards.get(path.name) if (manifest := manifests[path.parent]) else None for path in paths)
+    return [shard.split if shard else "train" for shard in told]
 
 
 def _names(folders: list[Path], file: str) -> tuple[str, ...] | None:

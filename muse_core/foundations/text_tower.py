@@ -16,7 +16,12 @@ WORDS = ("tokenizer.json", "vocab.json")
 
 
 class TextTower(nn.Module):
-    """Captions -> embeddings (batch, width) in the image-text space, not normalised."""
+    """Captions -> embeddings (batch, width) in the image-text space, not normalised.
+
+    ``truncated`` counts the captions this process has cut at the end of the context, each time it reads one.
+    """
+
+    truncated: int = 0
 
     def __init__(self, network: CLIPTextModelWithProjection, tokenizer: PreTrainedTokenizerBase) -> None:
         super().__init__()
@@ -54,6 +59,7 @@ class TextTower(nn.Module):
             max_length=self.network.config.max_position_embeddings,
             return_tensors="pt",
         )
+        self.truncated += sum(bool(text.overflowing) for text in tokens.encodings or ())
         device = next(self.network.parameters()).device
         inputs = {name: tokens[name].to(device) for name in ("input_ids", "attention_mask")}
         return self.network(**inputs).text_embeds

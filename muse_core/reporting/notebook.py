@@ -90,6 +90,8 @@ def _print_file_notes(record: StageRecord) -> None:
         print(f"{len(record.files_skipped)} files could not be read; others took their place: {listed}")
     if record.files_enlarged:
         print(f"{record.files_enlarged} images were smaller than the network's input and were enlarged")
+    if record.captions_truncated:
+        print(f"{record.captions_truncated} times a caption was longer than the text tower reads, and was cut")
 
 
 def print_setup(preset: str, device: str, **more: str) -> None:

@@ -122,5 +122,6 @@ def _record(run: StageRun, stage: Stage, trainer: Trainer, source: Source, train
         data_wait_share=trained.data_wait_share,
         bad_steps=journal.bad_steps,
         workers_died=journal.workers_died,
+        captions_truncated=trainer.teachers.text.truncated,
         provenance=provenance(str(trainer.accelerator.device)),
     )

@@ -135,6 +135,8 @@ class StageRecord:
     """Steps, counted from 1, that were skipped because their loss or gradient was not finite."""
     workers_died: int = 0
     """Loader workers that died and were replaced; nothing was lost."""
+    captions_truncated: int = 0
+    """Captions longer than the text tower's context, each time one was read; of this process, since training began."""
 
 
 def finished_tokenizer(run: StageRun, stage_name: str) -> MuseTokenizer:

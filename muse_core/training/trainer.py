@@ -170,7 +170,11 @@ class Trainer(Learner):
         tensors["rng/cpu"] = torch.get_rng_state()
         if torch.cuda.is_available():
             tensors["rng/cuda"] = torch.cuda.get_rng_state()
-        facts = {"ema_steps": self.average.optimization_step, "lecam": [self.anchors.real, self.anchors.fake]}
+        facts = {
+            "ema_steps": self.average.optimization_step,
+            "lecam": [self.anchors.real, self.anchors.fake],
+            "captions_truncated": self.teachers.text.truncated,
+        }
         return TrainingState({name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}, facts)
 
     def restore(self, folder: Path, state: TrainingState) -> None:
@@ -185,6 +189,7 @@ class Trainer(Learner):
         self.average.shadow_params = [averages[name].to(device) for name in self.weights]
         self.average.optimization_step = state.facts["ema_steps"]
         self.anchors = LeCamAnchors(*state.facts["lecam"])
+        self.teachers.text.truncated = state.facts.get("captions_truncated", 0)  # older checkpoints do not say
         torch.set_rng_state(tensors["rng/cpu"])
         if torch.cuda.is_available() and "rng/cuda" in tensors:
             torch.cuda.set_rng_state(tensors["rng/cuda"])

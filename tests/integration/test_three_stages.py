@@ -266,7 +266,7 @@ def test_a_folder_with_a_corrupt_image_trains_and_the_record_lists_it(micro, tmp
     with pytest.raises(Killed):
         train_stage(run, stop_at(11, Killed()))
     record = train_stage(replace(run, resume=True)).record
-    assert record.files_skipped == [broken]
+    assert record.files_skipped == [f"{broken} (not an image in a format that is read)"]
     enlarged = any(name == "circle/0.png" for name in source.first(len(source)).ids)
     assert record.files_enlarged == int(enlarged), "noted before the stop, still known after it"
 

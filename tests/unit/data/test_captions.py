@@ -1,12 +1,24 @@
 import json
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from muse_core.data.batches import NO_LABEL
 from muse_core.data.captions import open_captions
 from muse_core.data.splits import SPLITS
 from muse_core.errors import MuseError
+
+
+LINES = (
+    b'{"file_name": "1.png", "caption": "a"}',
+    b'{"file_name": "1.png", "captions": ["a \\ud800", 3, null], "labels": [[]], "split": "val"}',
+    b'{"file_name": "1.png", "captions": {}}',
+    b'{"file_name": ["1.png"], "captions": "a"}',
+    b'{"file_name": "1.png/", "captions": "a", "split": ["train"]}',
+    b'{"file_name": "1.png", "captions": "a", "label": {"x": 1e999}}',
+)
 
 
 @pytest.fixture
@@ -111,7 +123,7 @@ def test_a_listed_but_missing_image_is_skipped(write) -> None:
     root = write(numbered(5, split="train"))
     (root / "images" / "2.png").unlink()
     batch = open_captions(root, "train", 8).first(5)
-    assert batch.skipped == ("images/2.png",) and len(batch) == 5
+    assert batch.skipped == ("images/2.png (No such file or directory)",) and len(batch) == 5
 
 
 @pytest.mark.parametrize(
@@ -123,9 +135,14 @@ def test_a_listed_but_missing_image_is_skipped(write) -> None:
         ('{"file_name": "1.png", "captions": 3}', "lacks file_name or captions"),
         (
             '{"file_name": "1.png", "captions": ["a"], "split": "dev"}',
-            "Unknown split of 1.png .*'dev': choose one of train",
+            "Unknown split in line 1 of .*'dev': choose one of train",
         ),
         ('{"file_name": "absent.png", "captions": ["a"]}', "holds none of the images its captions.jsonl names"),
+        ('\n{"file_name": "../1.png", "captions": ["a"]}', "Line 2 of .* names '../1.png', not a file inside the folder"),
+        ('{"file_name": "/etc/passwd", "captions": ["a"]}', "Line 1 of .* names '/etc/passwd', not a file inside"),
+        ('{"file_name": "a\\u0000b", "captions": ["a"]}', "Line 1 of .* not a file inside the folder"),
+        ("[" * 100_000, "Line 1 of .* is not a JSON object"),
+        ("\x80\x81", "Line 1 of .* is not a JSON object"),
         ("", "holds none of the images"),
     ],
 )
@@ -160,3 +177,26 @@ def test_real_photographs_with_labels(photographs) -> None:
     batch = source.first(4)
     for caption, label in zip(batch.captions, batch.labels.tolist(), strict=True):
         assert caption == f"a photo of a {source.class_names[label]}"
+
+
+def test_a_link_that_leads_out_is_refused_and_one_that_stays_is_not(write, tmp_path_factory, save) -> None:
+    root = write(numbered(4, split="train"))
+    outside = save(tmp_path_factory.mktemp("private") / "secret.png")
+    (root / "images" / "3.png").unlink()
+    (root / "images" / "3.png").symlink_to(root / "images" / "1.png")
+    assert open_captions(root, "train", 8).first(4).skipped == ()
+    (root / "images" / "2.png").unlink()
+    (root / "images" / "2.png").symlink_to(outside)
+    with pytest.raises(MuseError, match=r"Line 5 of .* names '2.png', a link that leads out"):
+        open_captions(root, "train", 8)
+
+
+@given(st.lists(st.binary(max_size=40) | st.sampled_from(LINES), max_size=4))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_bytes_are_samples_or_a_sentence(tmp_path, save, lines) -> None:
+    save(tmp_path / "images" / "1.png")
+    (tmp_path / "captions.jsonl").write_bytes(b"\n".join(lines))
+    try:
+        assert open_captions(tmp_path, "train", 8).samples
+    except MuseError as error:
+        assert str(error).endswith(".")

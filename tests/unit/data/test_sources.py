@@ -7,7 +7,7 @@ from muse_core.errors import MuseError
 
 
 def test_the_table_is_the_vocabulary() -> None:
-    assert list(OPENERS) == ["scenes", "folder", "captions", "masks", "pets"]
+    assert list(OPENERS) == ["scenes", "folder", "captions", "masks", "pets", "wds", "hf", "mix"]
 
 
 @pytest.mark.parametrize("split", SPLITS)
@@ -43,6 +43,14 @@ def test_a_path_is_tried_from_here_and_from_the_workspace(tmp_path, save, monkey
         ("captions:/nowhere/at/all", 8, "There is no folder /nowhere/at/all"),
         ("masks:/nowhere/at/all", 8, "There is no folder /nowhere/at/all"),
         ("pets:/nowhere/at/all", 8, "There is no folder /nowhere/at/all"),
+        ("wds:", 8, "needs a pattern: write 'wds:PATTERN'"),
+        ("wds:/nowhere/at/{0..3}.tar", 8, "4 of the 4 shards of .* are absent, the first is /nowhere/at/0.tar"),
+        ("hf:", 8, "needs a name: write 'hf:NAME'"),
+        ("mix:", 8, "write 'mix:27"),
+        ("mix:2*scenes,3*folder:/nowhere/at/all", 8, "There is no folder /nowhere/at/all"),
+        ("folder:~nobody-of-this-name/photos", 8, "cannot be a path"),
+        ("folder:" + "x" * 5000, 8, "cannot be a path"),
+        ("folder:a\0b", 8, "NUL character"),
         ("scenes", 0, "image_size is 0 pixels"),
     ],
 )

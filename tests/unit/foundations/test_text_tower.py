@@ -37,3 +37,9 @@ def test_it_comes_back_from_its_folder(tower, tmp_path) -> None:
 def test_a_folder_that_does_not_exist_is_a_sentence(tmp_path) -> None:
     with pytest.raises(MuseError, match=r"The text tower folder .* does not exist"):
         TextTower.from_pretrained(tmp_path / "nowhere")
+
+
+def test_captions_that_are_cut_are_counted(tower) -> None:
+    before = tower.truncated
+    text_embeddings(tower, ["a red star", "a red star " * 100, "a ring", "a blue ring " * 50])
+    assert tower.truncated == before + 2

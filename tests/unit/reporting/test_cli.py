@@ -70,3 +70,33 @@ def test_the_run_is_named_after_the_preset() -> None:
     assert _run_name(None, {"run": "also"}) == "also"
     with pytest.raises(MuseError):
         _run_name("a", {"run": "b"})
+
+
+def test_shards_are_written_and_verified(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["shards", "scenes", "--into", str(workspace / "shards"), "--image-size", "8"]
+    words += ["--limit", "3", "--samples-per-shard", "2"]
+    assert main(words) == 0 and "9 samples in 6 shards, 0 left out" in capsys.readouterr().out
+    assert main(["shards", "--verify", str(workspace / "shards")]) == 0
+    assert "every shard is as it was written" in capsys.readouterr().out
+    (workspace / "shards" / "000004.tar").write_bytes(b"damaged")
+    assert main(["shards", "--verify", str(workspace / "shards")]) == 1
+    assert "muse: 000004.tar is not as it was written" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ([], "Write `muse shards SOURCE --into FOLDER`"),
+        (["scenes"], "Write `muse shards SOURCE --into FOLDER`"),
+        (["--verify", "nowhere"], "There is no shards.json in"),
+        (["scense", "--into", "x"], "Unknown data source 'scense'"),
+        (["scenes", "--into", "x", "--samples-per-shard", "0"], "at least one sample"),
+    ],
+)
+def test_a_mistake_with_shards_is_a_sentence(
+    workspace: Path, capsys: pytest.CaptureFixture[str], words: list[str], sentence: str
+) -> None:
+    assert main(["shards", *words]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("muse: ") and sentence in said and said.count("\n") == 1
+    assert not list(workspace.rglob("*.tar"))

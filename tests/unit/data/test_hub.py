@@ -1,0 +1,133 @@
+import io
+
+import datasets
+import pytest
+from PIL import Image
+
+from muse_core.data.hub import open_hub
+from muse_core.data.sources import open_source
+from muse_core.data.splits import SPLITS
+from muse_core.errors import MuseError
+
+from .tars import numbered, picture, write_tar
+
+
+@pytest.fixture(autouse=True)
+def offline(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    datasets.disable_progress_bars()
+
+
+def table(first: int, last: int) -> datasets.Dataset:
+    numbers = range(first, last)
+    return datasets.Dataset.from_dict(
+        {
+            "image": [{"bytes": picture((number, 0, 0)), "path": None} for number in numbers],
+            "caption": [[f"picture {number}", f"number {number}"] for number in numbers],
+            "label": [number % 2 for number in numbers],
+        },
+        features=datasets.Features(
+            image=datasets.Image(),
+            caption=datasets.Sequence(datasets.Value("string")),
+            label=datasets.ClassLabel(names=["even", "odd"]),
+        ),
+    )
+
+
+def assert_numbers_agree(source) -> set[int]:
+    batch = source.__getitems__(list(range(len(source))))
+    numbers = (batch.images[:, 0].mean((1, 2)) * 255).round().int().tolist()
+    assert batch.captions == tuple(
+        caption for caption, number in zip(batch.captions, numbers, strict=True) if caption.endswith(f" {number}")
+    )
+    assert batch.labels.tolist() == [number % 2 for number in numbers] and batch.skipped == ()
+    return set(numbers)
+
+
+def test_a_saved_data_set_is_dealt_to_three_splits(tmp_path) -> None:
+    table(0, 40).save_to_disk(tmp_path / "saved")
+    sources = [open_source(f"hf:{tmp_path / 'saved'}", split, 8) for split in SPLITS]
+    assert sources[0].class_names == ("even", "odd") and all(len(source) for source in sources)
+    read = [assert_numbers_agree(source) for source in sources]
+    assert set().union(*read) == set(range(40)) and sum(map(len, read)) == 40
+    assert sources[0].fingerprint == open_source(f"hf:{tmp_path / 'saved'}", "train", 8).fingerprint
+    assert len({open_hub(str(tmp_path / "saved"), "train", 8, seed).fingerprint for seed in (0, 1)}) == 2
+
+
+def test_its_own_splits_are_kept_and_a_lone_test_is_halved(tmp_path) -> None:
+    datasets.DatasetDict(train=table(0, 10), test=table(10, 30)).save_to_disk(tmp_path / "two")
+    read = [assert_numbers_agree(open_hub(str(tmp_path / "two"), split, 8)) for split in SPLITS]
+    assert read[0] == set(range(10)) and read[1] | read[2] == set(range(10, 30)) and not read[1] & read[2]
+    datasets.DatasetDict(train=table(0, 4), validation=table(4, 6)).save_to_disk(tmp_path / "no_test")
+    assert assert_numbers_agree(open_hub(str(tmp_path / "no_test"), "val", 8)) == {4, 5}
+    with pytest.raises(MuseError, match="no images for the split 'test'"):
+        open_hub(str(tmp_path / "no_test"), "test", 8)
+
+
+def test_a_folder_of_parquet(tmp_path) -> None:
+    (tmp_path / "flat").mkdir()
+    table(0, 12).to_parquet(tmp_path / "flat" / "train-00000.parquet")
+    read = [assert_numbers_agree(open_hub(str(tmp_path / "flat"), split, 8)) for split in SPLITS]
+    assert set().union(*read) == set(range(12))
+
+
+def test_a_folder_of_tar_shards(tmp_path) -> None:
+    samples = [(name, content) for name, content in numbered(0, 9) if name.endswith((".txt", "0.png", ".cls")) or ".seg" not in name]
+    write_tar(tmp_path / "tars" / "train-0.tar", samples)
+    batch = open_hub(str(tmp_path / "tars"), "train", 8).first(2)
+    numbers = (batch.images[:, 0].mean((1, 2)) * 255).round().int().tolist()
+    assert batch.captions == tuple(f"picture {number}" for number in numbers)
+
+
+def test_a_picture_outside_the_folder_and_a_broken_one_are_skipped(tmp_path, save) -> None:
+    outside = save(tmp_path / "private.png")
+    rows = [{"bytes": picture(), "path": None}, {"bytes": None, "path": str(outside)}, {"bytes": b"x", "path": None}]
+    features = datasets.Features(image=datasets.Image(), text=datasets.Value("string"))
+    datasets.Dataset.from_dict({"image": rows, "text": ["a", "b", "c"]}, features=features).save_to_disk(tmp_path / "set")
+    skipped = {note for split in ("train", "val") for note in _tried(tmp_path / "set", split)}
+    assert "set#1 (no image in its row)" in skipped | set(_tried(tmp_path / "set", "test"))
+
+
+def _tried(folder, split) -> tuple[str, ...]:
+    source = open_hub(str(folder), split, 8)
+    try:
+        return source.first(len(source)).skipped
+    except MuseError:
+        return tuple(f"{name} ({reason})" for name, reason in source.unreadable.items())
+
+
+def test_what_is_not_to_be_had_is_one_sentence(tmp_path) -> None:
+    (tmp_path / "empty").mkdir()
+    words = datasets.Dataset.from_dict({"words": ["a"]})
+    words.save_to_disk(tmp_path / "words")
+    for place, sentence in {
+        str(tmp_path / "empty"): "cannot be opened",
+        "nobody/nothing-of-this-name": r"cannot be opened \(.*\): give a folder with parquet files, or a hub name",
+        str(tmp_path / "words"): r"has no column of images \(it has: words\)",
+    }.items():
+        with pytest.raises(MuseError, match=sentence) as caught:
+            open_hub(place, "train", 8)
+        assert "\n" not in str(caught.value) and str(caught.value).endswith(".")
+
+
+def test_code_beside_a_data_set_is_not_run(tmp_path) -> None:
+    folder = tmp_path / "scripted"
+    folder.mkdir()
+    (folder / "scripted.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    with pytest.raises(MuseError, match="cannot be opened"):
+        open_hub(str(folder), "train", 8)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_bomb_is_not_decoded(tmp_path, monkeypatch) -> None:
+    content = io.BytesIO()
+    Image.new("L", (200, 200)).save(content, "png")
+    monkeypatch.setattr("muse_core.data.images.MOST_PIXELS", 100)
+    features = datasets.Features(image=datasets.Image())
+    datasets.Dataset.from_dict({"image": [{"bytes": content.getvalue(), "path": None}]}, features=features).save_to_disk(
+        tmp_path / "set"
+    )
+    with pytest.raises(MuseError, match="more than 100 pixels"):
+        open_hub(str(tmp_path / "set"), "train", 8).first(1)
