@@ -87,6 +87,8 @@ class Trainer(Learner):
             terms, output = forward_step(
                 self.model, self.tokenizer, self.discriminator, self.teachers, batch, self.stage
             )
+        if not torch.isfinite(terms.total):
+            raise FloatingPointError(f"the loss is {terms.total.item()} ({terms.as_floats()})")
         critic_step = None
         if Loss.ADVERSARIAL in self.stage.weights:
             critic_step = self._critic_gradient(batch.images, output.reconstruction.detach())
@@ -98,8 +100,6 @@ class Trainer(Learner):
         return row | {"learning_rate": self.stage.learning_rate * rate_factor(step, self.stage)}
 
     def _descend(self, terms: LossTerms) -> dict[str, float]:
-        if not torch.isfinite(terms.total):
-            raise FloatingPointError(f"the loss is {terms.total.item()} ({terms.as_floats()})")
         self.optimiser.zero_grad()
         self._backward(terms)
         norms = clip_groups(self.optimiser, self.stage.clip_norm)
