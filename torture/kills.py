@@ -144,7 +144,7 @@ def _inside_a_checkpoint(tormentor: Tormentor, story: Story, process: BaseProces
         return len(seen) > passed
 
     _wait(process, written)
-    time.sleep(tormentor.random.uniform(0, tormentor.step_seconds))
+    time.sleep(tormentor.random.uniform(0, tormentor.step_seconds / 2))
 
 
 def _at_the_start(tormentor: Tormentor, story: Story, process: BaseProcess) -> None:

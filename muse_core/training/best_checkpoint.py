@@ -33,7 +33,7 @@ def smoothed_loss(rows: Sequence[Row], step: int, window: int) -> float:
 def total_loss(row: Row) -> float:
     """``loss/total``, or the sum of the terms where there is none; NaN in the row of a step that was skipped."""
     terms = [value for name, value in row.items() if name.startswith("loss/")]
-    return row.get("loss/total", sum(terms) if terms else math.nan)
+    return float(row.get("loss/total", sum(terms) if terms else math.nan))
 
 
 def note_best(folder: Path, step: int, loss: float) -> None:

@@ -45,7 +45,7 @@ def third(whole, micro):
     return begin
 
 
-def nan_batch(trainer: Trainer, step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def nan_batch(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = Trainer.update
     monkeypatch.setattr(
         Trainer,
@@ -56,19 +56,20 @@ def nan_batch(trainer: Trainer, step: int, monkeypatch: pytest.MonkeyPatch) -> N
     )
 
 
-def nan_gradient(trainer: Trainer, step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def nan_gradient(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
     plain, calls = trainer_module.clip_groups, []
 
     def poisoned(optimiser, norm):
         if len(calls) == step:
-            next(weight for group in optimiser.param_groups for weight in group["params"]).grad.fill_(torch.inf)
+            weights = (weight for group in optimiser.param_groups for weight in group["params"])
+            next(weight for weight in weights if weight.grad is not None).grad.fill_(torch.inf)
         calls.append(1)
         return plain(optimiser, norm)
 
     monkeypatch.setattr(trainer_module, "clip_groups", poisoned)
 
 
-def nan_critic(trainer: Trainer, step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def nan_critic(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
     plain, calls = trainer_module.discriminator_loss, []
 
     def poisoned(real, fake):
@@ -81,7 +82,7 @@ def nan_critic(trainer: Trainer, step: int, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize("poison", [nan_batch, nan_gradient, nan_critic])
 def test_a_bad_step_changes_nothing_and_is_listed(third, monkeypatch, poison) -> None:
     run = third(poison.__name__, bad_steps=1)
-    poison(Trainer, 2, monkeypatch)
+    poison(2, monkeypatch)
     states: dict[int, dict[str, torch.Tensor]] = {}
     observers = {"copies": lambda trainer, step: states.update({step: frozen(trainer)})}
     record = train_stage(run, observers=observers).record
@@ -94,7 +95,7 @@ def test_a_bad_step_changes_nothing_and_is_listed(third, monkeypatch, poison) ->
 @pytest.mark.parametrize("poison", [nan_gradient, nan_critic])
 def test_it_stops_unless_it_may_skip(third, monkeypatch, poison) -> None:
     run = third(f"{poison.__name__}-stops")
-    poison(Trainer, 2, monkeypatch)
+    poison(2, monkeypatch)
     with pytest.raises(MuseError, match=r"stopped at step 3: the .* on the samples .*step-00000002 is kept"):
         train_stage(run)
 
@@ -103,11 +104,11 @@ def test_skipped_steps_are_remembered_when_it_goes_on(whole, micro, monkeypatch)
     """And the allowance with them: a stage does not skip as many again after each stop."""
     run = micro_run(STAGES[0], "skips", bad_steps=1)
     with monkeypatch.context() as patch:
-        nan_batch(Trainer, 1, patch)
+        nan_batch(1, patch)
         with pytest.raises(MuseError, match="Interrupted"):
             train_stage(run, lambda rows: (_ for _ in ()).throw(KeyboardInterrupt) if rows[-1]["step"] == 4 else None)
     with monkeypatch.context() as patch:
-        nan_batch(Trainer, 4, patch)
+        nan_batch(4, patch)
         with pytest.raises(MuseError, match="stopped at step 5"):
             train_stage(replace(run, resume=True))
     assert train_stage(replace(run, resume=True)).record.bad_steps == [2]

@@ -9,12 +9,14 @@ from muse_core.records import read_jsonl
 from muse_core.training import journal
 from muse_core.training.journal import Journal
 
+from .small_run import SmallRun
+
 BATCH = SimpleNamespace(skipped=(), enlarged=())
 
 
 @pytest.fixture
 def notes(tmp_path) -> Journal:
-    return Journal(SimpleNamespace(metrics_file=tmp_path / "stage.jsonl"))
+    return Journal(SmallRun(tmp_path))
 
 
 def written(notes: Journal) -> list[int]:

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -15,10 +14,12 @@ import pytest
 from muse_core.errors import MuseError
 from muse_core.training.run_lock import lock_file, read_owner, run_lock, this_process
 
+from .small_run import SmallRun
+
 
 @pytest.fixture
-def run(tmp_path) -> SimpleNamespace:
-    return SimpleNamespace(run="mine", stage="01_topology_warmup", folder=tmp_path / "runs" / "01_topology_warmup")
+def run(tmp_path) -> SmallRun:
+    return SmallRun(tmp_path)
 
 
 @pytest.fixture

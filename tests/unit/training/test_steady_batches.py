@@ -4,7 +4,6 @@ import os
 import signal
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,6 +13,8 @@ from muse_core.data.batches import training_batches
 from muse_core.errors import MuseError
 from muse_core.training.journal import Journal
 from muse_core.training.steady_batches import RETRIES, SteadyBatches, WorkersDied
+
+from .small_run import SmallRun
 
 
 class Numbers:
@@ -41,7 +42,7 @@ def impatient(monkeypatch) -> None:
 
 
 def journal() -> Journal:
-    return Journal(SimpleNamespace(metrics_file=Path("unused.jsonl")))
+    return Journal(SmallRun(Path("unused")))
 
 
 def steady(numbers: Numbers, notes: Journal, start: int = 0, workers: int = 2) -> SteadyBatches:

@@ -1,7 +1,6 @@
 """Trackers hear the rows; a missing package is one sentence."""
 
 from importlib.util import find_spec
-from types import SimpleNamespace
 
 import pytest
 from accelerate import Accelerator
@@ -10,11 +9,12 @@ from muse_core.errors import MuseError
 from muse_core.training import trackers
 from muse_core.training.trackers import check_trackers, tracking
 
+from .small_run import SmallRun
+
 
 @pytest.fixture
-def run(tmp_path) -> SimpleNamespace:
-    facts = {"seed": 0, "preset": "micro", "foundations": None, "changes": {"order": ""}}
-    return SimpleNamespace(run="mine", stage="01_topology_warmup", folder=tmp_path / "stage", facts=lambda: facts)
+def run(tmp_path) -> SmallRun:
+    return SmallRun(tmp_path)
 
 
 def test_unknown_and_absent_ones_are_refused(monkeypatch) -> None:
