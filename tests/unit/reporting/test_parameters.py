@@ -51,7 +51,7 @@ def test_a_float_written_without_a_dot_is_a_number() -> None:
         ({"steps": True}, "steps must be a positive integer"),
         ({"steps": "many"}, "got 'many'"),
         ({"batch_size": -1}, "batch_size must be a positive integer"),
-        ({"seed": -1}, "seed must be zero or a positive integer: got -1."),
+        ({"seed": -1}, "seed must be zero or a positive integer of at most 4294967295: got -1."),
         ({"resume": "maybe"}, "resume must be true or false: got 'maybe'."),
         ({"run": "../up"}, "not a folder name"),
         ({"run": 7}, "run must be a text: got 7."),
