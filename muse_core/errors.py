@@ -17,8 +17,8 @@ def shown(value: object) -> str:
     """A wrong value as a sentence quotes it: its middle is left out where it is long, and it is never on two lines."""
     try:
         text = repr(value)
-    except ValueError:  # an integer with more digits than Python prints
-        text = f"an integer of {value.bit_length():,} bits"
+    except ValueError:  # an integer in it has more digits than Python prints
+        text = f"a value of type {type(value).__name__} with more digits than can be shown"
     half = LONGEST_VALUE // 2
     return text if len(text) <= LONGEST_VALUE else f"{text[:half]}…{text[-half:]}"
 

@@ -162,6 +162,7 @@ def _check(study: Study, file: Path) -> None:
                 raise unknown("direction", direction, (*DIRECTIONS, "below NUMBER"))
     if len(set(study.spec.seeds)) < len(study.spec.seeds):
         raise MuseError(f"The study {file.name} names a seed twice: give each once.")
+    _ = study.runs
     if study.notebook.name == ONE_RUN:
         _check_values(study)
 

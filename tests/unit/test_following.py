@@ -33,7 +33,7 @@ def follower(folder: Path, name: str = "01_a") -> StageFollower:
 def test_it_follows_another_process_to_its_end(tmp_path: Path) -> None:
     one, seen = follower(tmp_path), []
     process = subprocess.Popen([sys.executable, "-c", WRITER, str(one.reader.path), str(one.record)])
-    for each in updates(lambda: [one], seconds=60, every=0.02):
+    for each in updates(lambda: [one], seconds=60.0, every=0.02):
         seen.append(len(each.rows))
     assert process.wait(10) == 0
     assert [row["step"] for row in one.rows] == list(range(1, 9)) and one.finished
@@ -54,7 +54,7 @@ def test_the_run_is_not_touched(tmp_path: Path) -> None:
     tmp_path.chmod(0o555)
     before = {file.name: file.stat().st_mtime_ns for file in tmp_path.iterdir()}
     try:
-        list(updates(lambda: followed(tmp_path, lambda stage: None), seconds=0))
+        list(updates(lambda: followed(tmp_path, lambda stage: None), seconds=0.0))
     finally:
         tmp_path.chmod(0o755)
     assert {file.name: file.stat().st_mtime_ns for file in tmp_path.iterdir()} == before

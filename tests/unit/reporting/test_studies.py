@@ -71,7 +71,9 @@ def test_one_file_extends_another_and_keeps_some_rows(write) -> None:
         ("name: a/b\nseeds: [0]\nrows: {b: {words: c}}", "not a folder name"),
         ("name: a\nseeds: [0]\nrows: {b: {words: c}}\nonly: [d]", "keeps only the row 'd'"),
         ("name: [a\n", "cannot be read"),
-        ("extends: nowhere\n", "cannot be read"),
+        ("extends: nowhere\n", "extends 'nowhere', which is not there"),
+        ("extends: small\n", "extends 'small', which extends this one"),
+        ("name: a\nname: b\n", "the key 'name' stands there twice"),
     ],
 )
 def test_a_mistake_is_one_sentence(write, text: str, says: str) -> None:
