@@ -62,14 +62,15 @@ def write_shards(
 
 def planned(lengths: Mapping[str, int], samples_per_shard: int, limit: int | None = None) -> list[Plan]:
     """The shards of splits of these lengths. Raises MuseError for too many."""
+    totals = {split: length if limit is None else min(length, limit) for split, length in lengths.items()}
+    count = sum(-(-total // samples_per_shard) for total in totals.values())
+    if count > MOST_SHARDS:
+        raise MuseError(f"That would be {count:,} shards: put more samples into each.")
     pieces = [
         (split, first, min(first + samples_per_shard, total))
-        for split, length in lengths.items()
-        for total in [length if limit is None else min(length, limit)]
+        for split, total in totals.items()
         for first in range(0, total, samples_per_shard)
     ]
-    if len(pieces) > MOST_SHARDS:
-        raise MuseError(f"That would be {len(pieces):,} shards: put more samples into each.")
     return [Plan(f"{number:06d}.tar", *piece) for number, piece in enumerate(pieces)]
 
 

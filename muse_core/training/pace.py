@@ -30,7 +30,7 @@ class Pace:
     ``data_wait_share``, the share of that time in which the step waited for its batch."""
 
     file: Path
-    began: float = field(default_factory=time.monotonic)
+    began: float = field(default_factory=lambda: time.monotonic())
     step: int = 0
     waited: float = 0.0
 
