@@ -114,8 +114,6 @@ def _opened(path: Path | io.BufferedIOBase) -> Iterator[Image.Image]:
                 yield image
     except Unreadable:
         raise
-    except UnidentifiedImageError as error:  # its own words name the object in memory
-        raise Unreadable("it is in no image format that is known") from error
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise Unreadable(f"more than {Image.MAX_IMAGE_PIXELS:,} pixels: make it smaller") from error
     except UnidentifiedImageError as error:  # its text holds a path, or an address in memory

@@ -112,7 +112,7 @@ def test_the_fingerprint_states_the_ratio(pictures) -> None:
 
 def test_an_epoch_over_two_processes_is_the_mixture_once(pictures) -> None:
     mixture = mixed((3, pictures("a", 6)), (1, pictures("b", 2)))
-    orders = [EpochOrder(len(mixture), 2, 5, 0, 2, rank, 2) for rank in (0, 1)]
+    orders = [EpochOrder(len(mixture), 4, 5, 0, 2, rank, 2) for rank in (0, 1)]
     read = [index for order in orders for batch in order for index in batch]
     assert sorted(read) == list(range(8)) and sorted(mixture.__getitems__(read).ids) == sorted(mixture.first(8).ids)
 
