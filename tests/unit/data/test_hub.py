@@ -74,7 +74,7 @@ def test_a_folder_of_parquet(tmp_path) -> None:
 
 
 def test_a_folder_of_tar_shards(tmp_path) -> None:
-    samples = [(name, content) for name, content in numbered(0, 9) if name.endswith((".txt", "0.png", ".cls")) or ".seg" not in name]
+    samples = [(name, content) for name, content in numbered(0, 9) if ".seg" not in name]
     write_tar(tmp_path / "tars" / "train-0.tar", samples)
     batch = open_hub(str(tmp_path / "tars"), "train", 8).first(2)
     numbers = (batch.images[:, 0].mean((1, 2)) * 255).round().int().tolist()

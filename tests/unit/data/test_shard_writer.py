@@ -1,5 +1,6 @@
 import hashlib
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -164,7 +165,7 @@ def test_plans() -> None:
     with pytest.raises(MuseError, match="put more samples into each"):
         planned({"train": 10**7}, 1)
     with pytest.raises(MuseError, match="at least one sample"):
-        written("nowhere", per_shard=0)
+        written(Path("nowhere"), per_shard=0)
 
 
 def test_webdataset_itself_reads_them(tmp_path) -> None:
