@@ -1,5 +1,6 @@
 import hashlib
 import json
+from pathlib import Path
 
 from pathlib import Path
 
