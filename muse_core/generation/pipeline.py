@@ -167,6 +167,8 @@ def check_folder(folder: Path, kind: str) -> None:
     index = folder / MusePipeline.config_name
     if not folder.is_dir():
         raise MuseError(f"There is no pipeline folder {folder}: {REMEDY}.")
+    if not index.is_file():
+        raise MuseError(f"{folder} holds no {index.name}: {REMEDY}.")
     try:
         listed = json.loads(index.read_text())
         found, parts = listed["_class_name"], {part: listed[part] for part in PARTS}
