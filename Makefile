@@ -13,7 +13,7 @@ HALF_THE_CORES := $(shell $(PYTHON) -c 'import os; print(max(1, os.cpu_count() /
 export JUPYTER_PLATFORM_DIRS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env reports tokenizer baseline ablations generation bench torture gallery test lab lint clean-env
+.PHONY: help env reports tokenizer baseline ablations generation generation-long bench torture gallery test lab lint clean-env
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -52,6 +52,11 @@ generation: $(STAMP) ## longer training of the generators on run RUN's tokenizer
 	$(BIN)/muse run 08 --run study-generation -p preset $(PRESET) -p tokenizers $(RUN) -p resume true \
 	  -p steps 2400 -p batch_size 24 -p images 16384 -p drawn 256
 	$(BIN)/muse gallery --run study-generation --into generation
+
+generation-long: $(STAMP) ## four times as long again, on MUSE's latents alone, an hour and a half, into reports/generation-long
+	$(BIN)/muse run 08 --run study-generation-long -p preset $(PRESET) -p tokenizers $(RUN) -p resume true \
+	  -p compare false -p steps 10000 -p batch_size 24 -p images 16384 -p drawn 256
+	$(BIN)/muse gallery --run study-generation-long --into generation-long
 
 bench: $(STAMP) ## speed and memory as ratios in one run, into reports/bench/bench.json (10 minutes on 2 cores)
 	$(BIN)/python -m benchmarks

@@ -22,8 +22,13 @@ def foundations(name: str) -> Path:
     return root() / "data" / "foundations" / name
 
 
-GALLERY, ABLATIONS, GENERATION = "gallery", "ablations", "generation"
-COMMITTED = {GALLERY: "make gallery", ABLATIONS: "make ablations", GENERATION: "make generation"}
+GALLERY, ABLATIONS, GENERATION, GENERATION_LONG = "gallery", "ablations", "generation", "generation-long"
+COMMITTED = {
+    GALLERY: "make gallery",
+    ABLATIONS: "make ablations",
+    GENERATION: "make generation",
+    GENERATION_LONG: "make generation-long",
+}
 """The folders of ``reports`` that are committed, and so no runs' names -> what writes them."""
 
 

@@ -87,20 +87,21 @@ def test_the_ablation_record_holds_the_study_as_it_is_written(ablations: dict[st
 GENERATION = ROOT / "reports" / "generation"
 
 
-@pytest.mark.skipif(not GENERATION.exists(), reason="there is no reports/generation yet: make generation")
-def test_the_generation_report_is_whole_light_and_of_the_notebook_as_it_is() -> None:
+@pytest.mark.parametrize("name", ["generation", "generation-long"])
+def test_the_generation_report_is_whole_light_and_of_the_notebook_as_it_is(name: str) -> None:
     from muse_core.reporting.freshness import source_sha
     from muse_core.reporting.gallery_checks import broken_links
     from muse_core.reporting.html import external_requests
 
-    held = {
-        path.relative_to(GENERATION).as_posix(): path.read_bytes() for path in GENERATION.rglob("*") if path.is_file()
-    }
+    folder = ROOT / "reports" / name
+    if not folder.exists():
+        pytest.skip(f"there is no reports/{name} yet: make {name}")
+    held = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     pages = {name: content.decode() for name, content in held.items() if name.endswith(".html")}
     assert sum(map(len, held.values())) < 10_000_000 and broken_links(held) == []
     assert {name: found for name, page in pages.items() if (found := external_requests(page))} == {}
     shown = json.loads(held["manifest.json"])["notebooks"]["08_generation"]
-    assert shown == source_sha(ROOT / "notebooks" / "08_generation.ipynb"), "stale: run make generation"
+    assert shown == source_sha(ROOT / "notebooks" / "08_generation.ipynb"), f"stale: run make {name}"
     assert any("08_generation" in name for name in pages)
 
 

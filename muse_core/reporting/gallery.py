@@ -49,7 +49,8 @@ class Showcase:
 GALLERY = Showcase(paths.GALLERY, "MUSE gallery", whole=True)
 ABLATIONS = Showcase(paths.ABLATIONS, "MUSE ablations", whole=False, records=("ablations.json",))
 GENERATION = Showcase(paths.GENERATION, "MUSE generation", whole=False, records=("generation.json",))
-SHOWCASES = {showcase.name: showcase for showcase in (GALLERY, ABLATIONS, GENERATION)}
+GENERATION_LONG = Showcase(paths.GENERATION_LONG, "MUSE generation, longer", whole=False, records=("generation.json",))
+SHOWCASES = {showcase.name: showcase for showcase in (GALLERY, ABLATIONS, GENERATION, GENERATION_LONG)}
 
 
 def folder(showcase: Showcase = GALLERY) -> Path:
