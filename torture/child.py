@@ -124,6 +124,7 @@ def _told(run: StageRun, *progress: Sampler) -> None:
 def _speak_into(file: Path) -> None:
     handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(handle, 1), os.dup2(handle, 2)
+    sys.stdout = sys.stderr = os.fdopen(handle, "w", buffering=1)
 
 
 def _note_reads(file: Path) -> None:
