@@ -86,8 +86,8 @@ def test_shards_are_written_and_verified(workspace: Path, capsys: pytest.Capture
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ([], "Write `muse shards SOURCE --into FOLDER`"),
-        (["scenes"], "Write `muse shards SOURCE --into FOLDER`"),
+        ([], "Write shards with `muse shards SOURCE --into FOLDER`"),
+        (["scenes"], "Write shards with `muse shards SOURCE --into FOLDER`"),
         (["--verify", "nowhere"], "There is no shards.json in"),
         (["scense", "--into", "x"], "Unknown data source 'scense'"),
         (["scenes", "--into", "x", "--samples-per-shard", "0"], "at least one sample"),
