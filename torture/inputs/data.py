@@ -60,7 +60,7 @@ SPECS = tuple(
         ("pets:DESK/nowhere", "nowhere", "give the path"),
         ("folder:~nobody-of-this-name/x", "nobody-of-this-name", "give a path"),
         ("folder:DESK/" + "x" * 300, "xxxx", "give a path"),
-        ("folder:DESK/nul\0byte", "nul", "give a path"),
+        ("folder:DESK/nul\0byte", "nul", "write it again"),
     )
 )
 
