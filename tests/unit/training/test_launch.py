@@ -1,0 +1,94 @@
+"""What is started, with which words, and what becomes of a mistake. Real processes: tests/integration/test_processes.py."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from muse_core.curricula import Changes
+from muse_core.errors import MuseError
+from muse_core.generation.run import GenerationRun
+from muse_core.records import write_json
+from muse_core.sizes import FoundationChoice
+from muse_core.training import interrupts
+from muse_core.training.launch import ALONE, Launch, read_run, run_entry, train_launched
+from muse_core.training.run import StageRun
+
+RUN = StageRun(
+    "mine", "smoke", "01_topology_warmup", changes=Changes(order="joint"), foundations=FoundationChoice(teacher="timm:vit"),
+    launch=Launch(2), trackers=("tensorboard",),
+)  # fmt: skip
+
+
+def test_torchrun_or_accelerate(tmp_path: Path) -> None:
+    file, config = tmp_path / "run.json", tmp_path / "accelerate.yaml"
+    words = Launch(3).command("muse_core.training", file)
+    assert words == [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "3", "-m", "muse_core.training", str(file)]  # fmt: skip
+    with pytest.raises(
+        MuseError, match=r"no Accelerate configuration .*accelerate.yaml: write one with `accelerate config`"
+    ):
+        Launch(1, str(config)).command("muse_core.training", file)
+    config.write_text("num_processes: 2")
+    assert ["--config_file", str(config), "-m", "muse_core.training"] == Launch(1, str(config)).command(
+        "muse_core.training", file
+    )[3:7]
+
+
+def test_a_started_process_starts_no_others(monkeypatch) -> None:
+    assert Launch(2).wanted and Launch(1, "a.yaml").wanted and not ALONE.wanted
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    assert not Launch(2).wanted
+    monkeypatch.delenv("LOCAL_RANK")
+    monkeypatch.setenv(interrupts.FOLDER_VARIABLE, "somewhere")
+    assert not Launch(2).wanted
+
+
+@pytest.mark.parametrize("run", [RUN, GenerationRun("mine", "smoke", latents="shared", launch=Launch(2))])
+def test_a_run_travels_as_json(tmp_path: Path, run: StageRun | GenerationRun) -> None:
+    assert read_run(type(run), [str(write_json(tmp_path / "run.json", run))]) == run
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[]", json.dumps({"run": "mine"}), json.dumps({"run": 3, "preset": "", "stage": ""})]
+)
+def test_another_file_is_one_sentence(tmp_path: Path, text: str) -> None:
+    (tmp_path / "run.json").write_text(text)
+    with pytest.raises(MuseError, match=r"run.json is not the JSON of a StageRun"):
+        read_run(StageRun, [str(tmp_path / "run.json")])
+    with pytest.raises(MuseError, match="Give one file"):
+        read_run(StageRun, [])
+
+
+def test_what_fails_leaves_its_sentence_for_the_one_that_waits(tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.setenv(interrupts.FOLDER_VARIABLE, str(tmp_path))
+    monkeypatch.setenv("RANK", "3")
+
+    def fails(run: StageRun) -> None:
+        raise MuseError(f"{run.run} fails.")
+
+    assert run_entry(StageRun, fails, [str(write_json(tmp_path / "run.json", RUN))]) == 1
+    assert (
+        tmp_path / "error-00003.txt"
+    ).read_text() == "mine fails." and "muse: mine fails." in capsys.readouterr().err
+
+
+def test_observers_are_refused() -> None:
+    with pytest.raises(MuseError, match="geometry looks on in one process only: leave processes at 1"):
+        train_launched(RUN, RUN.launch, "muse_core.training", 1, None, {"geometry": lambda *_: None})
+
+
+def test_the_one_that_waits_can_stop_it_by_a_file_or_by_dying(tmp_path: Path, monkeypatch) -> None:
+    assert not interrupts.asker_wants_stop()
+    monkeypatch.setenv(interrupts.FOLDER_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(interrupts.ASKER_VARIABLE, str(os.getpid()))
+    assert not interrupts.asker_wants_stop()
+    (tmp_path / interrupts.STOP).touch()
+    assert interrupts.asker_wants_stop()
+    (tmp_path / interrupts.STOP).unlink()
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    monkeypatch.setenv(interrupts.ASKER_VARIABLE, str(gone.pid))
+    assert interrupts.asker_wants_stop()
