@@ -17,6 +17,7 @@ from muse_core.training import interrupts
 from muse_core.training.launch import ALONE, Launch, read_run, run_entry, train_launched
 from muse_core.training.run import StageRun
 
+MODULE = "muse_core.training"
 RUN = StageRun(
     "mine", "smoke", "01_topology_warmup", changes=Changes(order="joint"), foundations=FoundationChoice(teacher="timm:vit"),
     launch=Launch(2), trackers=("tensorboard",),
@@ -25,16 +26,14 @@ RUN = StageRun(
 
 def test_torchrun_or_accelerate(tmp_path: Path) -> None:
     file, config = tmp_path / "run.json", tmp_path / "accelerate.yaml"
-    words = Launch(3).command("muse_core.training", file)
-    assert words == [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "3", "-m", "muse_core.training", str(file)]  # fmt: skip
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "3"]
+    assert Launch(3).command(MODULE, file) == [sys.executable, *torchrun, "-m", MODULE, str(file)]
     with pytest.raises(
-        MuseError, match=r"no Accelerate configuration .*accelerate.yaml: write one with `accelerate config`"
+        MuseError, match=r"no Accelerate configuration .*accelerate.yaml: write one with `accelerate conf"
     ):
-        Launch(1, str(config)).command("muse_core.training", file)
+        Launch(1, str(config)).command(MODULE, file)
     config.write_text("num_processes: 2")
-    assert ["--config_file", str(config), "-m", "muse_core.training"] == Launch(1, str(config)).command(
-        "muse_core.training", file
-    )[3:7]
+    assert Launch(1, str(config)).command(MODULE, file)[3:] == ["--config_file", str(config), "-m", MODULE, str(file)]
 
 
 def test_a_started_process_starts_no_others(monkeypatch) -> None:
