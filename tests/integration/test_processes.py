@@ -138,13 +138,3 @@ def test_what_fails_there_is_one_sentence_here(two) -> None:
     with pytest.raises(MuseError, match="Run 'early' has no finished 01_topology_warmup: first execute") as caught:
         train_stage(run)
     assert "\n" not in str(caught.value) and (launch_folder(run) / launch.LOG).exists()
-
-
-def test_a_batch_that_does_not_divide_is_a_sentence(two) -> None:
-    with pytest.raises(MuseError, match=r"batch_size 5, .* does not divide among 2 processes: use 4"):
-        train_stage(micro_run(STAGES[0], "odd", batch_size=5, launch=TWO))
-
-
-def test_observers_stay_in_one_process(two) -> None:
-    with pytest.raises(MuseError, match="geometry looks on in one process only"):
-        train_stage(micro_run(STAGES[0], "watched", launch=TWO), observers={"geometry": lambda *_: None})
