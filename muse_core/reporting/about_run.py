@@ -19,6 +19,9 @@ SOURCES = {
     "folder": "a folder of images",
     "captions": "images with captions",
     "masks": "images with masks",
+    "wds": "tar shards",
+    "hf": "a Hugging Face data set",
+    "mix": "several sources by ratio",
 }
 
 

@@ -124,19 +124,19 @@ def test_a_worker_that_dies_costs_nothing(whole, micro, tmp_path, monkeypatch) -
         Image.fromarray((image.permute(1, 2, 0) * 255).byte().numpy()).save(place)
     preset = presets.PRESETS["micro"]()
     monkeypatch.setitem(presets.PRESETS, "micro", lambda: replace(preset, loader_workers=2))
-    data, plain, died = f"folder:{tmp_path / 'images'}", FileSource._load, tmp_path / "died"
+    data, plain, died = f"folder:{tmp_path / 'images'}", FileSource.load, tmp_path / "died"
     undisturbed = micro_run(STAGES[0], "workers", data=data)
     assert train_stage(undisturbed).record.workers_died == 0
     run = micro_run(STAGES[0], "dying-workers", data=data)
     parent = os.getpid()
 
-    def deadly(self, sample):
-        if os.getpid() != parent and not died.exists() and sample.id.endswith("7.png"):
+    def deadly(self, index):
+        if os.getpid() != parent and not died.exists() and self.sample_id(index).endswith("7.png"):
             died.touch()
             os.kill(os.getpid(), signal.SIGKILL)
-        return plain(self, sample)
+        return plain(self, index)
 
-    monkeypatch.setattr(FileSource, "_load", deadly)
+    monkeypatch.setattr(FileSource, "load", deadly)
     assert train_stage(run).record.workers_died == 1
     assert written_rows(run) == written_rows(undisturbed)
     assert same(finished_weights(run), finished_weights(undisturbed)) == []

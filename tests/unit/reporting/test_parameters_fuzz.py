@@ -23,6 +23,7 @@ GOOD: dict[str, Any] = {
     "baseline": "", "tokenizers": "", "denoiser": "", "backbone": "", "teacher": "", "autoencoder": "", "text_tower": "",
     "share": 0.5, "guidance": 3.0, "sampling_steps": 4, "images": 4, "layer": 0, "patch": -1, "resume": False, "every": 1.0,
     "seconds": 1.0, "train": False, "self_distillation": False, "compare": True, "download": False,
+    "processes": 1, "accelerate_config": "", "trackers": "",
 }  # fmt: skip
 
 
