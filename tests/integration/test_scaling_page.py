@@ -25,7 +25,7 @@ def commands() -> list[str]:
 
 def test_the_page_has_the_commands_that_are_promised() -> None:
     heads = [line.split()[0] for line in commands()]
-    assert heads.count("muse") >= 4 and heads.count("torchrun") == 1 and heads.count("srun") == 1
+    assert heads.count("muse") == 4 and heads.count("torchrun") == 1 and heads.count("srun") == 1
 
 
 @pytest.fixture(scope="module")
@@ -70,5 +70,5 @@ def test_every_command_of_the_page_runs(workspace: Path, photographs: Path) -> N
             timeout=600,
         )
         assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
-    reports = [workspace / "reports" / run / "01_topology_warmup.html" for run in ("mixed", "big", "wide")]
-    assert [page.exists() for page in reports] == [True] * 3
+    reports = [workspace / "reports" / run / "01_topology_warmup.html" for run in ("big", "wide")]
+    assert [page.exists() for page in reports] == [True] * 2
