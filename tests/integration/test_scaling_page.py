@@ -46,7 +46,8 @@ def small(command: str, pets: Path) -> list[str]:
     for large, little in {
         "srun ": "", '"$SLURM_NNODES"': "1", '"$SLURM_JOB_ID"': "7", "--nnodes 4": "--nnodes 1",
         "--nproc-per-node 8": "--nproc-per-node 2", "$HEAD:29500": f"127.0.0.1:{port}", "processes 8": "processes 2",
-        "-p preset muse-1b": QUICK, "PATH/TO/oxford_pets": str(pets), "--into shards": "--into shards --samples-per-shard 16",
+        "-p preset muse-1b": QUICK, "PATH/TO/oxford_pets": str(pets),
+        "--into shards": "--into shards --samples-per-shard 16 --limit 48",
         "--no-python muse": "-m muse_core.reporting",
     }.items():  # fmt: skip
         command = command.replace(large, little)
