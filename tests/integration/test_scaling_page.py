@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "scaling.md").read_text()
-QUICK = "-p preset smoke -p steps 2 -p batch_size 4 -p device cpu"
+QUICK = "-p preset smoke -p steps 2 -p batch_size 4"
 
 
 def commands() -> list[str]:
