@@ -50,9 +50,7 @@ def accelerator_for(device: str, launch: Launch = ALONE) -> Accelerator:
     if not present[device]:
         raise MuseError(f"This machine has no {device} device: use device='cpu', or 'auto' for the best one there is.")
     half = device in ("auto", "cuda") and torch.cuda.is_available() and torch.cuda.is_bf16_supported(False)
-    no_gpu = device == "auto" and not (
-        present["cuda"] or present["mps"]
-    )  # said to Accelerate, or it starts one process
+    no_gpu = device == "auto" and not (present["cuda"] or present["mps"])  # Accelerate starts one process if not told
     accelerator = Accelerator(cpu=device == "cpu" or no_gpu, mixed_precision="bf16" if half else "no")
     if launch.processes not in (1, accelerator.num_processes):
         raise MuseError(
