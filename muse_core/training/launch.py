@@ -1,7 +1,7 @@
 """Training in several processes: started by torchrun or by accelerate, followed and stopped from the process that asked for it.
 
-The started processes run ``python -m muse_core.training RUN.json`` (or ``muse_core.generation``), which is also what runs
-under ``torchrun`` and ``accelerate launch`` on several machines. They and the one that waits meet in files alone.
+The started processes run ``python -m muse_core.training RUN.json`` (or ``muse_core.generation``); they and the one that
+waits meet in files alone. Launchers of one's own, on several machines, start ``muse train`` instead.
 """
 
 import os
@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from muse_core import paths
 from muse_core.errors import MuseError
+from muse_core.following import StageFollower
 from muse_core.records import RowReader, write_json
 from muse_core.training.interrupts import ASKER_VARIABLE, FOLDER_VARIABLE, STOP
 from muse_core.training.learner import Observer, Progress, Row, Run
@@ -48,16 +49,8 @@ class Launch:
         config = paths.user_path(self.accelerate_config)
         if not config.is_file():
             raise MuseError(f"There is no Accelerate configuration {config}: write one with `accelerate config`.")
-        return [
-            sys.executable,
-            "-m",
-            "accelerate.commands.launch",
-            "--config_file",
-            str(config),
-            "-m",
-            module,
-            str(file),
-        ]
+        accelerate = ["-m", "accelerate.commands.launch", "--config_file", str(config)]
+        return [sys.executable, *accelerate, "-m", module, str(file)]
 
 
 ALONE = Launch()
@@ -81,13 +74,14 @@ def train_launched(
     folder = launch_folder(run)
     shutil.rmtree(folder, ignore_errors=True)
     file = write_json(folder / RUN_FILE, run)
+    earlier = None if run.resume else _identity(run.metrics_file)
     with (folder / LOG).open("w") as log:
         processes = subprocess.Popen(
             launch.command(module, file), stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
             env=_environment(launch, folder),
         )  # fmt: skip
         try:
-            rows = _followed(processes, run, steps, progress)
+            rows = _followed(processes, run, steps, progress, earlier)
         except KeyboardInterrupt:
             print(f"Stopping {run.stage}: a checkpoint is saved first.", flush=True)
             (folder / STOP).touch()
@@ -107,20 +101,26 @@ def _environment(launch: Launch, folder: Path) -> dict[str, str]:
     }  # fmt: skip
 
 
-def _followed(processes: subprocess.Popen, run: Run, steps: int, progress: Progress | None) -> list[Row]:
-    """The rows of the metrics file as they appear, until the processes end."""
-    tail, rows = RowReader(run.metrics_file), []
+def _identity(file: Path) -> tuple[int, int] | None:
+    """Which file stands there and since when; None for none."""
+    return (file.stat().st_ino, file.stat().st_mtime_ns) if file.exists() else None
+
+
+def _followed(
+    processes: subprocess.Popen, run: Run, steps: int, progress: Progress | None, earlier: tuple[int, int] | None
+) -> list[Row]:
+    """The rows of the metrics file as they appear, until the processes end; those of an ``earlier`` training are none."""
+    follower = StageFollower(run.stage, RowReader(run.metrics_file))
     with tqdm(total=steps, desc=f"{run.stage}, launched", file=sys.stdout, mininterval=2.0) as bar:
         while True:
             ended = processes.poll() is not None
-            new = [row for row in tail.new_rows() if not rows or row["step"] > rows[-1]["step"]]
-            rows += new
-            if new:
-                bar.update(new[-1]["step"] - bar.n)
+            stale = earlier is not None and _identity(run.metrics_file) == earlier
+            if not stale and follower.update():
+                bar.update(follower.rows[-1]["step"] - bar.n)
                 if progress is not None:
-                    progress(rows)
+                    progress(follower.rows)
             if ended:
-                return rows
+                return follower.rows
             time.sleep(POLL_SECONDS)
 
 

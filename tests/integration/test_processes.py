@@ -1,5 +1,6 @@
 """Two processes train what one does: losses, gradients, routing zeros, weights; checkpoints of two go on in one, and back."""
 
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -119,8 +120,10 @@ def test_checkpoints_of_two_go_on_in_one_and_back(whole, two) -> None:
     result = train_stage(replace(run, resume=True, launch=TWO))
     assert result.record.resumed_at == 2 and result.record.processes == 2
     close(whole[STAGES[1]].rows, result.rows)
-    again = train_stage(replace(run, resume=True))
-    assert again.record.resumed_at == 6 and [row["step"] for row in written_rows(run)] == list(range(1, 7))
+    shutil.rmtree(run.checkpoints / "step-00000006")
+    again = train_stage(replace(run, resume=True)).record
+    assert (again.resumed_at, again.processes) == (4, 1), "from a checkpoint that two processes wrote"
+    close(whole[STAGES[1]].rows, written_rows(run))
 
 
 def test_an_interrupt_here_saves_there(two, monkeypatch) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from muse_core.curricula import Changes
 from muse_core.errors import MuseError
 from muse_core.generation.run import GenerationRun
-from muse_core.records import write_json
+from muse_core.records import append_jsonl, write_json
 from muse_core.sizes import FoundationChoice
 from muse_core.training import interrupts
 from muse_core.training.launch import ALONE, Launch, read_run, run_entry, train_launched
@@ -72,6 +73,36 @@ def test_what_fails_leaves_its_sentence_for_the_one_that_waits(tmp_path: Path, m
     assert (
         tmp_path / "error-00003.txt"
     ).read_text() == "mine fails." and "muse: mine fails." in capsys.readouterr().err
+
+
+WRITES = """
+import json, pathlib, sys, time
+run = json.loads(pathlib.Path(sys.argv[1]).read_text())
+file, first, keep = pathlib.Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+time.sleep(1.2)
+kept = file.read_text().splitlines()[:keep] if file.exists() else []
+file.unlink(missing_ok=True)
+for step in range(first, 7):
+    kept.append(json.dumps({"step": step, "loss/total": 1.0}))
+file.write_text("\\n".join(kept) + "\\n")
+"""
+"""What a launched training does to the metrics file: after a while it is begun anew, or rewound."""
+
+
+@pytest.mark.parametrize(("resume", "kept"), [(False, 0), (True, 3)])
+def test_rows_of_an_earlier_training_are_not_taken_for_this_ones(
+    tmp_path: Path, monkeypatch, resume: bool, kept: int
+) -> None:
+    monkeypatch.setenv("MUSE_ROOT", str(tmp_path))
+    run = replace(RUN, resume=resume)
+    append_jsonl(run.metrics_file, [{"step": step, "loss/total": 9.0} for step in range(1, 10)])
+    words = [str(run.metrics_file), str(kept + 1), str(kept)]
+    monkeypatch.setattr(Launch, "command", lambda self, module, file: [sys.executable, "-c", WRITES, str(file), *words])
+    seen: list[int] = []
+    rows = train_launched(run, run.launch, "none", 6, lambda rows: seen.append(rows[-1]["step"]), {})
+    assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6] and seen[-1] == 6
+    assert [row["loss/total"] for row in rows] == [9.0] * kept + [1.0] * (6 - kept)
+    assert resume or seen == [6], "nothing of the earlier training is shown as progress"
 
 
 def test_observers_are_refused() -> None:
