@@ -16,7 +16,7 @@ export JUPYTER_PLATFORM_DIRS := 1
 .PHONY: help env reports tokenizer baseline ablations generation generation-long bench torture gallery test lab lint clean-env
 
 help: ## this list
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
 	@echo "  variables: PYTHON=$(PYTHON) RUN=$(RUN) PRESET=$(PRESET)"
 
 env: $(STAMP) ## the environment in .venv (nothing to do when it is up to date)
