@@ -138,7 +138,7 @@ GIVEN: tuple[tuple[str, str, Any, str, str], ...] = (
     ("06_gradient_orthogonality", "study", "smok", "smok", CHOOSE),
     ("06_gradient_orthogonality", "jobs", -1, "-1", "runs at a time"),
     ("06_gradient_orthogonality", "jobs", "all", "all", "runs at a time"),
-    ("06_gradient_orthogonality", "study", "../../etc/passwd", "passwd", "it needs name, seeds and rows"),
+    ("06_gradient_orthogonality", "study", "/etc/passwd", "passwd", "it needs name, seeds and rows"),
     ("07_ablations", "study", "", "study", "not empty"),
     ("07_ablations", "study", "x" * 4_000, "xxxx", "give a path"),
     ("07_ablations", "device", "quantum", "quantum", CHOOSE),
