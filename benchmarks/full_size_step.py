@@ -1,9 +1,10 @@
 """Does the full size fit, and how long does one step take? Random weights, one step of each stage, no downloads.
 
-    python -m benchmarks.full_size_step [--preset muse-1b] [--batch-size 2] [--device cpu] [--stages 01 02 03]
+    python -m benchmarks.full_size_step [--preset muse-1b] [--batch-size 2] [--device cpu] [--precision auto] [--stages 01 02 03]
 
-bfloat16 autocast on every device. Prints, for each stage, what is trained, the seconds of one step after a first one, and the
-peak of memory. On a CPU, muse-1b needs about 13 GB for stage 3 (weights, gradients, two moments, average, teachers).
+``auto``: bfloat16 autocast where the hardware multiplies in it, float32 elsewhere. Prints, for each stage, what is trained, the
+seconds of one step after a first one, and the peak of memory. On a CPU, muse-1b needs about 13 GB for stage 3 (weights,
+gradients, two moments, average, teachers).
 """
 
 import argparse
@@ -23,6 +24,16 @@ def gigabytes(device: torch.device) -> float:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated() / 1e9
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+
+
+def autocast_for(device: str, precision: str) -> str:
+    """Accelerate's name for the precision. Raises SystemExit for bf16 where the hardware would only imitate it."""
+    native = torch.cuda.is_bf16_supported(False) if device == "cuda" else torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    if precision == "bf16" and not native:
+        raise SystemExit(
+            f"This {device} has no bf16 arithmetic and would imitate it many times slower: use --precision fp32."
+        )
+    return "bf16" if native and precision != "fp32" else "no"
 
 
 def one_stage(size: Size, stage: str, batch_size: int, accelerator: Accelerator) -> None:
@@ -45,9 +56,12 @@ def main() -> None:
     parser.add_argument("--preset", default="muse-1b", choices=TEACHERS)
     parser.add_argument("--batch-size", type=int, default=2)
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    parser.add_argument("--precision", default="auto", choices=("auto", "bf16", "fp32"))
     parser.add_argument("--stages", nargs="*", default=["01", "02", "03"])
     asked = parser.parse_args()
-    accelerator, size = Accelerator(cpu=asked.device == "cpu", mixed_precision="bf16"), published(asked.preset)
+    precision = autocast_for(asked.device, asked.precision)
+    accelerator, size = Accelerator(cpu=asked.device == "cpu", mixed_precision=precision), published(asked.preset)
+    print(f"{asked.preset} on {asked.device}, autocast to {precision}", flush=True)
     for stage in asked.stages:
         one_stage(size, stage, asked.batch_size, accelerator)
         accelerator.free_memory()

@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
 from muse_core.data.prompts import photo_prompts
+from muse_core.data.transport import packed
 from muse_core.errors import MuseError
 from muse_core.shapes import Images, Labels, Masks
 
@@ -39,12 +41,15 @@ class Batch:
         return len(self.ids)
 
     def to(self, device: torch.device | str) -> "Batch":
-        moved = {
-            name: tensor.to(device, non_blocking=True)
-            for name in ("images", "labels", "class_masks", "instance_masks")
-            if (tensor := getattr(self, name)) is not None
-        }
-        return replace(self, **moved)
+        return replace(self, **{name: tensor.to(device, non_blocking=True) for name, tensor in self._tensors().items()})
+
+    def pin_memory(self) -> "Batch":
+        """In page-locked memory, from which a GPU copies while it computes; torch's DataLoader calls this."""
+        return replace(self, **{name: tensor.pin_memory() for name, tensor in self._tensors().items()})
+
+    def _tensors(self) -> dict[str, Tensor]:
+        named = {name: getattr(self, name) for name in ("images", "labels", "class_masks", "instance_masks")}
+        return {name: tensor for name, tensor in named.items() if tensor is not None}
 
 
 class Source(ABC):
@@ -133,15 +138,19 @@ def training_batches(
     processes: int = 1,
     workers: int = 0,
 ) -> DataLoader:
-    """Shuffled batches for training steps ``start .. stop`` (exclusive); at most one worker a core."""
+    """Shuffled batches for training steps ``start .. stop`` (exclusive); at most one worker a core.
+
+    What a worker gives is a batch only once ``.to(device)`` has made it one (`muse_core.data.transport`).
+    """
     workers = min(workers, os.cpu_count() or 1)
     order = EpochOrder(len(source), batch_size, seed, start, stop, rank, processes)
     generator = torch.Generator().manual_seed(seed)  # its own, so that making an iterator leaves the global RNG alone
     return DataLoader(
         source,  # type: ignore[arg-type]  (Samples are a map-style data set through __getitems__)
         batch_sampler=order,
-        collate_fn=_already_a_batch,
+        collate_fn=packed if workers else _already_a_batch,
         num_workers=workers,
+        pin_memory=workers > 0 and torch.cuda.is_available(),
         generator=generator,
         persistent_workers=workers > 0,
     )

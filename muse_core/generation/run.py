@@ -153,6 +153,7 @@ class GeneratorRecord:
     files_skipped: list[str]
     observers: dict[str, float]
     provenance: Provenance
+    processes: int = 1
     data_wait_share: float = 0.0
     bad_steps: list[int] = field(default_factory=list)
     workers_died: int = 0

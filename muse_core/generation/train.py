@@ -140,6 +140,7 @@ def _record(
         losses=trained.journal.losses(),
         files_skipped=sorted(trained.journal.skipped),
         observers=trained.observers,
+        processes=trainer.accelerator.num_processes,
         data_wait_share=trained.data_wait_share,
         bad_steps=trained.journal.bad_steps,
         workers_died=trained.journal.workers_died,

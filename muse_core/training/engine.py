@@ -96,10 +96,10 @@ def _train(
         disable=not accelerator.is_main_process,
     )  # fmt: skip
     try:
-        for batch in bar:
+        for loaded in bar:
             watch.observe(learner, step)
-            whole = False
-            row = update_or_skip(learner, batch.to(accelerator.device), step, journal.bad_steps, stage.bad_steps)
+            whole, batch = False, loaded.to(accelerator.device)
+            row = update_or_skip(learner, batch, step, journal.bad_steps, stage.bad_steps)
             step += 1
             keep = step % engine.record_every == 0 or step == stage.steps or SKIPPED in row
             journal.note({"step": step} | row, batch, keep)

@@ -7,6 +7,7 @@ import torch
 from accelerate import Accelerator
 
 from benchmarks.__main__ import step_against_release, step_memory, table
+from benchmarks.full_size_step import autocast_for
 from benchmarks.measuring import LiveBytes, Ratio, counted_flops, ratio_in_turns
 from benchmarks.release_recipe import ReleaseStep
 from benchmarks.sizes import Size, random_trainer, reduced, scenes
@@ -85,3 +86,14 @@ def test_throughput_fills_a_table(micro: Size) -> None:
     assert [row.work for row in rows] == ["encode", "decode", *(f"step of stage {n}" for n in (1, 2, 3))]
     assert all(row.flops > 0 and row.seconds > 0 and row.gigabytes > 0 for row in rows)
     assert table(rows).count("\n") == len(rows) + 1
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_bfloat16_is_used_where_the_hardware_has_it_and_never_imitated(monkeypatch, native) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: native)
+    assert autocast_for("cuda", "auto") == ("bf16" if native else "no") and autocast_for("cuda", "fp32") == "no"
+    if native:
+        assert autocast_for("cuda", "bf16") == "bf16"
+    else:
+        with pytest.raises(SystemExit, match="cuda has no bf16 arithmetic .*: use --precision fp32"):
+            autocast_for("cuda", "bf16")

@@ -12,6 +12,8 @@ from accelerate import Accelerator
 from safetensors.torch import load_file
 
 from muse_core.errors import MuseError
+from muse_core.generation.run import GenerationRun
+from muse_core.generation.train import train_generator
 from muse_core.models.backbone_routes import may_reach_weight
 from muse_core.models.gradient_routes import routing_named
 from muse_core.presets import tiny
@@ -34,7 +36,7 @@ def two(micro, monkeypatch) -> None:
     monkeypatch.setattr(
         Launch,
         "command",
-        lambda self, _, file: [*real(self, "", file)[:-3], str(HERE / "launched_micro.py"), str(file)],
+        lambda self, module, file: [*real(self, "", file)[:-3], str(HERE / "launched_micro.py"), module, str(file)],
     )
 
 
@@ -102,6 +104,19 @@ def test_a_stage_launched_in_two_processes_is_the_stage_of_one(whole, two) -> No
             value, one[name], rtol=1e-3, atol=2e-3, msg=lambda text, name=name: f"{name}: {text}"
         )
     assert not list(run.folder.glob("**/*.tmp"))
+
+
+def test_a_denoiser_of_two_processes_is_the_denoiser_of_one(whole, two) -> None:
+    run = GenerationRun("whole", "micro", steps=4, batch_size=4, images=16, device="cpu")
+    one = train_generator(run)
+    pair = train_generator(replace(run, launch=TWO))
+    close(one.rows, pair.rows)
+    found, expected = (result.pipeline.transformer.state_dict() for result in (pair, one))
+    for name, value in expected.items():
+        torch.testing.assert_close(
+            found[name], value, rtol=1e-3, atol=1e-4, msg=lambda text, name=name: f"{name}: {text}"
+        )
+    assert pair.record.processes == 2
 
 
 def stopping_at(step: int, error: BaseException):
