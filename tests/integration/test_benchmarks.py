@@ -95,5 +95,5 @@ def test_bfloat16_is_used_where_the_hardware_has_it_and_never_imitated(monkeypat
     if native:
         assert autocast_for("cuda", "bf16") == "bf16"
     else:
-        with pytest.raises(SystemExit, match="cuda has no bf16 arithmetic .*: use --precision fp32"):
+        with pytest.raises(SystemExit, match=r"cuda has no bf16 arithmetic .*: use --precision fp32"):
             autocast_for("cuda", "bf16")
