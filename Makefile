@@ -29,7 +29,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@rm -f $@
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install -q --disable-pip-version-check uv
-	@$(BIN)/python -m uv pip install -q --python $(BIN)/python -c constraints.txt -e '.[dev,trackers]'
+	@$(BIN)/python -m uv pip install -q --compile-bytecode --python $(BIN)/python -c constraints.txt -e '.[dev,trackers]'
 	@touch $@
 
 reports: $(STAMP) ## run every notebook, and the baseline with shared routing, and write reports/ (RUN, PRESET)

@@ -1,6 +1,6 @@
 """Everything that is done to a training to see whether it survives, as one file: `make torture`.
 
-    python -m torture [kills soak ...] [--kills 40] [--minutes 60] [--preset tiny] [--seed 0]
+    python -m torture [kills soak ...] [--kills 40] [--minutes 60] [--seconds 60] [--preset tiny] [--seed 0]
 
 Writes ``reports/torture/torture.json``; what an earlier call found by other parts stays in it.
 """
@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from muse_core import paths
 from muse_core.errors import MuseError
 from muse_core.records import provenance, read_json, write_json
 from torture.bad_inputs import try_all
+from torture.fuzz import try_fuzz
 from torture.kills import try_kills
 from torture.soak import try_soak
 
@@ -34,9 +36,12 @@ def try_inputs() -> dict[str, Any]:
 PARTS: dict[str, Callable[[Path, argparse.Namespace], dict[str, Any]]] = {
     "kills": lambda root, asked: try_kills(root, asked.kills, asked.seed, lambda line: print(line, file=sys.stderr)),
     "inputs": lambda root, asked: try_inputs(),
+    "fuzz": lambda root, asked: try_fuzz(root, asked.seconds),
     "soak": lambda root, asked: try_soak(root, asked.minutes, asked.preset),
 }
 """Name of each part -> what it finds, given an empty folder and the options."""
+OPTIONAL = {"fuzz": "atheris"}
+"""Parts that are left out, unless asked for by name, where a package is not installed."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -48,6 +53,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--kills", type=int, default=40, help="SIGKILLs at random moments")
     top.add_argument("--minutes", type=float, default=60.0, help="of the soak")
+    top.add_argument("--seconds", type=int, default=60, help="of the search by coverage, for each parser")
     top.add_argument("--preset", default="tiny", help="what the soak trains: micro, tiny, ...")
     top.add_argument("--seed", type=int, default=0, help="of the moments")
     return top
@@ -57,7 +63,7 @@ def main(words: list[str] | None = None) -> None:
     asked = parser().parse_args(words)
     file = paths.root() / "reports" / "torture" / "torture.json"
     found = _earlier(file)
-    for name in asked.parts or PARTS:
+    for name in asked.parts or [part for part in PARTS if find_spec(OPTIONAL.get(part, "muse_core"))]:
         with tempfile.TemporaryDirectory(prefix=f"muse-{name}-") as root:
             found |= PARTS[name](Path(root), asked) | {f"{name}_seed": asked.seed, f"{name}_by": asdict(provenance())}
         write_json(file, found)
@@ -72,4 +78,7 @@ def _earlier(file: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except MuseError as error:
+        sys.exit(f"torture: {error}")
