@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from muse_core.shapes import Int
+from jaxtyping import UInt8
 
 LEVELS = 255
 
@@ -21,7 +21,7 @@ class EightBitBatch:
     """``levels``: uint8 images; ``rest``: the other fields of the ``kind`` of batch it becomes."""
 
     kind: type
-    levels: Int[Tensor, "batch 3 image_height image_width"]
+    levels: UInt8[Tensor, "batch 3 image_height image_width"]
     rest: dict[str, Any]
 
     def __len__(self) -> int:
