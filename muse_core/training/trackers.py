@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from typing import Any
 
 from accelerate import Accelerator
-from accelerate.tracking import filter_trackers
+from accelerate.tracking import filter_trackers, get_available_trackers
 
 from muse_core.errors import MuseError, unknown
 from muse_core.training.learner import Row, Run
@@ -18,11 +17,11 @@ FOLDER = "trackers"
 
 
 def check_trackers(names: tuple[str, ...]) -> None:
-    """Raises MuseError for a name outside `TRACKERS`, and for a package that is not installed."""
+    """Raises MuseError for a name outside `TRACKERS`, and for a package that is not (wholly) installed."""
     for name in names:
         if name not in TRACKERS:
             raise unknown("tracker", name, TRACKERS)
-        if find_spec(name) is None:
+        if name not in map(str, get_available_trackers()):
             raise MuseError(
                 f"The tracker {name!r} needs its package: `pip install {name}`, or leave it out of trackers."
             )
