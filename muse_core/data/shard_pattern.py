@@ -7,6 +7,8 @@ from muse_core.errors import MuseError
 from muse_core.paths import user_path
 
 MOST_SHARDS = 1_000_000
+LONGEST_NUMBER = 18
+"""Digits, leading zeros too."""
 EXAMPLE = "write for example wds:shards/{000000..000007}.tar, or wds:shards for all of a folder"
 
 
@@ -50,7 +52,7 @@ def _count(pattern: str) -> int:
     """How many names the pattern stands for, counted before any is made."""
     groups: list[tuple[int, int]] = []
     so_far, alternatives = 1, 0
-    for piece in re.findall(r"-?\d{1,18}\.\.-?\d{1,18}|.", pattern, re.DOTALL):
+    for piece in re.findall(r"-?\d+\.\.-?\d+|\d+|.", pattern, re.DOTALL):
         if piece == "{":
             groups.append((so_far, alternatives))
             so_far, alternatives = 1, 0
@@ -60,9 +62,10 @@ def _count(pattern: str) -> int:
             inner = alternatives + so_far
             so_far, alternatives = groups.pop()
             so_far *= inner
-        elif len(piece) > 1 and groups:
-            first, last = map(int, piece.split(".."))
-            so_far *= abs(last - first) + 1
+        elif ".." in piece and groups:
+            first, last = piece.split("..")
+            too_long = max(len(first), len(last)) > LONGEST_NUMBER
+            so_far *= MOST_SHARDS + 1 if too_long else abs(int(last) - int(first)) + 1
         if so_far > MOST_SHARDS:
             break
     return so_far
