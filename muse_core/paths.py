@@ -2,6 +2,8 @@
 
 import os
 import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from muse_core.errors import MuseError, shown
@@ -79,9 +81,31 @@ def user_path(text: str) -> Path:
 
     Raises MuseError for what can be no path.
     """
+    with _path_or_sentence(text):
+        return _sought(Path(text).expanduser()).resolve()
+
+
+def user_paths(texts: Iterable[str]) -> list[Path]:
+    """`user_path` of very many: a folder is resolved once, from where its first name is found."""
+    folders: dict[str, Path] = {}
+    found = []
+    for text in texts:
+        folder, name = os.path.split(text)
+        if folder not in folders:
+            with _path_or_sentence(text):
+                folders[folder] = _sought(Path(text).expanduser()).parent.resolve()
+        found.append(folders[folder] / name)
+    return found
+
+
+def _sought(path: Path) -> Path:
+    return path if path.exists() or path.is_absolute() else root() / path
+
+
+@contextmanager
+def _path_or_sentence(text: str) -> Iterator[None]:
     try:
-        path = Path(text).expanduser()
-        return path.resolve() if path.exists() or path.is_absolute() else (root() / path).resolve()
+        yield
     except (OSError, ValueError, RuntimeError) as error:  # too long, a NUL byte, the home of nobody
         raise MuseError(
             f"{shown(text)} can be no path on this machine ({type(error).__name__}): give a path that is."

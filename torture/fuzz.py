@@ -14,7 +14,7 @@ from typing import Any
 
 from muse_core.errors import MuseError
 
-SLOWEST_SECONDS, MOST_MEGABYTES, LONGEST = 20, 4096, 8192
+SLOWEST_SECONDS, MOST_MEGABYTES, LONGEST = 60, 4096, 8192
 """An input that takes longer, and a process that grows larger, are findings; inputs have at most so many bytes."""
 DONE = re.compile(r"^Done (\d+) runs in \d+ second", re.MULTILINE)
 

@@ -1,10 +1,11 @@
 """`shards/{000000..000007}.tar`, or a folder: the shards that a `wds:` source names."""
 
+import os
 import re
 from pathlib import Path
 
 from muse_core.errors import MuseError
-from muse_core.paths import user_path
+from muse_core.paths import user_path, user_paths
 
 MOST_SHARDS = 1_000_000
 LONGEST_NUMBER = 18
@@ -17,8 +18,8 @@ def shard_paths(pattern: str) -> tuple[Path, ...]:
 
     Raises MuseError for a pattern that cannot be understood and for a shard that is not there.
     """
-    paths = _in_folder(pattern) if _is_folder(pattern) else [user_path(name) for name in _expanded(pattern)]
-    absent = [path for path in paths if not path.is_file()]
+    paths = _in_folder(pattern) if _is_folder(pattern) else user_paths(_expanded(pattern))
+    absent = [path for path in paths if not os.path.isfile(path)]  # unlike Path's, it never raises
     if absent:
         raise MuseError(
             f"{len(absent)} of the {len(paths)} shards of wds:{pattern} are absent, the first is {absent[0]}: {EXAMPLE}."

@@ -48,3 +48,14 @@ def test_a_users_path_is_found_from_here_then_from_the_workspace(tmp_path, monke
     monkeypatch.setenv("MUSE_ROOT", str(workspace)), monkeypatch.setenv("HOME", str(here)), monkeypatch.chdir(here)
     assert paths.user_path("both") == here / "both" and paths.user_path("only") == workspace / "only"
     assert paths.user_path("~/both") == here / "both" and paths.user_path(str(workspace)) == workspace
+    assert paths.user_paths(["both", "only", "~/both", "only"]) == [
+        here / "both",
+        here / "only",
+        here / "both",
+        here / "only",
+    ]
+    assert paths.user_paths(["only", "none", "x/none"]) == [
+        workspace / "only",
+        workspace / "none",
+        workspace / "x" / "none",
+    ]

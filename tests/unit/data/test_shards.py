@@ -72,7 +72,7 @@ def test_workers_and_processes_read_each_sample_once_an_epoch(folder) -> None:
     source = open_shards(str(folder), "train", 8)
     steps = len(source) // 8
     shares = [
-        [batch.ids for start, stop in ((0, 2), (2, steps)) for batch in training_batches(source, 8, 7, start, stop, rank, 2, workers=2)]
+        [batch.to("cpu").ids for start, stop in ((0, 2), (2, steps)) for batch in training_batches(source, 8, 7, start, stop, rank, 2, workers=2)]
         for rank in (0, 1)
     ]
     read = [name for pair in zip(*shares, strict=True) for ids in pair for name in ids]
