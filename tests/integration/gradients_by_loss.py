@@ -1,9 +1,11 @@
 """Every loss alone (the others at weight 0): its value and its gradients on one batch, in as many processes as there are.
 
-Under torchrun the first process writes them to the file it is given.
+Under torchrun the first process writes them to the file it is given, with the number of graphs that were compiled; more arguments
+name the losses.
 """
 
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,7 +37,7 @@ def small_teachers() -> Teachers:
     return Teachers(teacher, small_text_tower().requires_grad_(False), TeacherFeatures(teacher))
 
 
-def gradients(accelerator: Accelerator) -> dict[str, Tensor]:
+def gradients(accelerator: Accelerator, losses: Sequence[Loss] = LOSSES) -> dict[str, Tensor]:
     """``loss`` -> value, ``loss/weight`` -> gradient, the mean over processes; and ``critic/weight`` of the critic's update."""
     from tests.unit.models.small_models import small_tokenizer
 
@@ -45,7 +47,7 @@ def gradients(accelerator: Accelerator) -> dict[str, Tensor]:
         list(range(each * accelerator.process_index, each * (accelerator.process_index + 1)))
     )
     found: dict[str, Tensor] = {}
-    for loss in LOSSES:
+    for loss in losses:
         torch.manual_seed(1)
         stage = replace(third, weights=weights(**{other: float(other is loss) for other in LOSSES}))
         trainer = Trainer(small_tokenizer(), stage, teachers, accelerator)
@@ -65,7 +67,8 @@ def gradients(accelerator: Accelerator) -> dict[str, Tensor]:
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
     here = Accelerator(cpu=True)
-    measured = gradients(here)
+    measured = gradients(here, [Loss(name) for name in sys.argv[2:]] or LOSSES)
+    measured["graphs"] = torch.tensor(torch._dynamo.utils.counters["stats"]["unique_graphs"])
     if here.is_main_process:
         save_file(measured, sys.argv[1])
     here.wait_for_everyone()
