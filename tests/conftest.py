@@ -22,3 +22,11 @@ def photographs() -> Path:
     if not folder.is_dir():
         pytest.skip("no photographs: the folder shared/data beside the workspace is absent")
     return folder
+
+
+@pytest.fixture
+def impatient_loader(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch's DataLoader looks for dead workers every five seconds; here oftener."""
+    from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
+
+    monkeypatch.setattr(_MultiProcessingDataLoaderIter._try_get_data, "__defaults__", (0.2,))

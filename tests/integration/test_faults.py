@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch.utils.data import _utils
 
 from muse_core import presets
 from muse_core.data.files import FileSource
@@ -114,10 +113,9 @@ def test_skipped_steps_are_remembered_when_it_goes_on(whole, micro, monkeypatch)
     assert train_stage(replace(run, resume=True)).record.bad_steps == [2]
 
 
-def test_a_worker_that_dies_costs_nothing(whole, micro, tmp_path, monkeypatch) -> None:
+def test_a_worker_that_dies_costs_nothing(whole, micro, impatient_loader, tmp_path, monkeypatch) -> None:
     from PIL import Image
 
-    monkeypatch.setattr(_utils, "MP_STATUS_CHECK_INTERVAL", 0.2)
     for index, image in enumerate(Scenes("train", 32).first(30).images):
         place = tmp_path / "images" / "all" / f"{index}.png"
         place.parent.mkdir(parents=True, exist_ok=True)

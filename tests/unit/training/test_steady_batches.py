@@ -7,7 +7,6 @@ from multiprocessing import active_children
 from pathlib import Path
 
 import pytest
-from torch.utils.data import _utils
 
 from muse_core.data.batches import training_batches
 from muse_core.errors import MuseError
@@ -35,10 +34,7 @@ class Numbers:
         return indices
 
 
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch) -> None:
-    """torch looks for dead workers every five seconds; here oftener."""
-    monkeypatch.setattr(_utils, "MP_STATUS_CHECK_INTERVAL", 0.2)
+pytestmark = pytest.mark.usefixtures("impatient_loader")
 
 
 def journal() -> Journal:
