@@ -224,7 +224,7 @@ def test_the_record_says_how_long_the_step_waited_for_data(whole, micro) -> None
 def test_a_tracker_that_is_not_installed_is_said_before_anything_is_touched(whole, micro, monkeypatch) -> None:
     from muse_core.training import trackers
 
-    monkeypatch.setattr(trackers, "find_spec", lambda name: None)
+    monkeypatch.setattr(trackers, "get_available_trackers", lambda: [])
     run = micro_run(STAGES[0], "untracked", trackers=("tensorboard",))
     with pytest.raises(MuseError, match="pip install tensorboard"):
         train_stage(run)
