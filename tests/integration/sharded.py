@@ -12,6 +12,7 @@ import torch
 from accelerate import Accelerator
 from safetensors.torch import save_file
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 
 from muse_core import presets
 from muse_core.data.scenes import Scenes
@@ -37,7 +38,7 @@ def measured(accelerator: Accelerator) -> dict[str, Tensor]:
 
 def refused(accelerator: Accelerator) -> dict[str, Tensor]:
     """``raised``: the share of processes that refuse a step whose images are NaN in the last one; ``changed``: how many tensors
-    it changed; ``moved``: how many the good step after it changed."""
+    it changed; ``moved``: how many the good step after it changed; ``held``: the share of them that the first process keeps."""
     from tests.integration.gradients_by_loss import small_teachers
     from tests.unit.models.small_models import small_tokenizer
 
@@ -52,7 +53,7 @@ def refused(accelerator: Accelerator) -> dict[str, Tensor]:
         raised = 1.0
     after = _all(trainer)
     trainer.update(good, 1)
-    found = {"changed": _differ(before, after), "moved": _differ(after, _all(trainer))}
+    found = {"changed": _differ(before, after), "moved": _differ(after, _all(trainer)), "held": _held(trainer)}
     return {"raised": torch.tensor(mean_over_processes({"": raised}, accelerator)[""])} | found
 
 
@@ -60,6 +61,13 @@ def _all(trainer: Trainer) -> dict[str, Tensor]:
     """Weights, averages and moments."""
     state = {name: value for name, value in trainer.state().tensors.items() if name.startswith(("ema/", "optimiser/"))}
     return state | whole(trainer.tokenizer.state_dict(), kept=trainer.accelerator.is_main_process)
+
+
+def _held(trainer: Trainer) -> Tensor:
+    moments = [value for state in trainer.optimiser.state.values() for value in state.values() if value.dim()]
+    found = [*trainer.tokenizer.parameters(), *trainer.average.shadow_params, *moments]
+    local = sum((each.to_local() if isinstance(each, DTensor) else each).numel() for each in found)
+    return torch.tensor(local / sum(each.numel() for each in found))
 
 
 def _differ(first: dict[str, Tensor], second: dict[str, Tensor]) -> Tensor:
