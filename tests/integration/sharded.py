@@ -1,6 +1,6 @@
-"""What a launcher of FSDP starts in the tests: gradients by loss, a step that one process spoils, then a stage.
+"""What a launcher of FSDP starts in the tests: gradients by loss, a step that one process spoils, then stages.
 
-Its arguments: the run of the stage as JSON, and the file for what was measured.
+Its arguments: the file for what was measured, and the runs of the stages as JSON.
 """
 
 import os
@@ -74,7 +74,7 @@ def _differ(first: dict[str, Tensor], second: dict[str, Tensor]) -> Tensor:
     return torch.tensor(sum(not torch.equal(value, second[name]) for name, value in first.items()))
 
 
-def main(run_file: str, measured_file: str) -> int:
+def main(measured_file: str, *run_files: str) -> int:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
     from tests.integration.micro import micro_preset
 
@@ -84,7 +84,7 @@ def main(run_file: str, measured_file: str) -> int:
     found = measured(accelerator) | refused(accelerator)
     if accelerator.is_main_process:
         save_file(found, measured_file)
-    return run_entry(StageRun, train_stage, [run_file])
+    return max(run_entry(StageRun, train_stage, [file]) for file in run_files)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from muse_core.presets import tiny
 from muse_core.records import write_json
 from muse_core.training.launch import Launch
 from muse_core.training.loop import train_stage
+from muse_core.training.run import StageRun
 
 from .gradients_by_loss import LOSSES, gradients
 from .micro import STAGES, borrow_stage, finished_weights, last_training_state, micro_run, written_rows
@@ -28,6 +29,23 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "scaling.md").read_text()
 THIRD = tiny().curriculum[STAGES[2]]
 SIX = "step-00000006"
+THE_REST = """\
+  fsdp_activation_checkpointing: false
+  fsdp_auto_wrap_policy: TRANSFORMER_BASED_WRAP
+  fsdp_cpu_ram_efficient_loading: true
+  fsdp_offload_params: false
+  fsdp_state_dict_type: FULL_STATE_DICT
+debug: false
+downcast_bf16: 'no'
+enable_cpu_affinity: false
+machine_rank: 0
+main_training_function: main
+mixed_precision: bf16
+rdzv_backend: static
+same_network: true
+use_cpu: false
+"""
+FRESH = [micro_run(stage, "fresh") for stage in STAGES[:2]]
 
 
 def interrupted_at_two(rows: list[dict[str, float]]) -> None:
@@ -39,7 +57,7 @@ def interrupted_at_two(rows: list[dict[str, float]]) -> None:
 def run(whole, micro_root):
     """Stage 3, stopped after two steps of one process and finished by two in shards, as the page's configuration starts them.
 
-    Beside its folder: what the two measured before.
+    Before it they measured gradients, and trained stages 1 and 2.
     """
     from .conftest import enter
 
@@ -49,34 +67,34 @@ def run(whole, micro_root):
         borrow_stage(run, STAGES[1])
         with pytest.raises(MuseError, match="is saved: run again with resume=True"):
             train_stage(run, interrupted_at_two)
-        launch_in_shards(replace(run, resume=True, launch=Launch(accelerate_config=str(configuration(micro_root)))))
+        launch_in_shards(Launch(accelerate_config=str(configuration(micro_root))), *FRESH, replace(run, resume=True))
         yield run
 
 
 def configuration(folder: Path) -> Path:
-    """The page's configuration of Accelerate, with two processes."""
+    """The page's configuration of Accelerate, with two processes, and with all else that ``accelerate config`` writes."""
     (text,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
     file = folder / "sharded.yaml"
-    file.write_text(text.replace("num_processes: 8", "num_processes: 2"))
+    file.write_text(text.replace("num_processes: 8", "num_processes: 2") + THE_REST)
     return file
 
 
-def launch_in_shards(run) -> None:
-    file = write_json(run.folder / "run.json", run)
-    *accelerate, _, _, _ = run.launch.command("", file)
+def launch_in_shards(launch: Launch, *runs: StageRun) -> None:
+    files = [write_json(run.folder.with_suffix(".json"), run) for run in runs]
+    *accelerate, _, _, _ = launch.command("", files[0])
     script = Path(__file__).with_name("sharded.py")
     done = subprocess.run(
-        [*accelerate, str(script), str(file), str(measured_file(run))],
+        [*accelerate, *map(str, (script, measured_file(runs[-1]), *files))],
         env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=900,
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-6000:]
 
 
-def measured_file(run) -> Path:
-    return run.folder / "measured.safetensors"
+def measured_file(run: StageRun) -> Path:
+    return run.folder.with_suffix(".safetensors")
 
 
 @pytest.fixture(scope="module")
@@ -120,8 +138,10 @@ def test_a_process_holds_its_part_of_weights_averages_and_moments(by_shards) -> 
     assert 0.4 < by_shards["held"] < 0.6
 
 
-def test_the_rows_are_those_of_one_process(whole, run) -> None:
-    rows, expected = written_rows(run), whole[STAGES[2]].rows
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_rows_are_those_of_one_process(whole, run, stage) -> None:
+    rows = written_rows({each.stage: each for each in (*FRESH, run)}[stage])
+    expected = whole[stage].rows
     assert len(rows) == len(expected) == 6
     for row, other in zip(rows, expected, strict=True):
         assert row == pytest.approx(other, rel=1e-5, abs=1e-6)
