@@ -15,6 +15,7 @@ from muse_core.evaluation.gradient_geometry import GradientGeometry, gradient_ge
 from muse_core.records import append_jsonl
 from muse_core.stages import Loss, Stage
 from muse_core.training.gradient_surgery import TASKS, task_losses
+from muse_core.training.sharding import refuse
 from muse_core.training.step import forward_step
 from muse_core.training.trainer import Trainer
 
@@ -33,6 +34,7 @@ class GeometryRecorder:
 
     def __call__(self, trainer: Trainer, step: int) -> None:
         if self._probe is None:
+            refuse(trainer.accelerator, "The recorder of gradient geometry")
             self._probe = self._part(trainer)
             self._forget_from(step, trainer)
         if step % self.every == 0:

@@ -28,6 +28,7 @@ from muse_core.training.launch import train_launched
 from muse_core.training.learner import Observer, Progress, Row
 from muse_core.training.run_lock import run_lock
 from muse_core.training.saving import save_whole
+from muse_core.training.sharding import refuse
 from muse_core.training.trainer import accelerator_for
 
 MEASURED_LATENTS = 2048
@@ -64,6 +65,7 @@ def train_generator(
 def _train_here(run: GenerationRun, progress: Progress | None, observers: Mapping[str, Observer]) -> GeneratorResult:
     stage, preset = run.load_stage(), run.load_preset()
     accelerator = accelerator_for(run.device, run.launch)
+    refuse(accelerator, "The generator's training")
     codec = load_codec(run, accelerator.device)
     run = replace(run, tokenizer=codec.fingerprint)
     source = open_source(run.data, "train", preset.image_size).described()

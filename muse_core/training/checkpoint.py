@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from muse_core.errors import MuseError
 from muse_core.records import read_json, write_json
 from muse_core.training.saving import put_in_place, remove
+from muse_core.training.shards import part_of
 
 STATE_FILE = "state.json"
 TENSORS_FILE = "training.safetensors"
@@ -35,9 +36,9 @@ class TrainingState:
 
 
 def optimiser_tensors(optimiser: torch.optim.Optimizer, names: dict[int, str], prefix: str) -> dict[str, Tensor]:
-    """Moments and step counts as ``prefix/weight/moment``; ``names``: id of parameter -> name."""
+    """Moments and step counts, not copied, as ``prefix/weight/moment``; ``names``: id of parameter -> name."""
     return {
-        f"{prefix}/{names[id(weight)]}/{key}": value.detach().cpu().clone()
+        f"{prefix}/{names[id(weight)]}/{key}": value.detach()
         for weight, state in optimiser.state.items()
         for key, value in state.items()
     }
@@ -53,8 +54,7 @@ def restore_optimiser(
             saved = {key.removeprefix(stem): value for key, value in tensors.items() if key.startswith(stem)}
             if saved:
                 optimiser.state[weight] = {
-                    key: value.clone() if key == "step" else value.to(weight.device).clone()
-                    for key, value in saved.items()
+                    key: value.clone() if key == "step" else part_of(value, weight) for key, value in saved.items()
                 }
 
 

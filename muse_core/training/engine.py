@@ -8,6 +8,7 @@ from threading import Event
 from types import MappingProxyType
 
 import torch
+from torch import nn
 from tqdm import tqdm
 
 from muse_core.data.batches import Samples, training_batches
@@ -17,7 +18,7 @@ from muse_core.stages import Schedule
 from muse_core.training import failures
 from muse_core.training.bad_steps import SKIPPED, update_or_skip
 from muse_core.training.best_checkpoint import best_step, note_best, smoothed_loss
-from muse_core.training.checkpoint import complete_checkpoints, save_checkpoint, step_of
+from muse_core.training.checkpoint import TrainingState, complete_checkpoints, save_checkpoint, step_of
 from muse_core.training.interrupts import asker_wants_stop, deferred_interrupts
 from muse_core.training.journal import Journal, Watch
 from muse_core.training.learner import Learner, Observer, Progress, Run
@@ -130,23 +131,23 @@ def _train(
 
 
 def _save(engine: Engine, journal: Journal, step: int) -> None:
-    """A checkpoint by the one process that writes; the others wait for it."""
+    """A checkpoint by the one process that writes; the others hand it what they hold, and wait for it."""
     journal.flush(to_disk=True)
-    if journal.writes and journal.saved != step:
-        _write_checkpoint(engine, journal, step)
+    if journal.saved != step:
+        if (saved := engine.learner.to_save()) is not None:
+            _write_checkpoint(engine, journal, step, *saved)
         journal.saved = step
     engine.learner.accelerator.wait_for_everyone()
 
 
-def _write_checkpoint(engine: Engine, journal: Journal, step: int) -> None:
+def _write_checkpoint(engine: Engine, journal: Journal, step: int, network: nn.Module, state: TrainingState) -> None:
     run, learner, stage = engine.run, engine.learner, engine.stage
-    state = learner.state()
     state.facts |= run.facts() | journal.facts() | {
         "data_fingerprint": engine.source.fingerprint,
         "provenance": provenance(str(learner.accelerator.device)).__dict__,
     }  # fmt: skip
     there = {*map(step_of, complete_checkpoints(run.checkpoints)), step}
     best = best_step(there, journal.rows, stage.checkpoint_every)
-    save_checkpoint(run.checkpoints, step, learner.network, state, learner.saved_as, stage.checkpoints_kept, best)
+    save_checkpoint(run.checkpoints, step, network, state, learner.saved_as, stage.checkpoints_kept, best)
     if best is not None:
         note_best(run.folder, best, smoothed_loss(journal.rows, best, stage.checkpoint_every))

@@ -50,7 +50,7 @@ class Journal:
     bad_steps: list[int] = field(default_factory=list)
     workers_died: int = 0
     saved: int = -1
-    """The step of the last checkpoint this process wrote."""
+    """The step of the last checkpoint."""
     waited: float = 0.0
     """Seconds of waiting for data, over all pieces."""
     seconds_before: float = 0.0

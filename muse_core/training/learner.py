@@ -66,6 +66,10 @@ class Learner(ABC):
     def state(self) -> TrainingState:
         """All that `restore` needs, beside the network's own weights."""
 
+    def to_save(self) -> tuple[nn.Module, TrainingState] | None:
+        """Network and state of a checkpoint, in the process that writes it. All processes call this together."""
+        return (self.network, self.state()) if self.accelerator.is_main_process else None
+
     @abstractmethod
     def restore(self, folder: Path, state: TrainingState) -> None:
         """Go on from a checkpoint, bit for bit on the same machine; ``folder`` holds its network."""

@@ -81,11 +81,11 @@ def _train_here(run: StageRun, progress: Progress | None, observers: Mapping[str
     engine = Engine(run, stage, trainer, source, preset.loader_workers, preset.record_every, run.trackers)
     trained = engine.train(progress, observers)
     record = _record(run, stage, trainer, source, trained)
-    if accelerator.is_main_process:
-        with trainer.averaged() as averaged:
+    with trainer.averaged() as averaged:
+        if accelerator.is_main_process:
             save_whole(averaged, run.tokenizer_folder)
-        write_json(run.record_file, record)
-        write_model_card(run.tokenizer_folder, record)
+            write_json(run.record_file, record)
+            write_model_card(run.tokenizer_folder, record)
     accelerator.wait_for_everyone()
     return _finished(run, record, trained.journal.rows)
 

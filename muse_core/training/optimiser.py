@@ -1,15 +1,17 @@
 """AdamW with one parameter group per weight group, so that no loss's gradient norm rescales another loss's step."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import nn
+from torch.distributed.tensor import DTensor
 
 from muse_core.models.backbone_routes import BackbonePart, may_reach_weight, routed_groups
 from muse_core.models.gradient_routes import routing_named
 from muse_core.models.tokenizer import MuseTokenizer
 from muse_core.stages import Schedule, Stage
+from muse_core.training.shards import total_norm
 
 
 def freeze(tokenizer: MuseTokenizer, stage: Stage) -> None:
@@ -39,6 +41,9 @@ def optimiser_for(tokenizer: MuseTokenizer, stage: Stage) -> torch.optim.AdamW:
         for name, members in routed_groups(tokenizer, routing_named(tokenizer.config.routing)).items()
     ]
     groups = [group for group in groups if group["params"]]
+    for group in groups:
+        if all(isinstance(weight, DTensor) for weight in group["params"]):
+            group["foreach"] = True  # what torch chooses by itself for whole weights alone
     return torch.optim.AdamW(groups, lr=stage.learning_rate, betas=(0.9, 0.99), weight_decay=stage.weight_decay)
 
 
@@ -59,6 +64,11 @@ def set_rates(optimiser: torch.optim.Optimizer, factor: float) -> None:
 
 def clip_groups(optimiser: torch.optim.Optimizer, max_norm: float) -> Mapping[str, float]:
     """Clip each weight group on its own; returns the norms before clipping."""
-    return {
-        group["name"]: nn.utils.clip_grad_norm_(group["params"], max_norm).item() for group in optimiser.param_groups
-    }
+    return {group["name"]: _clip(group["params"], max_norm).item() for group in optimiser.param_groups}
+
+
+def _clip(weights: Sequence[nn.Parameter], max_norm: float) -> torch.Tensor:
+    """`torch.nn.utils.clip_grad_norm_`, also of gradients that lie in parts."""
+    norm = total_norm([weight.grad for weight in weights if weight.grad is not None])
+    nn.utils.clip_grads_with_norm_(weights, max_norm, norm)
+    return norm

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 from diffusers.training_utils import EMAModel
-from torch import nn
+from torch import Tensor, nn
 
 from muse_core.data.batches import Batch
 from muse_core.errors import MuseError, unknown
@@ -31,6 +31,8 @@ from muse_core.training.launch import ALONE, Launch
 from muse_core.training.learner import Learner
 from muse_core.training.optimiser import clip_groups, freeze, optimiser_for, rate_factor, set_rates, trainable
 from muse_core.training.processes import mean_over_processes
+from muse_core.training.sharding import Shards, safe_to_fail, take_request, wanted
+from muse_core.training.shards import average_copies, part_of, whole
 from muse_core.training.step import forward_step
 from muse_core.training.teachers import Teachers
 
@@ -44,6 +46,7 @@ def accelerator_for(device: str, launch: Launch = ALONE) -> Accelerator:
 
     Raises MuseError for a device this machine lacks, and when a launcher did not start the processes that ``launch`` asks for.
     """
+    take_request()
     if device not in DEVICES:
         raise unknown("device", device, DEVICES)
     present = {"auto": True, "cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
@@ -61,7 +64,10 @@ def accelerator_for(device: str, launch: Launch = ALONE) -> Accelerator:
 
 
 class Trainer(Learner):
-    """Tokenizer, critic, optimisers, EMA and LeCam anchors of one stage."""
+    """Tokenizer, critic, optimisers, EMA and LeCam anchors of one stage.
+
+    Several processes hold a copy each, or the tokenizer in ``shards``; the critic always in copies.
+    """
 
     saved_as = TOKENIZER_FOLDER
 
@@ -71,14 +77,16 @@ class Trainer(Learner):
         self.stage, self.teachers, self.accelerator = stage, teachers, accelerator
         self.tokenizer = tokenizer.to(accelerator.device)
         freeze(self.tokenizer, stage)
+        self.shards = Shards.of(self.tokenizer, accelerator) if wanted(accelerator) else None
         self.discriminator = PatchDiscriminator().to(accelerator.device)
         optimiser = optimiser_for(self.tokenizer, stage)
         critic_optimiser = torch.optim.AdamW(
             [{"name": "discriminator", "params": list(self.discriminator.parameters()),
               "peak_rate": stage.learning_rate * stage.discriminator_rate}], betas=(0.5, 0.99),
         )  # fmt: skip
-        self.model, self.critic, self.optimiser, self.critic_optimiser = accelerator.prepare(
-            self.tokenizer, self.discriminator, optimiser, critic_optimiser
+        self.model = accelerator.prepare(self.tokenizer) if self.shards is None else self.tokenizer
+        self.critic, self.optimiser, self.critic_optimiser = accelerator.prepare(
+            self.discriminator, optimiser, critic_optimiser
         )
         self.weights = trainable(self.tokenizer)
         self.average = EMAModel(self.weights.values(), decay=stage.ema_decay)
@@ -93,6 +101,10 @@ class Trainer(Learner):
 
         Raises FloatingPointError, before any weight has changed, when a loss or a gradient is not finite.
         """
+        with safe_to_fail(self.model):
+            return self._update(batch, step)
+
+    def _update(self, batch: Batch, step: int) -> dict[str, float]:
         for optimiser in (self.optimiser, self.critic_optimiser):
             set_rates(optimiser, rate_factor(step, self.stage))
         with self.accelerator.autocast():
@@ -125,6 +137,8 @@ class Trainer(Learner):
     def _backward(self, terms: LossTerms) -> None:
         if self.stage.surgery is Surgery.NONE:
             self.accelerator.backward(terms.total)
+            if self.shards is not None:
+                average_copies(self.weights.values(), self.accelerator)
         else:
             backward_without_conflict(task_losses(terms, self.stage.weights), list(self.weights.values()))
 
@@ -154,7 +168,13 @@ class Trainer(Learner):
 
     @contextmanager
     def averaged(self) -> Iterator[MuseTokenizer]:
-        """The tokenizer with its EMA weights, for as long as the block lasts."""
+        """The tokenizer with its EMA weights, for as long as the block lasts; all processes enter it together.
+
+        Where it is in shards, a whole one is made in each.
+        """
+        if self.shards is not None:
+            yield self.shards.whole(self._means(), self.accelerator.device)
+            return
         self.average.store(self.weights.values())
         self.average.copy_to(self.weights.values())
         try:
@@ -163,8 +183,11 @@ class Trainer(Learner):
             self.average.restore(self.weights.values())
 
     def state(self) -> TrainingState:
-        """All that `restore` needs, beside the tokenizer's own weights."""
-        tensors = {f"ema/{name}": mean for name, mean in zip(self.weights, self.average.shadow_params, strict=True)}
+        """All that `restore` needs, beside the tokenizer's own weights.
+
+        From shards all processes gather it together, and the first has it.
+        """
+        tensors = {f"ema/{name}": mean for name, mean in self._means().items()}
         tensors |= {f"critic/{name}": value for name, value in self.discriminator.state_dict().items()}
         tensors |= optimiser_tensors(self.optimiser.optimizer, names_of(self.tokenizer), "optimiser")
         tensors |= optimiser_tensors(self.critic_optimiser.optimizer, names_of(self.discriminator), "critic_optimiser")
@@ -176,18 +199,28 @@ class Trainer(Learner):
             "lecam": [self.anchors.real, self.anchors.fake],
             "captions_truncated": self.teachers.text.truncated,
         }
-        return TrainingState({name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}, facts)
+        return TrainingState(whole(tensors, kept=self.shards is None or self.accelerator.is_main_process), facts)
+
+    def _means(self) -> dict[str, Tensor]:
+        return dict(zip(self.weights, self.average.shadow_params, strict=True))
+
+    def to_save(self) -> tuple[nn.Module, TrainingState] | None:
+        if self.shards is None:
+            return super().to_save()
+        writes = self.accelerator.is_main_process
+        network, state = self.shards.whole({}, kept=writes), self.state()
+        return (network, state) if writes else None
 
     def restore(self, folder: Path, state: TrainingState) -> None:
         """Go on from a checkpoint, bit for bit on the same machine; ``folder`` holds its tokenizer."""
         tensors = state.tensors
-        self.tokenizer.load_state_dict(MuseTokenizer.from_pretrained(folder).state_dict())
+        saved, own = MuseTokenizer.from_pretrained(folder).state_dict(), self.tokenizer.state_dict()
+        self.tokenizer.load_state_dict({name: part_of(value, own[name]) for name, value in saved.items()})
         self.discriminator.load_state_dict(under("critic/", tensors))
         restore_optimiser(self.optimiser.optimizer, names_of(self.tokenizer), "optimiser", tensors)
         restore_optimiser(self.critic_optimiser.optimizer, names_of(self.discriminator), "critic_optimiser", tensors)
         averages = under("ema/", tensors)
-        device = self.accelerator.device
-        self.average.shadow_params = [averages[name].to(device) for name in self.weights]
+        self.average.shadow_params = [part_of(averages[name], weight) for name, weight in self.weights.items()]
         self.average.optimization_step = state.facts["ema_steps"]
         self.anchors = LeCamAnchors(*state.facts["lecam"])
         self.teachers.text.truncated = state.facts.get("captions_truncated", 0)  # older checkpoints do not say

@@ -20,6 +20,7 @@ from muse_core.foundations.topology_teacher import DinoV3Teacher
 from muse_core.presets import tiny
 from muse_core.stages import Loss, weights
 from muse_core.training.processes import images_each, mean_over_processes
+from muse_core.training.shards import whole
 from muse_core.training.step import forward_step
 from muse_core.training.teachers import Teachers
 from muse_core.training.trainer import Trainer
@@ -37,7 +38,9 @@ def small_teachers() -> Teachers:
     return Teachers(teacher, small_text_tower().requires_grad_(False), TeacherFeatures(teacher))
 
 
-def gradients(accelerator: Accelerator, losses: Sequence[Loss] = LOSSES) -> dict[str, Tensor]:
+def gradients(
+    accelerator: Accelerator, losses: Sequence[Loss] = LOSSES, routing: str = "orthogonal"
+) -> dict[str, Tensor]:
     """``loss`` -> value, ``loss/weight`` -> gradient, the mean over processes; and ``critic/weight`` of the critic's update."""
     from tests.unit.models.small_models import small_tokenizer
 
@@ -50,13 +53,14 @@ def gradients(accelerator: Accelerator, losses: Sequence[Loss] = LOSSES) -> dict
     for loss in losses:
         torch.manual_seed(1)
         stage = replace(third, weights=weights(**{other: float(other is loss) for other in LOSSES}))
-        trainer = Trainer(small_tokenizer(), stage, teachers, accelerator)
+        trainer = Trainer(small_tokenizer(routing=routing), stage, teachers, accelerator)
         terms, output = forward_step(
             trainer.model, trainer.tokenizer, trainer.discriminator, teachers, batch, trainer.stage
         )
-        accelerator.backward(terms.total)
+        trainer._backward(terms)
         found[str(loss)] = torch.tensor(mean_over_processes(terms.as_floats(), accelerator)["total"])
-        found |= {f"{loss}/{name}": weight.grad for name, weight in trainer.weights.items() if weight.grad is not None}
+        reached = {name: weight.grad for name, weight in trainer.weights.items() if weight.grad is not None}
+        found |= {f"{loss}/{name}": gradient for name, gradient in whole(reached).items()}
         if loss is Loss.ADVERSARIAL:
             trainer._critic_gradient(batch.images, output.reconstruction.detach())()
             found |= {f"critic/{name}": weight.grad for name, weight in trainer.discriminator.named_parameters()}

@@ -6,6 +6,7 @@ import shlex
 import socket
 import subprocess
 import sys
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -20,21 +21,24 @@ def commands() -> list[str]:
     lines = [
         line for block in re.findall(r"```(?:bash|sbatch)\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()
     ]
-    return [line for line in lines if re.match(r"(muse|torchrun|srun) ", line)]
+    return [line for line in lines if re.match(r"([A-Z_]+=\w+ )*(muse|torchrun|srun) ", line)]
 
 
 def test_the_page_has_the_commands_that_are_promised() -> None:
     heads = [line.split()[0] for line in commands()]
-    assert heads.count("muse") == 4 and heads.count("torchrun") == 1 and heads.count("srun") == 1
+    assert heads.count("muse") == 5 and heads.count("torchrun") == 1 and heads.count("srun") == 1
+    assert heads.count("ACCELERATE_USE_FSDP=true") == 1
 
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the notebooks and the embedded foundations, and nothing else."""
+    """A folder with the notebooks, the embedded foundations and the page's configuration, and nothing else."""
     root = tmp_path_factory.mktemp("scaling")
     (root / "data").mkdir()
     (root / "data" / "foundations").symlink_to(ROOT / "data" / "foundations")
     (root / "notebooks").symlink_to(ROOT / "notebooks")
+    (sharded,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    (root / "sharded.yaml").write_text(sharded.replace("num_processes: 8", "num_processes: 2"))
     return root
 
 
@@ -51,8 +55,11 @@ def small(command: str, pets: Path) -> list[str]:
         "--no-python muse": "-m muse_core.reporting",
     }.items():  # fmt: skip
         command = command.replace(large, little)
-    first, *rest = shlex.split(command)
-    return [sys.executable, "-m", {"muse": "muse_core.reporting", "torchrun": "torch.distributed.run"}[first], *rest]
+    words = shlex.split(command)
+    variables = list(takewhile(lambda word: "=" in word, words))
+    first, *rest = words[len(variables) :]
+    program = {"muse": "muse_core.reporting", "torchrun": "torch.distributed.run"}[first]
+    return ["env", *variables, sys.executable, "-m", program, *rest]
 
 
 @pytest.mark.slow

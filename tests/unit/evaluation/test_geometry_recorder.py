@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
 from accelerate import Accelerator
 
 from muse_core.data.scenes import Scenes
+from muse_core.errors import MuseError
 from muse_core.evaluation.geometry_recorder import GeometryRecorder, measured_geometry, probing
 from muse_core.evaluation.geometry_records import read_geometry
 from muse_core.evaluation.gradient_geometry import Place
@@ -15,6 +17,7 @@ from muse_core.foundations.perceptual import TeacherFeatures
 from muse_core.foundations.topology_teacher import DinoV3Teacher
 from muse_core.presets import tiny
 from muse_core.stages import Loss
+from muse_core.training.sharding import TAKEN, VERSION
 from muse_core.training.teachers import Teachers
 from muse_core.training.trainer import Trainer
 
@@ -44,6 +47,14 @@ def trained(t: Trainer, observe) -> dict[str, torch.Tensor]:
         observe(t, step)
         t.update(SCENES.first(3), step)
     return t.state().tensors | {f"raw/{name}": value.clone() for name, value in t.tokenizer.state_dict().items()}
+
+
+def test_weights_in_shards_are_not_measured(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv(TAKEN, "true")
+    monkeypatch.setenv(VERSION, "2")
+    many = Mock(Trainer, accelerator=Mock(Accelerator, num_processes=2))
+    with pytest.raises(MuseError, match="The recorder of gradient geometry needs whole weights in every process"):
+        GeometryRecorder(tmp_path / "g.jsonl", SCENES, every=1)(many, 0)
 
 
 @pytest.mark.parametrize("stage", [FIRST, THIRD], ids=["frozen backbone", "with a critic"])
