@@ -16,6 +16,7 @@ import numpy as np
 
 from muse_core.data.batches import NO_LABEL, Source
 from muse_core.data.images import Unreadable
+from muse_core.data.indexing import read_index
 from muse_core.data.manifest import CLASSES, MASK_CLASSES, read_manifest, wrong_sizes
 from muse_core.data.parsing import parsed_json
 from muse_core.data.prompts import with_article
@@ -30,7 +31,6 @@ from muse_core.data.shard_index import (
     ROLES,
     TEXT,
     ShardIndex,
-    read_index,
 )
 from muse_core.data.shard_pattern import shard_paths
 from muse_core.data.splits import HALVES, check_split, deal_positions, hash_fraction, part_named
