@@ -15,7 +15,7 @@ from muse_core.data.shard_cache import Stamp, recalled, remember
 from muse_core.data.shard_index import ShardIndex, scanned
 from muse_core.errors import MuseError
 
-COLUMNS = ("keys", "labels", "blocks", "sizes")
+COLUMNS = ("keys", "fractions", "labels", "blocks", "sizes")
 
 
 def read_index(paths: tuple[Path, ...]) -> ShardIndex:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from muse_core import paths
-from muse_core.data import shard_index, tar_members
+from muse_core.data import shard_index, splits, tar_members
 from muse_core.data.shard_index import ShardIndex
 from muse_core.errors import MuseError
 from muse_core.tensor_files import read_stored, write_stored
@@ -26,7 +26,7 @@ Stamp = tuple[int, int]
 WORTH_KEEPING = 1 << 20
 """Bytes; a smaller shard is walked over as fast as a file about it is read."""
 
-NUMBERS = ("labels", "blocks", "sizes")
+NUMBERS = ("fractions", "labels", "blocks", "sizes")
 
 
 def recalled(path: Path, stamp: Stamp) -> ShardIndex | None:
@@ -70,8 +70,8 @@ def _digest(path: Path, stamp: Stamp, tensors: dict[str, Tensor], damage: object
 
 @lru_cache
 def _code() -> bytes:
-    """The two files that decide what is a sample: when they change, everything is read anew."""
-    return b"".join(Path(str(module.__file__)).read_bytes() for module in (shard_index, tar_members))
+    """The files that decide what is a sample, and its hash: when they change, everything is read anew."""
+    return b"".join(Path(str(module.__file__)).read_bytes() for module in (shard_index, splits, tar_members))
 
 
 def _as_bytes(names: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from tarfile import BLOCKSIZE
 import numpy as np
 
 from muse_core.data.batches import NO_LABEL
+from muse_core.data.splits import hash_fraction
 from muse_core.data.tar_members import Member, Refused, tar_members
 from muse_core.errors import MuseError
 
@@ -41,13 +42,15 @@ _KEY = re.compile(r"((?:.*/)?[^/.]+)\.([^/]+)", re.DOTALL)
 class ShardIndex:
     """The samples of several shards, in the order they are stored.
 
-    ``shard`` (n,) positions in ``paths``; ``keys`` (n,) bytes; ``labels`` (n,); ``blocks`` and ``sizes`` (n, ROLES): where
-    a member starts, in units of 512 bytes, and its bytes; block 0 is no member. ``damage`` says what is not used.
+    ``shard`` (n,) positions in ``paths``; ``keys`` (n,) bytes and ``fractions`` (n,) their `hash_fraction`; ``labels`` (n,);
+    ``blocks`` and ``sizes`` (n, ROLES): where a member starts, in units of 512 bytes, and its bytes; block 0 is no member.
+    ``damage`` says what is not used.
     """
 
     paths: tuple[Path, ...]
     shard: np.ndarray
     keys: np.ndarray
+    fractions: np.ndarray
     labels: np.ndarray
     blocks: np.ndarray
     sizes: np.ndarray
@@ -89,6 +92,7 @@ def scanned(path: Path) -> ShardIndex:
         paths=(path,),
         shard=np.zeros(len(groups), np.int32),
         keys=np.array([group.key.encode("utf-8", "surrogateescape") for group in groups], np.bytes_),
+        fractions=np.array([hash_fraction(group.key) for group in groups], np.float64),
         labels=np.array([group.label for group in groups], np.int32),
         blocks=np.array([group.blocks for group in groups], np.uint32).reshape(-1, len(ROLES)),
         sizes=np.array([group.sizes for group in groups], np.uint32).reshape(-1, len(ROLES)),

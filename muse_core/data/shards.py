@@ -33,7 +33,7 @@ from muse_core.data.shard_index import (
     ShardIndex,
 )
 from muse_core.data.shard_pattern import shard_paths
-from muse_core.data.splits import HALVES, check_split, deal_positions, hash_fraction, part_named
+from muse_core.data.splits import HALVES, check_split, deal_positions, part_named
 from muse_core.data.wording import clean_captions, picked_caption
 from muse_core.errors import MuseError
 
@@ -170,8 +170,7 @@ def captions_in(content: bytes) -> tuple[str, ...]:
 
 def _parts(index: ShardIndex) -> dict[str, np.ndarray]:
     """Positions by split, each in the order of a hash of the keys."""
-    keys = (key.decode("utf-8", "surrogateescape") for key in index.keys)
-    fractions = np.fromiter(map(hash_fraction, keys), float, len(index))
+    fractions = index.fractions
     written = _written_splits(index.paths)
     splits = list(dict.fromkeys(written))
     if len(splits) == 1:

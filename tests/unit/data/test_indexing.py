@@ -42,7 +42,7 @@ def same(one: ShardIndex, other: ShardIndex) -> bool:
     columns = [name for name in vars(one) if isinstance(getattr(one, name), np.ndarray)]
     equal = [np.array_equal(getattr(one, name), getattr(other, name)) for name in columns]
     kinds = [getattr(one, name).dtype == getattr(other, name).dtype for name in columns]
-    return len(columns) == 5 and all(equal + kinds) and (one.paths, one.damage) == (other.paths, other.damage)
+    return len(columns) == 6 and all(equal + kinds) and (one.paths, one.damage) == (other.paths, other.damage)
 
 
 def files() -> list:
@@ -176,12 +176,14 @@ def test_a_shard_without_samples_is_remembered_too(shards, walks, tmp_path) -> N
 
 
 def _in_a_process(shards, folder, start) -> None:
+    walked = []
+    indexing.scanned = lambda path: walked.append(path) or scanned(path)
     start.wait()
     index = read_anew(shards)
-    (folder / f"{os.getpid()}.txt").write_text(f"{len(index)} {index.keys[-1].decode()}")
+    (folder / f"{os.getpid()}.txt").write_text(f"{len(index)} {index.keys[-1].decode()} {len(walked)}")
 
 
-def test_processes_that_start_together_do_no_harm(tmp_path, monkeypatch, shards) -> None:
+def test_processes_that_start_together_share_the_work(tmp_path, monkeypatch, shards) -> None:
     many = tuple(write_tar(tmp_path / "many" / f"{one:03d}.tar", numbered(one, one + 2)) for one in range(40))
     (tmp_path / "said").mkdir()
     forked = multiprocessing.get_context("fork")
@@ -192,8 +194,9 @@ def test_processes_that_start_together_do_no_harm(tmp_path, monkeypatch, shards)
     start.set()
     for process in started:
         process.join(60)
-    said = [file.read_text() for file in (tmp_path / "said").iterdir()]
-    assert said == ["80 0040"] * 4 and len(files()) == 40
+    said = [file.read_text().split() for file in (tmp_path / "said").iterdir()]
+    assert [words[:2] for words in said] == [["80", "0040"]] * 4 and len(files()) == 40
+    assert 40 <= sum(int(walked) for _, _, walked in said) < 3 * 40  # they share the work
     assert all(file.suffix == ".safetensors" for file in files())
 
 
