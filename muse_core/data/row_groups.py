@@ -6,9 +6,10 @@ anything that fsspec opens, such as hf://datasets/OWNER/NAME@REVISION/FILE.
 
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from tqdm import tqdm
@@ -19,7 +20,9 @@ from muse_core.errors import MuseError
 
 if TYPE_CHECKING:
     import pyarrow
-    from pyarrow.parquet import ParquetFile
+    from pyarrow.parquet import FileMetaData, ParquetFile
+
+Read = TypeVar("Read")
 
 MOST_BYTES = 2 << 30
 """Of all row groups that a reader holds."""
@@ -85,8 +88,9 @@ def _groups_and_schema(file: "ParquetFile") -> tuple[list[tuple[int, int, int, i
     return groups, file.schema_arrow, ""
 
 
-def _patiently(path: str, read: Any) -> Any:
-    """What ``read`` makes of the open file. A remote one is tried again; a local one that fails is damaged.
+def _patiently(path: str, read: Callable[["ParquetFile"], Read], footer: "FileMetaData | None" = None) -> Read:
+    """What ``read`` makes of the open file, whose ``footer`` may be known. A remote one is tried again; a local one that fails
+    is damaged.
 
     Raises MuseError for a remote and Unreadable for a local file.
     """
@@ -100,7 +104,7 @@ def _patiently(path: str, read: Any) -> Any:
             with system.open(
                 inner, "rb", cache_type="none"
             ) as file:  # Arrow asks for what it needs in few large pieces
-                return read(parquet.ParquetFile(file, pre_buffer=True))
+                return read(parquet.ParquetFile(file, metadata=footer, pre_buffer=True))
         except Exception as error:  # Arrow, fsspec and every file system have errors of their own
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200].rstrip(".")
             if wait is not None:
@@ -132,6 +136,7 @@ class RowGroupReader:
         self.asked = 0
         self._held: OrderedDict[int, _Held] = OrderedDict()
         self._damaged: dict[int, str] = {}
+        self._footers: dict[int, FileMetaData] = {}
 
     def row(self, group: int, number: int) -> dict[str, Any]:
         """One row of a group. Raises Unreadable for a damaged local file, MuseError for a remote one out of reach."""
@@ -162,13 +167,20 @@ class RowGroupReader:
             del self._held[oldest]
 
     def _fetched(self, group: int) -> "pyarrow.Table":
-        path, number = self.groups.paths[self.groups.file[group]], int(self.groups.number[group])
+        place, number = int(self.groups.file[group]), int(self.groups.number[group])
+
+        def read(file: "ParquetFile") -> "pyarrow.Table":
+            if len(self._footers) >= MOST_LANES:
+                self._footers.clear()
+            self._footers[place] = file.metadata
+            return file.read_row_group(number, columns=self.columns, use_threads=False)
+
         try:
-            return _patiently(path, lambda file: file.read_row_group(number, columns=self.columns, use_threads=False))
+            return _patiently(self.groups.paths[place], read, self._footers.get(place))
         except Unreadable as reason:
             self._damaged[group] = str(reason)
             raise
 
     def __getstate__(self) -> dict[str, Any]:
         """What is held stays behind: a process that is sent this reads its own."""
-        return vars(self) | {"_held": OrderedDict(), "_damaged": {}}
+        return vars(self) | {"_held": OrderedDict(), "_damaged": {}, "_footers": {}}
