@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-STEPS = 4
+STEPS = 8
 """Consecutive steps that share no lane: what up to so many workers of a process read at the same time."""
 MOST_PIECES = 16
 MOST_LANES = STEPS * MOST_PIECES

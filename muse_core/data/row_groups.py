@@ -24,10 +24,12 @@ if TYPE_CHECKING:
 
 Read = TypeVar("Read")
 
-MOST_BYTES = 2 << 30
+MOST_BYTES = 4 << 30
 """Of all row groups that a reader holds."""
 LARGEST = MOST_BYTES // STEPS
 """Bytes of one row group, uncompressed."""
+PATIENCE = 4
+"""Times as many groups as there are places are fetched before one that is not asked for any more is let go."""
 AT_ONCE = 16
 """Footers that are fetched at the same time."""
 WAITS = (1.0, 5.0, 25.0)
@@ -119,7 +121,7 @@ def _patiently(path: str, read: Callable[["ParquetFile"], Read], footer: "FileMe
 
 @dataclass
 class _Held:
-    """A row group in memory: the rows that were not asked for yet, and when one was asked for last."""
+    """A row group in memory: the rows that were not asked for yet, and how many groups had been fetched at the last one."""
 
     table: "pyarrow.Table"
     wanted: set[int]
@@ -127,28 +129,27 @@ class _Held:
 
 
 class RowGroupReader:
-    """Rows by group. A group is held until each of its rows was asked for, or as many rows of others as all that are held
-    have; and at most ``places`` groups are held at a time."""
+    """Rows by group. At most ``places`` groups are held at a time, each until all its rows were asked for, or until many others
+    were fetched and nobody came back to it: another reader had its last rows, or a stage ended in the middle."""
 
     def __init__(self, groups: RowGroups, columns: list[str]) -> None:
         self.groups, self.columns = groups, columns
         self.places = min(MOST_LANES, MOST_BYTES // max(1, int(groups.bytes.max(initial=0))))
-        self.asked = 0
+        self.fetched = 0
         self._held: OrderedDict[int, _Held] = OrderedDict()
         self._damaged: dict[int, str] = {}
         self._footers: dict[int, FileMetaData] = {}
 
     def row(self, group: int, number: int) -> dict[str, Any]:
         """One row of a group. Raises Unreadable for a damaged local file, MuseError for a remote one out of reach."""
-        self.asked += 1
         if group in self._damaged:
             raise Unreadable(self._damaged[group])
         if group not in self._held:
             table = self._fetched(group)
             self._make_room()
-            self._held[group] = _Held(table, set(range(len(table))), self.asked)
+            self._held[group] = _Held(table, set(range(len(table))), self.fetched)
         held = self._held[group]
-        held.last = self.asked
+        held.last = self.fetched
         self._held.move_to_end(group)
         held.wanted.discard(number)
         if not held.wanted:
@@ -158,11 +159,10 @@ class RowGroupReader:
         return held.table.slice(number, 1).to_pylist()[0]
 
     def _make_room(self) -> None:
-        """Let go of what nobody seems to come back to: others read its last rows, or a stage ended in the middle."""
-        patience = sum(len(held.table) for held in self._held.values())
+        self.fetched += 1
         while self._held:
             oldest, held = next(iter(self._held.items()))
-            if len(self._held) < self.places and self.asked - held.last <= patience:
+            if len(self._held) < self.places and self.fetched - held.last <= PATIENCE * self.places:
                 return
             del self._held[oldest]
 

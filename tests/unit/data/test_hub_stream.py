@@ -30,9 +30,9 @@ def offline(tmp_path, monkeypatch) -> None:
 
 @pytest.fixture
 def folder(tmp_path) -> str:
-    """Two files with 30 row groups of ten rows each."""
-    write_parquet(tmp_path / "set" / "a.parquet", 0, 300, 10)
-    write_parquet(tmp_path / "set" / "more" / "b.parquet", 300, 600, 10)
+    """Two files with 60 row groups of five rows each."""
+    write_parquet(tmp_path / "set" / "a.parquet", 0, 300, 5)
+    write_parquet(tmp_path / "set" / "more" / "b.parquet", 300, 600, 5)
     return str(tmp_path / "set")
 
 
@@ -46,8 +46,8 @@ def drawn(tmp_path, save) -> str:
 
 @pytest.fixture
 def few_places(monkeypatch) -> None:
-    """Readers that hold eight row groups at most, so that the folder's are many."""
-    monkeypatch.setattr(row_groups, "MOST_LANES", 8)
+    """Readers that hold sixteen row groups at most, so that the folder's are many."""
+    monkeypatch.setattr(row_groups, "MOST_LANES", 16)
 
 
 def everything(source) -> list[int]:
@@ -60,8 +60,8 @@ def test_whole_row_groups_are_dealt_to_three_splits(folder) -> None:
     sources = [open_source(f"hf-stream:{folder}", split, 8) for split in SPLITS]
     read = [everything(source) for source in sources]
     assert sorted(chain(*read)) == list(range(600)) and all(read)
-    groups = [{number // 10 for number in part} for part in read]
-    assert sum(map(len, groups)) == 60 and len(groups[0]) > 40
+    groups = [{number // 5 for number in part} for part in read]
+    assert sum(map(len, groups)) == 120 and len(groups[0]) > 80
     assert sources[0].class_names == ("even", "odd")
     assert sources[0].sample_id(read[0].index(next(n for n in read[0] if n >= 300))).startswith("set/more/b.parquet#")
 
@@ -102,7 +102,7 @@ def order(source, batch_size, seed, epoch=0) -> list[int]:
 def test_the_order_is_a_fresh_permutation_of_seed_and_epoch(folder, few_places) -> None:
     source = open_hub_stream(folder, "train", 8)
     whole = [order(source, 1, seed, epoch) for seed, epoch in ((0, 0), (0, 1), (1, 0))]
-    assert source.places == 8 and all(sorted(each) == list(range(len(source))) for each in whole)
+    assert source.places == 16 and all(sorted(each) == list(range(len(source))) for each in whole)
     assert whole[0] == order(source, 1, 0) and whole[0] != whole[1] and whole[0] != whole[2] and whole[1] != whole[2]
 
 
@@ -110,11 +110,11 @@ def test_a_step_mixes_row_groups_and_their_rows(folder, few_places) -> None:
     source = open_hub_stream(folder, "train", 8)
     epoch = order(source, 16, 0)
     groups = [source._at(index)[0] for index in epoch]
-    pieces = pieces_of(16, 8)
+    pieces = pieces_of(16, 16)
     assert pieces == 2 and all(len(set(groups[step : step + 16])) >= pieces for step in range(0, len(epoch) - 100, 16))
-    assert len(set(groups[: 16 * STEPS])) == 2 * STEPS
+    assert len(set(groups[: 16 * STEPS])) >= 2 * STEPS
     rows = [source._at(index)[1] for index in epoch if source._at(index)[0] == groups[0]]
-    assert sorted(rows) == list(range(10)) != rows
+    assert sorted(rows) == list(range(5)) != rows
 
 
 def test_a_split_that_a_reader_holds_whole_is_shuffled_as_every_other(folder) -> None:
@@ -134,14 +134,14 @@ def counted(monkeypatch) -> Counter:
     return fetched
 
 
-@pytest.mark.parametrize(("processes", "workers"), [(1, 1), (2, 1), (1, 2), (1, 4), (2, 2), (2, 4)])
+@pytest.mark.parametrize(("processes", "workers"), [(1, 1), (2, 1), (1, 2), (1, 4), (2, 2), (2, 4), (2, 8)])
 def test_readers_share_the_row_groups(folder, few_places, monkeypatch, processes, workers) -> None:
     """Each of processes x workers, one after the other with a reader of its own: what it reads, fetches and holds."""
     fetched, read, most = counted(monkeypatch), [], 0
     whole = open_hub_stream(folder, "train", 8)
     steps, groups = len(whole) // 16, len(whole.chosen)
-    shortest = min(map(len, whole.lanes(8, torch.Generator().manual_seed(3 * 100_003))))
-    even = 8 * (shortest // 8 * 8) // 16  # steps in which all lanes go on
+    shortest = min(map(len, whole.lanes(16, torch.Generator().manual_seed(3 * 100_003))))
+    even = 16 * (shortest // 8 * 8) // 16  # steps in which all lanes go on
     for rank in range(processes):
         for worker in range(workers):
             source = open_hub_stream(folder, "train", 8)
@@ -150,9 +150,9 @@ def test_readers_share_the_row_groups(folder, few_places, monkeypatch, processes
                 read += numbers(source.__getitems__(batch))
                 most = max(most, len(source.reader._held)) if step < even else most
     assert len(read) == len(set(read)) == 16 * steps
-    assert most <= 8 // (processes * workers) and even > steps // 2
-    assert len(fetched) == groups
-    assert sum(fetched.values()) <= groups + 2 * 8  # what is left of a lane at the end may go to two others
+    assert most <= 16 // (processes * workers) and even > steps // 2
+    assert groups - 3 <= len(fetched) <= groups  # the last incomplete batch is left out
+    assert sum(fetched.values()) <= groups + 2 * 16  # what is left of a lane at the end may go to two others
 
 
 @pytest.mark.parametrize(("processes", "workers"), [(3, 1), (1, 3), (3, 5)])
@@ -190,7 +190,7 @@ def test_a_resumed_stage_fetches_no_row_group_that_is_done(folder, few_places, m
     steps = len(source) // 16
     for batch in training_batches(source, 16, 7, steps - 2, steps):
         numbers(batch)
-    assert len(fetched) <= 32
+    assert len(fetched) <= 2 * 16
 
 
 def test_evaluation_in_order_holds_one_row_group(folder, monkeypatch) -> None:
@@ -198,7 +198,7 @@ def test_evaluation_in_order_holds_one_row_group(folder, monkeypatch) -> None:
     for first in range(0, len(source), 5):
         source.__getitems__(list(range(first, first + 5)))
         assert len(source.reader._held) <= 1
-    assert set(fetched.values()) == {1} and len(fetched) == len(source) // 10
+    assert set(fetched.values()) == {1} and len(fetched) == len(source) // 5
 
 
 def test_a_mixture_deals_whole_row_groups_too(folder, drawn, few_places, monkeypatch) -> None:
@@ -206,20 +206,20 @@ def test_a_mixture_deals_whole_row_groups_too(folder, drawn, few_places, monkeyp
     mixture = open_source(f"mix:3*hf-stream:{folder},1*folder:{drawn}", "train", 8)
     source = mixture.corpora[0].source
     epoch = order(mixture, 16, 0)
-    assert mixture.places == source.places == 8 and len(set(epoch)) == len(epoch)
+    assert mixture.places == source.places == 16 and len(set(epoch)) == len(epoch)
     corpora, positions = (column[epoch] for column in mixture.order)
     assert Counter(positions[corpora == 0].tolist()).most_common(1)[0][1] == 1
     shares = [(corpora[first : first + 64] == 0).mean() for first in range(0, len(epoch) - 200, 64)]
     assert len(shares) > 4 and all(0.7 <= share <= 0.8 for share in shares)
-    for batch in list(EpochOrder(len(mixture), 16, 0, 0, len(epoch) // 16, shuffled=mixture.shuffled))[::4]:
+    for batch in list(EpochOrder(len(mixture), 16, 0, 0, len(epoch) // 32, shuffled=mixture.shuffled))[::STEPS]:
         mixture.__getitems__(batch)
-        assert len(source.reader._held) <= 3
+        assert len(source.reader._held) <= 2  # of one worker of eight
     assert max(fetched.values()) == 1
 
 
 def test_a_small_stream_repeats_in_a_mixture(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(row_groups, "MOST_LANES", 4)
-    write_parquet(tmp_path / "set" / "a.parquet", 0, 40, 4)
+    monkeypatch.setattr(row_groups, "MOST_LANES", 8)
+    write_parquet(tmp_path / "set" / "a.parquet", 0, 40, 2)
     mixture = open_source(f"mix:1*hf-stream:{tmp_path / 'set'},1*scenes", "train", 32)
     stream = mixture.corpora[0].source
     epoch = order(mixture, 4, 0)
@@ -271,15 +271,14 @@ def test_a_damaged_file_is_left_out_and_listed(folder, tmp_path) -> None:
 
 
 def test_a_damaged_row_group_is_replaced_and_listed(folder, tmp_path) -> None:
-    source = open_hub_stream(folder, "train", 8)
+    sources = [open_hub_stream(folder, split, 8) for split in SPLITS]
     with open(tmp_path / "set" / "a.parquet", "r+b") as file:
         file.write(b"\xff" * 1500)
-    batch = source.__getitems__(list(range(len(source))))
-    lost = {note.split(" ")[0] for note in batch.skipped}
-    assert (
-        lost <= {f"set/a.parquet#{row}" for row in range(20)} and len(lost) in (0, 10, 20) and len(batch) == len(source)
-    )
-    assert len(lost) or not any(name.startswith("set/a.parquet#1") for name in batch.ids)
+    batches = [source.__getitems__(list(range(len(source)))) for source in sources]
+    lost = {note.split(" ")[0] for batch in batches for note in batch.skipped}
+    assert 0 < len(lost) <= 20 and lost == {f"set/a.parquet#{row}" for row in range(len(lost))}
+    assert len(lost) % 5 == 0 and sum(map(len, batches)) == 600
+    assert not lost & {name for batch in batches for name in batch.ids}
 
 
 def test_what_cannot_be_streamed_is_one_sentence(tmp_path) -> None:

@@ -14,7 +14,7 @@ def test_a_step_is_cut_evenly_and_its_lanes_fit(batch_size, places) -> None:
 
 @pytest.mark.parametrize(
     ("batch_size", "places", "pieces"),
-    [(1024, 64, 16), (24, 64, 12), (1024, 20, 4), (4, 64, 4), (7, 64, 7), (1024, 1, 1)],
+    [(1024, 128, 16), (24, 128, 12), (1024, 40, 4), (4, 128, 4), (7, 128, 7), (1024, 1, 1)],
 )
 def test_pieces(batch_size, places, pieces) -> None:
     assert pieces_of(batch_size, places) == pieces
