@@ -24,6 +24,11 @@ def foundations(name: str) -> Path:
     return root() / "data" / "foundations" / name
 
 
+def shard_indexes() -> Path:
+    """What is in tar shards, remembered from one process to the next; may be deleted at any time."""
+    return root() / "data" / "shard_indexes"
+
+
 GALLERY, ABLATIONS, GENERATION, GENERATION_LONG = "gallery", "ablations", "generation", "generation-long"
 COMMITTED = {
     GALLERY: "make gallery",

@@ -23,8 +23,9 @@ def read_stored(file: Path) -> Stored | None:
     try:
         with safe_open(file, framework="pt") as opened:
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 (not a mapping)
-            return tensors, json.loads((opened.metadata() or {})["note"])
-    except (SafetensorError, OSError, KeyError, ValueError):
+            note = json.loads((opened.metadata() or {})["note"])
+            return (tensors, note) if isinstance(note, dict) else None
+    except (SafetensorError, OSError, KeyError, ValueError, RecursionError):
         return None
 
 

@@ -2,7 +2,7 @@
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
+from muse_core.data.lanes import STEPS, dealt, pieces_of
 from muse_core.data.prompts import photo_prompts
 from muse_core.data.transport import packed
 from muse_core.errors import MuseError
@@ -64,6 +65,8 @@ class Source(ABC):
     fingerprint: str
     mask_class_names: tuple[str, ...] = ()
     """Classes of ``class_masks``; empty for a source without them."""
+    places: int | None = None
+    """At how many places at once it is best read at most; None where every order costs the same."""
 
     @abstractmethod
     def __len__(self) -> int:
@@ -72,6 +75,17 @@ class Source(ABC):
     @abstractmethod
     def __getitems__(self, indices: list[int]) -> Batch:
         """The samples at these positions, as one batch (the method torch's DataLoader calls)."""
+
+    def lanes(self, count: int, generator: torch.Generator) -> list[Tensor]:
+        """A fresh permutation of all positions, in ``count`` runs (see `muse_core.data.lanes`)."""
+        return list(torch.randperm(len(self), generator=generator).tensor_split(count))
+
+    def shuffled(self, batch_size: int, generator: torch.Generator) -> Tensor:
+        """(n,) the order of an epoch: a permutation of all positions, as far as the source has ``places`` in runs."""
+        if self.places is None:
+            return torch.randperm(len(self), generator=generator)
+        pieces = pieces_of(batch_size, self.places)
+        return dealt(self.lanes(pieces * STEPS, generator), batch_size // pieces)
 
     def class_prompts(self) -> list[list[str]]:
         """How zero-shot classification words each class: several sentences, the same number for every class."""
@@ -99,13 +113,23 @@ class EpochOrder(Sampler[list[int]]):
     """Batches of indices for steps ``start .. stop``: a fresh permutation each epoch, a pure function of the seed.
 
     Resuming at step k needs nothing but k. ``batch_size`` counts the images of one step over all processes; each takes its
-    own slice, so that the order is the same for any number of them.
+    own slice, so that the order is the same for any number of them. ``shuffled`` makes the permutation, `Source.shuffled`
+    where there is one.
     """
 
     def __init__(
-        self, length: int, batch_size: int, seed: int, start: int, stop: int, rank: int = 0, processes: int = 1
+        self,
+        length: int,
+        batch_size: int,
+        seed: int,
+        start: int,
+        stop: int,
+        rank: int = 0,
+        processes: int = 1,
+        shuffled: Callable[[int, torch.Generator], Tensor] | None = None,
     ) -> None:
         self.length, self.batch_size, self.seed = length, batch_size, seed
+        self.shuffled = shuffled or (lambda batch_size, generator: torch.randperm(length, generator=generator))
         self.start, self.stop, self.rank, self.processes = start, stop, rank, processes
         if length < batch_size:
             raise MuseError(
@@ -121,9 +145,8 @@ class EpochOrder(Sampler[list[int]]):
         for step in range(self.start, self.stop):
             if step // self.steps_per_epoch != epoch:
                 epoch = step // self.steps_per_epoch
-                order = torch.randperm(
-                    self.length, generator=torch.Generator().manual_seed(self.seed * 100_003 + epoch)
-                )
+                generator = torch.Generator().manual_seed(self.seed * 100_003 + epoch)
+                order = self.shuffled(self.batch_size, generator)
             first = (step % self.steps_per_epoch) * self.batch_size + self.rank * own
             yield order[first : first + own].tolist()
 
@@ -143,7 +166,8 @@ def training_batches(
     What a worker gives is a batch only once ``.to(device)`` has made it one (`muse_core.data.transport`).
     """
     workers = min(workers, os.cpu_count() or 1)
-    order = EpochOrder(len(source), batch_size, seed, start, stop, rank, processes)
+    shuffled = source.shuffled if isinstance(source, Source) else None
+    order = EpochOrder(len(source), batch_size, seed, start, stop, rank, processes, shuffled)
     generator = torch.Generator().manual_seed(seed)  # its own, so that making an iterator leaves the global RNG alone
     return DataLoader(
         source,  # type: ignore[arg-type]  (Samples are a map-style data set through __getitems__)

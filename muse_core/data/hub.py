@@ -11,21 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from muse_core.data.batches import NO_LABEL, Source
+from muse_core.data.batches import Source
+from muse_core.data.hub_columns import columns_of
+from muse_core.data.hub_splits import split_of
 from muse_core.data.images import Unreadable
-from muse_core.data.prompts import with_article
 from muse_core.data.reading import Encoded, ReadSource, Sample, Stored
-from muse_core.data.splits import HALVES, SPELLINGS, check_split, deal_positions, hash_fraction, part_named
-from muse_core.data.wording import clean_captions, picked_caption
+from muse_core.data.splits import check_split, hash_fraction
+from muse_core.data.wording import picked_caption
 from muse_core.errors import MuseError
 from muse_core.paths import user_path
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-IMAGE_COLUMNS = ("image", "img", "jpg", "jpeg", "png", "webp", "pixel_values")
-CAPTION_COLUMNS = ("captions", "caption", "text", "txt", "sentences", "json")
-LABEL_COLUMNS = ("label", "labels", "cls", "fine_label", "class")
 SAVED = ("dataset_dict.json", "state.json")
 """What `save_to_disk` leaves in a folder."""
 
@@ -47,10 +45,8 @@ class HubSource(ReadSource):
         self.name, self.table, self.rows, self.split = name, table, rows, split
         self.image_size, self.seed, self.home, self.whole = image_size, seed, home, whole
         self.place = f"the data set hf:{name}"
-        self.image_column = _column(table, IMAGE_COLUMNS) or ""
-        self.caption_column, self.label_column = _column(table, CAPTION_COLUMNS), _column(table, LABEL_COLUMNS)
-        feature = table.features.get(self.label_column) if self.label_column else None
-        self.class_names = tuple(getattr(feature, "names", ()))
+        self.columns = columns_of(f"hf:{name}", table.features)
+        self.class_names = self.columns.class_names
         self.unreadable: dict[str, str] = {}
 
     def described(self) -> "HubSource":
@@ -78,26 +74,9 @@ class HubSource(ReadSource):
             row = self.table[int(self.rows[index])]
         except Exception as error:  # Arrow has its own family of errors for damaged files
             raise Unreadable(f"its row cannot be read: {error}") from error
-        label = self._label(row)
-        captions = self._captions(row)
-        caption = picked_caption(captions, name, self.seed, self.whole) if captions else self._template(label)
-        return Stored(Sample(name, caption, label, captions=captions), self._image(row[self.image_column]))
-
-    def _captions(self, row: dict[str, Any]) -> tuple[str, ...]:
-        value = row.get(self.caption_column) if self.caption_column else None
-        if isinstance(value, dict):
-            value = next((value[name] for name in CAPTION_COLUMNS if value.get(name)), None)
-        try:
-            return clean_captions([] if value is None else value)
-        except ValueError as error:
-            raise Unreadable(f"its {self.caption_column} is no text") from error
-
-    def _label(self, row: dict[str, Any]) -> int:
-        value = row.get(self.label_column) if self.label_column else None
-        return value if isinstance(value, int) and 0 <= value < len(self.class_names) else NO_LABEL
-
-    def _template(self, label: int) -> str:
-        return "a photo" if label == NO_LABEL else f"a photo of {with_article(self.class_names[label])}"
+        label, captions = self.columns.label_of(row), self.columns.captions_of(row)
+        caption = picked_caption(captions, name, self.seed, self.whole) if captions else self.columns.template(label)
+        return Stored(Sample(name, caption, label, captions=captions), self._image(row[self.columns.image]))
 
     def _image(self, value: Any) -> Encoded:
         """The bytes in the table; of an image that it only names, the file, where that lies in the data set's own folder."""
@@ -121,14 +100,10 @@ def open_hub(place: str, split: str, image_size: int, seed: int = 0) -> Source:
     folder = user_path(place) if user_path(place).is_dir() else None
     name = folder.name if folder else place
     tables = _tables(place, folder)
-    part, rows = _rows(name, tables, split)
-    table = tables[part]
-    if _column(table, IMAGE_COLUMNS) is None:
-        raise MuseError(
-            f"hf:{place} has no column of images (it has: {', '.join(table.column_names)}): it should be called "
-            f"{' or '.join(IMAGE_COLUMNS[:3])}."
-        )
-    return HubSource(name, _undecoded(table), rows, split, image_size, seed, folder and Path(os.path.realpath(folder)))
+    part, rows = split_of(f"hf:{name}", tables, lambda part: _fractions(name, len(tables[part])), split)
+    image = columns_of(f"hf:{place}", tables[part].features).image
+    table = _undecoded(tables[part], image)
+    return HubSource(name, table, rows, split, image_size, seed, folder and Path(os.path.realpath(folder)))
 
 
 def _tables(place: str, folder: Path | None) -> dict[str, "Dataset"]:
@@ -142,38 +117,25 @@ def _tables(place: str, folder: Path | None) -> dict[str, "Dataset"]:
             name, _, configuration = (str(folder), "", "") if folder else place.partition(":")
             found = datasets.load_dataset(name, configuration or None)
     except Exception as error:  # a wrong name, no network, a damaged file: each library below has its own errors
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-        raise MuseError(
-            f"The data set hf:{place} cannot be opened ({reason[:300]}): give a folder with parquet files, or a hub name "
-            "while there is a network."
-        ) from error
+        raise cannot_be_opened(f"hf:{place}", error) from error
     return dict(found) if isinstance(found, dict) else {"train": found}
 
 
-def _rows(name: str, tables: dict[str, "Dataset"], split: str) -> tuple[str, np.ndarray]:
-    """The table that holds a split, and its rows there, in the order of a hash of their numbers."""
-    known = {SPELLINGS[part]: part for part in tables if part in SPELLINGS}
-    if len(known) < 2:
-        (part,) = known.values() if known else list(tables)[:1]
-        return part, part_named(split, deal_positions(_fractions(name, len(tables[part]))), f"hf:{name}")
-    if "val" not in known and "test" in known and split != "train":
-        halves = deal_positions(_fractions(name, len(tables[known["test"]])), HALVES)
-        return known["test"], part_named(split, halves, f"hf:{name}")
-    parts = {part: np.argsort(_fractions(name, len(tables[told])), kind="stable") for part, told in known.items()}
-    return known.get(split, ""), part_named(split, parts, f"hf:{name}")
+def cannot_be_opened(source: str, error: Exception) -> MuseError:
+    """The sentence for a data set that is not to be had, with the first line of why."""
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+    return MuseError(
+        f"The data set {source} cannot be opened ({reason[:300]}): give a folder with parquet files, or a hub name while there "
+        "is a network."
+    )
 
 
 def _fractions(name: str, length: int) -> np.ndarray:
     return np.array([hash_fraction(f"{name}#{row}") for row in range(length)])
 
 
-def _column(table: "Dataset", names: tuple[str, ...]) -> str | None:
-    return next((name for name in names if name in table.column_names), None)
-
-
-def _undecoded(table: "Dataset") -> "Dataset":
+def _undecoded(table: "Dataset", column: str) -> "Dataset":
     """The table with images as bytes, so that our own reader judges them."""
     from datasets import Image
 
-    column = _column(table, IMAGE_COLUMNS)
     return table.cast_column(column, Image(decode=False)) if isinstance(table.features[column], Image) else table

@@ -56,6 +56,27 @@ class Mixture(Source):
     def described(self) -> "Mixture":
         return Mixture([Corpus(one.weight, one.source.described()) for one in self.corpora], self.repeats)
 
+    @cached_property
+    def places(self) -> int | None:  # type: ignore[override]
+        """Of the corpus that is read at the fewest places."""
+        return min((one.source.places for one in self.corpora if one.source.places is not None), default=None)
+
+    def lanes(self, count: int, generator: torch.Generator) -> list[Tensor]:
+        """Each lane is a mixture itself: that of the corpora's lanes, each corpus spread evenly over it."""
+        dealt = [self._lanes_of(corpus, count, generator) for corpus in range(len(self.corpora))]
+        return [_spread(several) for several in zip(*dealt, strict=True)]
+
+    def _lanes_of(self, corpus: int, count: int, generator: torch.Generator) -> list[Tensor]:
+        """One corpus's lanes, in positions of the mixture; those of its next pass follow where it starts again."""
+        own = torch.from_numpy(np.flatnonzero(self.order[0] == corpus))
+        source = self.corpora[corpus].source
+        lanes: list[list[Tensor]] = [[] for _ in range(count)]
+        for first in range(0, len(own), len(source)):
+            for lane, positions in zip(lanes, source.lanes(count, generator), strict=True):
+                occurrences = first + positions
+                lane.append(own[occurrences[occurrences < len(own)]])
+        return [torch.cat(lane) for lane in lanes]
+
     def class_prompts(self) -> list[list[str]]:
         """Each corpus words its own classes, unless they use different numbers of sentences."""
         own: dict[str, list[str]] = {}
@@ -144,6 +165,12 @@ def _parts(text: str) -> list[str]:
             parts.append(text[start:place])
             start = place + 1
     return [*parts, text[start:]]
+
+
+def _spread(several: Sequence[Tensor]) -> Tensor:
+    """All of them in one, each spread evenly over it."""
+    place = torch.cat([(torch.arange(len(one)) + 0.5) / max(1, len(one)) for one in several])
+    return torch.cat(list(several))[torch.argsort(place, stable=True)]
 
 
 def _joined(several: Iterable[tuple[str, ...]]) -> tuple[str, ...]:

@@ -7,14 +7,13 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from tarfile import BLOCKSIZE
 
 import numpy as np
-from tqdm import tqdm
 
 from muse_core.data.batches import NO_LABEL
+from muse_core.data.splits import hash_fraction
 from muse_core.data.tar_members import Member, Refused, tar_members
 from muse_core.errors import MuseError
 
@@ -43,13 +42,15 @@ _KEY = re.compile(r"((?:.*/)?[^/.]+)\.([^/]+)", re.DOTALL)
 class ShardIndex:
     """The samples of several shards, in the order they are stored.
 
-    ``shard`` (n,) positions in ``paths``; ``keys`` (n,) bytes; ``labels`` (n,); ``blocks`` and ``sizes`` (n, ROLES): where
-    a member starts, in units of 512 bytes, and its bytes; block 0 is no member. ``damage`` says what is not used.
+    ``shard`` (n,) positions in ``paths``; ``keys`` (n,) bytes and ``fractions`` (n,) their `hash_fraction`; ``labels`` (n,);
+    ``blocks`` and ``sizes`` (n, ROLES): where a member starts, in units of 512 bytes, and its bytes; block 0 is no member.
+    ``damage`` says what is not used.
     """
 
     paths: tuple[Path, ...]
     shard: np.ndarray
     keys: np.ndarray
+    fractions: np.ndarray
     labels: np.ndarray
     blocks: np.ndarray
     sizes: np.ndarray
@@ -69,27 +70,11 @@ class _Group:
     sizes: list[int] = field(default_factory=lambda: [0] * len(ROLES))
 
 
-def read_index(paths: tuple[Path, ...]) -> ShardIndex:
-    """The samples of these shards; read once a process while the files stay the same.
+def scanned(path: Path) -> ShardIndex:
+    """The samples of one shard, and what in it is not used: one walk over its headers.
 
-    Raises MuseError for a shard that is missing or cannot be opened.
+    Raises MuseError for a shard that cannot be opened or read.
     """
-    return _read_index(tuple((path, _stamp(path)) for path in paths))
-
-
-@lru_cache(maxsize=8)
-def _read_index(stamped: tuple[tuple[Path, tuple[int, int]], ...]) -> ShardIndex:
-    paths = tuple(path for path, _ in stamped)
-    several = [_of_one(path) for path in tqdm(paths, desc="reading shards", delay=2.0)]
-    joined = {
-        name: np.concatenate([getattr(one, name) for one in several]) for name in ("keys", "labels", "blocks", "sizes")
-    }
-    shard = np.repeat(np.arange(len(paths), dtype=np.int32), [len(one) for one in several])
-    return ShardIndex(paths, shard, **joined, damage=tuple(note for one in several for note in one.damage))
-
-
-def _of_one(path: Path) -> ShardIndex:
-    """The samples of one shard, and what in it is not used."""
     notes: list[str] = []
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -107,6 +92,7 @@ def _of_one(path: Path) -> ShardIndex:
         paths=(path,),
         shard=np.zeros(len(groups), np.int32),
         keys=np.array([group.key.encode("utf-8", "surrogateescape") for group in groups], np.bytes_),
+        fractions=np.array([hash_fraction(group.key) for group in groups], np.float64),
         labels=np.array([group.label for group in groups], np.int32),
         blocks=np.array([group.blocks for group in groups], np.uint32).reshape(-1, len(ROLES)),
         sizes=np.array([group.sizes for group in groups], np.uint32).reshape(-1, len(ROLES)),
@@ -169,11 +155,3 @@ def _shortened(shard: str, notes: list[str]) -> tuple[str, ...]:
 
 def _shown(name: str) -> str:
     return name[:100].encode("utf-8", "replace").decode()
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    try:
-        state = path.stat()
-    except (OSError, ValueError) as error:
-        raise MuseError(f"There is no shard {path}: check the pattern, or write shards with `muse shards`.") from error
-    return state.st_size, state.st_mtime_ns

@@ -16,6 +16,7 @@ import numpy as np
 
 from muse_core.data.batches import NO_LABEL, Source
 from muse_core.data.images import Unreadable
+from muse_core.data.indexing import read_index
 from muse_core.data.manifest import CLASSES, MASK_CLASSES, read_manifest, wrong_sizes
 from muse_core.data.parsing import parsed_json
 from muse_core.data.prompts import with_article
@@ -30,10 +31,9 @@ from muse_core.data.shard_index import (
     ROLES,
     TEXT,
     ShardIndex,
-    read_index,
 )
 from muse_core.data.shard_pattern import shard_paths
-from muse_core.data.splits import HALVES, check_split, deal_positions, hash_fraction, part_named
+from muse_core.data.splits import HALVES, check_split, deal_positions, part_named
 from muse_core.data.wording import clean_captions, picked_caption
 from muse_core.errors import MuseError
 
@@ -170,8 +170,7 @@ def captions_in(content: bytes) -> tuple[str, ...]:
 
 def _parts(index: ShardIndex) -> dict[str, np.ndarray]:
     """Positions by split, each in the order of a hash of the keys."""
-    keys = (key.decode("utf-8", "surrogateescape") for key in index.keys)
-    fractions = np.fromiter(map(hash_fraction, keys), float, len(index))
+    fractions = index.fractions
     written = _written_splits(index.paths)
     splits = list(dict.fromkeys(written))
     if len(splits) == 1:

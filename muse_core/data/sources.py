@@ -7,6 +7,7 @@ from muse_core.data.batches import Source
 from muse_core.data.captions import open_captions
 from muse_core.data.folders import open_folder
 from muse_core.data.hub import open_hub
+from muse_core.data.hub_stream import open_hub_stream
 from muse_core.data.masks import open_masks
 from muse_core.data.mixtures import open_mixture
 from muse_core.data.pets import open_pets
@@ -18,7 +19,7 @@ from muse_core.paths import user_path
 Opener = Callable[[str, str, int, int], Source]
 """(what follows the colon, split, image size in pixels, seed) -> the split."""
 
-PLACES = {"wds": "PATTERN", "hf": "NAME", "mix": "27*SOURCE,5*SOURCE"}
+PLACES = {"wds": "PATTERN", "hf": "NAME", "hf-stream": "NAME", "mix": "27*SOURCE,5*SOURCE"}
 """What follows the colon, where that is not a PATH."""
 
 
@@ -44,6 +45,7 @@ OPENERS: dict[str, Opener] = {
     "pets": _from_files(open_pets),
     "wds": open_shards,
     "hf": open_hub,
+    "hf-stream": open_hub_stream,
     "mix": _mixture,
 }
 
@@ -55,7 +57,8 @@ def forms() -> list[str]:
 
 def open_source(spec: str, split: str, image_size: int, seed: int = 0) -> Source:
     """One split ("train", "val" or "test") of "scenes", "folder:PATH", "captions:PATH", "masks:PATH", "pets:PATH",
-    "wds:PATTERN" (tar shards), "hf:NAME" (Hugging Face datasets) or "mix:27*SOURCE,5*SOURCE" (several, by ratio).
+    "wds:PATTERN" (tar shards), "hf:NAME" (Hugging Face datasets), "hf-stream:NAME" (the same, not downloaded) or
+    "mix:27*SOURCE,5*SOURCE" (several, by ratio).
 
     Images come as squares of ``image_size`` pixels. ``seed`` draws other scenes and picks other captions; it never
     moves an image to another split. Raises MuseError for an unknown source, split or size, and for a place without

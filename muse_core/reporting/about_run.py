@@ -21,6 +21,7 @@ SOURCES = {
     "masks": "images with masks",
     "wds": "tar shards",
     "hf": "a Hugging Face data set",
+    "hf-stream": "a Hugging Face data set, streamed",
     "mix": "several sources by ratio",
 }
 

@@ -4,12 +4,14 @@ from dataclasses import replace
 
 import pytest
 
+from muse_core.data import row_groups
 from muse_core.data.shard_writer import write_shards
 from muse_core.data.sources import open_source
 from muse_core.data.splits import SPLITS
 from muse_core.errors import MuseError
 from muse_core.training.loop import train_stage
 
+from ..unit.data.parquets import write_parquet
 from .micro import IMAGE_SIZE, STAGES, last_training_state, micro_run, same, written_rows
 
 
@@ -58,3 +60,22 @@ def test_shards_of_all_splits_are_held_apart(micro, tmp_path) -> None:
     shards("scenes", tmp_path)
     lengths = [len(open_source(f"wds:{tmp_path}/all/{{000000..000005}}.tar", split, IMAGE_SIZE)) for split in SPLITS]
     assert lengths == [10, 10, 10]
+
+
+def test_a_stage_trains_on_a_stream_and_resumes_to_the_bit(micro, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(row_groups, "MOST_LANES", 8)
+    write_parquet(tmp_path / "set" / "0.parquet", 0, 120, 4)
+    whole = micro_run(STAGES[0], "streamed", data=f"hf-stream:{tmp_path / 'set'}")
+    record = train_stage(whole).record
+    assert record.steps == 6 and record.files_skipped == [] and record.data_fingerprint.startswith("set/train/")
+    stopped = replace(whole, run="streamed-stopped")
+
+    def stop(rows) -> None:
+        if rows[-1]["step"] == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(MuseError, match="Interrupted"):
+        train_stage(stopped, stop)
+    train_stage(replace(stopped, resume=True))
+    assert written_rows(stopped) == written_rows(whole)
+    assert same(last_training_state(stopped), last_training_state(whole)) == []

@@ -1,6 +1,8 @@
 """Data sets as ``data=...`` names them: sources nobody knows, folders that hold something else, lists with mistakes."""
 
+import io
 import json
+import tarfile
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -180,9 +182,96 @@ PETS = tuple(
     )
 )
 
+
+def _tar(**members: bytes) -> bytes:
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as tar:
+        for name, member in members.items():
+            info = tarfile.TarInfo(name.replace("_", "."))
+            info.size = len(member)
+            tar.addfile(info, io.BytesIO(member))
+    return content.getvalue()
+
+
+PAIRS = _tar(a_png=PNG, a_txt=b"a cat")
+FEW = "wds:DESK/{0..3}.tar"
+SHARDS = tuple(
+    _row(name, spec, files, names, fix)
+    for name, spec, files, names, fix in (
+        ("a folder without shards", "wds:DESK", {"readme.txt": "shards"}, "holds no .tar", "write for example"),
+        ("shards that are not there", FEW, {}, "4 of the 4 shards", "write for example"),
+        ("two shards of four", FEW, {"0.tar": PAIRS, "3.tar": PAIRS}, "2 of the 4 shards", "write for example"),
+        ("braces without end", "wds:DESK/{0..", {}, "cannot be expanded", "write for example"),
+        ("more shards than disks hold", "wds:DESK/{0..99999999}.tar", {}, "1,000,000", "write for example"),
+        ("a shard that is text", "wds:DESK", {"0.tar": "no tar"}, "holds no samples", "give other shards"),
+        ("an empty shard", "wds:DESK", {"0.tar": b""}, "holds no samples", "give other shards"),
+        ("a shard of zeros", "wds:DESK", {"0.tar": bytes(10240)}, "holds no samples", "give other shards"),
+        ("words without images", "wds:DESK", {"0.tar": _tar(a_txt=b"a cat")}, "holds no samples", "give other shards"),
+        ("a shard cut short", "wds:DESK", {"0.tar": PAIRS[:600]}, "holds no samples", "give other shards"),
+        (
+            "a compressed shard",
+            "wds:DESK/0.tar.gz",
+            {"0.tar.gz": b"\x1f\x8b" + bytes(999)},
+            "0.tar.gz",
+            "give other shards",
+        ),
+        ("images that are text", "wds:DESK", {"0.tar": _tar(a_png=b"a cat")}, "can be read", INTACT),
+        ("a damaged shards.json", "wds:DESK", {"0.tar": PAIRS, "shards.json": "{"}, "shards.json", "delete it"),
+        ("another shards.json", "wds:DESK", {"0.tar": PAIRS, "shards.json": "{}"}, "shards.json", "delete it"),
+        (
+            "a classes.txt of bytes",
+            "wds:DESK",
+            {"0.tar": PAIRS, "classes.txt": b"\xff\xfe"},
+            "classes.txt",
+            "one class a line",
+        ),
+    )
+)
+
+
+def _parquet(**columns: list[Any]) -> bytes:
+    import pyarrow
+    import pyarrow.parquet
+
+    content = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.table(columns), content)
+    return content.getvalue()
+
+
+NOBODY = "nobody-of/this-name"
+ROWS_OF_IMAGES = [{"bytes": PNG, "path": None}] * 3
+GOOD_PARQUET = _parquet(image=ROWS_OF_IMAGES, caption=["a cat"] * 3)
+STREAMS = tuple(
+    _row(name, spec, files, names, fix)
+    for name, spec, files, names, fix in (
+        ("no name", "hf-stream:", {}, "hf-stream", "hf-stream:NAME"),
+        ("nobody's data set", f"hf-stream:{NOBODY}", {}, NOBODY, "give a folder with parquet"),
+        ("no name a data set can have", "hf-stream:../../etc", {}, "hf-stream:../../etc", "give a folder with parquet"),
+        ("a folder without data", "hf-stream:DESK", {"notes": None}, "hf-stream:", "give a folder with parquet"),
+        ("text as parquet", "hf-stream:DESK", {"0.parquet": "a cat"}, "0.parquet", "download it again"),
+        ("an empty parquet", "hf-stream:DESK", {"0.parquet": b""}, "0.parquet", "download it again"),
+        ("a parquet cut short", "hf-stream:DESK", {"0.parquet": GOOD_PARQUET[:-9]}, "0.parquet", "download it again"),
+        ("a parquet without rows", "hf-stream:DESK", {"0.parquet": _parquet(image=[])}, "no rows", "download it again"),
+        ("words alone", "hf-stream:DESK", {"0.parquet": _parquet(words=["a"] * 3)}, "words", "it should be called"),
+        ("no columns at all", "hf-stream:DESK", {"0.parquet": _parquet()}, "hf-stream:", "download it again"),
+        ("images that are text", "hf-stream:DESK", {"0.parquet": _parquet(image=["cat"] * 3)}, "no image in its row", INTACT),
+        ("images that are numbers", "hf-stream:DESK", {"0.parquet": _parquet(image=[1, 2, 3])}, "no image in its row", INTACT),
+        ("images that are no images", "hf-stream:DESK", {"0.parquet": _parquet(image=[b"cat"] * 3)}, "can be read", INTACT),
+        ("images named and absent", "hf-stream:DESK",
+         {"0.parquet": _parquet(image=[{"bytes": None, "path": "/etc/passwd"}])}, "no image in its row", INTACT),
+        ("numbers as captions", "hf-stream:DESK",
+         {"0.parquet": _parquet(image=ROWS_OF_IMAGES, caption=[1, 2, 3])}, "its caption is no text", INTACT),
+        ("tar shards", "hf-stream:DESK", {"0.tar": PAIRS}, "tar shards", "read it with wds:"),
+        ("a table of words", "hf-stream:DESK", {"0.csv": "image\n1.png\n"}, "csv", "read it with hf:"),
+        ("images without a table", "hf-stream:DESK", {"0.png": PNG}, "imagefolder", "read it with hf:"),
+    )
+)  # fmt: skip
+
 SPLITS = (
+    _row("one row group for three splits", "hf-stream:DESK", {"0.parquet": GOOD_PARQUET}, "'test'",
+         "use one of those", split="test"),
     _row("an unknown split", "scenes", {}, "'dev'", CHOOSE, split="dev"),
     _row("a split that these images lack", "folder:DESK", {"train/a/1.png": PNG, "val/a/1.png": PNG}, "'test'",
          "use one of those", split="test"),
 )  # fmt: skip
-ROWS = (*SPECS, *FOLDERS, FILE_FOR_FOLDER, *CORRUPT, *CAPTIONS, *MASKS, *PETS, *SPLITS)
+ROWS = (*SPECS, *FOLDERS, FILE_FOR_FOLDER, *CORRUPT, *CAPTIONS, *MASKS, *PETS, *SHARDS, *STREAMS, *SPLITS)

@@ -10,7 +10,8 @@ from PIL import Image, ImageFile
 
 from muse_core.data import images
 from muse_core.data.batches import IGNORED_PIXEL, NO_LABEL, EpochOrder, training_batches
-from muse_core.data.shard_index import MOST_BYTES, MOST_NOTES, read_index
+from muse_core.data.indexing import read_index
+from muse_core.data.shard_index import MOST_BYTES, MOST_NOTES
 from muse_core.data.shards import captions_in, open_shards
 from muse_core.data.images import Unreadable
 from muse_core.data.splits import SPLITS

@@ -7,7 +7,7 @@ from muse_core.errors import MuseError
 
 
 def test_the_table_is_the_vocabulary() -> None:
-    assert list(OPENERS) == ["scenes", "folder", "captions", "masks", "pets", "wds", "hf", "mix"]
+    assert list(OPENERS) == ["scenes", "folder", "captions", "masks", "pets", "wds", "hf", "hf-stream", "mix"]
 
 
 @pytest.mark.parametrize("split", SPLITS)
