@@ -88,7 +88,9 @@ def _row(number: int, line: dict[str, Any], labels: dict[str, str | None], root:
     if not isinstance(name, str) or captions is None:
         raise MuseError(f"Line {number} {where} lacks file_name or captions: it should have {LAYOUT}.")
     if not is_plain_name(name):
-        raise MuseError(f"Line {number} {where} names {name[:100]!r}, not a file inside the folder: mend or delete that line.")
+        raise MuseError(
+            f"Line {number} {where} names {name[:100]!r}, not a file inside the folder: mend or delete that line."
+        )
     if split is not None and str(split) not in SPELLINGS:
         raise unknown(f"split in line {number} {where}", split, SPELLINGS)
     return Row(number, name, captions, label=_label(line) or labels.get(name), split=SPELLINGS.get(split))

@@ -90,7 +90,9 @@ class Mixture(Source):
         """(corpus, position in it) of every sample, each corpus spread evenly over the epoch."""
         place = np.concatenate([(np.arange(count) + 0.5) / count for count in self.counts if count])
         corpus = np.repeat(np.arange(len(self.counts), dtype=np.uint16), self.counts)
-        position = np.concatenate([np.arange(count) % len(one.source) for count, one in zip(self.counts, self.corpora, strict=True)])
+        position = np.concatenate(
+            [np.arange(count) % len(one.source) for count, one in zip(self.counts, self.corpora, strict=True)]
+        )
         order = np.argsort(place, kind="stable")
         return corpus[order], position[order]
 
@@ -98,7 +100,9 @@ class Mixture(Source):
         corpora, positions = (column[indices] for column in self.order)
         present = np.unique(corpora)
         parts = [
-            self._renamed(self.corpora[one].source, self.corpora[one].source.__getitems__(positions[corpora == one].tolist()))
+            self._renamed(
+                self.corpora[one].source, self.corpora[one].source.__getitems__(positions[corpora == one].tolist())
+            )
             for one in present
         ]
         back = np.argsort(np.concatenate([np.flatnonzero(corpora == one) for one in present])).tolist()
@@ -139,7 +143,9 @@ def open_mixture(text: str, opener: Callable[[str], Source], repeats: bool) -> M
     corpora = [Corpus(weight, opener(spec)) for weight, spec in parsed_mixture(text)]
     mixture = Mixture(corpora, repeats)
     if not all(mixture.counts):
-        raise MuseError(f"mix:{text} leaves nothing of {corpora[mixture.counts.index(0)].source.name}: give it more weight.")
+        raise MuseError(
+            f"mix:{text} leaves nothing of {corpora[mixture.counts.index(0)].source.name}: give it more weight."
+        )
     return mixture
 
 
@@ -151,7 +157,9 @@ def parsed_mixture(text: str) -> list[tuple[Fraction, str]]:
     parts = [_PART.fullmatch(part) for part in _parts(text)]
     found = [(Fraction(part[1]), part[2].strip()) for part in parts if part]
     if not all(parts) or not all(weight > 0 and spec for weight, spec in found):
-        raise MuseError(f"The mixture {text[:200]!r} is not NUMBER*SOURCE,NUMBER*SOURCE with positive numbers: {EXAMPLE}.")
+        raise MuseError(
+            f"The mixture {text[:200]!r} is not NUMBER*SOURCE,NUMBER*SOURCE with positive numbers: {EXAMPLE}."
+        )
     if any(spec.startswith("mix:") for _, spec in found):
         raise MuseError(f"The mixture {text[:200]!r} holds a mixture: {EXAMPLE}.")
     return found

@@ -29,7 +29,9 @@ def _one_of(name: str, words: tuple[str, ...] | dict) -> str:
     return f"(?P<{name}>{'|'.join(words)})"
 
 
-OBJECT = re.compile(f"an? (?:{_one_of('texture', TEXTURES)} )?(?:{_one_of('colour', COLOURS)} )?{_one_of('shape', SHAPES)}")
+OBJECT = re.compile(
+    f"an? (?:{_one_of('texture', TEXTURES)} )?(?:{_one_of('colour', COLOURS)} )?{_one_of('shape', SHAPES)}"
+)
 RELATION = re.compile(f" {_one_of('relation', RELATIONS)} ")
 
 

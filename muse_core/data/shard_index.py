@@ -124,7 +124,9 @@ def _key_and_role(name: str) -> tuple[str, str | None]:
 
 def _add(group: _Group, role: str, member: Member, descriptor: int, notes: list[str]) -> None:
     if member.size > MOST_BYTES[role]:
-        notes.append(f"{_shown(member.name)} has {member.size:,} bytes, more than the {MOST_BYTES[role]:,} that are read")
+        notes.append(
+            f"{_shown(member.name)} has {member.size:,} bytes, more than the {MOST_BYTES[role]:,} that are read"
+        )
     elif role == LABEL:
         group.label = _label(os.pread(descriptor, member.size, member.offset))
         if group.label == NO_LABEL:

@@ -148,7 +148,9 @@ def _write_whole(path: Path, samples: Iterator[dict[str, str | bytes]]) -> int:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        raise MuseError(f"Cannot write {path} ({error.strerror}): free some space and run the same command again.") from error
+        raise MuseError(
+            f"Cannot write {path} ({error.strerror}): free some space and run the same command again."
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
     return count
@@ -164,4 +166,6 @@ def _write_lines(path: Path, names: Sequence[str]) -> None:
     try:
         path.write_text("".join(re.sub(r"\s+", " ", name) + "\n" for name in names), encoding="utf-8")
     except OSError as error:
-        raise MuseError(f"Cannot write {path} ({error.strerror}): free some space and run the same command again.") from error
+        raise MuseError(
+            f"Cannot write {path} ({error.strerror}): free some space and run the same command again."
+        ) from error

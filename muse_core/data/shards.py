@@ -60,9 +60,13 @@ class ShardSource(ReadSource):
         self.named, self.mask_names, self.damage, self.whole = class_names, mask_names, damage, whole
         folder = index.paths[0].parent
         self.name, self.place = folder.name, f"the shards in {folder}"
-        self.class_names = tuple(map(str, range(index.labels.max(initial=-1) + 1))) if class_names is None else class_names
+        self.class_names = (
+            tuple(map(str, range(index.labels.max(initial=-1) + 1))) if class_names is None else class_names
+        )
         masked = bool(index.blocks[positions, ROLES.index(CLASS_MASK)].any())
-        self.masks = MaskMeaning(mask_names, classes={n: n for n in range(len(mask_names))}) if masked and mask_names else None
+        self.masks = (
+            MaskMeaning(mask_names, classes={n: n for n in range(len(mask_names))}) if masked and mask_names else None
+        )
         self.with_instances = bool(index.blocks[positions, ROLES.index(INSTANCE_MASK)].any())
         self.mask_class_names = self.masks.names if self.masks else ()
         self.files = ShardFiles(index.paths)
@@ -137,9 +141,15 @@ def open_shards(pattern: str, split: str, image_size: int, seed: int = 0) -> Sou
     paths = shard_paths(pattern)
     index = read_index(paths)
     folders = list(dict.fromkeys(path.parent for path in paths))
-    notes = [note for folder in folders for note in wrong_sizes(folder, [path.name for path in paths if path.parent == folder])]
+    notes = [
+        note
+        for folder in folders
+        for note in wrong_sizes(folder, [path.name for path in paths if path.parent == folder])
+    ]
     if not len(index):
-        raise MuseError(f"wds:{pattern} holds no samples with an image ({(*notes, *index.damage)[0]}): give other shards.")
+        raise MuseError(
+            f"wds:{pattern} holds no samples with an image ({(*notes, *index.damage)[0]}): give other shards."
+        )
     names, mask_names = (_names(folders, file) for file in (CLASSES, MASK_CLASSES))
     notes += _unnamed(index, names, mask_names)
     return ShardSource(
@@ -197,7 +207,9 @@ def _names(folders: list[Path], file: str) -> tuple[str, ...] | None:
     """The lines of this file beside the shards. Raises MuseError where two folders say different things."""
     found = {tuple(_lines(folder / file)) for folder in folders if (folder / file).is_file()}
     if len(found) > 1:
-        raise MuseError(f"The folders {', '.join(map(str, folders))} have different {file}: mix them with mix: instead.")
+        raise MuseError(
+            f"The folders {', '.join(map(str, folders))} have different {file}: mix them with mix: instead."
+        )
     return next(iter(found), None)
 
 

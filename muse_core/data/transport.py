@@ -9,9 +9,8 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
-from torch import Tensor
-
 from jaxtyping import UInt8
+from torch import Tensor
 
 LEVELS = 255
 

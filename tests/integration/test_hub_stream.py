@@ -21,7 +21,7 @@ from muse_core.data.sources import open_source
 row_groups.MOST_LANES, row_groups.WAITS = 8, (0.0,)
 source = open_source("hf-stream:{NAME}", "train", 8)
 assert all("@{REVISION}/data/train-" in path for path in source.groups.paths)
-batches = list(training_batches(source, 16, 0, 0, len(source) // 16, workers=2))
+batches = [batch.to("cpu") for batch in training_batches(source, 16, 0, 0, len(source) // 16, workers=2)]
 assert not any(batch.skipped for batch in batches)
 print(*(caption.rsplit(" ", 1)[1] for batch in batches for caption in batch.captions))
 """

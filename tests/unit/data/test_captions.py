@@ -10,7 +10,6 @@ from muse_core.data.captions import open_captions
 from muse_core.data.splits import SPLITS
 from muse_core.errors import MuseError
 
-
 LINES = (
     b'{"file_name": "1.png", "caption": "a"}',
     b'{"file_name": "1.png", "captions": ["a \\ud800", 3, null], "labels": [[]], "split": "val"}',
@@ -138,7 +137,10 @@ def test_a_listed_but_missing_image_is_skipped(write) -> None:
             "Unknown split in line 1 of .*'dev': choose one of train",
         ),
         ('{"file_name": "absent.png", "captions": ["a"]}', "holds none of the images its captions.jsonl names"),
-        ('\n{"file_name": "../1.png", "captions": ["a"]}', "Line 2 of .* names '../1.png', not a file inside the folder"),
+        (
+            '\n{"file_name": "../1.png", "captions": ["a"]}',
+            "Line 2 of .* names '../1.png', not a file inside the folder",
+        ),
         ('{"file_name": "/etc/passwd", "captions": ["a"]}', "Line 1 of .* names '/etc/passwd', not a file inside"),
         ('{"file_name": "a\\u0000b", "captions": ["a"]}', "Line 1 of .* not a file inside the folder"),
         ("[" * 100_000, "Line 1 of .* is not a JSON object"),

@@ -98,4 +98,8 @@ def test_a_corrupt_file_among_good_ones(animals) -> None:
     broken = source.samples[0].id
     (animals / broken).write_bytes((animals / broken).read_bytes()[:200])
     batch = source.first(4)
-    assert [name.split(" (")[0] for name in batch.skipped] == [broken] and batch.ids[0] == source.samples[1].id and len(batch) == 4
+    assert (
+        [name.split(" (")[0] for name in batch.skipped] == [broken]
+        and batch.ids[0] == source.samples[1].id
+        and len(batch) == 4
+    )

@@ -130,8 +130,8 @@ def test_a_bomb_is_not_decoded(tmp_path, monkeypatch) -> None:
     Image.new("L", (200, 200)).save(content, "png")
     monkeypatch.setattr("muse_core.data.images.MOST_PIXELS", 100)
     features = datasets.Features(image=datasets.Image())
-    datasets.Dataset.from_dict({"image": [{"bytes": content.getvalue(), "path": None}]}, features=features).save_to_disk(
-        tmp_path / "set"
-    )
+    datasets.Dataset.from_dict(
+        {"image": [{"bytes": content.getvalue(), "path": None}]}, features=features
+    ).save_to_disk(tmp_path / "set")
     with pytest.raises(MuseError, match="more than 100 pixels"):
         open_hub(str(tmp_path / "set"), "train", 8).first(1)

@@ -173,7 +173,7 @@ def test_a_loader_with_workers_resumes_and_reads_each_sample_once(folder, few_pl
     steps = len(source) // 16
     shares = [
         [
-            batch.ids
+            batch.to("cpu").ids
             for start, stop in ((0, 9), (9, steps))
             for batch in training_batches(source, 16, 7, start, stop, rank, 2, workers=2)
         ]

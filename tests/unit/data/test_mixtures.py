@@ -23,7 +23,9 @@ def pictures(tmp_path, save):
         for index in range(count):
             save(tmp_path / name / f"{index}.png", (10 * index, 0, 0), (16, 16))
         save(tmp_path / name / "mask.png", 1, (16, 16), "L")
-        samples = tuple(Sample(f"{name}/{index}.png", f"{name} {index}", 0, f"{name}/mask.png") for index in range(count))
+        samples = tuple(
+            Sample(f"{name}/{index}.png", f"{name} {index}", 0, f"{name}/mask.png") for index in range(count)
+        )
         return FileSource(name, tmp_path, "train", 16, samples, ("star",), MaskMeaning(("background", "star")))
 
     return source
@@ -41,15 +43,24 @@ def test_the_paper_s_ratio() -> None:
     ]
 
 
-@given(st.lists(st.tuples(st.fractions(Fraction(1, 100), 100, max_denominator=100), st.integers(1, 500)), min_size=1, max_size=5))
+@given(
+    st.lists(
+        st.tuples(st.fractions(Fraction(1, 100), 100, max_denominator=100), st.integers(1, 500)), min_size=1, max_size=5
+    )
+)
 @settings(deadline=None)
 def test_shares_hold_the_ratio_and_one_corpus_exactly(corpora) -> None:
     weights, lengths = zip(*corpora, strict=True)
     for repeats in (True, False):
         counts = shares(weights, lengths, repeats)
         assert any(count == length for count, length in zip(counts, lengths, strict=True))
-        assert all((count >= length) if repeats else (count <= length) for count, length in zip(counts, lengths, strict=True))
-        assert all(abs(counts[0] * weight / weights[0] - count) <= 1 + weight / weights[0] for count, weight in zip(counts, weights, strict=True))
+        assert all(
+            (count >= length) if repeats else (count <= length) for count, length in zip(counts, lengths, strict=True)
+        )
+        assert all(
+            abs(counts[0] * weight / weights[0] - count) <= 1 + weight / weights[0]
+            for count, weight in zip(counts, weights, strict=True)
+        )
 
 
 def test_no_sample_repeats_before_its_corpus_is_exhausted(pictures) -> None:
@@ -58,7 +69,9 @@ def test_no_sample_repeats_before_its_corpus_is_exhausted(pictures) -> None:
     corpus, position = mixture.order
     for one, length in ((0, 4), (1, 6)):
         seen = position[corpus == one].tolist()
-        assert all(len(set(seen[first : first + length])) == length for first in range(0, len(seen) - length + 1, length))
+        assert all(
+            len(set(seen[first : first + length])) == length for first in range(0, len(seen) - length + 1, length)
+        )
         assert max(Counter(seen).values()) - min(Counter(seen).values()) <= 1
     assert Counter(mixed((3, pictures("a", 4)), (1, pictures("b", 6)), repeats=False).order[0].tolist()) == {0: 4, 1: 1}
 
@@ -85,8 +98,12 @@ def test_classes_are_joined_by_name(pictures) -> None:
             assert label == 0 and mask.unique().tolist() == [1]
     scenes = Scenes("train", 16).first(30)
     labels = [label for name, label in zip(batch.ids, batch.labels.tolist(), strict=True) if name.startswith("scenes")]
-    assert [mixture.class_names[label] for label in labels] == [Scenes.class_names[label] for label in scenes.labels.tolist()]
-    masks = torch.stack([mask for name, mask in zip(batch.ids, batch.class_masks, strict=True) if name.startswith("scenes")])
+    assert [mixture.class_names[label] for label in labels] == [
+        Scenes.class_names[label] for label in scenes.labels.tolist()
+    ]
+    masks = torch.stack(
+        [mask for name, mask in zip(batch.ids, batch.class_masks, strict=True) if name.startswith("scenes")]
+    )
     table = np.array([mixture.mask_class_names.index(name) for name in Scenes.mask_class_names])
     assert torch.equal(masks, torch.from_numpy(table)[scenes.class_masks])
 
@@ -120,7 +137,10 @@ def test_an_epoch_over_two_processes_is_the_mixture_once(pictures) -> None:
 @pytest.mark.parametrize(
     ("text", "parts"),
     [
-        ("27*wds:A.tar,5*wds:B-{000..003}.tar,4*scenes", [(27, "wds:A.tar"), (5, "wds:B-{000..003}.tar"), (4, "scenes")]),
+        (
+            "27*wds:A.tar,5*wds:B-{000..003}.tar,4*scenes",
+            [(27, "wds:A.tar"), (5, "wds:B-{000..003}.tar"), (4, "scenes")],
+        ),
         ("1*wds:{a,2*b}.tar, 0.5 * scenes", [(1, "wds:{a,2*b}.tar"), (Fraction(1, 2), "scenes")]),
         ("3*folder:a, b and c", [(3, "folder:a, b and c")]),
     ],
@@ -129,7 +149,9 @@ def test_how_a_mixture_is_written(text, parts) -> None:
     assert parsed_mixture(text) == parts
 
 
-@pytest.mark.parametrize("text", ["", "scenes", "0*scenes", "-1*scenes", "1*", "x*scenes", "1*scenes,folder:a,0*scenes", "1*mix:1*scenes"])
+@pytest.mark.parametrize(
+    "text", ["", "scenes", "0*scenes", "-1*scenes", "1*", "x*scenes", "1*scenes,folder:a,0*scenes", "1*mix:1*scenes"]
+)
 def test_what_is_no_mixture_is_a_sentence(text) -> None:
     with pytest.raises(MuseError, match=r"The mixture .*write for example mix:27\*") as caught:
         parsed_mixture(text)

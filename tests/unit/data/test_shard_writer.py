@@ -2,8 +2,6 @@ import hashlib
 import json
 from pathlib import Path
 
-from pathlib import Path
-
 import pytest
 import torch
 from PIL import Image

@@ -10,10 +10,10 @@ from PIL import Image, ImageFile
 
 from muse_core.data import images
 from muse_core.data.batches import IGNORED_PIXEL, NO_LABEL, EpochOrder, training_batches
+from muse_core.data.images import Unreadable
 from muse_core.data.indexing import read_index
 from muse_core.data.shard_index import MOST_BYTES, MOST_NOTES
 from muse_core.data.shards import captions_in, open_shards
-from muse_core.data.images import Unreadable
 from muse_core.data.splits import SPLITS
 from muse_core.errors import MuseError
 
@@ -56,7 +56,7 @@ def test_a_brace_pattern_a_folder_and_a_copy_are_the_same(folder, tmp_path) -> N
 
 
 def test_more_shards_move_no_sample_to_another_split(folder) -> None:
-    before = {name for name in everything(open_shards(f"{folder}/00000{{0,1}}.tar", "train", 8)).ids}
+    before = set(everything(open_shards(f"{folder}/00000{{0,1}}.tar", "train", 8)).ids)
     assert before <= set(everything(open_shards(str(folder), "train", 8)).ids)
 
 
@@ -64,7 +64,12 @@ def test_the_fingerprint_says_what_is_read(folder) -> None:
     def fingerprint(split="train", size=8, seed=0, pattern=str(folder)) -> str:
         return open_shards(pattern, split, size, seed).fingerprint
 
-    others = {fingerprint("val"), fingerprint(size=16), fingerprint(seed=1), fingerprint(pattern=f"{folder}/000000.tar")}
+    others = {
+        fingerprint("val"),
+        fingerprint(size=16),
+        fingerprint(seed=1),
+        fingerprint(pattern=f"{folder}/000000.tar"),
+    }
     assert len({fingerprint(), fingerprint(), *others}) == 5 and str(folder) not in fingerprint()
 
 
@@ -73,7 +78,11 @@ def test_workers_and_processes_read_each_sample_once_an_epoch(folder) -> None:
     source = open_shards(str(folder), "train", 8)
     steps = len(source) // 8
     shares = [
-        [batch.to("cpu").ids for start, stop in ((0, 2), (2, steps)) for batch in training_batches(source, 8, 7, start, stop, rank, 2, workers=2)]
+        [
+            batch.to("cpu").ids
+            for start, stop in ((0, 2), (2, steps))
+            for batch in training_batches(source, 8, 7, start, stop, rank, 2, workers=2)
+        ]
         for rank in (0, 1)
     ]
     read = [name for pair in zip(*shares, strict=True) for ids in pair for name in ids]
@@ -204,7 +213,13 @@ def test_any_pattern_is_shards_or_a_sentence(tmp_path, pattern) -> None:
         assert str(error).endswith(".")
 
 
-@given(st.binary(max_size=60) | st.recursive(st.none() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["captions", "caption", "text"]), inner)).map(lambda value: json.dumps(value).encode()))
+@given(
+    st.binary(max_size=60)
+    | st.recursive(
+        st.none() | st.integers() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["captions", "caption", "text"]), inner),
+    ).map(lambda value: json.dumps(value).encode())
+)
 @settings(max_examples=100, deadline=None)
 def test_any_json_is_captions_or_unreadable(content) -> None:
     try:

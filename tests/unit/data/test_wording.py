@@ -12,7 +12,9 @@ def test_one_of_several_by_seed_and_name() -> None:
     captions = tuple("abcdef")
     assert picked_caption(captions, "1.jpg", 0) == picked_caption(captions, "1.jpg", 0)
     assert {picked_caption(captions, f"{name}.jpg", 0) for name in range(60)} == set(captions)
-    assert any(picked_caption(captions, f"{name}.jpg", 0) != picked_caption(captions, f"{name}.jpg", 1) for name in range(9))
+    assert any(
+        picked_caption(captions, f"{name}.jpg", 0) != picked_caption(captions, f"{name}.jpg", 1) for name in range(9)
+    )
 
 
 def test_a_long_caption_gives_one_of_its_sentences() -> None:
