@@ -16,6 +16,7 @@ import torch
 from accelerate import Accelerator
 
 from benchmarks.sizes import Size, published, random_trainer, scenes
+from muse_core.errors import MuseError
 from muse_core.foundations.published import TEACHERS
 
 
@@ -69,4 +70,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except MuseError as error:
+        raise SystemExit(str(error)) from error
