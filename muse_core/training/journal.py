@@ -1,6 +1,7 @@
 """What the loop notes while it runs: the rows of the metrics file, what went wrong, the time, the observers' time."""
 
 import os
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -68,6 +69,7 @@ class Journal:
         self.skipped.update(batch.skipped)
         self.enlarged.update(batch.enlarged)
         if keep:
+            row = {sys.intern(name): value for name, value in row.items()}  # else each row has its own copy of every name
             self.rows.append(row)
             self.pending.append(row)
             self.track(row)

@@ -33,6 +33,13 @@ def test_a_row_is_in_the_file_after_a_second(notes, monkeypatch) -> None:
     assert written(notes) == [1, 2]
 
 
+def test_rows_share_the_names_of_their_columns(notes) -> None:
+    for step in (1, 2):
+        notes.note({"".join(["loss/", "total"]): step}, BATCH, keep=True)
+    (first,), (second,) = notes.rows
+    assert first is second
+
+
 def test_a_reader_sees_whole_lines_whenever_it_looks(notes, monkeypatch) -> None:
     seen: list[str] = []
     rows = [{"step": step, "loss/total": 0.1} for step in range(5000)]  # more than any buffer holds
