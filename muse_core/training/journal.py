@@ -69,7 +69,7 @@ class Journal:
         self.skipped.update(batch.skipped)
         self.enlarged.update(batch.enlarged)
         if keep:
-            row = {sys.intern(name): value for name, value in row.items()}  # else each row has its own copy of every name
+            row = {sys.intern(name): value for name, value in row.items()}  # else every row has its own copies of them
             self.rows.append(row)
             self.pending.append(row)
             self.track(row)
