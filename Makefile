@@ -71,13 +71,10 @@ lint: $(STAMP) ## ruff check and ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 
-test: lint ## lint, pytest on every core, then every notebook's cells by nbval
-	$(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadscope
-	@if ls notebooks/*.ipynb >/dev/null 2>&1; then \
-	  set -ex; \
-	  $(STRIP) --verify notebooks/*.ipynb; \
-	  $(OFFLINE) $(BIN)/python -m pytest --nbval-lax --nbval-current-env -p no:cacheprovider notebooks -x; \
-	else echo "There are no notebooks yet: nbval has nothing to run."; fi
+test: lint ## lint, then pytest on every core, with the notebooks' cells (nbval) on one of them
+	$(STRIP) --verify notebooks/*.ipynb
+	$(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest --nbval-lax --nbval-current-env -n auto --maxprocesses 4 \
+	  --dist loadscope --no-loadscope-reorder notebooks tests
 
 lab: $(STAMP) ## JupyterLab on the notebooks
 	$(BIN)/jupyter lab notebooks
