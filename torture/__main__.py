@@ -63,7 +63,7 @@ def main(words: list[str] | None = None) -> None:
     asked = parser().parse_args(words)
     file = paths.root() / "reports" / "torture" / "torture.json"
     found = _earlier(file)
-    for name in asked.parts or [part for part in PARTS if find_spec(OPTIONAL.get(part, "muse_core"))]:
+    for name in asked.parts or [part for part in PARTS if part not in OPTIONAL or find_spec(OPTIONAL[part])]:
         with tempfile.TemporaryDirectory(prefix=f"muse-{name}-") as root:
             found |= PARTS[name](Path(root), asked) | {f"{name}_seed": asked.seed, f"{name}_by": asdict(provenance())}
         write_json(file, found)

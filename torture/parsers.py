@@ -1,8 +1,6 @@
 """The parsers we own, each as a function of bytes that gives a result or refuses in words."""
 
-import io
 import os
-import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +18,7 @@ from muse_core.errors import MuseError
 from muse_core.records import read_json, read_jsonl
 from muse_core.reporting import safe_yaml
 from muse_core.training.checkpoint import is_intact
+from torture.tars import tar_of
 
 
 @dataclass(frozen=True)
@@ -58,15 +57,6 @@ def _members(content: bytes, folder: Path) -> int:
         os.close(descriptor)
 
 
-def _tar(name: str, content: bytes) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
-        member = tarfile.TarInfo(name)
-        member.size = len(content)
-        tar.addfile(member, io.BytesIO(content))
-    return buffer.getvalue()
-
-
 PARSERS = {
     "captions.jsonl": Parser(
         _captions,
@@ -75,7 +65,7 @@ PARSERS = {
             b'{"file_name": "1.png", "captions": ["a", "b"], "label": "x"}',
         ),
     ),
-    "tar shard": Parser(_members, (_tar("0.txt", b"a star"), _tar("0" * 120 + ".json", b"{}"))),
+    "tar shard": Parser(_members, (tar_of({"0.txt": b"a star"}), tar_of({"0" * 120 + ".json": b"{}"}))),
     "captions in a shard": Parser(
         lambda content, _: captions_in(content),
         (b'{"caption": "a"}', b'["a", "b"]', b'{"captions": ["a"]}'),

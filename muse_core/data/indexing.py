@@ -11,11 +11,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from muse_core.data.shard_cache import Stamp, recalled, remember
+from muse_core.data.shard_cache import COLUMNS, Stamp, recalled, remember
 from muse_core.data.shard_index import ShardIndex, scanned
 from muse_core.errors import MuseError
-
-COLUMNS = ("keys", "fractions", "labels", "blocks", "sizes")
 
 
 def read_index(paths: tuple[Path, ...]) -> ShardIndex:

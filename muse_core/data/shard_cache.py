@@ -27,6 +27,8 @@ WORTH_KEEPING = 1 << 20
 """Bytes; a smaller shard is walked over as fast as a file about it is read."""
 
 NUMBERS = ("fractions", "labels", "blocks", "sizes")
+COLUMNS = ("keys", *NUMBERS)
+"""Of a `ShardIndex`, one row a sample."""
 
 
 def recalled(path: Path, stamp: Stamp) -> ShardIndex | None:

@@ -19,6 +19,7 @@ from muse_core.foundations.topology_teacher import DinoV3Teacher
 from muse_core.presets import tiny
 from muse_core.sizes import ConnectorShape, FoundationLocations, Preset
 from muse_core.stages import Curriculum
+from muse_core.training.learner import Progress, Row
 from muse_core.training.run import StageRun
 from muse_core.training.standins.image_text import train_tokenizer
 
@@ -81,6 +82,16 @@ def micro_preset(folder: Path) -> Preset:
 
 def micro_run(stage: str, run: str = "whole", **options: Any) -> StageRun:
     return StageRun(run=run, preset="micro", stage=stage, device="cpu", **options)
+
+
+def stopping_at(step: int, error: BaseException) -> Progress:
+    """A progress that raises at this step, or at the first it hears of after it."""
+
+    def stop(rows: list[Row]) -> None:
+        if rows[-1]["step"] >= step:
+            raise error
+
+    return stop
 
 
 def written_rows(run: StageRun) -> list[dict[str, float]]:

@@ -22,7 +22,16 @@ from muse_core.training.loop import train_stage
 from muse_core.training.run_lock import lock_file
 from muse_core.training.trainer import Trainer
 
-from .micro import STAGES, borrow_stage, finished_weights, last_training_state, micro_run, same, written_rows
+from .micro import (
+    STAGES,
+    borrow_stage,
+    finished_weights,
+    last_training_state,
+    micro_run,
+    same,
+    stopping_at,
+    written_rows,
+)
 
 
 def frozen(trainer: Trainer) -> dict[str, torch.Tensor]:
@@ -105,7 +114,7 @@ def test_skipped_steps_are_remembered_when_it_goes_on(whole, micro, monkeypatch)
     with monkeypatch.context() as patch:
         nan_batch(1, patch)
         with pytest.raises(MuseError, match="Interrupted"):
-            train_stage(run, lambda rows: (_ for _ in ()).throw(KeyboardInterrupt) if rows[-1]["step"] == 4 else None)
+            train_stage(run, stopping_at(4, KeyboardInterrupt()))
     with monkeypatch.context() as patch:
         nan_batch(4, patch)
         with pytest.raises(MuseError, match="stopped at step 5"):

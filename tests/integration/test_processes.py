@@ -22,7 +22,7 @@ from muse_core.training.launch import Launch, launch_folder
 from muse_core.training.loop import train_stage
 
 from .gradients_by_loss import LOSSES, gradients
-from .micro import STAGES, borrow_stage, finished_weights, micro_run, written_rows
+from .micro import STAGES, borrow_stage, finished_weights, micro_run, stopping_at, written_rows
 
 HERE = Path(__file__).parent
 TWO = Launch(processes=2)
@@ -117,14 +117,6 @@ def test_a_denoiser_of_two_processes_is_the_denoiser_of_one(whole, two) -> None:
             found[name], value, rtol=1e-3, atol=1e-4, msg=lambda text, name=name: f"{name}: {text}"
         )
     assert pair.record.processes == 2
-
-
-def stopping_at(step: int, error: BaseException):
-    def stop(rows: list[dict[str, float]]) -> None:
-        if rows[-1]["step"] >= step:
-            raise error
-
-    return stop
 
 
 def test_checkpoints_of_two_go_on_in_one_and_back(whole, two) -> None:

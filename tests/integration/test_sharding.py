@@ -22,7 +22,7 @@ from muse_core.training.loop import train_stage
 from muse_core.training.run import StageRun
 
 from .gradients_by_loss import LOSSES, gradients
-from .micro import STAGES, borrow_stage, finished_weights, last_training_state, micro_run, written_rows
+from .micro import STAGES, borrow_stage, finished_weights, last_training_state, micro_run, stopping_at, written_rows
 from .sharded import ROUTINGS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,11 +48,6 @@ use_cpu: false
 FRESH = [micro_run(stage, "fresh") for stage in STAGES[:2]]
 
 
-def interrupted_at_two(rows: list[dict[str, float]]) -> None:
-    if rows[-1]["step"] == 2:
-        raise KeyboardInterrupt
-
-
 @pytest.fixture(scope="module")
 def run(whole, micro_root):
     """Stage 3, stopped after two steps of one process and finished by two in shards, as the page's configuration starts them.
@@ -66,7 +61,7 @@ def run(whole, micro_root):
         run = micro_run(STAGES[2], "sharded")
         borrow_stage(run, STAGES[1])
         with pytest.raises(MuseError, match="is saved: run again with resume=True"):
-            train_stage(run, interrupted_at_two)
+            train_stage(run, stopping_at(2, KeyboardInterrupt()))
         launch_in_shards(Launch(accelerate_config=str(configuration(micro_root))), *FRESH, replace(run, resume=True))
         yield run
 

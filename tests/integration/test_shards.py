@@ -12,7 +12,7 @@ from muse_core.errors import MuseError
 from muse_core.training.loop import train_stage
 
 from ..unit.data.parquets import write_parquet
-from .micro import IMAGE_SIZE, STAGES, last_training_state, micro_run, same, written_rows
+from .micro import IMAGE_SIZE, STAGES, last_training_state, micro_run, same, stopping_at, written_rows
 
 
 @pytest.fixture(params=["scenes", "pets"])
@@ -34,13 +34,8 @@ def test_a_stage_trains_on_shards_and_resumes_to_the_bit(micro, tmp_path, spec) 
     whole = train_stage(micro_run(STAGES[0], f"{name}-shards", data=data)).record
     assert whole.steps == 6 and whole.files_skipped == [] and (whole.captions_truncated == 0 or name == "pets")
     stopped = micro_run(STAGES[0], f"{name}-shards-stopped", data=data)
-
-    def stop(rows) -> None:
-        if rows[-1]["step"] == 3:
-            raise KeyboardInterrupt
-
     with pytest.raises(MuseError, match="Interrupted"):
-        train_stage(stopped, stop)
+        train_stage(stopped, stopping_at(3, KeyboardInterrupt()))
     train_stage(replace(stopped, resume=True))
     first = replace(stopped, run=f"{name}-shards")
     assert written_rows(stopped) == written_rows(first)
@@ -69,13 +64,8 @@ def test_a_stage_trains_on_a_stream_and_resumes_to_the_bit(micro, tmp_path, monk
     record = train_stage(whole).record
     assert record.steps == 6 and record.files_skipped == [] and record.data_fingerprint.startswith("set/train/")
     stopped = replace(whole, run="streamed-stopped")
-
-    def stop(rows) -> None:
-        if rows[-1]["step"] == 3:
-            raise KeyboardInterrupt
-
     with pytest.raises(MuseError, match="Interrupted"):
-        train_stage(stopped, stop)
+        train_stage(stopped, stopping_at(3, KeyboardInterrupt()))
     train_stage(replace(stopped, resume=True))
     assert written_rows(stopped) == written_rows(whole)
     assert same(last_training_state(stopped), last_training_state(whole)) == []

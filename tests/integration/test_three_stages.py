@@ -16,7 +16,16 @@ from muse_core.training import loop
 from muse_core.training.loop import train_stage
 from muse_core.training.trainer import Trainer
 
-from .micro import STAGES, borrow_stage, finished_weights, last_training_state, micro_run, same, written_rows
+from .micro import (
+    STAGES,
+    borrow_stage,
+    finished_weights,
+    last_training_state,
+    micro_run,
+    same,
+    stopping_at,
+    written_rows,
+)
 
 EARLIER = dict(zip(STAGES[1:], STAGES[:-1], strict=True))
 
@@ -31,14 +40,6 @@ def begin(stage: str, run: str, **options):
     if stage in EARLIER:
         borrow_stage(described, EARLIER[stage])
     return described
-
-
-def stop_at(step: int, error: BaseException):
-    def progress(rows) -> None:
-        if rows[-1]["step"] == step:
-            raise error
-
-    return progress
 
 
 def assert_equal_to_the_whole_run(run) -> None:
@@ -102,7 +103,7 @@ def test_another_seed_gives_other_rows(whole, micro) -> None:
 def test_an_interrupt_saves_and_resuming_equals_never_stopping(whole, micro, stage) -> None:
     run = begin(stage, "interrupted")
     with pytest.raises(MuseError, match=f"Interrupted {stage} at step 3; it is saved"):
-        train_stage(run, stop_at(3, KeyboardInterrupt()))
+        train_stage(run, stopping_at(3, KeyboardInterrupt()))
     result = train_stage(replace(run, resume=True))
     assert result.record.resumed_at == 3
     assert_equal_to_the_whole_run(run)
@@ -112,7 +113,7 @@ def test_an_interrupt_saves_and_resuming_equals_never_stopping(whole, micro, sta
 def test_a_hard_stop_resumes_from_the_last_checkpoint(whole, micro, stage) -> None:
     run = begin(stage, "killed")
     with pytest.raises(Killed):
-        train_stage(run, stop_at(5, Killed()))
+        train_stage(run, stopping_at(5, Killed()))
     result = train_stage(replace(run, resume=True))
     assert result.record.resumed_at == 4
     assert_equal_to_the_whole_run(run)
@@ -264,7 +265,7 @@ def test_a_folder_with_a_corrupt_image_trains_and_the_record_lists_it(micro, tmp
     (tmp_path / broken).write_bytes(b"not an image")
     run = micro_run(STAGES[0], "photographs", data=f"folder:{tmp_path}", steps=12)
     with pytest.raises(Killed):
-        train_stage(run, stop_at(11, Killed()))
+        train_stage(run, stopping_at(11, Killed()))
     record = train_stage(replace(run, resume=True)).record
     assert record.files_skipped == [f"{broken} (not an image in a format that is read)"]
     enlarged = any(name == "circle/0.png" for name in source.first(len(source)).ids)

@@ -2,13 +2,13 @@
 
 import io
 import json
-import tarfile
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from muse_core.data.sources import open_source
 from torture.bad_input import BadInput, Desk
 from torture.inputs.images import BROKEN, PNG, picture
+from torture.tars import tar_of
 
 Files = Mapping[str, bytes | str | None]
 """Place below the desk -> content; None is an empty folder."""
@@ -183,17 +183,7 @@ PETS = tuple(
 )
 
 
-def _tar(**members: bytes) -> bytes:
-    content = io.BytesIO()
-    with tarfile.open(fileobj=content, mode="w") as tar:
-        for name, member in members.items():
-            info = tarfile.TarInfo(name.replace("_", "."))
-            info.size = len(member)
-            tar.addfile(info, io.BytesIO(member))
-    return content.getvalue()
-
-
-PAIRS = _tar(a_png=PNG, a_txt=b"a cat")
+PAIRS = tar_of({"a.png": PNG, "a.txt": b"a cat"})
 FEW = "wds:DESK/{0..3}.tar"
 SHARDS = tuple(
     _row(name, spec, files, names, fix)
@@ -206,7 +196,13 @@ SHARDS = tuple(
         ("a shard that is text", "wds:DESK", {"0.tar": "no tar"}, "holds no samples", "give other shards"),
         ("an empty shard", "wds:DESK", {"0.tar": b""}, "holds no samples", "give other shards"),
         ("a shard of zeros", "wds:DESK", {"0.tar": bytes(10240)}, "holds no samples", "give other shards"),
-        ("words without images", "wds:DESK", {"0.tar": _tar(a_txt=b"a cat")}, "holds no samples", "give other shards"),
+        (
+            "words without images",
+            "wds:DESK",
+            {"0.tar": tar_of({"a.txt": b"a cat"})},
+            "holds no samples",
+            "give other shards",
+        ),
         ("a shard cut short", "wds:DESK", {"0.tar": PAIRS[:600]}, "holds no samples", "give other shards"),
         (
             "a compressed shard",
@@ -215,7 +211,7 @@ SHARDS = tuple(
             "0.tar.gz",
             "give other shards",
         ),
-        ("images that are text", "wds:DESK", {"0.tar": _tar(a_png=b"a cat")}, "can be read", INTACT),
+        ("images that are text", "wds:DESK", {"0.tar": tar_of({"a.png": b"a cat"})}, "can be read", INTACT),
         ("a damaged shards.json", "wds:DESK", {"0.tar": PAIRS, "shards.json": "{"}, "shards.json", "delete it"),
         ("another shards.json", "wds:DESK", {"0.tar": PAIRS, "shards.json": "{}"}, "shards.json", "delete it"),
         (

@@ -1,4 +1,4 @@
-"""Small image files, and the real photographs where this machine has them."""
+"""Small image files, the real photographs where this machine has them, and no Hugging Face hub."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -32,3 +32,14 @@ def save() -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def no_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`datasets` keeps its cache in the test's folder and never asks the network."""
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    datasets.disable_progress_bars()

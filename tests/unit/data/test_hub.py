@@ -12,13 +12,7 @@ from muse_core.errors import MuseError
 
 from .tars import numbered, picture, write_tar
 
-
-@pytest.fixture(autouse=True)
-def offline(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
-    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    datasets.disable_progress_bars()
+pytestmark = pytest.mark.usefixtures("no_hub")
 
 
 def table(first: int, last: int) -> datasets.Dataset:
