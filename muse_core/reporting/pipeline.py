@@ -1,7 +1,6 @@
 """Runs the numbered notebooks in order with papermill, skips what is up to date, and writes their pages."""
 
 import ast
-import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 from muse_core import paths, records
 from muse_core.reporting import freshness
 from muse_core.reporting.arguments import Parameter, check_names, known_parameters, parse_value
+from muse_core.reporting.execution import execute
 from muse_core.reporting.stamps import Stamp, read_stamp, write_stamp
 
 
@@ -92,7 +92,7 @@ def _execute(task: Task, wanted: str) -> Stamp:
 
     date, started = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic()
     commit = records.commit()
-    status, error = _papermill(task)
+    status, error = execute(task.source, task.report, task.parameters)
     stamp = Stamp(
         key=wanted,
         status=status,
@@ -108,42 +108,6 @@ def _execute(task: Task, wanted: str) -> Stamp:
     write_stamp(task.report, stamp)
     html.export(task.report)
     return stamp
-
-
-def _papermill(task: Task) -> tuple[str, str]:
-    """(status, error) of an execution; the error is "" when every cell ran."""
-    import papermill
-    from nbclient.exceptions import CellControlSignal, DeadKernelError
-
-    task.report.unlink(missing_ok=True)
-    logging.getLogger("papermill").setLevel(logging.ERROR)
-    try:
-        papermill.execute_notebook(
-            str(task.source),
-            str(task.report),
-            parameters=task.parameters,
-            kernel_name="python3",
-            language="python",
-            progress_bar=False,
-            cwd=str(paths.root()),
-            store_widget_state=False,
-            extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
-        )
-    except papermill.PapermillExecutionError as error:
-        return "failed", _sentence(error)
-    except KeyboardInterrupt:
-        return "interrupted", "interrupted from the keyboard; run it again to go on from here"
-    except (DeadKernelError, CellControlSignal):
-        return "failed", "the kernel died, perhaps for want of memory; try a smaller batch_size"
-    return "done", ""
-
-
-def _sentence(error: Any) -> str:
-    """A MuseError is its own sentence; any other exception is named with its cell."""
-    message = str(error.evalue).strip()
-    if error.ename == "MuseError":
-        return message
-    return f"cell [{error.exec_count}] raised {error.ename}: {(message.splitlines() or [''])[0]}"
 
 
 def _device(given: str) -> str:
