@@ -81,6 +81,7 @@ def smoke() -> Preset:
         held_out_images=200,
         generated_images=24,
         probe_images=400,
+        segmentation_steps=30,
     )
 
 

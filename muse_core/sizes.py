@@ -124,3 +124,5 @@ class Preset:
     """How many images are generated to be measured, at most."""
     probe_images: int = 2000
     """How many training images a linear probe is fitted on, at most; a segmentation probe takes a third of them."""
+    segmentation_steps: int = 150
+    """How many steps the head of a segmentation probe is trained for."""

@@ -24,6 +24,7 @@ class Protocol:
     n_test: int = 1000
     n_dense: int = 1000
     n_attention: int = 48
+    segmentation_steps: int = 150
     seed: int = 0
 
     def key(self) -> dict[str, object]:
@@ -32,7 +33,7 @@ class Protocol:
             "train": self.train.fingerprint,
             "test": self.test.fingerprint,
             "instruments": self.instruments.fingerprint,
-            "sizes": [self.n_train, self.n_test, self.n_dense, self.n_attention, self.seed],
+            "sizes": [self.n_train, self.n_test, self.n_dense, self.n_attention, self.segmentation_steps, self.seed],
             "classes": None if self.classes is None else _digest(self.classes),
         }
 

@@ -18,7 +18,7 @@ from muse_core.losses.topology import Grid
 
 RATE_GRID = (0.003, 0.03)
 """AdamW's learning rates; the better one on the validation images is taken."""
-STEPS, CHOICE_STEPS, BATCH_SIZE = 150, 50, 32
+BATCH_SIZE = 32
 
 
 @dataclass(frozen=True)
@@ -39,18 +39,22 @@ def segmentation_probe(
     grid: Grid,
     num_classes: int,
     seed: int = 0,
+    steps: int = 150,
 ) -> Segmented:
     """Train the head on tokens (images, tokens, width) and masks (images, h, w; 255 = void), measure it on the test ones.
+
+    The rate is chosen after a third of the ``steps``.
 
     Raises MuseError for masks whose number is not the images', for classes outside the list and for masks all void.
     """
     for tokens, masks in ((train, train_masks), (test, test_masks)):
         _check(tokens, masks, num_classes)
     fitted, held = map(torch.from_numpy, split_for_validation(len(train), seed))
-    rate = max(RATE_GRID, key=lambda rate: _score(train, train_masks, fitted, held, grid, num_classes, rate, seed))
-    weight, bias = _fit(train, train_masks, grid, num_classes, rate, seed)
+    chosen_on = (train, train_masks, fitted, held, grid, num_classes)
+    rate = max(RATE_GRID, key=lambda rate: _score(*chosen_on, rate, seed, max(1, steps // 3)))
+    weight, bias = _fit(train, train_masks, grid, num_classes, rate, seed, steps)
     protocol = (
-        f"1x1 linear head, AdamW lr {rate:g} chosen on {VALIDATION_SHARE:.0%} of {len(train)} training images, {STEPS} steps of "
+        f"1x1 linear head, AdamW lr {rate:g} chosen on {VALIDATION_SHARE:.0%} of {len(train)} training images, {steps} steps of "
         f"{BATCH_SIZE}, logits resized bilinearly, void pixels ignored, global confusion matrix"
     )
     return Segmented(confusions(test, test_masks, grid, weight, bias), weight, bias, protocol)
@@ -106,15 +110,23 @@ def _check(tokens: Tensor, masks: Tensor, num_classes: int) -> None:
 
 
 def _score(
-    tokens: Tensor, masks: Tensor, fitted: Tensor, held: Tensor, grid: Grid, num_classes: int, rate: float, seed: int
+    tokens: Tensor,
+    masks: Tensor,
+    fitted: Tensor,
+    held: Tensor,
+    grid: Grid,
+    num_classes: int,
+    rate: float,
+    seed: int,
+    steps: int,
 ) -> float:
-    weight, bias = _fit(tokens[fitted], masks[fitted], grid, num_classes, rate, seed, CHOICE_STEPS)
+    weight, bias = _fit(tokens[fitted], masks[fitted], grid, num_classes, rate, seed, steps)
     found = mean_iou(confusions(tokens[held], masks[held], grid, weight, bias))
     return found if found == found else 0.0
 
 
 def _fit(
-    tokens: Tensor, masks: Tensor, grid: Grid, num_classes: int, rate: float, seed: int, steps: int = STEPS
+    tokens: Tensor, masks: Tensor, grid: Grid, num_classes: int, rate: float, seed: int, steps: int
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Weight and bias on raw tokens; trained on standardised ones, so that no feature's scale is an advantage."""
     mean, scale = tokens.mean((0, 1)), tokens.std((0, 1)).clamp(min=1e-6)

@@ -197,6 +197,7 @@ def open_protocol(
         n_train=n_train,
         n_test=counts.test or preset.held_out_images,
         n_dense=max(2, n_train // 3),
+        segmentation_steps=preset.segmentation_steps,
         seed=seed,
     )
 

@@ -24,7 +24,7 @@ def test_every_preset_is_a_whole_curriculum(name) -> None:
 
 def test_smoke_is_tiny_with_fewer_steps_and_nothing_else() -> None:
     tiny, smoke = preset_named("tiny"), preset_named("smoke")
-    sizes = ("held_out_images", "probe_images", "generated_images")
+    sizes = ("held_out_images", "probe_images", "segmentation_steps", "generated_images")
     kept = {size: getattr(tiny, size) for size in sizes} | {
         "curriculum": tiny.curriculum,
         "generation": tiny.generation,

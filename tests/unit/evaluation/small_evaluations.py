@@ -6,7 +6,6 @@ from copy import deepcopy
 from dataclasses import replace
 from functools import cache
 
-import pytest
 import torch
 import torch.nn.functional as F
 from sklearn.datasets import load_sample_images
@@ -15,7 +14,6 @@ from torch import Tensor
 from muse_core.data.batches import Batch
 from muse_core.data.scenes import Scenes
 from muse_core.data.shape_templates import SHAPES
-from muse_core.evaluation import segmentation
 from muse_core.evaluation.instruments import Instruments
 from muse_core.evaluation.protocol import Protocol
 from muse_core.evaluation.subjects import Chance, TokenizerSubject
@@ -61,12 +59,6 @@ def blurred(images: Tensor) -> Tensor:
     return F.interpolate(F.avg_pool2d(images, 2), images.shape[-2:], mode="bilinear", align_corners=False)
 
 
-def few_steps(patch: pytest.MonkeyPatch, steps: int) -> None:
-    """The segmentation probe's head gets this many steps."""
-    fit = segmentation._fit
-    patch.setattr(segmentation, "_fit", lambda *given: fit(*given[:6], steps))
-
-
 @cache
 def _teacher(layers: tuple[int, ...]) -> DinoV3Teacher:
     torch.manual_seed(0)
@@ -91,7 +83,7 @@ def some_classes() -> Tensor:
 def small_protocol(**changes) -> Protocol:
     """Few scenes, so that a row takes seconds."""
     given = dict(train=Changed(split="train"), test=Changed(), instruments=small_instruments(), classes=some_classes())
-    sizes = dict(n_train=60, n_test=40, n_dense=20, n_attention=8)
+    sizes = dict(n_train=60, n_test=40, n_dense=20, n_attention=8, segmentation_steps=5)
     return Protocol(**(given | sizes | changes))
 
 

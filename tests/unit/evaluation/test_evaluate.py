@@ -33,7 +33,6 @@ from .small_evaluations import (
     GRID,
     Changed,
     chance_on,
-    few_steps,
     small_protocol,
     small_subject,
     small_teacher,
@@ -50,7 +49,6 @@ ATTENTION = {"attention_auc", "attention_iou", "attention_pointing"}
 @pytest.fixture(scope="module", autouse=True)
 def quick() -> None:
     with pytest.MonkeyPatch.context() as patch:
-        few_steps(patch, 5)
         patch.setattr(intervals, "RESAMPLES", 100)
         yield
 

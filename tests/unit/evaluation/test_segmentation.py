@@ -1,5 +1,7 @@
 """mIoU by hand, by torchmetrics and by scikit-learn; the probe on planted, random and real tokens."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -12,14 +14,8 @@ from muse_core.data.scenes import Scenes
 from muse_core.errors import MuseError
 from muse_core.evaluation.segmentation import confusions, iou, mean_iou, predict, segmentation_probe
 
-from .small_evaluations import few_steps
-
 GRID, CLASSES = (4, 4), 3
-
-
-@pytest.fixture(autouse=True)
-def fewer_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    few_steps(monkeypatch, 60)
+probed = partial(segmentation_probe, steps=60)
 
 
 def planted(images: int = 24, noise: float = 0.1) -> tuple[torch.Tensor, torch.Tensor]:
@@ -78,9 +74,16 @@ def test_what_is_predicted_on_void_pixels_changes_nothing() -> None:
 
 def test_tokens_that_say_the_class_are_read() -> None:
     (train, train_masks), (test, test_masks) = planted(), planted()
-    found = segmentation_probe(train, train_masks, test, test_masks, GRID, CLASSES)
+    found = probed(train, train_masks, test, test_masks, GRID, CLASSES)
     assert mean_iou(found.confusion) > 0.85
     assert found.confusion.shape == (24, CLASSES, CLASSES) and "24 training images" in found.protocol
+
+
+def test_a_shorter_training_is_another_head_and_says_so() -> None:
+    train, masks = planted(noise=1.0)
+    short, long = (probed(train, masks, train, masks, GRID, CLASSES, steps=steps) for steps in (3, 150))
+    assert "3 steps of 32" in short.protocol and "150 steps of 32" in long.protocol
+    assert mean_iou(short.confusion) < mean_iou(long.confusion)
 
 
 def test_the_head_reads_raw_tokens() -> None:
@@ -88,10 +91,10 @@ def test_the_head_reads_raw_tokens() -> None:
     (train, train_masks), (test, test_masks) = planted(), planted()
     scale, shift = torch.tensor([1e-2, 1, 50, 1, 3, 9]), torch.arange(6.0)
     moved = lambda tokens: tokens * scale + shift
-    found = segmentation_probe(moved(train), train_masks, moved(test), test_masks, GRID, CLASSES)
+    found = probed(moved(train), train_masks, moved(test), test_masks, GRID, CLASSES)
     predicted = predict(moved(test), GRID, found.weight, found.bias, (32, 32))
     assert torch.equal(found.confusion, by_images(predicted, test_masks))
-    plain = segmentation_probe(train, train_masks, test, test_masks, GRID, CLASSES)
+    plain = probed(train, train_masks, test, test_masks, GRID, CLASSES)
     assert mean_iou(found.confusion) == pytest.approx(mean_iou(plain.confusion), abs=0.01)
 
 
@@ -99,7 +102,7 @@ def test_random_tokens_do_no_better_than_the_commonest_class() -> None:
     masks = Scenes("train", 32).first(48).class_masks
     train, test = masks[:24], masks[24:]
     draw = lambda: torch.randn(24, 16, 12)
-    found = segmentation_probe(draw(), train, draw(), test, GRID, 11)
+    found = probed(draw(), train, draw(), test, GRID, 11)
     commonest = torch.full_like(test, int(train.flatten().mode().values))
     of_commonest = multiclass_jaccard_index(commonest, test, 11, average="none")
     occurring = torch.cat([test.unique(), commonest.unique()]).unique()
@@ -111,15 +114,15 @@ def test_colours_find_the_objects_of_scenes_better_than_chance() -> None:
     batch = Scenes("train", 32).first(64)
     cells = rearrange(batch.images, "b c (h p) (w q) -> b (h w) c (p q)", h=4, w=4)
     tokens, masks = torch.cat([cells.mean(-1), cells.std(-1)], -1), (batch.class_masks > 0).long()
-    planted_in = segmentation_probe(tokens[:32], masks[:32], tokens[32:], masks[32:], GRID, 2)
-    strange = segmentation_probe(tokens[:32], masks[:32], tokens[32:].flip(0), masks[32:], GRID, 2)
+    planted_in = probed(tokens[:32], masks[:32], tokens[32:], masks[32:], GRID, 2)
+    strange = probed(tokens[:32], masks[:32], tokens[32:].flip(0), masks[32:], GRID, 2)
     assert mean_iou(planted_in.confusion) > mean_iou(strange.confusion) + 0.05
 
 
 def test_nothing_is_chosen_or_fitted_on_the_test_images() -> None:
     (train, train_masks), (test, test_masks) = planted(), planted()
-    one = segmentation_probe(train, train_masks, test, test_masks, GRID, CLASSES)
-    other = segmentation_probe(train, train_masks, -9 * test[:5], 2 - test_masks[:5], GRID, CLASSES)
+    one = probed(train, train_masks, test, test_masks, GRID, CLASSES)
+    other = probed(train, train_masks, -9 * test[:5], 2 - test_masks[:5], GRID, CLASSES)
     assert (
         torch.equal(one.weight, other.weight) and torch.equal(one.bias, other.bias) and one.protocol == other.protocol
     )
@@ -127,7 +130,7 @@ def test_nothing_is_chosen_or_fitted_on_the_test_images() -> None:
 
 def test_the_same_seed_gives_the_same_head() -> None:
     train, masks = planted(noise=1.0)
-    probe = lambda seed: segmentation_probe(train, masks, train, masks, GRID, CLASSES, seed)
+    probe = lambda seed: probed(train, masks, train, masks, GRID, CLASSES, seed)
     first = probe(0)
     torch.rand(3)
     assert torch.equal(probe(0).weight, first.weight) and torch.equal(probe(0).confusion, first.confusion)
@@ -140,7 +143,7 @@ def test_void_pixels_of_training_masks_teach_nothing() -> None:
     half[:, :, 16:] = 255
     filled = torch.where(torch.rand(half.shape) < 0.5, half, 255)
     filled[3] = 255
-    found = segmentation_probe(train, filled, train, masks, GRID, CLASSES)
+    found = probed(train, filled, train, masks, GRID, CLASSES)
     assert torch.isfinite(found.weight).all() and mean_iou(found.confusion) > 0.85
 
 
@@ -148,7 +151,7 @@ def test_void_pixels_of_training_masks_teach_nothing() -> None:
 def test_masks_of_another_size_than_the_grids_multiple_work(side) -> None:
     tokens, masks = planted()
     resized = F.interpolate(masks[:, None].float(), (side, side), mode="nearest-exact")[:, 0].long()
-    found = segmentation_probe(tokens, resized, tokens, resized, GRID, CLASSES)
+    found = probed(tokens, resized, tokens, resized, GRID, CLASSES)
     assert found.confusion.sum() == len(masks) * side * side
     assert mean_iou(found.confusion) > (0.8 if side > 3 else 0.4)
 
@@ -180,4 +183,4 @@ def test_masks_that_do_not_fit_are_refused(masks, sentence, where) -> None:
     tokens, good = planted()
     given = (masks, good) if where == "train" else (good, masks)
     with pytest.raises(MuseError, match=sentence):
-        segmentation_probe(tokens, given[0], tokens, given[1], GRID, CLASSES)
+        probed(tokens, given[0], tokens, given[1], GRID, CLASSES)
