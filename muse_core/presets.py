@@ -69,7 +69,7 @@ def tiny() -> Preset:
 
 
 def smoke() -> Preset:
-    """``tiny`` with a handful of steps: what the notebooks do by default, under a minute each on two cores."""
+    """``tiny`` with a handful of steps: what the notebooks do by default, about a minute each on two cores."""
     preset = tiny()
     stages = tuple(replace(stage, steps=24, batch_size=16, checkpoint_every=12) for stage in preset.curriculum)
     generation = replace(preset.generation, images=128, steps=12, batch_size=16, checkpoint_every=6)
