@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from einops import rearrange, reduce
 from scipy.stats import pearsonr, rankdata
-from sklearn.metrics import jaccard_score, roc_auc_score
+from sklearn.metrics import jaccard_score
 from torch import Tensor
 
 from muse_core.shapes import AttentionMaps, Float, Int, Masks
@@ -45,11 +45,8 @@ def same_object_auc(attention: AttentionMaps, instances: Instances) -> Float[Ten
     Queries are all patches on objects; a patch is not compared with itself. 0.5 is chance.
     """
     truth, counted = _pairs(instances)
-    scores = [
-        roc_auc_score(truth[counted].numpy(), attention[:, head][counted].float().numpy())
-        for head in range(attention.shape[1])
-    ]
-    return torch.tensor(scores)
+    scores = attention.transpose(0, 1)[:, counted].float().numpy()
+    return torch.from_numpy(_auc(scores, truth[counted].numpy())).float()
 
 
 def _pairs(instances: Instances) -> tuple[Tensor, Tensor]:

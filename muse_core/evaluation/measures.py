@@ -142,7 +142,7 @@ def _segmentation(bench: Bench) -> dict[str, Measurement]:
     for name in train.tokens:
         found = segmentation_probe(
             train.tokens[name], train.class_masks, test.tokens[name], test.class_masks, train.grid[name], len(names),
-            bench.protocol.seed, bench.protocol.segmentation_steps,
+            bench.protocol.seed, steps=bench.protocol.segmentation_steps,
         )  # fmt: skip
         scores[name] = mean_iou(found.confusion)
         chosen = found if name == bench.subject.segmented else chosen

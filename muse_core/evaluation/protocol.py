@@ -7,6 +7,7 @@ from torch import Tensor
 
 from muse_core.data.batches import Source
 from muse_core.evaluation.instruments import Instruments
+from muse_core.sizes import Preset
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Protocol:
     n_test: int = 1000
     n_dense: int = 1000
     n_attention: int = 48
-    segmentation_steps: int = 150
+    segmentation_steps: int = Preset.segmentation_steps
     seed: int = 0
 
     def key(self) -> dict[str, object]:

@@ -39,7 +39,8 @@ def segmentation_probe(
     grid: Grid,
     num_classes: int,
     seed: int = 0,
-    steps: int = 150,
+    *,
+    steps: int,
 ) -> Segmented:
     """Train the head on tokens (images, tokens, width) and masks (images, h, w; 255 = void), measure it on the test ones.
 
