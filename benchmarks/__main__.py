@@ -2,9 +2,9 @@
 
     python -m benchmarks [--size reduced] [--rounds 5] [--device cpu]
 
-Writes ``reports/bench/bench.json``: ratios with their spread (lowest and highest round, the two sides in turns), and a table of
-throughput. Ratios hold across machines; seconds do not. Ten minutes on two cores.
-"""
+Writes ``reports/bench/bench.json``: ratios with their spread (lowest and highest round, the two
+sides in turns), and a table of throughput. Ratios hold across machines; seconds do not. Ten minutes
+on two cores."""
 
 import argparse
 import sys
@@ -21,7 +21,7 @@ from benchmarks.sizes import SIZES, Size, random_trainer, scenes
 from benchmarks.throughput import Throughput, encode_and_decode, stages
 from benchmarks.topology_loss import loss_cost, teacher_pass
 from muse_core import paths
-from muse_core.records import provenance, write_json
+from muse_core.results.records import provenance, write_json
 
 TOKENS = {64: 8, 256: 16, 1024: 32}
 """Student tokens -> side of their grid."""
@@ -38,16 +38,22 @@ def topology(rounds: int, device: str) -> Iterator[tuple[str, dict[str, Any]]]:
         yield f"fused_topology_speed_ratio_{tokens}", spread(cost.time.inverse)
 
 
-def step_against_release(size: Size, stage: str, batch_size: int, accelerator: Accelerator, rounds: int) -> Ratio:
+def step_against_release(
+    size: Size, stage: str, batch_size: int, accelerator: Accelerator, rounds: int
+) -> Ratio:
     """A whole step of ours against the release's recipe: how many times faster."""
     ours = random_trainer(size, stage, accelerator)
     theirs = ReleaseStep(random_trainer(size, stage, accelerator, routing="release"))
     batch = scenes(size, batch_size, accelerator.device)
     device = accelerator.device.type
-    return ratio_in_turns(lambda: ours.update(batch, 100), lambda: theirs.update(batch), rounds, device).inverse
+    return ratio_in_turns(
+        lambda: ours.update(batch, 100), lambda: theirs.update(batch), rounds, device
+    ).inverse
 
 
-def step_memory(size: Size, stage: str, batch_size: int, accelerator: Accelerator) -> dict[str, float]:
+def step_memory(
+    size: Size, stage: str, batch_size: int, accelerator: Accelerator
+) -> dict[str, float]:
     """Peak bytes of one step beyond what lies there, in GB: ours, and the release's recipe."""
     batch, device = scenes(size, batch_size, accelerator.device), accelerator.device.type
     ours = random_trainer(size, stage, accelerator)
@@ -58,7 +64,9 @@ def step_memory(size: Size, stage: str, batch_size: int, accelerator: Accelerato
     return {name: peak_bytes(work, device) / 1e9 for name, work in works.items()}
 
 
-def throughputs(size: Size, accelerator: Accelerator, rate: float, rounds: int, batches: dict[int, list[int]]):
+def throughputs(
+    size: Size, accelerator: Accelerator, rate: float, rounds: int, batches: dict[int, list[int]]
+):
     """``batches``: image size -> batch sizes of encode and decode; stages at the preset's own size."""
     for image_size, counts in batches.items():
         for count in counts:
@@ -68,7 +76,12 @@ def throughputs(size: Size, accelerator: Accelerator, rate: float, rounds: int, 
 
 
 def spread(ratio: Ratio) -> dict[str, Any]:
-    return {"value": ratio.median, "low": ratio.lowest, "high": ratio.highest, "sides": list(ratio.seconds)}
+    return {
+        "value": ratio.median,
+        "low": ratio.lowest,
+        "high": ratio.highest,
+        "sides": list(ratio.seconds),
+    }
 
 
 def table(rows: list[Throughput]) -> str:
@@ -78,21 +91,29 @@ def table(rows: list[Throughput]) -> str:
         "|---|---|---|---|---|---|---|",
     ]
     for row in rows:
-        lines.append(f"| {row.work} | {row.image_size} | {row.batch_size} | {row.images_per_second:.2f} | "
-                     f"{row.tokens_per_second:.0f} | {row.gigabytes:.2f} | {row.share:.0%} |")  # fmt: skip
+        lines.append(
+            f"| {row.work} | {row.image_size} | {row.batch_size} | {row.images_per_second:.2f} | "
+            f"{row.tokens_per_second:.0f} | {row.gigabytes:.2f} | {row.share:.0%} |"
+        )
     return "\n".join(lines)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--size", default="reduced", choices=SIZES)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", choices=("cpu", "cuda"))
+    parser.add_argument(
+        "--device", default="cuda" if torch.cuda.is_available() else "cpu", choices=("cpu", "cuda")
+    )
     asked = parser.parse_args()
     on_gpu, rounds = asked.device == "cuda", asked.rounds
     accelerator = Accelerator(cpu=not on_gpu, mixed_precision="bf16" if on_gpu else "no")
     size, batch_size = SIZES[asked.size](), 32 if on_gpu else 4
-    rate = matmul_rate(asked.device, torch.bfloat16 if on_gpu else torch.float32, 8192 if on_gpu else 1024)
+    rate = matmul_rate(
+        asked.device, torch.bfloat16 if on_gpu else torch.float32, 8192 if on_gpu else 1024
+    )
     found: dict[str, Any] = {
         "size": size.name,
         "rounds": rounds,
@@ -107,9 +128,15 @@ def main() -> None:
 
     for name, value in topology(rounds, asked.device):
         note(name, value)
-    for image_size, name in {224: "teacher_capture_speedup", 448: "teacher_capture_speedup_448"}.items():
+    for image_size, name in {
+        224: "teacher_capture_speedup",
+        448: "teacher_capture_speedup_448",
+    }.items():
         note(name, spread(teacher_pass(image_size, rounds, device=asked.device).inverse))
-    note("step_speedup_vs_release_recipe", spread(step_against_release(size, "02", batch_size, accelerator, rounds)))
+    note(
+        "step_speedup_vs_release_recipe",
+        spread(step_against_release(size, "02", batch_size, accelerator, rounds)),
+    )
     note("step_gigabytes", step_memory(size, "02", batch_size, accelerator))
     batches = {224: [2, batch_size], 448: [1], 896: [1]}
     rows = list(throughputs(size, accelerator, rate, rounds, batches))

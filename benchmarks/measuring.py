@@ -1,4 +1,6 @@
-"""Instruments of the benchmarks: ratios in turns, peaks of memory, counted FLOPs, and what the machine can do at most."""
+"""Instruments of the benchmarks: ratios in turns, peaks of memory, counted FLOPs, and what the
+machine can do at most.
+"""
 
 import statistics
 import time
@@ -18,7 +20,9 @@ Work = Callable[[], object]
 
 @dataclass(frozen=True)
 class Ratio:
-    """``median`` over rounds of new / old, with the ``lowest`` and ``highest`` round; ``seconds`` are both sides' medians."""
+    """``median`` over rounds of new / old, with the ``lowest`` and ``highest`` round; ``seconds``
+    are both sides' medians.
+    """
 
     median: float
     lowest: float
@@ -47,7 +51,9 @@ def timed(work: Work, device: str = "cpu") -> float:
 
 
 def ratio_in_turns(new: Work, old: Work, rounds: int, device: str = "cpu") -> Ratio:
-    """Time of ``new`` over ``old``, measured in turns (order swapped every round) after one warm-up round."""
+    """Time of ``new`` over ``old``, measured in turns (order swapped every round) after one warm-up
+    round.
+    """
     taken: dict[Work, list[float]] = {new: [], old: []}
     for turn in range(rounds + 1):
         for work in (new, old) if turn % 2 else (old, new):
@@ -64,7 +70,9 @@ def median_seconds(work: Work, rounds: int, device: str = "cpu") -> float:
 
 
 class LiveBytes(TorchDispatchMode):
-    """``peak``: most bytes that tensors made inside the block held at once, each storage counted until it is freed."""
+    """``peak``: most bytes that tensors made inside the block held at once, each storage counted
+    until it is freed.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -92,7 +100,9 @@ def _storages(values: object) -> list[torch.UntypedStorage]:
 
 
 def peak_bytes(work: Work, device: str = "cpu") -> int:
-    """Peak memory of ``work`` beyond what there was: live tensor bytes on the CPU, the allocator's own count on CUDA."""
+    """Peak memory of ``work`` beyond what there was: live tensor bytes on the CPU, the allocator's
+    own count on CUDA.
+    """
     if device != "cuda":
         with LiveBytes() as found:
             work()
@@ -106,14 +116,20 @@ def peak_bytes(work: Work, device: str = "cpu") -> int:
 
 
 def counted_flops(work: Work) -> int:
-    """Floating-point operations of the matrix products, convolutions and attention in ``work``; a multiply-add counts two."""
+    """Floating-point operations of the matrix products, convolutions and attention in ``work``; a
+    multiply-add counts two.
+    """
     with FlopCounterMode(display=False) as counter:
         work()
     return counter.get_total_flops()
 
 
-def matmul_rate(device: str = "cpu", dtype: torch.dtype = torch.float32, side: int = 1024, rounds: int = 9) -> float:
-    """FLOP/s of the fastest of some square matrix products: the roof that a training step is measured against."""
+def matmul_rate(
+    device: str = "cpu", dtype: torch.dtype = torch.float32, side: int = 1024, rounds: int = 9
+) -> float:
+    """FLOP/s of the fastest of some square matrix products: the roof that a training step is
+    measured against.
+    """
     a, b = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
     a @ b
     return 2 * side**3 / min(timed(lambda: a @ b, device) for _ in range(rounds))

@@ -1,9 +1,10 @@
-"""A training step as the authors' release does it, at our sizes, for comparison (what it does: arXiv 2605.05646's repository).
+"""A training step as the authors' release does it, at our sizes, for comparison (what it does:
+arXiv 2605.05646's repository).
 
-Every attention forms its map (teacher, backbone and connector); the teacher gives all its layers' maps, of which the last one's
-head mean is used; only the last block is taught topology and semantics; the teacher reads real images once more for the
-perceptual term; the moving average covers everything, the frozen teacher included. Same sizes, batch, optimiser, and terms.
-"""
+Every attention forms its map (teacher, backbone and connector); the teacher gives all its layers'
+maps, of which the last one's head mean is used; only the last block is taught topology and
+semantics; the teacher reads real images once more for the perceptual term; the moving average
+covers everything, the frozen teacher included. Same sizes, batch, optimiser, and terms."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,11 +17,11 @@ from diffusers.training_utils import EMAModel
 from torch import Tensor
 from transformers import DINOv3ViTModel
 
-from muse_core.data.batches import Batch
+from muse_core.config.stage import Loss
+from muse_core.data.batch import Batch
 from muse_core.foundations.text_tower import text_embeddings
 from muse_core.losses.topology import attention_divergence, resize_attention
 from muse_core.shapes import Scalar
-from muse_core.stages import Loss
 from muse_core.training.optimiser import clip_groups
 from muse_core.training.step import TERMS, StepInputs
 from muse_core.training.teachers import Targets
@@ -28,7 +29,12 @@ from muse_core.training.trainer import Trainer
 
 
 def unfused(
-    query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, *_: object, **options
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    *_: object,
+    **options,
 ) -> Tensor:
     """Attention that forms its map."""
     logits = query @ key.transpose(-1, -2) * (options.get("scale") or query.shape[-1] ** -0.5)
@@ -47,7 +53,9 @@ class ReleaseStep:
     def __init__(self, trainer: Trainer) -> None:
         self.trainer = trainer
         teacher = trainer.teachers.topology
-        self.teacher = DINOv3ViTModel._from_config(teacher.network.config, attn_implementation="eager").eval()
+        self.teacher = DINOv3ViTModel._from_config(
+            teacher.network.config, attn_implementation="eager"
+        ).eval()
         self.teacher.requires_grad_(False).to(trainer.accelerator.device)
         self.everything = list(chain(trainer.tokenizer.parameters(), self.teacher.parameters()))
         self.average = EMAModel(self.everything, decay=0.999)
@@ -65,11 +73,17 @@ class ReleaseStep:
     def _loss(self, batch: Batch) -> Scalar:
         trainer, teachers = self.trainer, self.trainer.teachers
         with torch.no_grad():
-            seen = self.teacher(teachers.topology.prepare(batch.images), output_attentions=True).attentions
+            seen = self.teacher(
+                teachers.topology.prepare(batch.images), output_attentions=True
+            ).attentions
             features = teachers.perceptual(batch.images)
-        output = trainer.model(batch.images, trunk_hears=trainer.stage.trunk_hears, with_attention=True)
+        output = trainer.model(
+            batch.images, trunk_hears=trainer.stage.trunk_hears, with_attention=True
+        )
         targets = Targets((), text_embeddings(teachers.text, batch.captions), features)
-        inputs = StepInputs(batch, output, targets, teachers, trainer.tokenizer, trainer.discriminator)
+        inputs = StepInputs(
+            batch, output, targets, teachers, trainer.tokenizer, trainer.discriminator
+        )
         parts = {
             loss: self._topology(seen[-1], output, trainer.tokenizer.token_grid(batch.images))
             if loss is Loss.TOPOLOGY

@@ -1,4 +1,6 @@
-"""Networks to time: random weights in the shapes of a preset, at the published size or reduced to what a CPU can step."""
+"""Networks to time: random weights in the shapes of a preset, at the published size or reduced to
+what a CPU can step.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -10,23 +12,30 @@ from accelerate import Accelerator
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
-from transformers import CLIPTextConfig, CLIPTextModelWithProjection, DINOv3ViTConfig, PreTrainedTokenizerFast
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModelWithProjection,
+    DINOv3ViTConfig,
+    PreTrainedTokenizerFast,
+)
 
+from muse_core.config.preset import Preset
+from muse_core.config.presets import preset_named
 from muse_core.data.scenes import Scenes
 from muse_core.foundations.perceptual import TeacherFeatures
 from muse_core.foundations.published import AUTOENCODER, BACKBONE, CLIP_TEXT, TEACHERS
 from muse_core.foundations.text_tower import TextTower
 from muse_core.foundations.topology_teacher import DinoV3Teacher, spread_layers
 from muse_core.models.assembly import new_tokenizer
-from muse_core.presets import preset_named
-from muse_core.sizes import Preset
 from muse_core.training.teachers import Teachers
 from muse_core.training.trainer import Trainer
 
 
 @dataclass(frozen=True)
 class Size:
-    """Configurations of the four pretrained parts, and the preset whose connector and curriculum stand between them."""
+    """Configurations of the four pretrained parts, and the preset whose connector and curriculum
+    stand between them.
+    """
 
     name: str
     preset: Preset
@@ -51,30 +60,43 @@ def published(name: str) -> Size:
 
 
 def reduced() -> Size:
-    """muse-1b's layout for a CPU: ViT-S for backbone and teacher, a DC-AE of a quarter of the width and a third of the depth."""
+    """muse-1b's layout for a CPU: ViT-S for backbone and teacher, a DC-AE of a quarter of the width
+    and a third of the depth.
+    """
     vit = dict(hidden_size=384, num_hidden_layers=12, intermediate_size=1536, num_attention_heads=8)
     narrow = tuple(width // 4 for width in AUTOENCODER["decoder_block_out_channels"])
     return Size(
         "reduced",
         preset_named("muse-1b"),
         BACKBONE | vit,
-        AUTOENCODER | dict(
-            encoder_block_out_channels=narrow, decoder_block_out_channels=narrow,
-            encoder_layers_per_block=(1,) * 6, decoder_layers_per_block=(1,) * 6,
+        AUTOENCODER
+        | dict(
+            encoder_block_out_channels=narrow,
+            decoder_block_out_channels=narrow,
+            encoder_layers_per_block=(1,) * 6,
+            decoder_layers_per_block=(1,) * 6,
         ),
         TEACHERS["muse-1b"] | vit,
-        CLIP_TEXT | dict(
-            vocab_size=1024, hidden_size=256, intermediate_size=1024, num_hidden_layers=4, num_attention_heads=4,
-            bos_token_id=1, eos_token_id=2,
+        CLIP_TEXT
+        | dict(
+            vocab_size=1024,
+            hidden_size=256,
+            intermediate_size=1024,
+            num_hidden_layers=4,
+            num_attention_heads=4,
+            bos_token_id=1,
+            eos_token_id=2,
         ),
-    )  # fmt: skip
+    )
 
 
 def word_tokenizer() -> PreTrainedTokenizerFast:
     """Every word is the same unknown one: only how many there are costs time."""
     words = Tokenizer(WordLevel({"<pad>": 0, "<unk>": 1, "<end>": 2}, unk_token="<unk>"))
     words.pre_tokenizer = Whitespace()
-    return PreTrainedTokenizerFast(tokenizer_object=words, pad_token="<pad>", unk_token="<unk>", eos_token="<end>")
+    return PreTrainedTokenizerFast(
+        tokenizer_object=words, pad_token="<pad>", unk_token="<unk>", eos_token="<end>"
+    )
 
 
 def random_teachers(size: Size, device: torch.device | str) -> Teachers:
@@ -83,13 +105,19 @@ def random_teachers(size: Size, device: torch.device | str) -> Teachers:
     layers = spread_layers(config.num_hidden_layers, size.preset.connector.num_blocks)
     topology = DinoV3Teacher.from_config(config, layers).requires_grad_(False).to(device)
     text = TextTower(CLIPTextModelWithProjection(CLIPTextConfig(**size.text)), word_tokenizer())
-    return Teachers(topology, text.eval().requires_grad_(False).to(device), TeacherFeatures(topology))
+    return Teachers(
+        topology, text.eval().requires_grad_(False).to(device), TeacherFeatures(topology)
+    )
 
 
-def random_trainer(size: Size, stage: str, accelerator: Accelerator, routing: str = "orthogonal") -> Trainer:
+def random_trainer(
+    size: Size, stage: str, accelerator: Accelerator, routing: str = "orthogonal"
+) -> Trainer:
     """About to train one stage; ``stage`` by its first characters, e.g. "03"."""
     torch.manual_seed(0)
-    tokenizer = new_tokenizer(size.preset, size.backbone, size.autoencoder, size.text["projection_dim"], routing)
+    tokenizer = new_tokenizer(
+        size.preset, size.backbone, size.autoencoder, size.text["projection_dim"], routing
+    )
     (chosen,) = [each for each in size.preset.curriculum if each.name.startswith(stage)]
     return Trainer(tokenizer, chosen, random_teachers(size, accelerator.device), accelerator)
 

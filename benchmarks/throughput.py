@@ -1,4 +1,6 @@
-"""Images and tokens a second, peak memory and share of the machine's matrix-product rate: encode, decode, every stage."""
+"""Images and tokens a second, peak memory and share of the machine's matrix-product rate: encode,
+decode, every stage.
+"""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,8 +17,8 @@ STAGES = ("01", "02", "03")
 
 @dataclass(frozen=True)
 class Throughput:
-    """One piece of work: ``flops`` of a call, counted; ``share``: of the measured matrix-product rate; ``gigabytes``: peak
-    beyond the weights."""
+    """One piece of work: ``flops`` of a call, counted; ``share``: of the measured matrix-product
+    rate; ``gigabytes``: peak beyond the weights."""
 
     work: str
     image_size: int
@@ -67,12 +69,17 @@ def encode_and_decode(
     with torch.no_grad(), accelerator.autocast():
         latent = tokenizer.encode(images).latent
         tokens = latent.shape[-1] * latent.shape[-2]
-        works = {"encode": lambda: tokenizer.encode(images), "decode": lambda: tokenizer.decode(latent)}
+        works = {
+            "encode": lambda: tokenizer.encode(images),
+            "decode": lambda: tokenizer.decode(latent),
+        }
         for name, work in works.items():
             yield measure(name, work, size, batch_size, tokens, rate, rounds, device.type)
 
 
-def stages(size: Size, batch_size: int, accelerator: Accelerator, rate: float, rounds: int) -> Iterator[Throughput]:
+def stages(
+    size: Size, batch_size: int, accelerator: Accelerator, rate: float, rounds: int
+) -> Iterator[Throughput]:
     """One whole update of each stage."""
     for stage in STAGES:
         trainer = random_trainer(size, stage, accelerator)
@@ -80,4 +87,6 @@ def stages(size: Size, batch_size: int, accelerator: Accelerator, rate: float, r
         rows, columns = trainer.tokenizer.token_grid(batch.images)
         work = lambda trainer=trainer, batch=batch: trainer.update(batch, 100)
         name = f"step of stage {stage.lstrip('0')}"
-        yield measure(name, work, size, batch_size, rows * columns, rate, rounds, accelerator.device.type)
+        yield measure(
+            name, work, size, batch_size, rows * columns, rate, rounds, accelerator.device.type
+        )

@@ -14,22 +14,28 @@ import torch
 from transformers import DINOv3ViTConfig, DINOv3ViTModel
 
 from benchmarks.measuring import Ratio, peak_bytes, ratio_in_turns
+from muse_core.attention import QueryKeys
 from muse_core.foundations.topology_teacher import DinoV3Teacher, observe
 from muse_core.losses.fused_topology import fused_topology_loss
 from muse_core.losses.topology import Grid, teacher_targets, topology_loss
 from muse_core.losses.topology_target import topology_targets
-from muse_core.query_keys import QueryKeys
 
 LAYERS, BATCH, HEADS, WIDTH = 3, 4, 4, 32
 DINO_SMALL = dict(
-    hidden_size=384, intermediate_size=1536, num_hidden_layers=12, num_attention_heads=6, num_register_tokens=4,
+    hidden_size=384,
+    intermediate_size=1536,
+    num_hidden_layers=12,
+    num_attention_heads=6,
+    num_register_tokens=4,
     patch_size=16,
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True)
 class LossCost:
-    """Fused over plain: ``time`` as a `Ratio`; ``megabytes`` at the peak (beyond the inputs) of fused and plain."""
+    """Fused over plain: ``time`` as a `Ratio`; ``megabytes`` at the peak (beyond the inputs) of
+    fused and plain.
+    """
 
     tokens: int
     teacher_tokens: int
@@ -46,25 +52,37 @@ def random_layers(grid: Grid, requires_grad: bool, device: str) -> tuple[QueryKe
     size = (BATCH, HEADS, grid[0] * grid[1], WIDTH)
     drawn = [torch.randn(2, *size, device=device).unbind() for _ in range(LAYERS)]
     return tuple(
-        QueryKeys(q.clone().requires_grad_(requires_grad), k.clone().requires_grad_(requires_grad), WIDTH**-0.5)
+        QueryKeys(
+            q.clone().requires_grad_(requires_grad),
+            k.clone().requires_grad_(requires_grad),
+            WIDTH**-0.5,
+        )
         for q, k in drawn
     )
 
 
 def loss_cost(side: int, teacher_side: int, rounds: int, device: str = "cpu") -> LossCost:
-    """Forward and backward for a student on ``side`` x ``side`` tokens and a teacher on its own square grid."""
+    """Forward and backward for a student on ``side`` x ``side`` tokens and a teacher on its own
+    square grid.
+    """
     torch.manual_seed(0)
     source, grid = (teacher_side, teacher_side), (side, side)
     teachers, students = random_layers(source, False, device), random_layers(grid, True, device)
     leaves = [tensor for student in students for tensor in (student.queries, student.keys)]
 
     def fused() -> None:
-        torch.autograd.grad(fused_topology_loss(topology_targets(teachers, source, grid, HEADS), students), leaves)
+        torch.autograd.grad(
+            fused_topology_loss(topology_targets(teachers, source, grid, HEADS), students), leaves
+        )
 
     def plain() -> None:
         with torch.no_grad():
-            targets = teacher_targets([teacher.probabilities() for teacher in teachers], source, grid, HEADS)
-        torch.autograd.grad(topology_loss(targets, [student.logits() for student in students]), leaves)
+            targets = teacher_targets(
+                [teacher.probabilities() for teacher in teachers], source, grid, HEADS
+            )
+        torch.autograd.grad(
+            topology_loss(targets, [student.logits() for student in students]), leaves
+        )
 
     return LossCost(
         tokens=side**2,
@@ -74,11 +92,17 @@ def loss_cost(side: int, teacher_side: int, rounds: int, device: str = "cpu") ->
     )
 
 
-def teacher_pass(image_size: int, rounds: int, batch: int = 2, device: str = "cpu", layers: int = 6) -> Ratio:
-    """A random DINOv3-S: q and k of ``layers`` layers captured, against eager attention with every map."""
+def teacher_pass(
+    image_size: int, rounds: int, batch: int = 2, device: str = "cpu", layers: int = 6
+) -> Ratio:
+    """A random DINOv3-S: q and k of ``layers`` layers captured, against eager attention with every
+    map.
+    """
     config = DINOv3ViTConfig(**DINO_SMALL, image_size=image_size)
     count = config.num_hidden_layers
-    teacher = DinoV3Teacher.from_config(config, range(count // layers - 1, count, count // layers)).to(device)
+    teacher = DinoV3Teacher.from_config(
+        config, range(count // layers - 1, count, count // layers)
+    ).to(device)
     eager = DINOv3ViTModel._from_config(config, attn_implementation="eager").eval().to(device)
     images = torch.rand(batch, 3, image_size, image_size, device=device)
 
@@ -90,7 +114,9 @@ def teacher_pass(image_size: int, rounds: int, batch: int = 2, device: str = "cp
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--sides", type=int, nargs="+", default=[8, 16, 32])
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -98,15 +124,20 @@ def main() -> None:
     for side in asked.sides:
         for teacher_side in (side, side * 3 // 2):
             cost = loss_cost(side, teacher_side, asked.rounds, asked.device)
-            print(f"loss, N = {cost.tokens}, teacher {cost.teacher_tokens} tokens: fused / plain time "
-                  f"{cost.time.median:.2f} ({cost.time.lowest:.2f} to {cost.time.highest:.2f}), "
-                  f"{cost.time.seconds[0]:.3f} s against {cost.time.seconds[1]:.3f} s; peak "
-                  f"{cost.megabytes[0]:.1f} MB against {cost.megabytes[1]:.1f} MB, {cost.memory:.1f}x less",
-                  flush=True)  # fmt: skip
+            print(
+                f"loss, N = {cost.tokens}, teacher {cost.teacher_tokens} tokens: fused / plain time "
+                f"{cost.time.median:.2f} ({cost.time.lowest:.2f} to {cost.time.highest:.2f}), "
+                f"{cost.time.seconds[0]:.3f} s against {cost.time.seconds[1]:.3f} s; peak "
+                f"{cost.megabytes[0]:.1f} MB against {cost.megabytes[1]:.1f} MB, {cost.memory:.1f}x less",
+                flush=True,
+            )
     for image_size in (224, 448):
         cost = teacher_pass(image_size, asked.rounds, device=asked.device)
-        print(f"teacher, DINOv3-S at {image_size} px, batch 2: captured / eager time {cost.median:.2f} "
-              f"({cost.lowest:.2f} to {cost.highest:.2f}), {1 / cost.median:.2f}x faster", flush=True)  # fmt: skip
+        print(
+            f"teacher, DINOv3-S at {image_size} px, batch 2: captured / eager time {cost.median:.2f} "
+            f"({cost.lowest:.2f} to {cost.highest:.2f}), {1 / cost.median:.2f}x faster",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""How much each design choice costs, as ratios within one run (absolute times depend on the machine).
+"""How much each design choice costs, as ratios within one run (absolute times depend on the
+machine).
 
     python benchmarks/training_step.py [--preset tiny] [--rounds 15]
 
@@ -15,9 +16,9 @@ from collections.abc import Callable
 
 import torch
 
+from muse_core.config.presets import preset_named
 from muse_core.data.scenes import Scenes
 from muse_core.models.assembly import assemble_tokenizer
-from muse_core.presets import preset_named
 from muse_core.training.teachers import load_teachers
 from muse_core.training.trainer import Trainer, accelerator_for
 
@@ -49,24 +50,35 @@ def training_step(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--preset", default="tiny")
     parser.add_argument("--rounds", type=int, default=15)
     asked = parser.parse_args()
 
-    seconds = medians({name: training_step(asked.preset, name) for name in ("orthogonal", "shared")}, asked.rounds)
-    print(f"training step: orthogonal {seconds['orthogonal']:.3f} s, shared {seconds['shared']:.3f} s, "
-          f"orthogonal / shared = {seconds['orthogonal'] / seconds['shared']:.2f}")  # fmt: skip
+    seconds = medians(
+        {name: training_step(asked.preset, name) for name in ("orthogonal", "shared")}, asked.rounds
+    )
+    print(
+        f"training step: orthogonal {seconds['orthogonal']:.3f} s, shared {seconds['shared']:.3f} s, "
+        f"orthogonal / shared = {seconds['orthogonal'] / seconds['shared']:.2f}"
+    )
 
     third = {
-        name: training_step(asked.preset, name, "03_synergistic_tuning") for name in ("orthogonal", "trunk-routed")
+        name: training_step(asked.preset, name, "03_synergistic_tuning")
+        for name in ("orthogonal", "trunk-routed")
     }
     seconds = medians(third, asked.rounds)
-    print(f"step of stage 3: trunk-routed {seconds['trunk-routed']:.3f} s, orthogonal {seconds['orthogonal']:.3f} s, "
-          f"trunk-routed / orthogonal = {seconds['trunk-routed'] / seconds['orthogonal']:.2f}")  # fmt: skip
+    print(
+        f"step of stage 3: trunk-routed {seconds['trunk-routed']:.3f} s, orthogonal {seconds['orthogonal']:.3f} s, "
+        f"trunk-routed / orthogonal = {seconds['trunk-routed'] / seconds['orthogonal']:.2f}"
+    )
 
     scenes = Scenes("train")
-    second = medians({"scenes": lambda: scenes.__getitems__(list(range(256)))}, asked.rounds)["scenes"]
+    second = medians({"scenes": lambda: scenes.__getitems__(list(range(256)))}, asked.rounds)[
+        "scenes"
+    ]
     print(f"scenes: {256 / second:,.0f} a second")
 
 

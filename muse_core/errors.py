@@ -1,8 +1,12 @@
-"""The one exception a user's mistake raises: a sentence that says what is wrong, where, and what to do."""
+"""The one exception a user's mistake raises: a sentence that says what is wrong, where, and what to
+do.
+"""
 
 
 class MuseError(Exception):
-    """A mistake the reader can mend. Notebooks and the command line show the sentence, not a traceback."""
+    """A mistake the reader can mend. Notebooks and the command line show the sentence, not a
+    traceback.
+    """
 
     def _render_traceback_(self) -> list[str]:
         """IPython's hook: what a notebook prints instead of a stack of frames."""
@@ -14,7 +18,9 @@ LONGEST_VALUE = 100
 
 
 def shown(value: object) -> str:
-    """A wrong value as a sentence quotes it: its middle is left out where it is long, and it is never on two lines."""
+    """A wrong value as a sentence quotes it: its middle is left out where it is long, and it is
+    never on two lines.
+    """
     try:
         text = repr(value)
     except ValueError:  # an integer in it has more digits than Python prints

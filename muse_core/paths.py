@@ -1,4 +1,6 @@
-"""The only place that knows where data, runs and reports live; nothing depends on the working directory."""
+"""The only place that knows where data, runs and reports live; nothing depends on the working
+directory.
+"""
 
 import os
 import re
@@ -29,7 +31,12 @@ def shard_indexes() -> Path:
     return root() / "data" / "shard_indexes"
 
 
-GALLERY, ABLATIONS, GENERATION, GENERATION_LONG = "gallery", "ablations", "generation", "generation-long"
+GALLERY, ABLATIONS, GENERATION, GENERATION_LONG = (
+    "gallery",
+    "ablations",
+    "generation",
+    "generation-long",
+)
 COMMITTED = {
     GALLERY: "make gallery",
     ABLATIONS: "make ablations",
@@ -47,9 +54,13 @@ def is_run_name(text: str) -> bool:
 def check_run_name(run: str) -> str:
     """The run's name, if it can be a folder's name. Raises MuseError otherwise."""
     if not is_run_name(run):
-        raise MuseError(f"The run name {shown(run)} is not a folder name: use letters, digits, '.', '_' and '-'.")
+        raise MuseError(
+            f"The run name {shown(run)} is not a folder name: use letters, digits, '.', '_' and '-'."
+        )
     if run in COMMITTED:
-        raise MuseError(f"The run name {run!r} is taken: reports/{run} is what `{COMMITTED[run]}` writes; use another.")
+        raise MuseError(
+            f"The run name {run!r} is taken: reports/{run} is what `{COMMITTED[run]}` writes; use another."
+        )
     return run
 
 
@@ -68,7 +79,9 @@ def records_folder(run: str) -> Path:
 
 
 def writable(folder: Path) -> Path:
-    """The folder, made if absent and tried with a small file. Raises MuseError when nothing can be written there."""
+    """The folder, made if absent and tried with a small file. Raises MuseError when nothing can be
+    written there.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".write-test-{os.getpid()}"
@@ -82,7 +95,8 @@ def writable(folder: Path) -> Path:
 
 
 def user_path(text: str) -> Path:
-    """A path the user gave: ``~`` expanded; a relative one is tried from the working directory, then from the workspace.
+    """A path the user gave: ``~`` expanded; a relative one is tried from the working directory,
+    then from the workspace.
 
     Raises MuseError for what can be no path.
     """

@@ -1,4 +1,6 @@
-"""The vocabulary of the project: tensors named by what their axes mean (jaxtyping, checked in the tests)."""
+"""The vocabulary of the project: tensors named by what their axes mean (jaxtyping, checked in the
+tests).
+"""
 
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -12,10 +14,14 @@ Masks = Int[Tensor, "batch image_height image_width"]
 Tokens = Float[Tensor, "batch tokens width"]
 Latents = Float[Tensor, "batch channels latent_height latent_width"]
 AttentionMaps = Float[Tensor, "batch heads queries keys"]
-"""Rows are queries ("who looks"), columns are keys ("at what"); probabilities or logits, as the name says."""
+"""Rows are queries ("who looks"), columns are keys ("at what"); probabilities or logits, as the
+name says.
+"""
 
 TargetMaps = Float[Tensor, "batch target_heads target_queries target_keys"]
-"""Attention maps after their heads, queries or keys have been changed in number; otherwise as `AttentionMaps`."""
+"""Attention maps after their heads, queries or keys have been changed in number; otherwise as
+`AttentionMaps`.
+"""
 
 Embeddings = Float[Tensor, "batch embedding"]
 Labels = Int[Tensor, " batch"]

@@ -17,7 +17,9 @@ def seed() -> None:
 @pytest.fixture(scope="session")
 def photographs() -> Path:
     """The folder of real photographs beside the checkout. The test is skipped where there is none."""
-    from muse_core import paths  # here, so that jaxtyping's import hook is in place before muse_core is imported
+    from muse_core import (
+        paths,  # here, so that jaxtyping's import hook is in place before muse_core is imported
+    )
 
     folder = paths.root().parent / "shared" / "data"
     if not folder.is_dir():
@@ -35,7 +37,9 @@ def impatient_loader(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """With ``--dist loadscope``: the notebooks go to one worker, in order, as each goes on from the run of those before it."""
+    """With ``--dist loadscope``: the notebooks go to one worker, in order, as each goes on from the
+    run of those before it.
+    """
     if config.getvalue("dist") != "loadscope":
         return None
     from xdist.scheduler import LoadScopeScheduling

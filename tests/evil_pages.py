@@ -1,4 +1,6 @@
-"""A run whose data set, names and records hold HTML, scripts and formulas, shown by everything that draws and exports."""
+"""A run whose data set, names and records hold HTML, scripts and formulas, shown by everything that
+draws and exports.
+"""
 
 import json
 from collections.abc import Iterator
@@ -22,7 +24,9 @@ MARK = "window.owned"
 
 
 def write_data(root: Path) -> str:
-    """A folder of images whose classes are called like this (a folder's name holds no slash); the ``data`` that names it."""
+    """A folder of images whose classes are called like this (a folder's name holds no slash); the
+    ``data`` that names it.
+    """
     from PIL import Image
 
     for at, name in enumerate((IMAGE, SVG, FORMULA.replace("/", ""), "cat")):
@@ -40,7 +44,11 @@ def write_captions(root: Path) -> str:
     lines = []
     for at, text in enumerate(EVIL * 3):
         Image.new("RGB", (32, 32), (12 * at, 90, 200)).save(root / "images" / f"{at}.png")
-        lines.append(json.dumps({"file_name": f"{at}.png", "captions": [text], "label": text, "split": "train"}))
+        lines.append(
+            json.dumps(
+                {"file_name": f"{at}.png", "captions": [text], "label": text, "split": "train"}
+            )
+        )
     (root / "captions.jsonl").write_text("\n".join(lines))
     return f"captions:{root}"
 
@@ -56,19 +64,19 @@ def recorded() -> Iterator[list[Any]]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("IPython.display.display", display)
-        patch.setattr("muse_core.reporting.notebook.display", display)
+        patch.setattr("muse_core.notebook.display", display)
         yield outputs
 
 
 def pictures(folder: Path) -> list[Any]:
     """Outputs of the figures that show captions, class names, file names, prompts and rows."""
     from muse_core.data.sources import open_source
-    from muse_core.figures.generation import sample_grid, sample_strips
-    from muse_core.figures.images import image_grid, mask_overlay
+    from muse_core.figures.generated_images import sample_grid, sample_strips
+    from muse_core.figures.image_grids import image_grid, mask_overlay
     from muse_core.figures.publish import show
-    from muse_core.figures.results import intervals
+    from muse_core.figures.result_tables import intervals
     from muse_core.figures.similarity import similarity_matrix
-    from muse_core.measurements import Measurement, Row
+    from muse_core.results.measurements import Measurement, Row
 
     captioned = open_source(write_captions(folder / IMAGE), "train", 32)
     classes = open_source(write_data(folder / "classes"), "train", 32)
@@ -97,17 +105,27 @@ def tables() -> list[Any]:
 
     from muse_core.figures.explorer import AttentionSource, explorer_data, explorer_fragment
     from muse_core.figures.prompt_box import PromptBox
-    from muse_core.figures.results import comparison_table, features_table, results_table
-    from muse_core.figures.studies import outcome_sentences, study_table
-    from muse_core.measurements import Comparison, Measurement, Row, StudyCell, StudyRecord, StudyRow
-    from muse_core.records import provenance
-    from muse_core.reporting.notebook import learned
+    from muse_core.figures.result_tables import comparison_table, features_table, results_table
+    from muse_core.figures.study_table import outcome_sentences, study_table
+    from muse_core.notebook import learned
+    from muse_core.results.measurements import (
+        Comparison,
+        Measurement,
+        Row,
+        StudyCell,
+        StudyRecord,
+        StudyRow,
+    )
+    from muse_core.results.records import provenance
 
     rows = [
         Row(
             text,
             text,
-            {"psnr": Measurement(20.0, 4, details={"by_feature": {text: 0.5}}), "miou": Measurement.missing(text)},
+            {
+                "psnr": Measurement(20.0, 4, details={"by_feature": {text: 0.5}}),
+                "miou": Measurement.missing(text),
+            },
         )
         for text in EVIL
     ]
@@ -115,7 +133,10 @@ def tables() -> list[Any]:
     study_rows[0] = replace(study_rows[0], cells={"psnr": StudyCell(20.0, 19.0, 21.0, [20.0])})
     record = StudyRecord(IMAGE, LINK, SCRIPT, [0], 4, study_rows, ["abc"], provenance())
     maps = np.full((1, 1, 1, 4, 4), 0.25, dtype=np.float32)
-    sources = [AttentionSource(IMAGE, "student", maps, (2, 2)), AttentionSource(SCRIPT, "teacher", maps, (2, 2))]
+    sources = [
+        AttentionSource(IMAGE, "student", maps, (2, 2)),
+        AttentionSource(SCRIPT, "teacher", maps, (2, 2)),
+    ]
     with recorded() as outputs:
         learned(*outcome_sentences(record))
     pages = [
@@ -127,7 +148,9 @@ def tables() -> list[Any]:
         PromptBox(_refusing, IMAGE).sentence.value,
     ]
     shown = [HTML(page)._repr_html_() for page in pages]
-    return outputs + [nbformat.v4.new_output("display_data", data={"text/html": page}) for page in shown]
+    return outputs + [
+        nbformat.v4.new_output("display_data", data={"text/html": page}) for page in shown
+    ]
 
 
 def _refusing(prompt: str, guidance: float, seed: int) -> Any:
@@ -144,17 +167,22 @@ def texts() -> list[Any]:
         nbformat.v4.new_output("stream", name="stderr", text=f"\x1b[31m{every}\x1b[0m"),
         nbformat.v4.new_output("execute_result", data={"text/plain": every}, execution_count=1),
         nbformat.v4.new_output(
-            "error", ename="MuseError", evalue=every, traceback=[f"MuseError: {one}" for one in EVIL]
+            "error",
+            ename="MuseError",
+            evalue=every,
+            traceback=[f"MuseError: {one}" for one in EVIL],
         ),
     ]
 
 
 def write_run(root: Path) -> Path:
-    """The run "evil" in the workspace ``root``: its page, the index and a gallery's README; returns the page."""
-    from muse_core.reporting import html, index
-    from muse_core.reporting.gallery_readme import readme
-    from muse_core.reporting.run_summary import summary
-    from muse_core.reporting.stamps import Stamp, write_stamp
+    """The run "evil" in the workspace ``root``: its page, the index and a gallery's README; returns
+    the page.
+    """
+    from muse_core.report import html, index
+    from muse_core.report.gallery_readme import readme
+    from muse_core.report.run_summary import summary
+    from muse_core.report.stamps import Stamp, write_stamp
 
     run = root / "reports" / "evil"
     (run / "records").mkdir(parents=True)
@@ -166,13 +194,27 @@ def write_run(root: Path) -> Path:
     }
     (run / "records" / "stage1.json").write_text(json.dumps(stage | {"steps": 4, "seconds": 9.0}))
     outputs = pictures(root / "data") + tables() + texts()
-    cells = [nbformat.v4.new_markdown_cell("# 00 · Evil\n\nA claim."), nbformat.v4.new_code_cell("1", outputs=outputs)]
+    cells = [
+        nbformat.v4.new_markdown_cell("# 00 · Evil\n\nA claim."),
+        nbformat.v4.new_code_cell("1", outputs=outputs),
+    ]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), run / "00_evil.ipynb")
-    stamp = Stamp("key", "failed", "evil", IMAGE, SCRIPT, SVG, "2026-01-01T10:00:00+00:00", 90.0, error=" ".join(EVIL))
+    stamp = Stamp(
+        "key",
+        "failed",
+        "evil",
+        IMAGE,
+        SCRIPT,
+        SVG,
+        "2026-01-01T10:00:00+00:00",
+        90.0,
+        error=" ".join(EVIL),
+    )
     write_stamp(run / "00_evil.ipynb", stamp)
     (root / "reports" / "javascript:window.owned=6").mkdir()
     nbformat.write(
-        nbformat.v4.new_notebook(cells=cells[:1]), root / "reports" / "javascript:window.owned=6" / "00_evil.ipynb"
+        nbformat.v4.new_notebook(cells=cells[:1]),
+        root / "reports" / "javascript:window.owned=6" / "00_evil.ipynb",
     )
     page = html.export(run / "00_evil.ipynb")
     index.write()

@@ -1,4 +1,6 @@
-"""Values that nobody expects, for tests by hypothesis: of every type, nested, huge, not finite, and texts that look like code."""
+"""Values that nobody expects, for tests by hypothesis: of every type, nested, huge, not finite, and
+texts that look like code.
+"""
 
 import json
 from typing import Any
@@ -30,7 +32,9 @@ SCALARS: st.SearchStrategy[Any] = st.one_of(
 )
 KEYS = st.text(max_size=8) | st.sampled_from(("name", "rows", "step", "words"))
 VALUES: st.SearchStrategy[Any] = st.recursive(
-    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3), max_leaves=6
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
+    max_leaves=6,
 )
 JSON_VALUES: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**9), 10**9) | st.floats() | st.text(max_size=10),
@@ -44,7 +48,11 @@ def damaged(draw: Any, content: bytes) -> bytes:
     """The content cut, overwritten, doubled or with bytes put in."""
     start = draw(st.integers(0, len(content)))
     stop = draw(st.integers(start, len(content)))
-    return content[:start] + draw(st.binary(max_size=6)) + content[draw(st.sampled_from((start, stop))) :]
+    return (
+        content[:start]
+        + draw(st.binary(max_size=6))
+        + content[draw(st.sampled_from((start, stop))) :]
+    )
 
 
 def json_bytes(value: Any) -> bytes:

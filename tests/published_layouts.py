@@ -1,4 +1,6 @@
-"""Tiny checkpoints in the layouts of the published ones: file names, shards with an index, keys, processor files."""
+"""Tiny checkpoints in the layouts of the published ones: file names, shards with an index, keys,
+processor files.
+"""
 
 import json
 from pathlib import Path
@@ -12,13 +14,24 @@ from transformers import CLIPConfig, CLIPModel, DINOv3ViTConfig, DINOv3ViTModel
 
 from muse_core.data.scenes import Scenes
 from muse_core.foundations.backbone import Backbone
-from muse_core.training.standins.image_text import train_tokenizer
+from scripts.tiny_foundations.image_text import train_tokenizer
 
-IMAGENET_PROCESSOR = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225], "do_resize": True}
+IMAGENET_PROCESSOR = {
+    "image_mean": [0.485, 0.456, 0.406],
+    "image_std": [0.229, 0.224, 0.225],
+    "do_resize": True,
+}
 VISION = dict(
-    hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64, image_size=448, patch_size=14,
-    hidden_act="gelu", layer_norm_eps=1e-6, norm_type="layer_norm",
-)  # fmt: skip
+    hidden_size=32,
+    num_hidden_layers=2,
+    num_attention_heads=2,
+    intermediate_size=64,
+    image_size=448,
+    patch_size=14,
+    hidden_act="gelu",
+    layer_norm_eps=1e-6,
+    norm_type="layer_norm",
+)
 LAYERS, WIDTH, MLP, PATCH, POSITIONS = 2, 32, 64, 14, 1 + 32 * 32
 
 
@@ -26,15 +39,22 @@ def write_json(file: Path, content: dict[str, Any]) -> None:
     file.write_text(json.dumps(content))
 
 
-def write_shards(folder: Path, weights: dict[str, Tensor], count: int = 2, stem: str = "model") -> None:
-    """Every ``count``-th weight in the same shard, so that each of them holds a part of the vision tower."""
+def write_shards(
+    folder: Path, weights: dict[str, Tensor], count: int = 2, stem: str = "model"
+) -> None:
+    """Every ``count``-th weight in the same shard, so that each of them holds a part of the vision
+    tower.
+    """
     names, weight_map = list(weights), {}
     for shard in range(count):
         file = f"{stem}-{shard + 1:05d}-of-{count:05d}.safetensors"
         own = {name: weights[name].contiguous() for name in names[shard::count]}
         save_file(own, folder / file, metadata={"format": "pt"})
         weight_map |= dict.fromkeys(own, file)
-    write_json(folder / f"{stem}.safetensors.index.json", {"metadata": {"total_size": 1}, "weight_map": weight_map})
+    write_json(
+        folder / f"{stem}.safetensors.index.json",
+        {"metadata": {"total_size": 1}, "weight_map": weight_map},
+    )
 
 
 def language_model(prefix: str) -> dict[str, Tensor]:
@@ -43,20 +63,39 @@ def language_model(prefix: str) -> dict[str, Tensor]:
 
 
 def write_internvl_hf(folder: Path, prefix: str = "vision_tower.", **vision: Any) -> Backbone:
-    """OpenGVLab/InternVL3-1B-hf: transformers' layout, bfloat16. Returns the tower that was written, in float32."""
+    """OpenGVLab/InternVL3-1B-hf: transformers' layout, bfloat16. Returns the tower that was
+    written, in float32.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     backbone = Backbone(VISION | {"attention_bias": True})
     spread(backbone)
     backbone.network.to(torch.bfloat16).to(torch.float32)
-    weights = {prefix + name: value.to(torch.bfloat16) for name, value in backbone.network.state_dict().items()}
-    weights |= language_model("language_model.model.") | {"multi_modal_projector.linear_1.bias": torch.zeros(7)}
+    weights = {
+        prefix + name: value.to(torch.bfloat16)
+        for name, value in backbone.network.state_dict().items()
+    }
+    weights |= language_model("language_model.model.") | {
+        "multi_modal_projector.linear_1.bias": torch.zeros(7)
+    }
     write_shards(folder, weights)
-    config = VISION | {"attention_bias": True, "image_size": [448, 448], "patch_size": [14, 14]} | vision
-    config |= {"model_type": "internvl_vision", "use_mean_pooling": True, "layer_scale_init_value": 0.1}
-    write_json(folder / "config.json", {
-        "architectures": ["InternVLForConditionalGeneration"], "model_type": "internvl", "vision_config": config,
-        "text_config": {"model_type": "qwen2"}, "dtype": "bfloat16",
-    })  # fmt: skip
+    config = (
+        VISION | {"attention_bias": True, "image_size": [448, 448], "patch_size": [14, 14]} | vision
+    )
+    config |= {
+        "model_type": "internvl_vision",
+        "use_mean_pooling": True,
+        "layer_scale_init_value": 0.1,
+    }
+    write_json(
+        folder / "config.json",
+        {
+            "architectures": ["InternVLForConditionalGeneration"],
+            "model_type": "internvl",
+            "vision_config": config,
+            "text_config": {"model_type": "qwen2"},
+            "dtype": "bfloat16",
+        },
+    )
     write_json(folder / "preprocessor_config.json", IMAGENET_PROCESSOR)
     return backbone
 
@@ -71,17 +110,31 @@ def original_vision_weights() -> dict[str, Tensor]:
     }
     for layer in range(LAYERS):
         for name, shape in {
-            "attn.qkv.weight": (3 * WIDTH, WIDTH), "attn.qkv.bias": (3 * WIDTH,), "attn.proj.weight": (WIDTH, WIDTH),
-            "attn.proj.bias": (WIDTH,), "norm1.weight": (WIDTH,), "norm1.bias": (WIDTH,), "norm2.weight": (WIDTH,),
-            "norm2.bias": (WIDTH,), "ls1": (WIDTH,), "ls2": (WIDTH,), "mlp.fc1.weight": (MLP, WIDTH),
-            "mlp.fc1.bias": (MLP,), "mlp.fc2.weight": (WIDTH, MLP), "mlp.fc2.bias": (WIDTH,),
-        }.items():  # fmt: skip
+            "attn.qkv.weight": (3 * WIDTH, WIDTH),
+            "attn.qkv.bias": (3 * WIDTH,),
+            "attn.proj.weight": (WIDTH, WIDTH),
+            "attn.proj.bias": (WIDTH,),
+            "norm1.weight": (WIDTH,),
+            "norm1.bias": (WIDTH,),
+            "norm2.weight": (WIDTH,),
+            "norm2.bias": (WIDTH,),
+            "ls1": (WIDTH,),
+            "ls2": (WIDTH,),
+            "mlp.fc1.weight": (MLP, WIDTH),
+            "mlp.fc1.bias": (MLP,),
+            "mlp.fc2.weight": (WIDTH, MLP),
+            "mlp.fc2.bias": (WIDTH,),
+        }.items():
             weights[f"encoder.layers.{layer}.{name}"] = torch.randn(shape) * 0.3
     return weights
 
 
-def write_internvl_original(folder: Path, prefix: str = "vision_model.", **vision: Any) -> dict[str, Tensor]:
-    """OpenGVLab/InternVL3-1B: the layout whose model class comes with the checkpoint. Returns the vision weights."""
+def write_internvl_original(
+    folder: Path, prefix: str = "vision_model.", **vision: Any
+) -> dict[str, Tensor]:
+    """OpenGVLab/InternVL3-1B: the layout whose model class comes with the checkpoint. Returns the
+    vision weights.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     tower = original_vision_weights()
     weights = {prefix + name: value for name, value in tower.items()}
@@ -89,16 +142,32 @@ def write_internvl_original(folder: Path, prefix: str = "vision_model.", **visio
         weights |= language_model("language_model.model.") | {"mlp1.1.weight": torch.zeros(7, 7)}
     write_shards(folder, weights)
     config = VISION | {
-        "architectures": ["InternVisionModel"], "model_type": "intern_vit_6b", "qkv_bias": True, "dropout": 0.0,
-        "qk_normalization": False, "initializer_factor": 1.0, "drop_path_rate": 0.1, "use_flash_attn": True,
-        "attention_dropout": 0.0, "num_channels": 3,
-    }  # fmt: skip
+        "architectures": ["InternVisionModel"],
+        "model_type": "intern_vit_6b",
+        "qkv_bias": True,
+        "dropout": 0.0,
+        "qk_normalization": False,
+        "initializer_factor": 1.0,
+        "drop_path_rate": 0.1,
+        "use_flash_attn": True,
+        "attention_dropout": 0.0,
+        "num_channels": 3,
+    }
     code = {"AutoModel": "modeling_internvl_chat.InternVLChatModel"}
-    chat = {"architectures": ["InternVLChatModel"], "auto_map": code, "model_type": "internvl_chat", "select_layer": -1}
-    write_json(folder / "config.json", (chat | {"vision_config": config | vision}) if prefix else config | vision)
+    chat = {
+        "architectures": ["InternVLChatModel"],
+        "auto_map": code,
+        "model_type": "internvl_chat",
+        "select_layer": -1,
+    }
+    write_json(
+        folder / "config.json",
+        (chat | {"vision_config": config | vision}) if prefix else config | vision,
+    )
     (folder / "modeling_internvl_chat.py").write_text('raise AssertionError("remote code was run")')
     write_json(
-        folder / "preprocessor_config.json", IMAGENET_PROCESSOR | {"feature_extractor_type": "CLIPFeatureExtractor"}
+        folder / "preprocessor_config.json",
+        IMAGENET_PROCESSOR | {"feature_extractor_type": "CLIPFeatureExtractor"},
     )
     return tower
 
@@ -106,9 +175,14 @@ def write_internvl_original(folder: Path, prefix: str = "vision_model.", **visio
 def write_dinov3(folder: Path, **options: Any) -> DINOv3ViTModel:
     """facebook/dinov3-vitl16-pretrain-lvd1689m, with eight heads."""
     config = dict(
-        hidden_size=64, intermediate_size=64, num_hidden_layers=6, num_attention_heads=8, num_register_tokens=4,
-        image_size=224, patch_size=16,
-    )  # fmt: skip
+        hidden_size=64,
+        intermediate_size=64,
+        num_hidden_layers=6,
+        num_attention_heads=8,
+        num_register_tokens=4,
+        image_size=224,
+        patch_size=16,
+    )
     network = DINOv3ViTModel(DINOv3ViTConfig(**config | options)).eval()
     network.save_pretrained(folder, max_shard_size="200KB")
     write_json(
@@ -119,29 +193,54 @@ def write_dinov3(folder: Path, **options: Any) -> DINOv3ViTModel:
 
 
 def write_autoencoder(folder: Path) -> AutoencoderDC:
-    """mit-han-lab/dc-ae-f32c32-sana-1.1-diffusers with narrow blocks: 32 pixels and 32 channels a latent position."""
+    """mit-han-lab/dc-ae-f32c32-sana-1.1-diffusers with narrow blocks: 32 pixels and 32 channels a
+    latent position.
+    """
     widths = (8, 8, 16, 16, 32, 32)
     scales = ((), (), (), (5,), (5,), (5,))
     autoencoder = AutoencoderDC(
-        latent_channels=32, attention_head_dim=8, encoder_block_types=("ResBlock",) * 3 + ("EfficientViTBlock",) * 3,
-        decoder_block_types=("ResBlock",) * 3 + ("EfficientViTBlock",) * 3, encoder_block_out_channels=widths,
-        decoder_block_out_channels=widths, encoder_layers_per_block=(1,) * 6, decoder_layers_per_block=(1,) * 6,
-        encoder_qkv_multiscales=scales, decoder_qkv_multiscales=scales, upsample_block_type="interpolate",
-        downsample_block_type="conv", scaling_factor=0.41407,
-    ).eval()  # fmt: skip
+        latent_channels=32,
+        attention_head_dim=8,
+        encoder_block_types=("ResBlock",) * 3 + ("EfficientViTBlock",) * 3,
+        decoder_block_types=("ResBlock",) * 3 + ("EfficientViTBlock",) * 3,
+        encoder_block_out_channels=widths,
+        decoder_block_out_channels=widths,
+        encoder_layers_per_block=(1,) * 6,
+        decoder_layers_per_block=(1,) * 6,
+        encoder_qkv_multiscales=scales,
+        decoder_qkv_multiscales=scales,
+        upsample_block_type="interpolate",
+        downsample_block_type="conv",
+        scaling_factor=0.41407,
+    ).eval()
     autoencoder.save_pretrained(folder, max_shard_size="100KB")
     return autoencoder
 
 
 def write_clip(folder: Path) -> CLIPModel:
-    """laion/CLIP-ViT-L-14-laion2B-s32B-b82K: the whole CLIP; the width of the common space stands at the top alone."""
+    """laion/CLIP-ViT-L-14-laion2B-s32B-b82K: the whole CLIP; the width of the common space stands
+    at the top alone.
+    """
     words = train_tokenizer(list(Scenes("train", 32).first(64).captions))
     text = dict(
-        vocab_size=len(words), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
-        max_position_embeddings=77, pad_token_id=0, bos_token_id=1, eos_token_id=3, hidden_act="gelu",
-    )  # fmt: skip
+        vocab_size=len(words),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=77,
+        pad_token_id=0,
+        bos_token_id=1,
+        eos_token_id=3,
+        hidden_act="gelu",
+    )
     vision = dict(
-        hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=2, image_size=28, patch_size=14
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        image_size=28,
+        patch_size=14,
     )
     clip = CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=24)).eval()
     clip.save_pretrained(folder, max_shard_size="50KB")
@@ -155,7 +254,9 @@ def write_all(folder: Path) -> dict[str, str]:
     write_dinov3(folder / "teacher")
     write_autoencoder(folder / "autoencoder")
     write_clip(folder / "text_tower")
-    return {part: str(folder / part) for part in ("backbone", "teacher", "autoencoder", "text_tower")}
+    return {
+        part: str(folder / part) for part in ("backbone", "teacher", "autoencoder", "text_tower")
+    }
 
 
 @torch.no_grad()

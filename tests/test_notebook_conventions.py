@@ -1,4 +1,6 @@
-"""What every notebook keeps to, so that papermill, nbval and a reader find the same things in the same places."""
+"""What every notebook keeps to, so that papermill, nbval and a reader find the same things in the
+same places.
+"""
 
 import ast
 import io
@@ -29,7 +31,10 @@ def parameters(notebook):
 def headings(notebook) -> list[str]:
     """The text of every markdown heading, and of every bold lead such as ``**Needs**``."""
     prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
-    return [first or second for first, second in re.findall(r"^#+ +(.+)$|^\W*\*\*(.+?)\*\*", prose, re.MULTILINE)]
+    return [
+        first or second
+        for first, second in re.findall(r"^#+ +(.+)$|^\W*\*\*(.+?)\*\*", prose, re.MULTILINE)
+    ]
 
 
 def tree(cell) -> ast.Module:
@@ -73,19 +78,30 @@ def test_parameters_are_literals_typed_and_commented(notebook):
     }
     for statement in ast.parse(cell.source).body:
         line = ast.unparse(statement)
-        assert isinstance(statement, ast.AnnAssign), f"{line}: write `name: type = literal  # meaning`"
+        assert isinstance(statement, ast.AnnAssign), (
+            f"{line}: write `name: type = literal  # meaning`"
+        )
         assert is_literal(statement.value), f"{line}: derived values belong in the next cell"
-        assert statement.end_lineno in comments, f"{line}: say what it means in a comment on its line"
+        assert statement.end_lineno in comments, (
+            f"{line}: say what it means in a comment on its line"
+        )
 
 
 def test_it_is_stripped(notebook):
-    assert not [cell.id for cell in code(notebook) if cell.outputs or cell.execution_count is not None]
+    assert not [
+        cell.id for cell in code(notebook) if cell.outputs or cell.execution_count is not None
+    ]
     assert "widgets" not in notebook.metadata
 
 
 def test_it_defines_no_class_and_no_function(notebook):
     kinds = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    found = [node.name for cell in code(notebook) for node in ast.walk(tree(cell)) if isinstance(node, kinds)]
+    found = [
+        node.name
+        for cell in code(notebook)
+        for node in ast.walk(tree(cell))
+        if isinstance(node, kinds)
+    ]
     assert not found, f"{found} belong in muse_core, where they are tested"
 
 
@@ -93,10 +109,14 @@ def test_cell_ids_are_unique_words(notebook):
     ids = [cell.id for cell in notebook.cells]
     assert len(ids) == len(set(ids))
     assert not [
-        name for name in ids if not re.fullmatch(r"[a-z]{2,}[a-z0-9]*([-_][a-z0-9]+)*", name) or is_random(name)
+        name
+        for name in ids
+        if not re.fullmatch(r"[a-z]{2,}[a-z0-9]*([-_][a-z0-9]+)*", name) or is_random(name)
     ]
 
 
 def is_random(name: str) -> bool:
     """nbformat's and JupyterLab's own ids: 8 hexadecimal digits, or a UUID."""
-    return bool(re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){0,3}(-[0-9a-f]{12})?", name)) and bool(re.search(r"\d", name))
+    return bool(re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){0,3}(-[0-9a-f]{12})?", name)) and bool(
+        re.search(r"\d", name)
+    )

@@ -1,4 +1,6 @@
-"""Every bad input, and how to try them all: each must be answered by one clear sentence and leave what was made untouched."""
+"""Every bad input, and how to try them all: each must be answered by one clear sentence and leave
+what was made untouched.
+"""
 
 import tempfile
 from pathlib import Path
@@ -17,7 +19,17 @@ from torture.inputs import (
 )
 from torture.workspace import planted_workspace
 
-KINDS = (parameters, commands, study_files, data, own_images, checkpoints, foundations, pipelines, records)
+KINDS = (
+    parameters,
+    commands,
+    study_files,
+    data,
+    own_images,
+    checkpoints,
+    foundations,
+    pipelines,
+    records,
+)
 TABLE: tuple[BadInput, ...] = tuple(row for kind in KINDS for row in kind.ROWS)
 
 

@@ -1,8 +1,8 @@
-"""The smallest real training, in a process of its own that can be killed: one stage with every loss, on images read from files.
+"""The smallest real training, in a process of its own that can be killed: one stage with every
+loss, on images read from files.
 
-Random networks at 32 px (`tests.integration.micro`), four images a step, some steps a second. Imported by a server that
-forks, so that a child begins within moments.
-"""
+Random networks at 32 px (`tests.integration.micro`), four images a step, some steps a second.
+Imported by a server that forks, so that a child begins within moments."""
 
 import json
 import os
@@ -15,14 +15,15 @@ from pathlib import Path
 
 from PIL import Image
 
-from muse_core import paths, presets
+from muse_core import paths
+from muse_core.config import presets
+from muse_core.config.stage import Curriculum
 from muse_core.data.scenes import Scenes
 from muse_core.data.sources import open_source
 from muse_core.errors import MuseError
-from muse_core.stages import Curriculum
 from muse_core.training.loop import train_stage
 from muse_core.training.pace import memory_mb
-from muse_core.training.run import StageRun
+from muse_core.training.stage_run import StageRun
 from muse_core.training.trainer import Trainer
 from tests.integration.micro import IMAGE_SIZE, micro_preset, write_foundations
 
@@ -55,14 +56,22 @@ def workspace(root: Path) -> Iterator[None]:
 def know_micro(steps: int, checkpoint_every: int) -> None:
     """The preset "micro" with a single stage that needs none before it."""
     preset = micro_preset(paths.foundations("micro"))
-    stage = replace(preset.curriculum[STAGE], starts_from=None, steps=steps, checkpoint_every=checkpoint_every)
+    stage = replace(
+        preset.curriculum[STAGE], starts_from=None, steps=steps, checkpoint_every=checkpoint_every
+    )
     presets.PRESETS["micro"] = lambda: replace(preset, curriculum=Curriculum((stage,)))
 
 
 def described(root: Path, run: str, resume: bool = True) -> StageRun:
     return StageRun(
-        run, "micro", STAGE, f"folder:{root / 'images'}", device="cpu", batch_size=BATCH, resume=resume
-    )  # fmt: skip
+        run,
+        "micro",
+        STAGE,
+        f"folder:{root / 'images'}",
+        device="cpu",
+        batch_size=BATCH,
+        resume=resume,
+    )
 
 
 def steps_per_epoch(root: Path) -> int:
@@ -70,7 +79,8 @@ def steps_per_epoch(root: Path) -> int:
 
 
 def train(root: Path, run: str, steps: int, checkpoint_every: int, reads: Path) -> None:
-    """Train to the end, from the last checkpoint where there is one; exit code 2 and the sentence when that fails.
+    """Train to the end, from the last checkpoint where there is one; exit code 2 and the sentence
+    when that fails.
 
     ``reads``: a line for each batch that a step begins with. What is said goes to a file beside it.
     """
@@ -82,14 +92,20 @@ def train(root: Path, run: str, steps: int, checkpoint_every: int, reads: Path) 
 
 
 def soak(root: Path, preset: str, seconds: float, samples: Path, leak_mb: float = 0.0) -> None:
-    """Train for so long; ``samples``: a line ``[seconds, steps, MB]`` now and then. ``leak_mb`` a step is never given back."""
+    """Train for so long; ``samples``: a line ``[seconds, steps, MB]`` now and then. ``leak_mb`` a
+    step is never given back.
+    """
     _speak_into(samples.with_suffix(".out"))
     with workspace(root):
         if preset == "micro":
             know_micro(steps=10**7, checkpoint_every=200)
         sampler = Sampler(samples, seconds, leak_mb)
         run = StageRun(
-            "soak", preset, presets.preset_named(preset).curriculum.stages[0].name, steps=10**7, device="cpu"
+            "soak",
+            preset,
+            presets.preset_named(preset).curriculum.stages[0].name,
+            steps=10**7,
+            device="cpu",
         )
         _told(run, sampler)
 

@@ -1,9 +1,9 @@
 """SIGKILL at random moments, resume, and compare with a run that was never stopped, bit for bit.
 
-Moments: inside or between steps; while a checkpoint is being written; while the run starts or resumes. A kill is survived
-when the run it fell into ends with the same weights, moving average, optimisers, random state and metrics as the undisturbed
-one, having repeated no more steps than lie between two checkpoints.
-"""
+Moments: inside or between steps; while a checkpoint is being written; while the run starts or
+resumes. A kill is survived when the run it fell into ends with the same weights, moving average,
+optimisers, random state and metrics as the undisturbed one, having repeated no more steps than lie
+between two checkpoints."""
 
 import json
 import random
@@ -32,7 +32,9 @@ Read = dict[str, Any]
 
 @dataclass
 class Story:
-    """One run and its kills. ``processes``: those that trained it, in order; all but the last were killed."""
+    """One run and its kills. ``processes``: those that trained it, in order; all but the last were
+    killed.
+    """
 
     name: str
     reads_file: Path
@@ -53,8 +55,13 @@ class Story:
         return self.reads_file.read_bytes().count(b"\n") if self.reads_file.exists() else 0
 
     def steps_lost(self) -> list[int]:
-        """For each process that began a step and was killed: how many steps the next one began again."""
-        spans = [[read["step"] for read in self.reads if read["process"] == process] for process in self.processes]
+        """For each process that began a step and was killed: how many steps the next one began
+        again.
+        """
+        spans = [
+            [read["step"] for read in self.reads if read["process"] == process]
+            for process in self.processes
+        ]
         spans = [span for span in spans if span] + [[STEPS]]
         return [before[-1] + 1 - after[0] for before, after in pairwise(spans)]
 
@@ -84,7 +91,9 @@ class Tormentor:
         return Story(name, self.root / f"{name}.reads")
 
     def begin(self, story: Story) -> BaseProcess:
-        process = processes.begin(child.train, self.root, story.name, STEPS, CHECKPOINT_EVERY, story.reads_file)
+        process = processes.begin(
+            child.train, self.root, story.name, STEPS, CHECKPOINT_EVERY, story.reads_file
+        )
         story.processes.append(process.pid)
         return process
 
@@ -98,7 +107,9 @@ class Tormentor:
             raise RuntimeError(f"run {story.name} ended with exit code {code}: {said}")
 
     def torment(self, name: str, kills: int) -> Story:
-        """A run that is killed ``kills`` times, or less often when it ends by itself, and then left to finish."""
+        """A run that is killed ``kills`` times, or less often when it ends by itself, and then left
+        to finish.
+        """
         story = self.story(name)
         for _ in range(kills):
             process = self.begin(story)
@@ -169,18 +180,28 @@ def _wait(process: BaseProcess, until: Callable[[], bool]) -> None:
 
 def twice_in_an_epoch(history: dict[int, list[str]], steps_per_epoch: int) -> int:
     """Reads of a sample that the same epoch had read already."""
-    counts = Counter((step // steps_per_epoch, name) for step, ids in history.items() for name in ids)
+    counts = Counter(
+        (step // steps_per_epoch, name) for step, ids in history.items() for name in ids
+    )
     return sum(count - 1 for count in counts.values())
 
 
-def never_in_an_epoch(history: dict[int, list[str]], reference: dict[int, list[str]], steps_per_epoch: int) -> int:
+def never_in_an_epoch(
+    history: dict[int, list[str]], reference: dict[int, list[str]], steps_per_epoch: int
+) -> int:
     """Samples of the reference's epochs that this history never read there."""
-    epochs = lambda steps: {(step // steps_per_epoch, name) for step, ids in steps.items() for name in ids}
+    epochs = lambda steps: {
+        (step // steps_per_epoch, name) for step, ids in steps.items() for name in ids
+    }
     return len(epochs(reference) - epochs(history))
 
 
-def try_kills(root: Path, kills: int, seed: int = 0, say: Callable[[str], None] = print) -> dict[str, Any]:
-    """At least ``kills`` kills, spread over as many runs as they need; what came of them, for torture.json."""
+def try_kills(
+    root: Path, kills: int, seed: int = 0, say: Callable[[str], None] = print
+) -> dict[str, Any]:
+    """At least ``kills`` kills, spread over as many runs as they need; what came of them, for
+    torture.json.
+    """
     began, tormentor = time.monotonic(), Tormentor(root, seed)
     found: Counter[str] = Counter()
     most_lost, differing = 0, []
@@ -199,8 +220,14 @@ def try_kills(root: Path, kills: int, seed: int = 0, say: Callable[[str], None] 
         )
         most_lost, differing = max(most_lost, lost), differing + wrong
         say(f"kills: {found['kills_tried']} tried, {found['kills_survived']} survived")
-    names = ("kills_tried", "kills_survived", "kills_in_a_checkpoint", "kills_before_the_first_step", "samples_lost",
-             "duplicate_reads")  # fmt: skip
+    names = (
+        "kills_tried",
+        "kills_survived",
+        "kills_in_a_checkpoint",
+        "kills_before_the_first_step",
+        "samples_lost",
+        "duplicate_reads",
+    )
     return {name: found[name] for name in names} | {
         "steps_lost_at_most": most_lost,
         "steps_between_checkpoints": CHECKPOINT_EVERY,

@@ -8,22 +8,24 @@ from typing import Any
 
 from PIL import Image
 
-from muse_core.data import images
+from muse_core.config import safe_yaml
+from muse_core.data import decode as images
 from muse_core.data.captions import open_captions
 from muse_core.data.mixtures import parsed_mixture
-from muse_core.data.shard_pattern import shard_paths
-from muse_core.data.shards import captions_in
 from muse_core.data.tar_members import Member, tar_members
+from muse_core.data.tar_pattern import shard_paths
+from muse_core.data.webdataset import captions_in
 from muse_core.errors import MuseError
-from muse_core.records import read_json, read_jsonl
-from muse_core.reporting import safe_yaml
+from muse_core.results.records import read_json, read_jsonl
 from muse_core.training.checkpoint import is_intact
 from torture.tars import tar_of
 
 
 @dataclass(frozen=True)
 class Parser:
-    """``parse``: bytes and an empty folder -> anything. ``seeds``: bytes that are good, to start from."""
+    """``parse``: bytes and an empty folder -> anything. ``seeds``: bytes that are good, to start
+    from.
+    """
 
     parse: Callable[[bytes, Path], Any]
     seeds: tuple[bytes, ...]
@@ -65,16 +67,22 @@ PARSERS = {
             b'{"file_name": "1.png", "captions": ["a", "b"], "label": "x"}',
         ),
     ),
-    "tar shard": Parser(_members, (tar_of({"0.txt": b"a star"}), tar_of({"0" * 120 + ".json": b"{}"}))),
+    "tar shard": Parser(
+        _members, (tar_of({"0.txt": b"a star"}), tar_of({"0" * 120 + ".json": b"{}"}))
+    ),
     "captions in a shard": Parser(
         lambda content, _: captions_in(content),
         (b'{"caption": "a"}', b'["a", "b"]', b'{"captions": ["a"]}'),
         (images.Unreadable,),
     ),
     "shard pattern": Parser(
-        lambda content, _: shard_paths(_text(content)), (b"a/{0..3}.tar", b"{a,b}{1,2}.tar", b"x::y.tar")
+        lambda content, _: shard_paths(_text(content)),
+        (b"a/{0..3}.tar", b"{a,b}{1,2}.tar", b"x::y.tar"),
     ),
-    "mixture": Parser(lambda content, _: parsed_mixture(_text(content)), (b"27*scenes,5*wds:{0,1}.tar", b"0.5*a,1*b")),
+    "mixture": Parser(
+        lambda content, _: parsed_mixture(_text(content)),
+        (b"27*scenes,5*wds:{0,1}.tar", b"0.5*a,1*b"),
+    ),
     "study": Parser(
         lambda content, _: safe_yaml.read_yaml(_text(content)),
         (b"name: a\nrows: {full: {words: all}}\n", b"a: &x [1]\nb: *x\n", b"seeds: [0, 1]\n"),
@@ -85,7 +93,8 @@ PARSERS = {
         (b'{"step": 1, "loss/total": 0.5}\n{"step": 2}\n',),
     ),
     "record": Parser(
-        lambda content, folder: read_json(_written(content, folder / "a.json")), (b'{"stage": "01", "losses": {}}',)
+        lambda content, folder: read_json(_written(content, folder / "a.json")),
+        (b'{"stage": "01", "losses": {}}',),
     ),
     "checkpoint card": Parser(
         lambda content, folder: is_intact(_written(content, folder / "state.json").parent),

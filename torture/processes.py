@@ -17,7 +17,9 @@ def begin(work: Callable[..., None], *arguments: Any) -> BaseProcess:
 
 
 def finish(process: BaseProcess, seconds: float) -> int:
-    """Wait for the end and return the exit code. Raises TimeoutError, after killing it, for one that takes too long."""
+    """Wait for the end and return the exit code. Raises TimeoutError, after killing it, for one
+    that takes too long.
+    """
     process.join(seconds)
     if process.is_alive():
         process.kill()

@@ -1,4 +1,6 @@
-"""What makes an answer to a mistake clear: one sentence of bearable length that says what, where, and how to mend it."""
+"""What makes an answer to a mistake clear: one sentence of bearable length that says what, where,
+and how to mend it.
+"""
 
 import re
 
@@ -8,7 +10,9 @@ SHORTEST, LONGEST = 25, 600
 _FORBIDDEN = {
     "a traceback": re.compile(r"Traceback|File \"[^\"]+\", line \d+"),
     "several lines": re.compile(r"[\r\n\x00-\x08\x0b\x0c\x0e-\x1f]"),
-    "a library's own words": re.compile(r"errors\.pydantic\.dev|<class '|object at 0x[0-9a-f]+|\btorch\.Size\b"),
+    "a library's own words": re.compile(
+        r"errors\.pydantic\.dev|<class '|object at 0x[0-9a-f]+|\btorch\.Size\b"
+    ),
     "an empty value": re.compile(r"\bNone:|\(\)\s*:|: *$"),
 }
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`|\([^()]*\)")
@@ -16,7 +20,9 @@ _NEXT_SENTENCE = re.compile(r"[.!?]\s+[A-Z]")
 
 
 def unclear(message: str, names: str, fix: str) -> str:
-    """Why a message is not clear; "" where it is. ``names``: the value or place it must mention; ``fix``: what to do."""
+    """Why a message is not clear; "" where it is. ``names``: the value or place it must mention;
+    ``fix``: what to do.
+    """
     for what, pattern in _FORBIDDEN.items():
         if pattern.search(message):
             return f"it holds {what}"

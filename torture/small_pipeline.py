@@ -1,18 +1,20 @@
-"""A pipeline on a trained tokenizer with a small, untrained denoiser: it draws noise, and refuses what a real one refuses."""
+"""A pipeline on a trained tokenizer with a small, untrained denoiser: it draws noise, and refuses
+what a real one refuses.
+"""
 
 from pathlib import Path
 
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 
+from muse_core.config.preset import DenoiserShape
+from muse_core.config.presets import tiny
 from muse_core.foundations.text_tower import TextTower
 from muse_core.generation.codecs import codec_of
 from muse_core.generation.denoiser import build_denoiser
 from muse_core.generation.latent_normalisation import LatentNormalisation
 from muse_core.generation.pipeline import MusePipeline
 from muse_core.models.tokenizer import MuseTokenizer
-from muse_core.presets import tiny
-from muse_core.sizes import DenoiserShape
 
 SMALL = DenoiserShape(2, 8, 2, 2, 8, interpolation_scale=1.0)
 WORDS = "a red blue star circle left of and"
@@ -25,9 +27,13 @@ def small_pipeline(tokenizer_folder: Path) -> MusePipeline:
     text = TextTower.from_pretrained(tiny().foundations.text_tower)
     codec, side = codec_of(tokenizer), tokenizer.config.image_size
     latents = codec.encode(torch.rand(6, 3, side, side))
-    denoiser = build_denoiser(SMALL, latents.shape[1], latents.shape[2], text.network.config.hidden_size).eval()
+    denoiser = build_denoiser(
+        SMALL, latents.shape[1], latents.shape[2], text.network.config.hidden_size
+    ).eval()
     normalisation = LatentNormalisation.measured(latents, codec.fingerprint)
     scheduler = FlowMatchEulerDiscreteScheduler()
-    pipeline = MusePipeline(tokenizer, text.network, text.tokenizer, denoiser, scheduler, normalisation, WORDS)
+    pipeline = MusePipeline(
+        tokenizer, text.network, text.tokenizer, denoiser, scheduler, normalisation, WORDS
+    )
     pipeline.set_progress_bar_config(disable=True)
     return pipeline

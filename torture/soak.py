@@ -1,4 +1,6 @@
-"""Minutes of training in a process of its own: does its memory stay flat, its pace steady, its step fed?"""
+"""Minutes of training in a process of its own: does its memory stay flat, its pace steady, its step
+fed?
+"""
 
 import math
 from collections.abc import Sequence
@@ -10,7 +12,7 @@ import numpy as np
 from scipy.stats import linregress
 
 from muse_core import paths
-from muse_core.records import read_json
+from muse_core.results.records import read_json
 from muse_core.training.checkpoint import STATE_FILE, latest_checkpoint
 from torture import child, processes
 from torture.kills import read_lines
@@ -25,14 +27,18 @@ STOPPED = 2
 
 @dataclass(frozen=True)
 class Slope:
-    """``per_hour``: least squares; ``error``: half of its 95 % interval, widened for samples that resemble those before them."""
+    """``per_hour``: least squares; ``error``: half of its 95 % interval, widened for samples that
+    resemble those before them.
+    """
 
     per_hour: float
     error: float
 
 
 def slope(hours: Sequence[float], values: Sequence[float]) -> Slope:
-    """Of at least three values over time. Residuals with a lag-1 correlation r count as n (1 - r) / (1 + r) independent ones."""
+    """Of at least three values over time. Residuals with a lag-1 correlation r count as n (1 - r) /
+    (1 + r) independent ones.
+    """
     x, y = np.asarray(hours, float), np.asarray(values, float)
     fit = linregress(x, y)
     residuals = y - (fit.intercept + fit.slope * x)
@@ -41,7 +47,9 @@ def slope(hours: Sequence[float], values: Sequence[float]) -> Slope:
     return Slope(float(fit.slope), 1.96 * float(fit.stderr) * math.sqrt((1 + r) / (1 - r)))
 
 
-def try_soak(root: Path, minutes: float, preset: str = "micro", leak_mb: float = 0.0) -> dict[str, Any]:
+def try_soak(
+    root: Path, minutes: float, preset: str = "micro", leak_mb: float = 0.0
+) -> dict[str, Any]:
     """Train for ``minutes`` in ``root`` and say how memory and pace went, for torture.json.
 
     ``leak_mb`` of memory a step are kept on purpose, to see that this instrument sees it.
@@ -51,8 +59,12 @@ def try_soak(root: Path, minutes: float, preset: str = "micro", leak_mb: float =
     process = processes.begin(child.soak, root, preset, 60 * minutes, samples, leak_mb)
     code = processes.finish(process, 60 * minutes + PATIENCE)
     if code != STOPPED:
-        raise RuntimeError(f"the soak ended with exit code {code}: {samples.with_suffix('.out').read_text()[-2000:]}")
-    return _told(np.array(read_lines(samples)), minutes, preset) | {"data_wait_share": _data_wait_share(root)}
+        raise RuntimeError(
+            f"the soak ended with exit code {code}: {samples.with_suffix('.out').read_text()[-2000:]}"
+        )
+    return _told(np.array(read_lines(samples)), minutes, preset) | {
+        "data_wait_share": _data_wait_share(root)
+    }
 
 
 def _foundations(root: Path, preset: str) -> None:
@@ -69,7 +81,8 @@ def _told(samples: np.ndarray, minutes: float, preset: str) -> dict[str, Any]:
     seconds, steps, megabytes = samples[samples[:, 0] >= WARM_UP * samples[-1, 0]].T
     found, middle = slope(seconds / 3600, megabytes), len(seconds) // 2
     halves = [
-        (steps[last] - steps[first]) / (seconds[last] - seconds[first]) for first, last in ((0, middle), (middle, -1))
+        (steps[last] - steps[first]) / (seconds[last] - seconds[first])
+        for first, last in ((0, middle), (middle, -1))
     ]
     return {
         "rss_slope_mb_per_hour": found.per_hour,

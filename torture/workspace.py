@@ -1,4 +1,6 @@
-"""A workspace with a run that was really trained, in which bad inputs are tried; nothing in it may change."""
+"""A workspace with a run that was really trained, in which bad inputs are tried; nothing in it may
+change.
+"""
 
 import hashlib
 import os
@@ -13,7 +15,7 @@ from typing import Any
 import nbformat
 
 from muse_core import paths
-from muse_core.training.run import StageRun
+from muse_core.training.stage_run import StageRun
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 KEPT, STAGE = "kept", "01_topology_warmup"
@@ -23,7 +25,9 @@ DESKS = "desks"
 
 @dataclass
 class Workspace:
-    """``root`` is what ``MUSE_ROOT`` points at; ``desks`` below it belong to single rows and may change."""
+    """``root`` is what ``MUSE_ROOT`` points at; ``desks`` below it belong to single rows and may
+    change.
+    """
 
     root: Path
     known: dict[tuple[str, int, int, int], str] = field(default_factory=dict)
@@ -34,7 +38,9 @@ class Workspace:
         return folder
 
     def digests(self) -> dict[str, str]:
-        """Every file and folder outside the desks -> a hash of its content; a file whose stat did not move is not read again."""
+        """Every file and folder outside the desks -> a hash of its content; a file whose stat did
+        not move is not read again.
+        """
         found: dict[str, str] = {}
         for folder, folders, files in os.walk(self.root.parent):
             folders[:] = [name for name in folders if name != DESKS]
@@ -77,7 +83,9 @@ def planted_stage(run: str = KEPT, **options: Any) -> StageRun:
 
 @contextmanager
 def planted_workspace(folder: Path) -> Iterator[Workspace]:
-    """Train two steps of stage 1 in ``folder``/workspace, and work there as long as the block lasts, without a network."""
+    """Train two steps of stage 1 in ``folder``/workspace, and work there as long as the block
+    lasts, without a network.
+    """
     from huggingface_hub import constants
 
     root = folder / "workspace"
@@ -85,7 +93,10 @@ def planted_workspace(folder: Path) -> Iterator[Workspace]:
     for name in ("notebooks", "studies", "data/foundations"):
         (root / name).symlink_to(CHECKOUT / name)
     (folder / "elsewhere.txt").write_text("Nothing here belongs to a run.\n")
-    given, offline = {name: os.environ.get(name) for name in ("MUSE_ROOT", "TORCH_HOME")}, constants.HF_HUB_OFFLINE
+    given, offline = (
+        {name: os.environ.get(name) for name in ("MUSE_ROOT", "TORCH_HOME")},
+        constants.HF_HUB_OFFLINE,
+    )
     os.environ |= {"MUSE_ROOT": str(root), "TORCH_HOME": str(folder / "no-torch-home")}
     constants.HF_HUB_OFFLINE = True
     try:
@@ -98,9 +109,11 @@ def planted_workspace(folder: Path) -> Iterator[Workspace]:
 
 
 def _plant(root: Path) -> None:
-    """A finished stage with its checkpoint and record, and the page of a notebook that was executed."""
-    from muse_core.reporting import html
-    from muse_core.reporting.stamps import Stamp, write_stamp
+    """A finished stage with its checkpoint and record, and the page of a notebook that was
+    executed.
+    """
+    from muse_core.report import html
+    from muse_core.report.stamps import Stamp, write_stamp
     from muse_core.training.loop import train_stage
     from torture.bad_input import quiet
 
@@ -109,5 +122,7 @@ def _plant(root: Path) -> None:
     report = paths.report_folder(KEPT) / f"{STAGE}.ipynb"
     cells = [nbformat.v4.new_markdown_cell("# 01 · Topology warm-up\n\nA page.")]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), report)
-    write_stamp(report, Stamp("key", "done", KEPT, "abc", "smoke", "cpu", "2026-01-01T10:00:00+00:00", 9.0))
+    write_stamp(
+        report, Stamp("key", "done", KEPT, "abc", "smoke", "cpu", "2026-01-01T10:00:00+00:00", 9.0)
+    )
     html.export(report)

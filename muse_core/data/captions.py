@@ -1,9 +1,9 @@
 """`captions:PATH`: images with sentences, one JSON object a line in PATH/captions.jsonl.
 
-Fields: ``file_name`` (under PATH/images or PATH), ``captions`` (a list) or ``caption``; optionally ``label`` (or
-``labels``, used when it names one class) and ``split``. Labels may also stand in PATH/metadata.jsonl, by file name.
-Masks are PATH/masks_voc21/NAME.png or PATH/masks/NAME.png: one class number a pixel, 255 = void.
-"""
+Fields: ``file_name`` (under PATH/images or PATH), ``captions`` (a list) or ``caption``; optionally
+``label`` (or ``labels``, used when it names one class) and ``split``. Labels may also stand in
+PATH/metadata.jsonl, by file name. Masks are PATH/masks_voc21/NAME.png or PATH/masks/NAME.png: one
+class number a pixel, 255 = void."""
 
 import os
 from collections import defaultdict
@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from muse_core.data.batches import NO_LABEL
-from muse_core.data.files import FileSource, Sample, existing_folder
+from muse_core.data.batch import NO_LABEL
+from muse_core.data.caption_sampling import clean_captions, picked_caption
+from muse_core.data.image_files import FileSource, Sample, existing_folder
 from muse_core.data.masks import find_masks
 from muse_core.data.parsing import is_plain_name, parsed_object
 from muse_core.data.splits import SPELLINGS, choose, complete, deal
-from muse_core.data.wording import clean_captions, picked_caption
 from muse_core.errors import MuseError, unknown
 
 LAYOUT = 'PATH/captions.jsonl (lines such as {"file_name": "1.jpg", "captions": ["a cat"]}) and PATH/images'
@@ -36,11 +36,11 @@ class Row:
 
 
 def open_captions(root: Path, split: str, image_size: int, seed: int = 0) -> FileSource:
-    """The captioned images of one split; of several captions a hash of (seed, file name) picks one, of a long one a sentence.
+    """The captioned images of one split; of several captions a hash of (seed, file name) picks one,
+    of a long one a sentence.
 
-    Raises MuseError for a missing folder, a line that cannot be understood or names a file outside the folder, and a
-    split without images.
-    """
+    Raises MuseError for a missing folder, a line that cannot be understood or names a file outside
+    the folder, and a split without images."""
     rows = {row.file_name: row for row in _rows(existing_folder(root, LAYOUT)) if row.captions}
     images = _images_folder(root, list(rows))
     _refuse_outsiders(root, images, list(rows.values()))
@@ -64,17 +64,25 @@ def open_captions(root: Path, split: str, image_size: int, seed: int = 0) -> Fil
 def _rows(root: Path) -> list[Row]:
     if not (root / "captions.jsonl").is_file():
         raise MuseError(f"There is no captions.jsonl in {root}: it should have {LAYOUT}.")
-    labels = {str(line.get("file_name")): _label(line) for _, line in _lines(root / "metadata.jsonl")}
+    labels = {
+        str(line.get("file_name")): _label(line) for _, line in _lines(root / "metadata.jsonl")
+    }
     return [_row(number, line, labels, root) for number, line in _lines(root / "captions.jsonl")]
 
 
 def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Numbers and objects of a JSON Lines file (none if it is absent). Raises MuseError with the number of a bad line."""
-    for number, text in enumerate(path.read_bytes().splitlines() if path.is_file() else [], start=1):
+    """Numbers and objects of a JSON Lines file (none if it is absent). Raises MuseError with the
+    number of a bad line.
+    """
+    for number, text in enumerate(
+        path.read_bytes().splitlines() if path.is_file() else [], start=1
+    ):
         try:
             value = parsed_object(text) if text.strip() else {}
         except ValueError as error:
-            raise MuseError(f"Line {number} of {path} is not a JSON object: mend or delete that line.") from error
+            raise MuseError(
+                f"Line {number} of {path} is not a JSON object: mend or delete that line."
+            ) from error
         if value:
             yield number, value
 
@@ -86,14 +94,18 @@ def _row(number: int, line: dict[str, Any], labels: dict[str, str | None], root:
     except ValueError:
         captions = None
     if not isinstance(name, str) or captions is None:
-        raise MuseError(f"Line {number} {where} lacks file_name or captions: it should have {LAYOUT}.")
+        raise MuseError(
+            f"Line {number} {where} lacks file_name or captions: it should have {LAYOUT}."
+        )
     if not is_plain_name(name):
         raise MuseError(
             f"Line {number} {where} names {name[:100]!r}, not a file inside the folder: mend or delete that line."
         )
     if split is not None and str(split) not in SPELLINGS:
         raise unknown(f"split in line {number} {where}", split, SPELLINGS)
-    return Row(number, name, captions, label=_label(line) or labels.get(name), split=SPELLINGS.get(split))
+    return Row(
+        number, name, captions, label=_label(line) or labels.get(name), split=SPELLINGS.get(split)
+    )
 
 
 def _label(line: dict[str, Any]) -> str | None:
@@ -108,7 +120,9 @@ def _images_folder(root: Path, names: list[str]) -> str:
     for folder in IMAGE_FOLDERS:
         if any((root / folder / name).is_file() for name in names):
             return folder
-    raise MuseError(f"{root} holds none of the images its captions.jsonl names: it should have {LAYOUT}.")
+    raise MuseError(
+        f"{root} holds none of the images its captions.jsonl names: it should have {LAYOUT}."
+    )
 
 
 def _parts(rows: list[Row]) -> dict[str, list[str]]:

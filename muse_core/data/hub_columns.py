@@ -1,13 +1,15 @@
-"""What the columns of a Hugging Face data set mean, found by their names: an image, captions or a text, a label."""
+"""What the columns of a Hugging Face data set mean, found by their names: an image, captions or a
+text, a label.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from muse_core.data.batches import NO_LABEL
-from muse_core.data.images import Unreadable
-from muse_core.data.prompts import with_article
-from muse_core.data.wording import clean_captions
+from muse_core.data.batch import NO_LABEL
+from muse_core.data.caption_sampling import clean_captions
+from muse_core.data.class_prompts import with_article
+from muse_core.data.decode import Unreadable
 from muse_core.errors import MuseError
 
 IMAGE_COLUMNS = ("image", "img", "jpg", "jpeg", "png", "webp", "pixel_values")
@@ -29,7 +31,9 @@ class Columns:
         return [name for name in (self.image, self.captions, self.label) if name]
 
     def captions_of(self, row: Mapping[str, Any]) -> tuple[str, ...]:
-        """All captions of a row; of a column of JSON those of its entry that looks like captions. Raises Unreadable."""
+        """All captions of a row; of a column of JSON those of its entry that looks like captions.
+        Raises Unreadable.
+        """
         value = row.get(self.captions) if self.captions else None
         if isinstance(value, dict):
             value = next((value[name] for name in CAPTION_COLUMNS if value.get(name)), None)
@@ -44,7 +48,11 @@ class Columns:
 
     def template(self, label: int) -> str:
         """The caption of a row without words."""
-        return "a photo" if label == NO_LABEL else f"a photo of {with_article(self.class_names[label])}"
+        return (
+            "a photo"
+            if label == NO_LABEL
+            else f"a photo of {with_article(self.class_names[label])}"
+        )
 
 
 def columns_of(place: str, features: Mapping[str, Any]) -> Columns:

@@ -1,13 +1,14 @@
-"""`hf-stream:NAME`: a data set of the Hugging Face hub, or a folder of parquet, of which only what a step needs is fetched.
+"""`hf-stream:NAME`: a data set of the Hugging Face hub, or a folder of parquet, of which only what
+a step needs is fetched.
 
-`datasets` finds the files, with its names for splits and configurations; the rows are read by position, through the footers of
-the parquet files, instead of as one iterable. So the order is a function of the seed, a stage resumes exactly, and no sample is
-read twice, with any number of processes and workers, as with every other source. The order goes through whole row groups, so
-that each is fetched once an epoch by one reader and then forgotten.
+`datasets` finds the files, with its names for splits and configurations; the rows are read by
+position, through the footers of the parquet files, instead of as one iterable. So the order is a
+function of the seed, a stage resumes exactly, and no sample is read twice, with any number of
+processes and workers, as with every other source. The order goes through whole row groups, so that
+each is fetched once an epoch by one reader and then forgotten.
 
-Validation and test are row groups of their own, where the data set has no such splits: the first samples of a split lie side by
-side in their file.
-"""
+Validation and test are row groups of their own, where the data set has no such splits: the first
+samples of a split lie side by side in their file."""
 
 import os
 import re
@@ -22,16 +23,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from muse_core.data.batches import Source
+from muse_core.data.batch import Source
+from muse_core.data.caption_sampling import picked_caption
+from muse_core.data.decode import Unreadable
 from muse_core.data.hub import cannot_be_opened
 from muse_core.data.hub_columns import Columns, columns_of
 from muse_core.data.hub_splits import split_of
-from muse_core.data.images import Unreadable
 from muse_core.data.lanes import STEPS
 from muse_core.data.reading import ReadSource, Sample, Stored
 from muse_core.data.row_groups import RowGroupReader, RowGroups, read_footers
 from muse_core.data.splits import check_split, hash_fraction
-from muse_core.data.wording import picked_caption
 from muse_core.errors import MuseError
 from muse_core.paths import user_path
 
@@ -42,7 +43,9 @@ _IN_REPOSITORY = re.compile(r"hf://datasets/[^@]+@[^/]+/(.+)")
 
 
 class HubStream(ReadSource):
-    """One split of a data set: the row groups ``chosen``, in this order. ``names``: what the files are called in the set."""
+    """One split of a data set: the row groups ``chosen``, in this order. ``names``: what the files
+    are called in the set.
+    """
 
     def __init__(
         self,
@@ -56,7 +59,13 @@ class HubStream(ReadSource):
         seed: int = 0,
         whole: bool = False,
     ) -> None:
-        self.name, self.groups, self.chosen, self.names, self.columns = name, groups, chosen, names, columns
+        self.name, self.groups, self.chosen, self.names, self.columns = (
+            name,
+            groups,
+            chosen,
+            names,
+            columns,
+        )
         self.split, self.image_size, self.seed, self.whole = split, image_size, seed, whole
         self.place = f"the data set hf-stream:{name}"
         self.class_names, self.damage = columns.class_names, groups.damage
@@ -67,26 +76,36 @@ class HubStream(ReadSource):
 
     def described(self) -> "HubStream":
         return HubStream(
-            self.name, self.groups, self.chosen, self.names, self.columns,
-            self.split, self.image_size, self.seed, whole=True,
-        )  # fmt: skip
+            self.name,
+            self.groups,
+            self.chosen,
+            self.names,
+            self.columns,
+            self.split,
+            self.image_size,
+            self.seed,
+            whole=True,
+        )
 
     def __len__(self) -> int:
         return int(self.starts[-1])
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash over the files' names, the sizes of their row groups, the columns, split, image size and seed; rows are not
-        read."""
+        """A hash over the files' names, the sizes of their row groups, the columns, split, image
+        size and seed; rows are not read."""
         digest = blake2b(
-            repr((self.columns, self.names, self.seed, self.whole)).encode("utf-8", "replace"), digest_size=8
+            repr((self.columns, self.names, self.seed, self.whole)).encode("utf-8", "replace"),
+            digest_size=8,
         )
         for column in ("file", "number", "rows", "bytes"):
             digest.update(np.ascontiguousarray(getattr(self.groups, column)[self.chosen]))
         return f"{self.name}/{self.split}/{self.image_size}px/{digest.hexdigest()}"
 
     def lanes(self, count: int, generator: torch.Generator) -> list[Tensor]:
-        """Whole row groups in a fresh order, each to the lane that is shortest so far; their rows are shuffled."""
+        """Whole row groups in a fresh order, each to the lane that is shortest so far; their rows
+        are shuffled.
+        """
         lanes: list[list[Tensor]] = [[] for _ in range(count)]
         lengths = [(0, lane) for lane in range(count)]
         heapify(lengths)
@@ -104,8 +123,14 @@ class HubStream(ReadSource):
     def stored(self, index: int) -> Stored:
         name, row = self.sample_id(index), self.reader.row(*self._at(index))
         label, captions = self.columns.label_of(row), self.columns.captions_of(row)
-        caption = picked_caption(captions, name, self.seed, self.whole) if captions else self.columns.template(label)
-        return Stored(Sample(name, caption, label, captions=captions), _image(row.get(self.columns.image)))
+        caption = (
+            picked_caption(captions, name, self.seed, self.whole)
+            if captions
+            else self.columns.template(label)
+        )
+        return Stored(
+            Sample(name, caption, label, captions=captions), _image(row.get(self.columns.image))
+        )
 
     def _at(self, index: int) -> tuple[int, int]:
         """(row group, row in it)."""
@@ -114,8 +139,9 @@ class HubStream(ReadSource):
 
 
 def open_hub_stream(place: str, split: str, image_size: int, seed: int = 0) -> Source:
-    """One split of a data set: its own, where it has several; else a hash of each row group's place keeps a tenth of them for
-    val and a tenth for test. ``place`` is a hub name ("owner/name", "owner/name:configuration") or a folder of parquet.
+    """One split of a data set: its own, where it has several; else a hash of each row group's place
+    keeps a tenth of them for val and a tenth for test. ``place`` is a hub name ("owner/name",
+    "owner/name:configuration") or a folder of parquet.
 
     Raises MuseError where the data set is not to be had, is no parquet, or has no images.
     """
@@ -130,7 +156,9 @@ def open_hub_stream(place: str, split: str, image_size: int, seed: int = 0) -> S
         groups, schema = read_footers(files[part])
         if not len(groups):
             why = next(iter(groups.damage), "its files hold no rows")
-            raise MuseError(f"{source} has nothing to read ({why}): download it again, or give another data set.")
+            raise MuseError(
+                f"{source} has nothing to read ({why}): download it again, or give another data set."
+            )
         names = tuple(_name(path, folder) for path in files[part])
         read.update(groups=groups, schema=schema, names=names)
         spots = zip(groups.file, groups.number, strict=True)
@@ -142,7 +170,9 @@ def open_hub_stream(place: str, split: str, image_size: int, seed: int = 0) -> S
 
 
 def _builder(place: str, folder: Path | None) -> "DatasetBuilder":
-    """What `datasets` knows about a data set before anything is downloaded: its files by split. Raises MuseError."""
+    """What `datasets` knows about a data set before anything is downloaded: its files by split.
+    Raises MuseError.
+    """
     import datasets
 
     name, _, configuration = (str(folder), "", "") if folder else place.partition(":")
@@ -153,14 +183,22 @@ def _builder(place: str, folder: Path | None) -> "DatasetBuilder":
     if builder.name == "parquet" and builder.config.data_files:
         return builder
     tars = builder.name == "webdataset"
-    better = f"hf:{place}" if not tars else f"wds:{place}" if folder else "wds: after `hf download --repo-type dataset`"
+    better = (
+        f"hf:{place}"
+        if not tars
+        else f"wds:{place}"
+        if folder
+        else "wds: after `hf download --repo-type dataset`"
+    )
     raise MuseError(
         f"hf-stream:{place} holds {'tar shards' if tars else f'{builder.name} files'} and no parquet: read it with {better}."
     )
 
 
 def _features(source: str, builder: "DatasetBuilder", schema: Any) -> Mapping[str, Any]:
-    """The columns, and the classes' names: as the data set's card says, else as its files say. Raises MuseError."""
+    """The columns, and the classes' names: as the data set's card says, else as its files say.
+    Raises MuseError.
+    """
     from datasets import Features
 
     try:
@@ -170,7 +208,9 @@ def _features(source: str, builder: "DatasetBuilder", schema: Any) -> Mapping[st
 
 
 def _places(held: int, groups: int) -> int | None:
-    """Few enough for several row groups to follow one another at each; a split that a reader holds whole has any order."""
+    """Few enough for several row groups to follow one another at each; a split that a reader holds
+    whole has any order.
+    """
     return None if groups <= held else max(STEPS, min(held, groups // 4))
 
 

@@ -1,4 +1,6 @@
-"""`shards.json`: what the writer says about the shards beside it: splits, samples, sizes and checksums."""
+"""`shards.json`: what the writer says about the shards beside it: splits, samples, sizes and
+checksums.
+"""
 
 import hashlib
 from collections.abc import Iterator
@@ -8,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from muse_core.errors import MuseError
-from muse_core.records import read_json
+from muse_core.results.records import read_json
 
 MANIFEST, CLASSES, MASK_CLASSES = "shards.json", "classes.txt", "mask_classes.txt"
 
@@ -24,7 +26,9 @@ class Shard(BaseModel):
 
 
 class Manifest(BaseModel):
-    """The folder: what it was written from, and each shard by its file's name. ``skipped``: samples left out, with reasons."""
+    """The folder: what it was written from, and each shard by its file's name. ``skipped``: samples
+    left out, with reasons.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
     source: str
@@ -38,7 +42,9 @@ class Manifest(BaseModel):
 
     def asked(self) -> dict[str, Any]:
         """What a second run must ask for to go on with this one."""
-        return self.model_dump(include={"source", "fingerprints", "image_size", "samples_per_shard", "limit"})
+        return self.model_dump(
+            include={"source", "fingerprints", "image_size", "samples_per_shard", "limit"}
+        )
 
 
 def read_manifest(folder: Path) -> Manifest | None:
@@ -64,10 +70,14 @@ def wrong_sizes(folder: Path, names: list[str]) -> Iterator[str]:
 
 
 def wrong_checksums(folder: Path) -> list[str]:
-    """A note for each shard of the folder that is absent or not as it was written. Raises MuseError without a manifest."""
+    """A note for each shard of the folder that is absent or not as it was written. Raises MuseError
+    without a manifest.
+    """
     manifest = read_manifest(folder)
     if manifest is None:
-        raise MuseError(f"There is no {MANIFEST} in {folder}: only shards that `muse shards` wrote can be verified.")
+        raise MuseError(
+            f"There is no {MANIFEST} in {folder}: only shards that `muse shards` wrote can be verified."
+        )
     notes = [] if manifest.complete else [f"{folder.name}: writing was not finished"]
     for name, shard in manifest.shards.items():
         path = folder / Path(name).name
@@ -84,4 +94,6 @@ def sha256(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise MuseError(f"Cannot read {path} ({error.strerror}): mend the disk or write the shards again.") from error
+        raise MuseError(
+            f"Cannot read {path} ({error.strerror}): mend the disk or write the shards again."
+        ) from error

@@ -1,15 +1,15 @@
 """`masks:PATH`: images with segmentation masks and without words.
 
-PATH/images/NAME.jpg (or another image format), and PATH/masks_voc21/NAME.png or else PATH/masks/NAME.png: one class
-number a pixel, 255 = void. PATH/classes_voc21.txt or PATH/classes.txt names the classes, one a line, class 0 first.
-PATH/official_split.tsv, if there is one, has lines "NAME <tab> train, val or test".
-"""
+PATH/images/NAME.jpg (or another image format), and PATH/masks_voc21/NAME.png or else
+PATH/masks/NAME.png: one class number a pixel, 255 = void. PATH/classes_voc21.txt or
+PATH/classes.txt names the classes, one a line, class 0 first. PATH/official_split.tsv, if there is
+one, has lines "NAME <tab> train, val or test"."""
 
 from collections import defaultdict
 from pathlib import Path
 
-from muse_core.data.files import FileSource, MaskMeaning, Sample, existing_folder, text_lines
 from muse_core.data.folders import image_keys
+from muse_core.data.image_files import FileSource, MaskMeaning, Sample, existing_folder, text_lines
 from muse_core.data.splits import SPELLINGS, choose, complete, deal
 from muse_core.errors import MuseError, unknown
 
@@ -22,11 +22,11 @@ MASK_FOLDERS = {"masks_voc21": "classes_voc21.txt", "masks": "classes.txt"}
 def open_masks(root: Path, split: str, image_size: int, seed: int = 0) -> FileSource:
     """The images of one split that have a mask, all captioned `CAPTION`, without label.
 
-    The splits are those of official_split.tsv (images it does not list are left out; see `splits.complete`); without it
-    a hash of each file's name keeps a tenth for val and a tenth for test. A mask of another size than its image is laid
-    over the whole of it, as `images.read_mask` does. ``seed`` changes nothing here. Raises MuseError for another layout,
-    a missing list of classes, a line of the split list that cannot be understood, and a split without images.
-    """
+    The splits are those of official_split.tsv (images it does not list are left out; see
+    `splits.complete`); without it a hash of each file's name keeps a tenth for val and a tenth for
+    test. A mask of another size than its image is laid over the whole of it, as `images.read_mask`
+    does. ``seed`` changes nothing here. Raises MuseError for another layout, a missing list of
+    classes, a line of the split list that cannot be understood, and a split without images."""
     masks, meaning = find_masks(existing_folder(root, LAYOUT))
     names = [name for name in image_keys(root / "images") if Path(name).stem in masks]
     if meaning is None or not names:
@@ -37,12 +37,16 @@ def open_masks(root: Path, split: str, image_size: int, seed: int = 0) -> FileSo
             f"The classes of the masks in {root} have no names: write {file}, one name a line, class 0 first."
         )
     chosen = choose(_parts(names, root / "official_split.tsv"), split, root)
-    samples = tuple(Sample(id=f"images/{name}", caption=CAPTION, mask=masks[Path(name).stem]) for name in chosen)
+    samples = tuple(
+        Sample(id=f"images/{name}", caption=CAPTION, mask=masks[Path(name).stem]) for name in chosen
+    )
     return FileSource(root.name, root, split, image_size, samples, masks=meaning)
 
 
 def find_masks(root: Path) -> tuple[dict[str, str], MaskMeaning | None]:
-    """Mask files by the stem of their image, and what their numbers mean (None without a folder of masks)."""
+    """Mask files by the stem of their image, and what their numbers mean (None without a folder of
+    masks).
+    """
     folder = mask_folder(root)
     if folder is None:
         return {}, None
@@ -76,7 +80,9 @@ def _official_split(path: Path) -> dict[str, str]:
             continue
         stem, _, part = (word.strip() for word in line.rpartition("\t"))
         if not stem:
-            raise MuseError(f"Line {number} of {path} is not 'image's name <tab> split': mend or delete that line.")
+            raise MuseError(
+                f"Line {number} of {path} is not 'image's name <tab> split': mend or delete that line."
+            )
         if part not in SPELLINGS:
             raise unknown(f"split of {stem} in {path}", part, SPELLINGS)
         split[stem] = SPELLINGS[part]

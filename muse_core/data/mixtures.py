@@ -1,9 +1,9 @@
-"""`mix:27*SOURCE,5*SOURCE`: several sources by ratio, as the paper's corpora of 27, 5 and 4 million pairs.
+"""`mix:27*SOURCE,5*SOURCE`: several sources by ratio, as the paper's corpora of 27, 5 and 4 million
+pairs.
 
-An epoch is long enough for the scarcest corpus to be seen whole; one that has fewer samples than its share starts again
-when it is exhausted, so that no sample is seen twice more often than another of its corpus. For val and test nothing
-repeats: the epoch ends with the first corpus.
-"""
+An epoch is long enough for the scarcest corpus to be seen whole; one that has fewer samples than
+its share starts again when it is exhausted, so that no sample is seen twice more often than another
+of its corpus. For val and test nothing repeats: the epoch ends with the first corpus."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from muse_core.data.batches import IGNORED_PIXEL, NO_LABEL, Batch, Source
+from muse_core.data.batch import IGNORED_PIXEL, NO_LABEL, Batch, Source
 from muse_core.data.reading import translated
 from muse_core.errors import MuseError
 
@@ -36,38 +36,51 @@ class Corpus:
 class Mixture(Source):
     """Corpora by ratio. Their classes, and those of their masks, are joined by name.
 
-    Any first n samples hold the ratio too. ``repeats``: a corpus that is exhausted starts again (see above).
-    """
+    Any first n samples hold the ratio too. ``repeats``: a corpus that is exhausted starts again
+    (see above)."""
 
     def __init__(self, corpora: Sequence[Corpus], repeats: bool = True) -> None:
         self.corpora, self.repeats = tuple(corpora), repeats
         self.counts = shares(
-            [corpus.weight for corpus in self.corpora], [len(corpus.source) for corpus in self.corpora], repeats
+            [corpus.weight for corpus in self.corpora],
+            [len(corpus.source) for corpus in self.corpora],
+            repeats,
         )
         self.name = " + ".join(corpus.source.name for corpus in self.corpora)
         sources = [corpus.source for corpus in self.corpora]
         self.class_names = _joined(source.class_names for source in sources)
         self.mask_class_names = _joined(source.mask_class_names for source in sources)
-        self.fingerprint = "mix/" + "+".join(f"{one.weight}*{one.source.fingerprint}" for one in self.corpora)
+        self.fingerprint = "mix/" + "+".join(
+            f"{one.weight}*{one.source.fingerprint}" for one in self.corpora
+        )
 
     def __len__(self) -> int:
         return sum(self.counts)
 
     def described(self) -> "Mixture":
-        return Mixture([Corpus(one.weight, one.source.described()) for one in self.corpora], self.repeats)
+        return Mixture(
+            [Corpus(one.weight, one.source.described()) for one in self.corpora], self.repeats
+        )
 
     @cached_property
     def places(self) -> int | None:  # type: ignore[override]
         """Of the corpus that is read at the fewest places."""
-        return min((one.source.places for one in self.corpora if one.source.places is not None), default=None)
+        return min(
+            (one.source.places for one in self.corpora if one.source.places is not None),
+            default=None,
+        )
 
     def lanes(self, count: int, generator: torch.Generator) -> list[Tensor]:
-        """Each lane is a mixture itself: that of the corpora's lanes, each corpus spread evenly over it."""
+        """Each lane is a mixture itself: that of the corpora's lanes, each corpus spread evenly
+        over it.
+        """
         dealt = [self._lanes_of(corpus, count, generator) for corpus in range(len(self.corpora))]
         return [_spread(several) for several in zip(*dealt, strict=True)]
 
     def _lanes_of(self, corpus: int, count: int, generator: torch.Generator) -> list[Tensor]:
-        """One corpus's lanes, in positions of the mixture; those of its next pass follow where it starts again."""
+        """One corpus's lanes, in positions of the mixture; those of its next pass follow where it
+        starts again.
+        """
         own = torch.from_numpy(np.flatnonzero(self.order[0] == corpus))
         source = self.corpora[corpus].source
         lanes: list[list[Tensor]] = [[] for _ in range(count)]
@@ -81,7 +94,10 @@ class Mixture(Source):
         """Each corpus words its own classes, unless they use different numbers of sentences."""
         own: dict[str, list[str]] = {}
         for corpus in self.corpora:
-            own = dict(zip(corpus.source.class_names, corpus.source.class_prompts(), strict=True)) | own
+            own = (
+                dict(zip(corpus.source.class_names, corpus.source.class_prompts(), strict=True))
+                | own
+            )
         same = len({len(sentences) for sentences in own.values()}) < 2
         return [own[name] for name in self.class_names] if same else super().class_prompts()
 
@@ -91,7 +107,10 @@ class Mixture(Source):
         place = np.concatenate([(np.arange(count) + 0.5) / count for count in self.counts if count])
         corpus = np.repeat(np.arange(len(self.counts), dtype=np.uint16), self.counts)
         position = np.concatenate(
-            [np.arange(count) % len(one.source) for count, one in zip(self.counts, self.corpora, strict=True)]
+            [
+                np.arange(count) % len(one.source)
+                for count, one in zip(self.counts, self.corpora, strict=True)
+            ]
         )
         order = np.argsort(place, kind="stable")
         return corpus[order], position[order]
@@ -101,11 +120,14 @@ class Mixture(Source):
         present = np.unique(corpora)
         parts = [
             self._renamed(
-                self.corpora[one].source, self.corpora[one].source.__getitems__(positions[corpora == one].tolist())
+                self.corpora[one].source,
+                self.corpora[one].source.__getitems__(positions[corpora == one].tolist()),
             )
             for one in present
         ]
-        back = np.argsort(np.concatenate([np.flatnonzero(corpora == one) for one in present])).tolist()
+        back = np.argsort(
+            np.concatenate([np.flatnonzero(corpora == one) for one in present])
+        ).tolist()
         return Batch(
             images=torch.cat([part.images for part in parts])[back],
             captions=_reordered([part.captions for part in parts], back),
@@ -123,12 +145,14 @@ class Mixture(Source):
         if batch.class_masks is None:
             return replace(batch, labels=labels)
         table = _table(source.mask_class_names, self.mask_class_names)
-        return replace(batch, labels=labels, class_masks=translated(batch.class_masks, table, IGNORED_PIXEL))
+        return replace(
+            batch, labels=labels, class_masks=translated(batch.class_masks, table, IGNORED_PIXEL)
+        )
 
 
 def shares(weights: Sequence[Fraction], lengths: Sequence[int], repeats: bool) -> list[int]:
-    """How many samples an epoch takes of each corpus: by ratio, the whole of the scarcest one if they may repeat, else
-    none twice."""
+    """How many samples an epoch takes of each corpus: by ratio, the whole of the scarcest one if
+    they may repeat, else none twice."""
     total = sum(weights)
     epochs = [length * total / weight for weight, length in zip(weights, lengths, strict=True)]
     epoch = max(epochs) if repeats else min(epochs)
@@ -150,7 +174,8 @@ def open_mixture(text: str, opener: Callable[[str], Source], repeats: bool) -> M
 
 
 def parsed_mixture(text: str) -> list[tuple[Fraction, str]]:
-    """(weight, source) of each part. A comma parts them where a number and "*" follow it, outside braces.
+    """(weight, source) of each part. A comma parts them where a number and "*" follow it, outside
+    braces.
 
     Raises MuseError.
     """
@@ -194,9 +219,15 @@ def _reordered(several: list[tuple[str, ...]], order: list[int]) -> tuple[str, .
     return tuple(together[place] for place in order)
 
 
-def _masks(masks: list[Tensor | None], parts: list[Batch], order: list[int], otherwise: int) -> Tensor | None:
-    """One after the other, with ``otherwise`` for corpora that have none; None where no corpus has one."""
+def _masks(
+    masks: list[Tensor | None], parts: list[Batch], order: list[int], otherwise: int
+) -> Tensor | None:
+    """One after the other, with ``otherwise`` for corpora that have none; None where no corpus has
+    one.
+    """
     if all(mask is None for mask in masks):
         return None
     blanks = [torch.full((len(part), *part.images.shape[-2:]), otherwise) for part in parts]
-    return torch.cat([blank if mask is None else mask for mask, blank in zip(masks, blanks, strict=True)])[order]
+    return torch.cat(
+        [blank if mask is None else mask for mask, blank in zip(masks, blanks, strict=True)]
+    )[order]

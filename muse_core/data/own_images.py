@@ -1,4 +1,6 @@
-"""Images of one's own, a few at a time: files by path, uploaded bytes, or the photographs that scikit-image carries."""
+"""Images of one's own, a few at a time: files by path, uploaded bytes, or the photographs that
+scikit-image carries.
+"""
 
 import io
 from collections.abc import Sequence
@@ -8,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from muse_core.data.images import FITS, Photo, Unreadable, read_photo
+from muse_core.data.decode import FITS, Photo, Unreadable, read_photo
 from muse_core.errors import MuseError, unknown
 from muse_core.paths import user_path
 from muse_core.shapes import Images
@@ -29,7 +31,9 @@ SMALLEST = 8
 
 @dataclass(frozen=True)
 class OwnImages:
-    """``images`` (n, 3, size, size) in [0, 1]; ``notes`` say what was done with each file to make it fit."""
+    """``images`` (n, 3, size, size) in [0, 1]; ``notes`` say what was done with each file to make
+    it fit.
+    """
 
     images: Images
     names: tuple[str, ...]
@@ -37,11 +41,16 @@ class OwnImages:
 
 
 def own_images(words: str, size: int, fit: str = "crop") -> OwnImages:
-    """One path or built-in name, or several with commas between, at ``size`` pixels a side; ``fit`` "crop" or "pad".
+    """One path or built-in name, or several with commas between, at ``size`` pixels a side; ``fit``
+    "crop" or "pad".
 
     Raises MuseError for a name that is neither, and for files that are no image.
     """
-    given = [words] if user_path(words).is_file() else [word.strip() for word in words.split(",") if word.strip()]
+    given = (
+        [words]
+        if user_path(words).is_file()
+        else [word.strip() for word in words.split(",") if word.strip()]
+    )
     return joined([_from_file(word, size, fit) for word in given])
 
 
@@ -53,7 +62,9 @@ def image_from_bytes(name: str, content: bytes, size: int, fit: str = "crop") ->
 def joined(several: Sequence[OwnImages]) -> OwnImages:
     """One after the other. Raises MuseError where there is none."""
     if not several:
-        raise MuseError("There is no image to look at: give a path, or one of " + ", ".join(BUILT_IN) + ".")
+        raise MuseError(
+            "There is no image to look at: give a path, or one of " + ", ".join(BUILT_IN) + "."
+        )
     return OwnImages(
         torch.cat([each.images for each in several]),
         tuple(name for each in several for name in each.names),
@@ -66,7 +77,9 @@ def _from_file(word: str, size: int, fit: str) -> OwnImages:
         return _read(word, Path(str(files("skimage.data") / BUILT_IN[word])), size, fit)
     path = user_path(word)
     if not path.is_file():
-        raise MuseError(f"There is no image file {word!r}: give a path, or one of {', '.join(BUILT_IN)}.")
+        raise MuseError(
+            f"There is no image file {word!r}: give a path, or one of {', '.join(BUILT_IN)}."
+        )
     return _read(path.name, path, size, fit)
 
 
@@ -76,7 +89,9 @@ def _read(name: str, file: Path | io.BytesIO, size: int, fit: str) -> OwnImages:
     try:
         photo = read_photo(file, size, fit)
     except Unreadable as error:
-        raise MuseError(f"{name} cannot be used as an image ({error}): give a JPEG, PNG or WebP file.") from error
+        raise MuseError(
+            f"{name} cannot be used as an image ({error}): give a JPEG, PNG or WebP file."
+        ) from error
     if min(photo.stored) < SMALLEST:
         raise MuseError(
             f"{name} has {_by(photo.stored)} pixels, too few to look at: give at least {SMALLEST} × {SMALLEST}."

@@ -1,4 +1,6 @@
-"""Text and names from other people's files: whatever they hold, the answer is a value or a ValueError."""
+"""Text and names from other people's files: whatever they hold, the answer is a value or a
+ValueError.
+"""
 
 import json
 from pathlib import PurePosixPath
@@ -25,7 +27,9 @@ def parsed_object(text: str | bytes) -> dict[str, Any]:
 
 
 def is_plain_name(name: str) -> bool:
-    """Whether a relative file name stays inside its folder, as written: not absolute, no "..", nothing no disk takes."""
+    """Whether a relative file name stays inside its folder, as written: not absolute, no "..",
+    nothing no disk takes.
+    """
     parts = PurePosixPath(name).parts
     return (
         bool(parts)

@@ -1,4 +1,6 @@
-"""`ReadSource`: what every source of stored images shares, wherever the bytes lie: decoding, masks, and what is unreadable."""
+"""`ReadSource`: what every source of stored images shares, wherever the bytes lie: decoding, masks,
+and what is unreadable.
+"""
 
 import io
 from abc import abstractmethod
@@ -8,8 +10,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from muse_core.data.batches import IGNORED_PIXEL, NO_LABEL, Batch, Source
-from muse_core.data.images import Photo, Unreadable, read_mask, read_photo
+from muse_core.data.batch import IGNORED_PIXEL, NO_LABEL, Batch, Source
+from muse_core.data.decode import Photo, Unreadable, read_mask, read_photo
 from muse_core.errors import MuseError
 from muse_core.shapes import Int
 
@@ -19,7 +21,8 @@ Encoded = Path | bytes
 
 @dataclass(frozen=True)
 class Sample:
-    """One image and what is known about it; files are named relative to the source's root, with forward slashes.
+    """One image and what is known about it; files are named relative to the source's root, with
+    forward slashes.
 
     ``captions``: all of them, where ``caption`` was picked from several.
     """
@@ -33,11 +36,11 @@ class Sample:
 
 @dataclass(frozen=True)
 class MaskMeaning:
-    """What the numbers in mask files mean: ``names`` of the classes, and tables {number in file: class or instance}.
+    """What the numbers in mask files mean: ``names`` of the classes, and tables {number in file:
+    class or instance}.
 
-    Without ``classes`` the numbers are classes already, without ``instances`` they are instances. A number outside its
-    table is void (class) or nobody (instance).
-    """
+    Without ``classes`` the numbers are classes already, without ``instances`` they are instances. A
+    number outside its table is void (class) or nobody (instance)."""
 
     names: tuple[str, ...]
     classes: dict[int, int] | None = None
@@ -67,10 +70,10 @@ class Loaded:
 class ReadSource(Source):
     """Images of one split, read when asked for.
 
-    An image that cannot be read is named in `Batch.skipped` with the reason and the next readable one of the split takes
-    its place; it is tried once, then remembered in ``unreadable``. Samples without a mask, in a split where others have
-    one, get void class masks and empty instance masks. Leaves set the fields and define the last two methods.
-    """
+    An image that cannot be read is named in `Batch.skipped` with the reason and the next readable
+    one of the split takes its place; it is tried once, then remembered in ``unreadable``. Samples
+    without a mask, in a split where others have one, get void class masks and empty instance masks.
+    Leaves set the fields and define the last two methods."""
 
     split: str
     image_size: int
@@ -79,7 +82,8 @@ class ReadSource(Source):
     masks: MaskMeaning | None = None
     with_instances: bool = False
     damage: tuple[str, ...] = ()
-    """What was found damaged before any sample was asked for; every batch lists it in ``skipped``."""
+    """What was found damaged before any sample was asked for; every batch lists it in ``skipped``.
+    """
     unreadable: dict[str, str]
     """Id -> reason, of the samples that were tried in vain."""
 
@@ -99,8 +103,12 @@ class ReadSource(Source):
             captions=tuple(each.sample.caption for each in loaded),
             labels=torch.tensor([each.sample.label for each in loaded]),
             ids=tuple(each.sample.id for each in loaded),
-            class_masks=self._filled([each.class_mask for each in loaded], IGNORED_PIXEL) if self.masks else None,
-            instance_masks=self._filled([each.instance_mask for each in loaded], 0) if self.with_instances else None,
+            class_masks=self._filled([each.class_mask for each in loaded], IGNORED_PIXEL)
+            if self.masks
+            else None,
+            instance_masks=self._filled([each.instance_mask for each in loaded], 0)
+            if self.with_instances
+            else None,
             skipped=tuple(skipped),
             enlarged=tuple(dict.fromkeys(each.sample.id for each in loaded if each.photo.enlarged)),
         )
@@ -117,7 +125,9 @@ class ReadSource(Source):
             raise
 
     def _readable(self, index: int, skipped: dict[str, None]) -> Loaded:
-        """The sample at this position, or the first readable one after it. Raises MuseError when there is none."""
+        """The sample at this position, or the first readable one after it. Raises MuseError when
+        there is none.
+        """
         for position in range(index, index + len(self)):
             try:
                 return self.load(position % len(self))

@@ -1,7 +1,8 @@
-"""Parquet files by row groups: what their footers say, and reading one group at a time, wherever the files lie.
+"""Parquet files by row groups: what their footers say, and reading one group at a time, wherever
+the files lie.
 
-A footer tells how many rows each group has, so every row has a position before any is read. A path may be a local file or
-anything that fsspec opens, such as hf://datasets/OWNER/NAME@REVISION/FILE.
+A footer tells how many rows each group has, so every row has a position before any is read. A path
+may be a local file or anything that fsspec opens, such as hf://datasets/OWNER/NAME@REVISION/FILE.
 """
 
 import time
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from tqdm import tqdm
 
-from muse_core.data.images import Unreadable
+from muse_core.data.decode import Unreadable
 from muse_core.data.lanes import MOST_LANES, STEPS
 from muse_core.errors import MuseError
 
@@ -29,7 +30,9 @@ MOST_BYTES = 4 << 30
 LARGEST = MOST_BYTES // STEPS
 """Bytes of one row group, uncompressed."""
 PATIENCE = 4
-"""Times as many groups as there are places are fetched before one that is not asked for any more is let go."""
+"""Times as many groups as there are places are fetched before one that is not asked for any more is
+let go.
+"""
 AT_ONCE = 16
 """Footers that are fetched at the same time."""
 WAITS = (1.0, 5.0, 25.0)
@@ -38,9 +41,9 @@ WAITS = (1.0, 5.0, 25.0)
 
 @dataclass(frozen=True)
 class RowGroups:
-    """The row groups of several files: ``file`` (g,) the place of each one's file in ``paths``, ``number`` (g,) its own place
-    in the file, ``first`` (g,) its first row there, ``rows`` (g,) and ``bytes`` (g,), uncompressed. ``damage``: local files
-    that are no parquet."""
+    """The row groups of several files: ``file`` (g,) the place of each one's file in ``paths``,
+    ``number`` (g,) its own place in the file, ``first`` (g,) its first row there, ``rows`` (g,) and
+    ``bytes`` (g,), uncompressed. ``damage``: local files that are no parquet."""
 
     paths: tuple[str, ...]
     file: np.ndarray
@@ -55,13 +58,20 @@ class RowGroups:
 
 
 def read_footers(paths: tuple[str, ...]) -> tuple[RowGroups, "pyarrow.Schema | None"]:
-    """Every row group that has rows, and the schema of the first file; None where no file can be read.
+    """Every row group that has rows, and the schema of the first file; None where no file can be
+    read.
 
-    Raises MuseError for a remote file that cannot be fetched, and for a row group that is too large to be held.
-    """
+    Raises MuseError for a remote file that cannot be fetched, and for a row group that is too large
+    to be held."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        footers = list(tqdm(pool.map(_footer, paths), desc="reading footers", total=len(paths), delay=2.0))
-    rows = [row for place, (groups, _, _) in enumerate(footers) for row in ((place, *group) for group in groups)]
+        footers = list(
+            tqdm(pool.map(_footer, paths), desc="reading footers", total=len(paths), delay=2.0)
+        )
+    rows = [
+        row
+        for place, (groups, _, _) in enumerate(footers)
+        for row in ((place, *group) for group in groups)
+    ]
     columns = np.array(rows, np.int64).reshape(-1, 5).T
     found = RowGroups(paths, *columns, damage=tuple(note for _, _, note in footers if note))
     if found.bytes.max(initial=0) > LARGEST:
@@ -81,18 +91,24 @@ def _footer(path: str) -> tuple[list[tuple[int, int, int, int]], "pyarrow.Schema
         return [], None, f"{path.rsplit('/', 1)[-1]}: {reason}"
 
 
-def _groups_and_schema(file: "ParquetFile") -> tuple[list[tuple[int, int, int, int]], "pyarrow.Schema", str]:
+def _groups_and_schema(
+    file: "ParquetFile",
+) -> tuple[list[tuple[int, int, int, int]], "pyarrow.Schema", str]:
     groups, first = [], 0
     for number in range(file.metadata.num_row_groups):
         group = file.metadata.row_group(number)
-        groups += [(number, first, group.num_rows, group.total_byte_size)] if group.num_rows > 0 else []
+        groups += (
+            [(number, first, group.num_rows, group.total_byte_size)] if group.num_rows > 0 else []
+        )
         first += group.num_rows
     return groups, file.schema_arrow, ""
 
 
-def _patiently(path: str, read: Callable[["ParquetFile"], Read], footer: "FileMetaData | None" = None) -> Read:
-    """What ``read`` makes of the open file, whose ``footer`` may be known. A remote one is tried again; a local one that fails
-    is damaged.
+def _patiently(
+    path: str, read: Callable[["ParquetFile"], Read], footer: "FileMetaData | None" = None
+) -> Read:
+    """What ``read`` makes of the open file, whose ``footer`` may be known. A remote one is tried
+    again; a local one that fails is damaged.
 
     Raises MuseError for a remote and Unreadable for a local file.
     """
@@ -108,7 +124,9 @@ def _patiently(path: str, read: Callable[["ParquetFile"], Read], footer: "FileMe
             ) as file:  # Arrow asks for what it needs in few large pieces
                 return read(parquet.ParquetFile(file, metadata=footer, pre_buffer=True))
         except Exception as error:  # Arrow, fsspec and every file system have errors of their own
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200].rstrip(".")
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200].rstrip(
+                "."
+            )
             if wait is not None:
                 time.sleep(wait)
             elif remote:
@@ -121,7 +139,9 @@ def _patiently(path: str, read: Callable[["ParquetFile"], Read], footer: "FileMe
 
 @dataclass
 class _Held:
-    """A row group in memory: the rows that were not asked for yet, and how many groups had been fetched at the last one."""
+    """A row group in memory: the rows that were not asked for yet, and how many groups had been
+    fetched at the last one.
+    """
 
     table: "pyarrow.Table"
     wanted: set[int]
@@ -129,8 +149,9 @@ class _Held:
 
 
 class RowGroupReader:
-    """Rows by group. At most ``places`` groups are held at a time, each until all its rows were asked for, or until many others
-    were fetched and nobody came back to it: another reader had its last rows, or a stage ended in the middle."""
+    """Rows by group. At most ``places`` groups are held at a time, each until all its rows were
+    asked for, or until many others were fetched and nobody came back to it: another reader had its
+    last rows, or a stage ended in the middle."""
 
     def __init__(self, groups: RowGroups, columns: list[str]) -> None:
         self.groups, self.columns = groups, columns
@@ -141,7 +162,9 @@ class RowGroupReader:
         self._footers: dict[int, FileMetaData] = {}
 
     def row(self, group: int, number: int) -> dict[str, Any]:
-        """One row of a group. Raises Unreadable for a damaged local file, MuseError for a remote one out of reach."""
+        """One row of a group. Raises Unreadable for a damaged local file, MuseError for a remote
+        one out of reach.
+        """
         if group in self._damaged:
             raise Unreadable(self._damaged[group])
         if group not in self._held:

@@ -19,7 +19,9 @@ class Claim:
 
 @dataclass(frozen=True)
 class SceneClaims:
-    """``relation``: where the first object is, seen from the second (one of RELATIONS); None where only one is named."""
+    """``relation``: where the first object is, seen from the second (one of RELATIONS); None where
+    only one is named.
+    """
 
     objects: tuple[Claim, ...]
     relation: str | None = None
@@ -44,7 +46,9 @@ def scene_claims(caption: str) -> SceneClaims:
     if not rest:
         return SceneClaims((_claim(first, caption),))
     relation, others = rest
-    return SceneClaims(tuple(_claim(phrase, caption) for phrase in [first, *others.split(" and ")]), relation)
+    return SceneClaims(
+        tuple(_claim(phrase, caption) for phrase in [first, *others.split(" and ")]), relation
+    )
 
 
 def _claim(phrase: str, caption: str) -> Claim:

@@ -1,9 +1,9 @@
 """`scenes`: the embedded data set, drawn on demand.
 
-Sample i of a split is a pure function of (seed, split, i): one counter-based generator (Philox) keyed by them gives the
-scene's random numbers. Shape, colour and texture are drawn independently, so colour and texture never predict shape, and
-captions drop attributes at random: a contrastive model has to look at outlines.
-"""
+Sample i of a split is a pure function of (seed, split, i): one counter-based generator (Philox)
+keyed by them gives the scene's random numbers. Shape, colour and texture are drawn independently,
+so colour and texture never predict shape, and captions drop attributes at random: a contrastive
+model has to look at outlines."""
 
 from dataclasses import dataclass
 
@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from muse_core.data.batches import Batch, Source
-from muse_core.data.prompts import with_article
+from muse_core.data.batch import Batch, Source
+from muse_core.data.class_prompts import with_article
 from muse_core.data.shape_templates import SHAPES, TEMPLATE_EXTENT, templates
 from muse_core.errors import unknown
 
@@ -40,7 +40,9 @@ MIN_VISIBLE_PIXELS = 24
 
 @dataclass(frozen=True)
 class SceneParameters:
-    """What a batch of scenes shows; arrays are (batch, OBJECTS) unless said otherwise. Lengths in pixels, angles in radians."""
+    """What a batch of scenes shows; arrays are (batch, OBJECTS) unless said otherwise. Lengths in
+    pixels, angles in radians.
+    """
 
     present: Tensor
     shape: Tensor
@@ -58,7 +60,10 @@ class SceneParameters:
 
 def scene_numbers(seed: int, indices: list[int]) -> np.ndarray:
     """(len(indices), NUMBERS_PER_SCENE) uniform numbers, each row a pure function of (seed, index)."""
-    rows = [np.random.Generator(np.random.Philox(key=[seed, index])).random(NUMBERS_PER_SCENE) for index in indices]
+    rows = [
+        np.random.Generator(np.random.Philox(key=[seed, index])).random(NUMBERS_PER_SCENE)
+        for index in indices
+    ]
     return np.stack(rows).astype(np.float32)
 
 
@@ -73,7 +78,10 @@ def scene_parameters(numbers: Tensor, size: int) -> SceneParameters:
     margin = 0.85 * radius[:, :1]
     first = margin[..., None] + (size - 2 * margin[..., None]) * objects[:, :1, 1:3]
     direction = 2 * torch.pi * (objects[..., 3:4] + torch.tensor([[0.0], [0.0], [0.5]]))
-    away = torch.cat([torch.cos(direction), torch.sin(direction)], -1) * (radius[:, :1] * 0.95 + radius)[..., None]
+    away = (
+        torch.cat([torch.cos(direction), torch.sin(direction)], -1)
+        * (radius[:, :1] * 0.95 + radius)[..., None]
+    )
     reach = 0.8 * radius[..., None]
     centre = torch.where(large[:, None], first, first + away).clamp(min=reach, max=size - reach)
     return SceneParameters(
@@ -90,7 +98,9 @@ def scene_parameters(numbers: Tensor, size: int) -> SceneParameters:
 
 
 def draw(scenes: SceneParameters, size: int) -> tuple[Tensor, Tensor]:
-    """Images (batch, 3, size, size) in [0, 1] and instance masks (batch, size, size), 0 = background, k = object k."""
+    """Images (batch, 3, size, size) in [0, 1] and instance masks (batch, size, size), 0 =
+    background, k = object k.
+    """
     axis = torch.arange(size) + 0.5
     pixels = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), -1)
     image = _background(scenes.background, pixels / size)
@@ -104,7 +114,9 @@ def draw(scenes: SceneParameters, size: int) -> tuple[Tensor, Tensor]:
 
 
 def _object(scenes: SceneParameters, rows: Tensor, k: int, pixels: Tensor) -> tuple[Tensor, Tensor]:
-    """Object k of some scenes: its coverage (rows, size, size) in [0, 1] and its paint (rows, 3, size, size)."""
+    """Object k of some scenes: its coverage (rows, size, size) in [0, 1] and its paint (rows, 3,
+    size, size).
+    """
     radius = scenes.radius[rows, k, None, None]
     angle = scenes.angle[rows, k, None, None]
     right, down = ((pixels - scenes.centre[rows, k, None, None]) / radius[..., None]).unbind(-1)
@@ -112,21 +124,31 @@ def _object(scenes: SceneParameters, rows: Tensor, k: int, pixels: Tensor) -> tu
     x, y = right * cos + down * sin, down * cos - right * sin
     cover = (0.5 - _outline(scenes.shape[rows, k], x, y) * radius).clamp(0, 1)
     shade = 1 + _texture(scenes.texture[rows, k], x, y, radius) - 0.10 * (x + y).clamp(-1.5, 1.5)
-    return cover, torch.tensor(list(COLOURS.values()))[scenes.colour[rows, k], :, None, None] * shade[:, None]
+    return cover, torch.tensor(list(COLOURS.values()))[
+        scenes.colour[rows, k], :, None, None
+    ] * shade[:, None]
 
 
 def _outline(shape: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """Signed distance to each object's outline, in radii: the template seen through the object's own coordinates."""
+    """Signed distance to each object's outline, in radii: the template seen through the object's
+    own coordinates.
+    """
     grid = torch.stack([x, y], -1) / TEMPLATE_EXTENT
     return F.grid_sample(templates()[shape], grid, padding_mode="border", align_corners=False)[:, 0]
 
 
 def _texture(texture: Tensor, x: Tensor, y: Tensor, radius: Tensor) -> Tensor:
-    """Relative lightness in [-0.18, 0.18] of each texture; a period is about ten pixels at any object size."""
+    """Relative lightness in [-0.18, 0.18] of each texture; a period is about ten pixels at any
+    object size.
+    """
     frequency = 2 * torch.pi / 10.0 * radius
     along, across = torch.sin(frequency * x), torch.sin(frequency * y)
     both = along * across
-    patterns = {"striped": along, "dotted": (4 * both - 1.2).clamp(-1, 1), "checkered": (4 * both).clamp(-1, 1)}
+    patterns = {
+        "striped": along,
+        "dotted": (4 * both - 1.2).clamp(-1, 1),
+        "checkered": (4 * both).clamp(-1, 1),
+    }
     chosen = torch.zeros_like(x)
     for name, pattern in patterns.items():
         chosen = torch.where((texture == TEXTURES.index(name))[:, None, None], pattern, chosen)
@@ -134,7 +156,9 @@ def _texture(texture: Tensor, x: Tensor, y: Tensor, radius: Tensor) -> Tensor:
 
 
 def _background(numbers: Tensor, position: Tensor) -> Tensor:
-    """Soft, greyish ground: a tinted gradient under slow waves; ``position`` (size, size, 2) in [0, 1]."""
+    """Soft, greyish ground: a tinted gradient under slow waves; ``position`` (size, size, 2) in [0,
+    1].
+    """
     dark, level, right, down, fx, fy, phase, gx, gy = numbers[:, :9, None, None].unbind(1)
     x, y = position.unbind(-1)
     base = torch.where(dark < 0.5, 0.16 + 0.2 * level, 0.66 + 0.22 * level)
@@ -147,8 +171,8 @@ def _background(numbers: Tensor, position: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Wording:
-    """How much a caption tells: the shares of objects whose colour and texture it leaves out, of pairs whose relation it
-    leaves out, and the most objects it names."""
+    """How much a caption tells: the shares of objects whose colour and texture it leaves out, of
+    pairs whose relation it leaves out, and the most objects it names."""
 
     without_colour: float
     without_texture: float
@@ -159,8 +183,11 @@ class Wording:
 BRIEF = Wording(without_colour=0.5, without_texture=0.7, without_relation=0.5, most_objects=2)
 """For contrast: what is left out cannot be relied on."""
 
-THOROUGH = Wording(without_colour=0.2, without_texture=0.5, without_relation=0.0, most_objects=OBJECTS)
-"""For text-to-image: every visible object is named, so that a prompt also says how many there are."""
+THOROUGH = Wording(
+    without_colour=0.2, without_texture=0.5, without_relation=0.0, most_objects=OBJECTS
+)
+"""For text-to-image: every visible object is named, so that a prompt also says how many there are.
+"""
 
 
 def _phrase(scenes: SceneParameters, row: int, k: int, wording: Wording) -> str:
@@ -179,7 +206,9 @@ def shape_prompts(shape: str) -> list[str]:
 
 
 def _relation(subject: Tensor, other: Tensor) -> str:
-    """Where the subject is, seen from the other object: along the axis on which they are further apart."""
+    """Where the subject is, seen from the other object: along the axis on which they are further
+    apart.
+    """
     dx, dy = (subject - other).tolist()
     if abs(dx) >= abs(dy):
         return RELATIONS[0] if dx < 0 else RELATIONS[1]
@@ -199,15 +228,25 @@ def caption(scenes: SceneParameters, visible: Tensor, row: int, wording: Wording
 
 
 class Scenes(Source):
-    """The embedded source. Labels are shapes (of the largest visible object); class masks hold 1 + shape, 0 = background."""
+    """The embedded source. Labels are shapes (of the largest visible object); class masks hold 1 +
+    shape, 0 = background.
+    """
 
     class_names = SHAPES
     mask_class_names = ("background", *SHAPES)
 
-    def __init__(self, split: str = "train", image_size: int = 64, seed: int = 0, wording: Wording = BRIEF) -> None:
+    def __init__(
+        self, split: str = "train", image_size: int = 64, seed: int = 0, wording: Wording = BRIEF
+    ) -> None:
         if split not in SPLITS:
             raise unknown("split of scenes", split, SPLITS)
-        self.name, self.split, self.image_size, self.seed, self.wording = "scenes", split, image_size, seed, wording
+        self.name, self.split, self.image_size, self.seed, self.wording = (
+            "scenes",
+            split,
+            image_size,
+            seed,
+            wording,
+        )
         self.offset, self.length = SPLITS[split]
         said = "" if wording is BRIEF else "/thorough"
         self.fingerprint = f"scenes-v1/{split}/{image_size}px/seed{seed}{said}"
@@ -233,7 +272,9 @@ class Scenes(Source):
         classes = torch.cat([torch.zeros(len(indices), 1, dtype=torch.long), scenes.shape + 1], 1)
         return Batch(
             images=images,
-            captions=tuple(caption(scenes, visible, row, self.wording) for row in range(len(indices))),
+            captions=tuple(
+                caption(scenes, visible, row, self.wording) for row in range(len(indices))
+            ),
             labels=scenes.shape.gather(1, visible.argmax(1, keepdim=True))[:, 0],
             ids=tuple(f"{self.fingerprint}#{index}" for index in indices),
             class_masks=classes.gather(1, instances.flatten(1)).view_as(instances),

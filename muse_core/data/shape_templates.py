@@ -1,4 +1,6 @@
-"""Signed-distance pictures of the ten shapes that `scenes` draws (distance < 0 inside, in units of the object's radius)."""
+"""Signed-distance pictures of the ten shapes that `scenes` draws (distance < 0 inside, in units of
+the object's radius).
+"""
 
 from functools import lru_cache
 
@@ -8,7 +10,8 @@ from torch import Tensor
 
 TEMPLATE_SIZE = 96
 TEMPLATE_EXTENT = 1.5
-"""A template covers [-1.5, 1.5] on both axes; shapes live inside the unit circle, or close to it."""
+"""A template covers [-1.5, 1.5] on both axes; shapes live inside the unit circle, or close to it.
+"""
 
 
 def _star() -> np.ndarray:
@@ -30,12 +33,37 @@ POLYGONS: dict[str, object] = {
     "star": _star(),
     "heart": _heart(),
     "cross": [
-        (-0.3, -1), (0.3, -1), (0.3, -0.3), (1, -0.3), (1, 0.3), (0.3, 0.3),
-        (0.3, 1), (-0.3, 1), (-0.3, 0.3), (-1, 0.3), (-1, -0.3), (-0.3, -0.3),
+        (-0.3, -1),
+        (0.3, -1),
+        (0.3, -0.3),
+        (1, -0.3),
+        (1, 0.3),
+        (0.3, 0.3),
+        (0.3, 1),
+        (-0.3, 1),
+        (-0.3, 0.3),
+        (-1, 0.3),
+        (-1, -0.3),
+        (-0.3, -0.3),
     ],
-    "arrow": [(-1, -0.3), (0.05, -0.3), (0.05, -0.85), (1.05, 0), (0.05, 0.85), (0.05, 0.3), (-1, 0.3)],
-    "hourglass": [(-0.85, -0.95), (0.85, -0.95), (0.16, 0), (0.85, 0.95), (-0.85, 0.95), (-0.16, 0)],
-}  # fmt: skip
+    "arrow": [
+        (-1, -0.3),
+        (0.05, -0.3),
+        (0.05, -0.85),
+        (1.05, 0),
+        (0.05, 0.85),
+        (0.05, 0.3),
+        (-1, 0.3),
+    ],
+    "hourglass": [
+        (-0.85, -0.95),
+        (0.85, -0.95),
+        (0.16, 0),
+        (0.85, 0.95),
+        (-0.85, 0.95),
+        (-0.16, 0),
+    ],
+}
 
 
 def _polygon_distance(points: np.ndarray, vertices: np.ndarray) -> np.ndarray:
@@ -58,7 +86,9 @@ def _disc_distance(points: np.ndarray, centre: tuple[float, float], radius: floa
 ROUND = {
     "circle": lambda p: _disc_distance(p, (0.0, 0.0), 0.95),
     "ring": lambda p: np.abs(_disc_distance(p, (0.0, 0.0), 0.75)) - 0.25,
-    "crescent": lambda p: np.maximum(_disc_distance(p, (-0.1, 0.0), 1.0), -_disc_distance(p, (0.42, 0.0), 0.82)),
+    "crescent": lambda p: np.maximum(
+        _disc_distance(p, (-0.1, 0.0), 1.0), -_disc_distance(p, (0.42, 0.0), 0.82)
+    ),
 }
 
 SHAPES = (*ROUND, *POLYGONS)
@@ -66,12 +96,18 @@ SHAPES = (*ROUND, *POLYGONS)
 
 @lru_cache(maxsize=1)
 def templates() -> Tensor:
-    """(shapes, 1, TEMPLATE_SIZE, TEMPLATE_SIZE) float32 signed distances, y pointing down as in images."""
+    """(shapes, 1, TEMPLATE_SIZE, TEMPLATE_SIZE) float32 signed distances, y pointing down as in
+    images.
+    """
     axis = (np.arange(TEMPLATE_SIZE) + 0.5) / TEMPLATE_SIZE * 2 - 1
     y, x = np.meshgrid(axis * TEMPLATE_EXTENT, axis * TEMPLATE_EXTENT, indexing="ij")
     points = np.stack([x.ravel(), y.ravel()], 1)
     distances = [
-        ROUND[shape](points) if shape in ROUND else _polygon_distance(points, np.asarray(POLYGONS[shape], float))
+        ROUND[shape](points)
+        if shape in ROUND
+        else _polygon_distance(points, np.asarray(POLYGONS[shape], float))
         for shape in SHAPES
     ]
-    return torch.tensor(np.stack(distances), dtype=torch.float32).reshape(-1, 1, TEMPLATE_SIZE, TEMPLATE_SIZE)
+    return torch.tensor(np.stack(distances), dtype=torch.float32).reshape(
+        -1, 1, TEMPLATE_SIZE, TEMPLATE_SIZE
+    )

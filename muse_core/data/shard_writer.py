@@ -1,8 +1,8 @@
-"""`muse shards`: any source -> numbered tar shards that `wds:` reads, WebDataset and `datasets` too.
+"""`muse shards`: any source -> numbered tar shards that `wds:` reads, WebDataset and `datasets`
+too.
 
-The same source gives the same bytes. A shard appears whole or not at all; what an interrupted run has finished is kept,
-and the same command goes on after it.
-"""
+The same source gives the same bytes. A shard appears whole or not at all; what an interrupted run
+has finished is kept, and the same command goes on after it."""
 
 import os
 import re
@@ -12,13 +12,21 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from muse_core.data.batches import Source
-from muse_core.data.images import Unreadable
-from muse_core.data.manifest import CLASSES, MANIFEST, MASK_CLASSES, Manifest, Shard, read_manifest, sha256
-from muse_core.data.originals import members
+from muse_core.data.batch import Source
+from muse_core.data.decode import Unreadable
+from muse_core.data.manifest import (
+    CLASSES,
+    MANIFEST,
+    MASK_CLASSES,
+    Manifest,
+    Shard,
+    read_manifest,
+    sha256,
+)
+from muse_core.data.shard_samples import members
 from muse_core.errors import MuseError
 from muse_core.paths import writable
-from muse_core.records import write_json
+from muse_core.results.records import write_json
 
 MOST_SHARDS = 1_000_000
 
@@ -41,15 +49,17 @@ def write_shards(
     samples_per_shard: int = 1000,
     limit: int | None = None,
 ) -> Manifest:
-    """Write each split's first ``limit`` samples into 000000.tar, 000001.tar, ... and shards.json, one split after the
-    other; go on where an earlier run of the same command stopped. ``image_size``: pixels a side of drawn images; image
-    files are kept as they are.
+    """Write each split's first ``limit`` samples into 000000.tar, 000001.tar, ... and shards.json,
+    one split after the other; go on where an earlier run of the same command stopped.
+    ``image_size``: pixels a side of drawn images; image files are kept as they are.
 
-    Raises MuseError for a folder that holds other shards, for samples that cannot be written, and when the disk refuses.
-    """
+    Raises MuseError for a folder that holds other shards, for samples that cannot be written, and
+    when the disk refuses."""
     if samples_per_shard < 1 or (limit is not None and limit < 1):
         raise MuseError("A shard needs at least one sample: give positive numbers of samples.")
-    plans = planned({split: len(source) for split, source in sources.items()}, samples_per_shard, limit)
+    plans = planned(
+        {split: len(source) for split, source in sources.items()}, samples_per_shard, limit
+    )
     manifest = _begun(writable(into), _empty(spec, sources, image_size, samples_per_shard, limit))
     _write_names(into, next(iter(sources.values())))
     for plan in tqdm(plans, desc="shards", unit="shard"):
@@ -60,9 +70,13 @@ def write_shards(
     return manifest
 
 
-def planned(lengths: Mapping[str, int], samples_per_shard: int, limit: int | None = None) -> list[Plan]:
+def planned(
+    lengths: Mapping[str, int], samples_per_shard: int, limit: int | None = None
+) -> list[Plan]:
     """The shards of splits of these lengths. Raises MuseError for too many."""
-    totals = {split: length if limit is None else min(length, limit) for split, length in lengths.items()}
+    totals = {
+        split: length if limit is None else min(length, limit) for split, length in lengths.items()
+    }
     count = sum(-(-total // samples_per_shard) for total in totals.values())
     if count > MOST_SHARDS:
         raise MuseError(f"That would be {count:,} shards: put more samples into each.")
@@ -75,7 +89,11 @@ def planned(lengths: Mapping[str, int], samples_per_shard: int, limit: int | Non
 
 
 def _empty(
-    spec: str, sources: Mapping[str, Source], image_size: int, samples_per_shard: int, limit: int | None
+    spec: str,
+    sources: Mapping[str, Source],
+    image_size: int,
+    samples_per_shard: int,
+    limit: int | None,
 ) -> Manifest:
     return Manifest(
         source=spec,
@@ -90,10 +108,14 @@ def _empty(
 
 
 def _begun(into: Path, asked: Manifest) -> Manifest:
-    """What an earlier run of the same command has finished; ``asked`` where there was none. Raises MuseError for another."""
+    """What an earlier run of the same command has finished; ``asked`` where there was none. Raises
+    MuseError for another.
+    """
     found = read_manifest(into)
     if found is None and any(into.glob("*.tar")):
-        raise MuseError(f"{into} holds shards that `muse shards` did not write: give an empty folder.")
+        raise MuseError(
+            f"{into} holds shards that `muse shards` did not write: give an empty folder."
+        )
     for name, value in asked.asked().items():
         if found is not None and found.asked()[name] != value:
             raise MuseError(
@@ -134,7 +156,9 @@ def _samples(source: Source, plan: Plan, skipped: list[str]) -> Iterator[dict[st
 
 
 def _write_whole(path: Path, samples: Iterator[dict[str, str | bytes]]) -> int:
-    """Write beside, push to the disk, rename; returns the number of samples. Raises MuseError when the disk refuses."""
+    """Write beside, push to the disk, rename; returns the number of samples. Raises MuseError when
+    the disk refuses.
+    """
     from webdataset import TarWriter
 
     temporary, count = path.with_name(f".{path.name}.tmp"), 0
@@ -164,7 +188,9 @@ def _write_names(into: Path, source: Source) -> None:
 
 def _write_lines(path: Path, names: Sequence[str]) -> None:
     try:
-        path.write_text("".join(re.sub(r"\s+", " ", name) + "\n" for name in names), encoding="utf-8")
+        path.write_text(
+            "".join(re.sub(r"\s+", " ", name) + "\n" for name in names), encoding="utf-8"
+        )
     except OSError as error:
         raise MuseError(
             f"Cannot write {path} ({error.strerror}): free some space and run the same command again."

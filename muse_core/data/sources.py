@@ -1,9 +1,11 @@
-"""`open_source`: the one place where a data set's name in a config, such as "folder:~/photos", becomes a `Source`."""
+"""`open_source`: the one place where a data set's name in a config, such as "folder:~/photos",
+becomes a `Source`.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
 
-from muse_core.data.batches import Source
+from muse_core.data.batch import Source
 from muse_core.data.captions import open_captions
 from muse_core.data.folders import open_folder
 from muse_core.data.hub import open_hub
@@ -12,7 +14,7 @@ from muse_core.data.masks import open_masks
 from muse_core.data.mixtures import open_mixture
 from muse_core.data.pets import open_pets
 from muse_core.data.scenes import Scenes
-from muse_core.data.shards import open_shards
+from muse_core.data.webdataset import open_shards
 from muse_core.errors import MuseError, unknown
 from muse_core.paths import user_path
 
@@ -25,7 +27,9 @@ PLACES = {"wds": "PATTERN", "hf": "NAME", "hf-stream": "NAME", "mix": "27*SOURCE
 
 def _scenes(place: str, split: str, image_size: int, seed: int) -> Source:
     if place:
-        raise MuseError(f"The data source 'scenes' is drawn, not read, and takes no path: write 'scenes', not {place}.")
+        raise MuseError(
+            f"The data source 'scenes' is drawn, not read, and takes no path: write 'scenes', not {place}."
+        )
     return Scenes(split, image_size, seed)
 
 
@@ -34,7 +38,9 @@ def _from_files(opener: Callable[[Path, str, int, int], Source]) -> Opener:
 
 
 def _mixture(place: str, split: str, image_size: int, seed: int) -> Source:
-    return open_mixture(place, lambda spec: open_source(spec, split, image_size, seed), repeats=split == "train")
+    return open_mixture(
+        place, lambda spec: open_source(spec, split, image_size, seed), repeats=split == "train"
+    )
 
 
 OPENERS: dict[str, Opener] = {
@@ -52,26 +58,32 @@ OPENERS: dict[str, Opener] = {
 
 def forms() -> list[str]:
     """How each kind of source is written."""
-    return ["scenes", *(f"{name}:{PLACES.get(name, 'PATH')}" for name in OPENERS if name != "scenes")]
+    return [
+        "scenes",
+        *(f"{name}:{PLACES.get(name, 'PATH')}" for name in OPENERS if name != "scenes"),
+    ]
 
 
 def open_source(spec: str, split: str, image_size: int, seed: int = 0) -> Source:
-    """One split ("train", "val" or "test") of "scenes", "folder:PATH", "captions:PATH", "masks:PATH", "pets:PATH",
-    "wds:PATTERN" (tar shards), "hf:NAME" (Hugging Face datasets), "hf-stream:NAME" (the same, not downloaded) or
-    "mix:27*SOURCE,5*SOURCE" (several, by ratio).
+    """One split ("train", "val" or "test") of "scenes", "folder:PATH", "captions:PATH",
+    "masks:PATH", "pets:PATH", "wds:PATTERN" (tar shards), "hf:NAME" (Hugging Face datasets),
+    "hf-stream:NAME" (the same, not downloaded) or "mix:27*SOURCE,5*SOURCE" (several, by ratio).
 
-    Images come as squares of ``image_size`` pixels. ``seed`` draws other scenes and picks other captions; it never
-    moves an image to another split. Raises MuseError for an unknown source, split or size, and for a place without
-    such data.
-    """
+    Images come as squares of ``image_size`` pixels. ``seed`` draws other scenes and picks other
+    captions; it never moves an image to another split. Raises MuseError for an unknown source,
+    split or size, and for a place without such data."""
     prefix, _, place = (part.strip() for part in spec.partition(":"))
     if prefix not in OPENERS:
         raise unknown("data source", spec, forms())
     if "\0" in spec:
         raise MuseError("The data source holds a NUL character, which no path has: write it again.")
     if image_size < 1:
-        raise MuseError(f"image_size is {image_size} pixels: give the network's input size, for example 64.")
+        raise MuseError(
+            f"image_size is {image_size} pixels: give the network's input size, for example 64."
+        )
     if not place and prefix != "scenes":
         what = PLACES.get(prefix, "PATH")
-        raise MuseError(f"The data source {prefix!r} needs a {what.lower()}: write '{prefix}:{what}'.")
+        raise MuseError(
+            f"The data source {prefix!r} needs a {what.lower()}: write '{prefix}:{what}'."
+        )
     return OPENERS[prefix](place, split, image_size, seed)

@@ -1,4 +1,6 @@
-"""Which image belongs to train, val or test: by a hash of its name, so that adding files moves no other."""
+"""Which image belongs to train, val or test: by a hash of its name, so that adding files moves no
+other.
+"""
 
 from collections.abc import Iterable, Mapping
 from hashlib import blake2b
@@ -20,8 +22,15 @@ Part = TypeVar("Part", list[str], np.ndarray)
 
 
 def hash_fraction(text: str) -> float:
-    """A number in [0, 1) that depends on the text alone: the same on every machine, in every session."""
-    return int.from_bytes(blake2b(text.encode("utf-8", "surrogateescape"), digest_size=6).digest(), "big") / 2**48
+    """A number in [0, 1) that depends on the text alone: the same on every machine, in every
+    session.
+    """
+    return (
+        int.from_bytes(
+            blake2b(text.encode("utf-8", "surrogateescape"), digest_size=6).digest(), "big"
+        )
+        / 2**48
+    )
 
 
 def deal(keys: Iterable[str], shares: Mapping[str, float] = EIGHT_ONE_ONE) -> dict[str, list[str]]:
@@ -31,16 +40,20 @@ def deal(keys: Iterable[str], shares: Mapping[str, float] = EIGHT_ONE_ONE) -> di
     return {name: [ordered[place] for place in part] for name, part in places.items()}
 
 
-def deal_positions(fractions: np.ndarray, shares: Mapping[str, float] = EIGHT_ONE_ONE) -> dict[str, np.ndarray]:
+def deal_positions(
+    fractions: np.ndarray, shares: Mapping[str, float] = EIGHT_ONE_ONE
+) -> dict[str, np.ndarray]:
     """Positions dealt to parts by the `hash_fraction` that stands at each, in its order.
 
-    An empty part takes one from the largest that can spare it; a part named earlier is served before a later one.
-    """
+    An empty part takes one from the largest that can spare it; a part named earlier is served
+    before a later one."""
     order = np.argsort(fractions, kind="stable")
     rank = np.searchsorted(np.cumsum(list(shares.values()))[:-1], fractions[order], side="right")
     parts = {name: order[rank == place] for place, name in enumerate(shares)}
     for place, name in enumerate(shares):
-        donors = [other for later, other in enumerate(shares) if len(parts[other]) > 1 or later > place]
+        donors = [
+            other for later, other in enumerate(shares) if len(parts[other]) > 1 or later > place
+        ]
         largest = max(donors, key=lambda other: len(parts[other]), default=name)
         if not len(parts[name]) and len(parts[largest]):
             parts[name], parts[largest] = parts[largest][:1], parts[largest][1:]
@@ -48,12 +61,19 @@ def deal_positions(fractions: np.ndarray, shares: Mapping[str, float] = EIGHT_ON
 
 
 def complete(parts: Mapping[str, list[str]]) -> dict[str, list[str]]:
-    """Splits that a data set came with; where it has a test split but no val, val and test are halves of its test."""
-    return {**parts, **deal(parts["test"], HALVES)} if "test" in parts and "val" not in parts else dict(parts)
+    """Splits that a data set came with; where it has a test split but no val, val and test are
+    halves of its test.
+    """
+    return (
+        {**parts, **deal(parts["test"], HALVES)}
+        if "test" in parts and "val" not in parts
+        else dict(parts)
+    )
 
 
 def choose(parts: Mapping[str, list[str]], split: str, root: Path) -> list[str]:
-    """The keys of one split, in hash order: its first n are a fair sample, not the first class of the alphabet.
+    """The keys of one split, in hash order: its first n are a fair sample, not the first class of
+    the alphabet.
 
     Raises MuseError for an unknown or empty split.
     """

@@ -1,8 +1,8 @@
-"""The files inside a tar, by where their bytes lie: nothing is extracted, no link is followed, and damage is walked around.
+"""The files inside a tar, by where their bytes lie: nothing is extracted, no link is followed, and
+damage is walked around.
 
-Python's tarfile decodes each header. It does not drive the walk: it stops at the first damaged header, and its releases
-before 3.11.14 loop for ever on a crafted one (CVE-2025-8194).
-"""
+Python's tarfile decodes each header. It does not drive the walk: it stops at the first damaged
+header, and its releases before 3.11.14 loop for ever on a crafted one (CVE-2025-8194)."""
 
 import os
 import tarfile
@@ -56,14 +56,20 @@ def tar_members(descriptor: int) -> Iterator[Member | Refused]:
         size = int(renamed.get("size", header.size)) if header is not None else 0
         stored = 0 if header is not None and header.type in WITHOUT_BYTES else size
         if header is None or start + stored > length:
-            yield Refused(f"damaged at byte {place:,}" if header is None else f"{_shown(header.name)} is cut short")
+            yield Refused(
+                f"damaged at byte {place:,}"
+                if header is None
+                else f"{_shown(header.name)} is cut short"
+            )
             place, renamed = _next_header(descriptor, start, length), {}
             if place == length:
                 return
             continue
         place = start + -(-stored // BLOCKSIZE) * BLOCKSIZE
         if header.type in _EXTENSIONS:
-            renamed = renamed | _EXTENSIONS[header.type](os.pread(descriptor, min(size, LONGEST_EXTENSION), start))
+            renamed = renamed | _EXTENSIONS[header.type](
+                os.pread(descriptor, min(size, LONGEST_EXTENSION), start)
+            )
             continue
         if header.type not in PASSED_OVER:
             yield _judged(header, str(renamed.get("path", header.name)), start, size)
@@ -111,7 +117,11 @@ def _next_header(descriptor: int, place: int, length: int) -> int:
         found = chunk.find(MAGIC)
         while found >= 0:
             start = found - MAGIC_AT
-            if start >= 0 and start % BLOCKSIZE == 0 and _header(chunk[start : start + BLOCKSIZE]) is not None:
+            if (
+                start >= 0
+                and start % BLOCKSIZE == 0
+                and _header(chunk[start : start + BLOCKSIZE]) is not None
+            ):
                 return place + start
             found = chunk.find(MAGIC, found + 1)
         place += SCANNED_AT_ONCE
@@ -136,4 +146,8 @@ def _pax(content: bytes) -> dict[str, str]:
     return found
 
 
-_EXTENSIONS = {tarfile.GNUTYPE_LONGNAME: _long_name, tarfile.XHDTYPE: _pax, tarfile.SOLARIS_XHDTYPE: _pax}
+_EXTENSIONS = {
+    tarfile.GNUTYPE_LONGNAME: _long_name,
+    tarfile.XHDTYPE: _pax,
+    tarfile.SOLARIS_XHDTYPE: _pax,
+}

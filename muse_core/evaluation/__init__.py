@@ -1,1 +1,3 @@
-"""What a tokenizer is worth: each file measures one thing and returns a record. No weight is ever changed."""
+"""What a tokenizer is worth: each file measures one thing and returns a record. No weight is ever
+changed.
+"""

@@ -1,8 +1,8 @@
-"""Measurements that need not be made twice: tensors and a JSON note in one safetensors file, found by a hash of their inputs.
+"""Measurements that need not be made twice: tensors and a JSON note in one safetensors file, found
+by a hash of their inputs.
 
-The hash covers the weights, the data, the protocol and the sources that measure, so a change of any of them measures anew,
-and a change of a figure or a notebook does not.
-"""
+The hash covers the weights, the data, the protocol and the sources that measure, so a change of any
+of them measures anew, and a change of a figure or a notebook does not."""
 
 import json
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import muse_core
-from muse_core.tensor_files import Stored, read_stored, write_stored
+from muse_core.results.tensor_files import Stored, read_stored, write_stored
 
 MEASURING = ("data", "foundations", "models", "losses", "evaluation")
 
@@ -35,10 +35,14 @@ class Cache:
         self.used: set[Path] = set()
 
     def recall(self, kind: str, inputs: dict[str, Any], make: Callable[[], Stored]) -> Stored:
-        """What ``make`` returned for these inputs, from disk if it is there; a damaged file is made again."""
+        """What ``make`` returned for these inputs, from disk if it is there; a damaged file is made
+        again.
+        """
         if self.folder is None:
             return make()
-        key = blake2b(json.dumps([code_fingerprint(), kind, inputs], sort_keys=True).encode(), digest_size=10)
+        key = blake2b(
+            json.dumps([code_fingerprint(), kind, inputs], sort_keys=True).encode(), digest_size=10
+        )
         file = self.folder / f"{kind}-{key.hexdigest()}.safetensors"
         self.used.add(file)
         found = read_stored(file)

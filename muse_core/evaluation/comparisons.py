@@ -1,15 +1,19 @@
-"""Is one row better than another? Both saw the same images, so the difference itself is resampled (paired bootstrap)."""
+"""Is one row better than another? Both saw the same images, so the difference itself is resampled
+(paired bootstrap).
+"""
 
 from collections.abc import Sequence
 
 from muse_core.evaluation.evaluate import Evaluated
 from muse_core.evaluation.intervals import interval, mean_interval
-from muse_core.evaluation.segmentation import mean_iou
-from muse_core.measurements import Comparison
+from muse_core.evaluation.understanding.segmentation import mean_iou
+from muse_core.results.measurements import Comparison
 
 
 def compare(a: Evaluated, b: Evaluated, metrics: Sequence[str], seed: int = 0) -> list[Comparison]:
-    """``a`` minus ``b`` for each metric that both rows have; a metric that is missing on either side is left out."""
+    """``a`` minus ``b`` for each metric that both rows have; a metric that is missing on either
+    side is left out.
+    """
     found = [_difference(a, b, metric, seed) for metric in metrics]
     return [each for each in found if each is not None]
 
@@ -33,4 +37,8 @@ def _miou_difference(a: Evaluated, b: Evaluated, seed: int) -> Comparison | None
     difference = lambda images: mean_iou(a.confusion[images]) - mean_iou(b.confusion[images])
     n = len(a.confusion)
     ends = interval(difference, n, seed)
-    return None if ends is None else Comparison("miou", a.row.name, b.row.name, difference(slice(None)), *ends)
+    return (
+        None
+        if ends is None
+        else Comparison("miou", a.row.name, b.row.name, difference(slice(None)), *ends)
+    )

@@ -7,21 +7,21 @@ from torch import Tensor
 
 from muse_core.errors import MuseError
 from muse_core.evaluation.cache import Cache
+from muse_core.evaluation.feature_extractors import Subject
 from muse_core.evaluation.features import Progress
 from muse_core.evaluation.measures import MEASURES, Bench
 from muse_core.evaluation.protocol import Protocol
-from muse_core.evaluation.subjects import Subject
-from muse_core.measurements import Measurement, Row
-from muse_core.tensor_files import Stored
+from muse_core.results.measurements import Measurement, Row
+from muse_core.results.tensor_files import Stored
 
 
 @dataclass(frozen=True)
 class Evaluated:
     """A row, and what stands behind it.
 
-    ``per_image``: metric -> one value an image (n,), for means; ``predicted``: "zero_shot" and "linear_probe" -> class an image;
-    ``confusion`` (n, classes, classes) of the segmentation probe, ``head`` its weight and bias.
-    """
+    ``per_image``: metric -> one value an image (n,), for means; ``predicted``: "zero_shot" and
+    "linear_probe" -> class an image; ``confusion`` (n, classes, classes) of the segmentation probe,
+    ``head`` its weight and bias."""
 
     row: Row
     per_image: dict[str, Tensor]
@@ -31,12 +31,19 @@ class Evaluated:
 
 
 def evaluate(
-    subject: Subject, protocol: Protocol, cache: Cache | None = None, progress: Progress = lambda words: None
+    subject: Subject,
+    protocol: Protocol,
+    cache: Cache | None = None,
+    progress: Progress = lambda words: None,
 ) -> Evaluated:
-    """Measure everything the data allows; what it does not allow is said in the row. No weight or mode changes."""
+    """Measure everything the data allows; what it does not allow is said in the row. No weight or
+    mode changes.
+    """
     cache = cache or Cache(None)
     inputs = protocol.key() | {"weights": subject.fingerprint, "subject": type(subject).__name__}
-    tensors, note = cache.recall("row", inputs, partial(_measured, subject, protocol, cache, progress))
+    tensors, note = cache.recall(
+        "row", inputs, partial(_measured, subject, protocol, cache, progress)
+    )
     return from_stored(subject.name, (tensors, note))
 
 
@@ -44,11 +51,17 @@ def from_stored(name: str, stored: Stored) -> Evaluated:
     """The row as it was kept, under this name. Raises MuseError where what was kept is no row."""
     tensors, note = stored
     try:
-        measurements = {metric: Measurement(**each) for metric, each in note["measurements"].items()}
+        measurements = {
+            metric: Measurement(**each) for metric, each in note["measurements"].items()
+        }
         row = Row(name, note["subject"], measurements)
     except (KeyError, TypeError, AttributeError) as error:
-        raise MuseError(f"The stored row of {name} is damaged: delete its file and measure it again.") from error
-    group = lambda prefix: {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+        raise MuseError(
+            f"The stored row of {name} is damaged: delete its file and measure it again."
+        ) from error
+    group = lambda prefix: {
+        name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)
+    }
     return Evaluated(
         row=row,
         per_image=group("per_image/"),
@@ -63,7 +76,11 @@ def to_stored(evaluated: Evaluated) -> Stored:
     tensors = {f"per_image/{name}": each for name, each in evaluated.per_image.items()}
     tensors |= {f"predicted/{name}": each for name, each in evaluated.predicted.items()}
     tensors |= {"confusion": evaluated.confusion} if evaluated.confusion is not None else {}
-    tensors |= dict(zip(("head/weight", "head/bias"), evaluated.head, strict=True)) if evaluated.head else {}
+    tensors |= (
+        dict(zip(("head/weight", "head/bias"), evaluated.head, strict=True))
+        if evaluated.head
+        else {}
+    )
     measurements = {name: asdict(each) for name, each in evaluated.row.measurements.items()}
     return tensors, {"subject": evaluated.row.subject, "measurements": measurements}
 

@@ -7,15 +7,20 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from muse_core.data.batches import Batch, Source, evaluation_batches
+from muse_core.data.batch import Batch, Source, evaluation_batches
 from muse_core.errors import MuseError
 from muse_core.evaluation.cache import Cache
-from muse_core.evaluation.instruments import Instruments
-from muse_core.evaluation.reconstruction import eight_bits, feature_distance, psnr, ssim
-from muse_core.evaluation.subjects import Seen, Subject, resting
+from muse_core.evaluation.feature_extractors import Seen, Subject, resting
+from muse_core.evaluation.reconstruction.pixel_metrics.metric_networks import Instruments
+from muse_core.evaluation.reconstruction.pixel_metrics.pixel_metrics import (
+    eight_bits,
+    feature_distance,
+    psnr,
+    ssim,
+)
 from muse_core.losses.topology import Grid
+from muse_core.results.tensor_files import Stored
 from muse_core.shapes import Images
-from muse_core.tensor_files import Stored
 
 BATCH = 50
 Progress = Callable[[str], None]
@@ -26,10 +31,10 @@ Progress = Callable[[str], None]
 class Features:
     """What was extracted from ``n`` images.
 
-    ``pooled``: feature name -> (n, width), tokens averaged; ``tokens``: feature name -> (m, tokens, width) of the first m
-    images; ``pixels``: metric -> one number an image; ``frechet``: metric -> (2, n, width), real and reconstructed.
-    ``embedding`` (n, width), ``labels`` (n,) with -1 = unknown, ``class_masks`` (m, h, w) with 255 = void, or None.
-    """
+    ``pooled``: feature name -> (n, width), tokens averaged; ``tokens``: feature name -> (m, tokens,
+    width) of the first m images; ``pixels``: metric -> one number an image; ``frechet``: metric ->
+    (2, n, width), real and reconstructed. ``embedding`` (n, width), ``labels`` (n,) with -1 =
+    unknown, ``class_masks`` (m, h, w) with 255 = void, or None."""
 
     labels: Tensor
     pooled: dict[str, Tensor]
@@ -55,11 +60,12 @@ def extract(
 ) -> Features:
     """Features of the first ``limit`` images of a split, token by token for the first ``dense``.
 
-    ``instruments`` measure the reconstruction; without them no image is decoded. Weights and modes stay as they are. Raises
-    MuseError for an empty split and for features that are not finite.
-    """
+    ``instruments`` measure the reconstruction; without them no image is decoded. Weights and modes
+    stay as they are. Raises MuseError for an empty split and for features that are not finite."""
     if not len(source):
-        raise MuseError(f"There is no image in {source.fingerprint}: give data whose split is not empty.")
+        raise MuseError(
+            f"There is no image in {source.fingerprint}: give data whose split is not empty."
+        )
     inputs = {
         "weights": subject.fingerprint,
         "subject": type(subject).__name__,
@@ -73,7 +79,12 @@ def extract(
 
 
 def _extracted(
-    subject: Subject, source: Source, limit: int, instruments: Instruments | None, dense: int, progress: Progress
+    subject: Subject,
+    source: Source,
+    limit: int,
+    instruments: Instruments | None,
+    dense: int,
+    progress: Progress,
 ) -> Stored:
     pieces: dict[str, list[Tensor]] = {}
     seen_images = 0
@@ -86,15 +97,22 @@ def _extracted(
                 pieces.setdefault(name, []).append(values.cpu())
             seen_images += len(batch)
             progress(f"images {seen_images}/{min(limit, len(source))}")
-    tensors = {name: torch.cat(values, dim=1 if name.startswith("frechet/") else 0) for name, values in pieces.items()}
+    tensors = {
+        name: torch.cat(values, dim=1 if name.startswith("frechet/") else 0)
+        for name, values in pieces.items()
+    }
     for name, values in tensors.items():
         if values.is_floating_point() and not torch.isfinite(values).all():
-            raise MuseError(f"{subject.name}: {name} is not finite for some image of {source.fingerprint}: "
-                            "look for NaN in the weights or in the images.")  # fmt: skip
+            raise MuseError(
+                f"{subject.name}: {name} is not finite for some image of {source.fingerprint}: "
+                "look for NaN in the weights or in the images."
+            )
     return tensors, {"grid": seen.grid}
 
 
-def _of_batch(batch: Batch, seen: Seen, instruments: Instruments | None, dense: int) -> dict[str, Tensor]:
+def _of_batch(
+    batch: Batch, seen: Seen, instruments: Instruments | None, dense: int
+) -> dict[str, Tensor]:
     found = {"labels": batch.labels}
     found |= {f"pooled/{name}": tokens.float().mean(1) for name, tokens in seen.tokens.items()}
     found |= {f"pooled/{name}": vectors.float() for name, vectors in seen.pooled.items()}
@@ -108,7 +126,9 @@ def _of_batch(batch: Batch, seen: Seen, instruments: Instruments | None, dense: 
     return found
 
 
-def _of_pixels(reconstruction: Images, images: Images, instruments: Instruments) -> dict[str, Tensor]:
+def _of_pixels(
+    reconstruction: Images, images: Images, instruments: Instruments
+) -> dict[str, Tensor]:
     real, fake = (instruments.teacher.features(each) for each in (images, reconstruction))
     found = {
         "pixels/psnr": psnr(reconstruction, images),
@@ -119,7 +139,9 @@ def _of_pixels(reconstruction: Images, images: Images, instruments: Instruments)
     if instruments.lpips is not None:
         found["pixels/lpips"] = instruments.lpips(reconstruction * 2 - 1, images * 2 - 1).flatten()
     if instruments.inception is not None:
-        found["frechet/rfid"] = torch.stack([_inception(instruments, each) for each in (images, reconstruction)])
+        found["frechet/rfid"] = torch.stack(
+            [_inception(instruments, each) for each in (images, reconstruction)]
+        )
     return found
 
 
@@ -131,7 +153,9 @@ def _inception(instruments: Instruments, images: Images) -> Tensor:
 def _from_stored(stored: Stored) -> Features:
     tensors, note = stored
     group = lambda prefix: {
-        name.removeprefix(prefix): values for name, values in tensors.items() if name.startswith(prefix)
+        name.removeprefix(prefix): values
+        for name, values in tensors.items()
+        if name.startswith(prefix)
     }
     return Features(
         labels=tensors["labels"],

@@ -23,24 +23,38 @@ def mean_interval(values: np.ndarray, seed: int = 0) -> tuple[float, float] | No
         return None
     if np.ptp(values) == 0:
         return float(values[0]), float(values[0])
-    found = bootstrap((values,), np.mean, n_resamples=RESAMPLES, confidence_level=CONFIDENCE, method="percentile",
-                      batch=100, rng=np.random.default_rng(seed))  # fmt: skip
+    found = bootstrap(
+        (values,),
+        np.mean,
+        n_resamples=RESAMPLES,
+        confidence_level=CONFIDENCE,
+        method="percentile",
+        batch=100,
+        rng=np.random.default_rng(seed),
+    )
     return float(found.confidence_interval.low), float(found.confidence_interval.high)
 
 
 def interval(
     statistic: Statistic, n: int, seed: int = 0, resamples: int = 200, about: float | None = None
 ) -> tuple[float, float] | None:
-    """Interval of any figure of ``n`` images, by resampling their indices; None for fewer than two images, and
-    where some resample has no figure.
+    """Interval of any figure of ``n`` images, by resampling their indices; None for fewer than two
+    images, and where some resample has no figure.
 
-    ``about``: the measured value, for figures that resampling biases (a Fréchet distance grows when images repeat); the
-    interval is then the normal one, value +- 1.96 bootstrap standard errors.
+    ``about``: the measured value, for figures that resampling biases (a Fréchet distance grows when
+    images repeat); the interval is then the normal one, value +- 1.96 bootstrap standard errors.
     """
     if n < 2:
         return None
-    found = bootstrap((np.arange(n),), statistic, n_resamples=resamples, confidence_level=CONFIDENCE,
-                      method="percentile", vectorized=False, rng=np.random.default_rng(seed))  # fmt: skip
+    found = bootstrap(
+        (np.arange(n),),
+        statistic,
+        n_resamples=resamples,
+        confidence_level=CONFIDENCE,
+        method="percentile",
+        vectorized=False,
+        rng=np.random.default_rng(seed),
+    )
     ends = found.confidence_interval
     if not np.isfinite([ends.low, ends.high, found.standard_error]).all():
         return None
@@ -52,12 +66,12 @@ def interval(
 def half_sample_errors(
     statistics: Callable[[np.ndarray], Sequence[float]], n: int, seed: int = 0, samples: int = 100
 ) -> np.ndarray:
-    """Standard errors of figures that repeated images would break, as nearest neighbours do; ``statistics`` measures all of
-    them on the images at given indices.
+    """Standard errors of figures that repeated images would break, as nearest neighbours do;
+    ``statistics`` measures all of them on the images at given indices.
 
-    The delete-half jackknife (Shao and Wu 1989, Annals of Statistics 17): how far the figure moves between random halves,
-    drawn without replacement, is how far the whole would move between draws of images.
-    """
+    The delete-half jackknife (Shao and Wu 1989, Annals of Statistics 17): how far the figure moves
+    between random halves, drawn without replacement, is how far the whole would move between draws
+    of images."""
     rng, half = np.random.default_rng(seed), n // 2
     values = np.array([statistics(rng.permutation(n)[:half]) for _ in range(samples)])
     return values.std(0) * np.sqrt(half / (n - half))

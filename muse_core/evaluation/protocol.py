@@ -5,9 +5,9 @@ from hashlib import blake2b
 
 from torch import Tensor
 
-from muse_core.data.batches import Source
-from muse_core.evaluation.instruments import Instruments
-from muse_core.sizes import Preset
+from muse_core.config.preset import Preset
+from muse_core.data.batch import Source
+from muse_core.evaluation.reconstruction.pixel_metrics.metric_networks import Instruments
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,14 @@ class Protocol:
             "train": self.train.fingerprint,
             "test": self.test.fingerprint,
             "instruments": self.instruments.fingerprint,
-            "sizes": [self.n_train, self.n_test, self.n_dense, self.n_attention, self.segmentation_steps, self.seed],
+            "sizes": [
+                self.n_train,
+                self.n_test,
+                self.n_dense,
+                self.n_attention,
+                self.segmentation_steps,
+                self.seed,
+            ],
             "classes": None if self.classes is None else _digest(self.classes),
         }
 

@@ -1,4 +1,6 @@
-"""The subjects of one run's table: its tokenizer after each stage, the baselines, the frozen parts, chance."""
+"""The subjects of one run's table: its tokenizer after each stage, the baselines, the frozen parts,
+chance.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,8 +10,9 @@ from pathlib import Path
 import torch
 
 from muse_core import paths
-from muse_core.data.batches import Source
-from muse_core.evaluation.subjects import (
+from muse_core.config.preset import Preset
+from muse_core.data.batch import Source
+from muse_core.evaluation.feature_extractors import (
     AutoencoderSubject,
     BackboneSubject,
     Chance,
@@ -23,11 +26,14 @@ from muse_core.foundations.image_tower import image_projection
 from muse_core.foundations.pixel_decoder import load_autoencoder
 from muse_core.foundations.text_tower import text_config
 from muse_core.foundations.topology_teacher import TopologyTeacher
-from muse_core.sizes import Preset
 from muse_core.training.checkpoint import TOKENIZER_FOLDER
 
 MUSE, SHARED = "MUSE, after stage {}", "shared routing, after stage {}"
-BACKBONE, AUTOENCODER, TEACHER = "frozen backbone (InternViT)", "plain autoencoder (DC-AE)", "topology teacher (DINOv3)"
+BACKBONE, AUTOENCODER, TEACHER = (
+    "frozen backbone (InternViT)",
+    "plain autoencoder (DC-AE)",
+    "topology teacher (DINOv3)",
+)
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,12 @@ def tokenizer_folder(run: str, stage: str) -> Path:
 
 
 def run_subjects(
-    preset: Preset, run: str, baseline_run: str, teacher: TopologyTeacher, train: Source, device: torch.device | str
+    preset: Preset,
+    run: str,
+    baseline_run: str,
+    teacher: TopologyTeacher,
+    train: Source,
+    device: torch.device | str,
 ) -> Iterator[Subject | Absent]:
     """Rows in the order of the table, loaded one at a time."""
     for number, stage in enumerate(preset.curriculum, start=1):
@@ -58,13 +69,17 @@ def run_subjects(
     yield plain_autoencoder(preset, device)
     side = preset.image_size // (backbone.network.patch_size * preset.connector.unshuffle)
     grid = (side, side)
-    fingerprint = f"{teacher_fingerprint(preset, teacher)}/{preset.connector.num_heads} heads/{grid}"
+    fingerprint = (
+        f"{teacher_fingerprint(preset, teacher)}/{preset.connector.num_heads} heads/{grid}"
+    )
     yield TeacherSubject(TEACHER, teacher, fingerprint, preset.connector.num_heads, grid)
     mean_image = train.first(500).images.mean(0, keepdim=True).to(device)
     yield Chance(mean_image, embedding_width(preset), grid)
 
 
-def _tokenizer(name: str, run: str, stage: str, command: str, device: torch.device | str) -> Subject | Absent:
+def _tokenizer(
+    name: str, run: str, stage: str, command: str, device: torch.device | str
+) -> Subject | Absent:
     folder = tokenizer_folder(run, stage)
     if not (folder / "config.json").exists():
         return Absent(name, f"run {run!r} has no finished {stage}; `{command}` makes it")
@@ -72,7 +87,9 @@ def _tokenizer(name: str, run: str, stage: str, command: str, device: torch.devi
 
 
 def frozen_backbone(preset: Preset, device: torch.device | str) -> BackboneSubject:
-    """The preset's backbone before any training here; with its projection into the text space if that lies beside it."""
+    """The preset's backbone before any training here; with its projection into the text space if
+    that lies beside it.
+    """
     location = preset.foundations.backbone
     backbone = Backbone.from_pretrained(location).eval().requires_grad_(False).to(device)
     projection, fingerprint = image_projection(location), _fingerprint(location)

@@ -1,4 +1,6 @@
-"""Several seeds of one row -> the cells of a study's table: means over seeds, and differences on the same images."""
+"""Several seeds of one row -> the cells of a study's table: means over seeds, and differences on
+the same images.
+"""
 
 from collections.abc import Callable, Sequence
 
@@ -7,15 +9,18 @@ from torch import Tensor
 
 from muse_core.evaluation.evaluate import Evaluated
 from muse_core.evaluation.intervals import interval, mean_interval
-from muse_core.evaluation.segmentation import mean_iou
-from muse_core.measurements import StudyCell
+from muse_core.evaluation.understanding.segmentation import mean_iou
+from muse_core.results.measurements import StudyCell
 
 Ends = tuple[float, float] | None
 
 
-def study_cell(metric: str, row: Sequence[Evaluated], first: Sequence[Evaluated] = ()) -> StudyCell | None:
-    """One cell from the seeds of a row, and of the first row (the same seeds, in the same order; none for the first row
-    itself); None where a seed has no figure. The seeds' figures are averaged image by image before images are resampled."""
+def study_cell(
+    metric: str, row: Sequence[Evaluated], first: Sequence[Evaluated] = ()
+) -> StudyCell | None:
+    """One cell from the seeds of a row, and of the first row (the same seeds, in the same order;
+    none for the first row itself); None where a seed has no figure. The seeds' figures are averaged
+    image by image before images are resampled."""
     values = [_value(each, metric) for each in row]
     if not values or any(value is None for value in values):
         return None
@@ -33,12 +38,18 @@ def plain_cell(values: Sequence[float], first: Sequence[float] = ()) -> StudyCel
     if not values:
         return None
     cell = StudyCell(_mean(values), None, None, list(values))
-    return _with_difference(cell, [a - b for a, b in zip(values, first, strict=True)], None) if first else cell
+    return (
+        _with_difference(cell, [a - b for a, b in zip(values, first, strict=True)], None)
+        if first
+        else cell
+    )
 
 
 def _with_difference(cell: StudyCell, by_seed: list[float], ends: Ends) -> StudyCell:
     low, high = ends or (None, None)
-    return StudyCell(cell.value, cell.low, cell.high, cell.by_seed, _mean(by_seed), low, high, by_seed)
+    return StudyCell(
+        cell.value, cell.low, cell.high, cell.by_seed, _mean(by_seed), low, high, by_seed
+    )
 
 
 def _value(evaluated: Evaluated, metric: str) -> float | None:
@@ -56,7 +67,9 @@ def _ends(metric: str, row: Sequence[Evaluated], first: Sequence[Evaluated] = ()
         return _miou_ends(row, first)
     if any(metric not in each.per_image for each in (*row, *first)):
         return None
-    over_seeds = lambda group: np.mean([each.per_image[metric].double().numpy() for each in group], axis=0)
+    over_seeds = lambda group: np.mean(
+        [each.per_image[metric].double().numpy() for each in group], axis=0
+    )
     return mean_interval(over_seeds(row) - over_seeds(first) if first else over_seeds(row))
 
 

@@ -21,9 +21,13 @@ def bars(
     target_name: str = "target",
     colours: Mapping[str, str] | None = None,
 ) -> Picture:
-    """Horizontal bars in the given order, the first on top; a number that is missing (NaN) is said to be so."""
+    """Horizontal bars in the given order, the first on top; a number that is missing (NaN) is said
+    to be so.
+    """
     if not values:
-        raise MuseError(f"There is nothing to draw in {title!r}: give at least one name and its number.")
+        raise MuseError(
+            f"There is nothing to draw in {title!r}: give at least one name and its number."
+        )
     numbers = np.array([float(value) for value in values.values()])
     colour = [(colours or {}).get(name, COLOUR) for name in values]
     texts = [f"{number:.4g}" if np.isfinite(number) else "not measured" for number in numbers]
@@ -66,8 +70,16 @@ def _still(
             zorder=3,
         )
     if target is not None:
-        axes.axvline(target, color=TARGET_COLOUR, linestyle="--", linewidth=1.4, label=f"{target_name} {target:.4g}")
-        axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1.0), borderaxespad=0.1, fontsize=9)
+        axes.axvline(
+            target,
+            color=TARGET_COLOUR,
+            linestyle="--",
+            linewidth=1.4,
+            label=f"{target_name} {target:.4g}",
+        )
+        axes.legend(
+            frameon=False, loc="lower left", bbox_to_anchor=(0, 1.0), borderaxespad=0.1, fontsize=9
+        )
     axes.set_yticks(range(len(names)), [wrapped(name, 28, "\n", 56) for name in names])
     axes.set(xlabel=unit, ylim=(len(names) - 0.4, -0.6))
     axes.margins(x=0.12)
@@ -89,10 +101,21 @@ def _interactive(
 ) -> go.Figure:
     figure = interactive(title, 34 * len(names) + 150, margin={"l": 200}, showlegend=False)
     figure.add_bar(
-        x=numbers, y=names, orientation="h", text=texts, textposition="outside", cliponaxis=False, marker_color=colours
+        x=numbers,
+        y=names,
+        orientation="h",
+        text=texts,
+        textposition="outside",
+        cliponaxis=False,
+        marker_color=colours,
     )
     if target is not None:
         line = {"color": TARGET_COLOUR, "dash": "dash"}
-        figure.add_vline(x=target, line=line, annotation_text=f"{target_name} {target:.4g}", annotation_position="top")
+        figure.add_vline(
+            x=target,
+            line=line,
+            annotation_text=f"{target_name} {target:.4g}",
+            annotation_position="top",
+        )
     figure.update_layout(xaxis_title=unit, yaxis={"autorange": "reversed", "automargin": True})
     return figure

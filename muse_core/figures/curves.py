@@ -1,4 +1,6 @@
-"""Training curves from the rows of ``metrics.jsonl``: what was measured, thin, and what to read, bold."""
+"""Training curves from the rows of ``metrics.jsonl``: what was measured, thin, and what to read,
+bold.
+"""
 
 from collections.abc import Sequence
 
@@ -12,20 +14,32 @@ from muse_core.figures.theme import LOSS_COLOURS, SEQUENCE
 MOST_POINTS = 1000
 
 
-def loss_curves(rows: Sequence[dict], names: Sequence[str], title: str = "", log: bool = True) -> Picture:
+def loss_curves(
+    rows: Sequence[dict], names: Sequence[str], title: str = "", log: bool = True
+) -> Picture:
     """Each named loss over steps, raw (thin) and smoothed (bold).
 
-    ``log`` asks for a logarithmic axis; a loss that reaches zero or below (a GAN's) keeps the axis linear.
-    """
+    ``log`` asks for a logarithmic axis; a loss that reaches zero or below (a GAN's) keeps the axis
+    linear."""
     series = {name: column(rows, name) for name in names}
-    logarithmic = log and all(np.nanmin(values, initial=np.inf) > 0 for _, values in series.values())
+    logarithmic = log and all(
+        np.nanmin(values, initial=np.inf) > 0 for _, values in series.values()
+    )
     return _draw(series, title or _ends(series, "losses"), "loss", logarithmic, smooth=True)
 
 
-def learning_rate_curve(rows: Sequence[dict], names: Sequence[str] = ("learning_rate",), title: str = "") -> Picture:
+def learning_rate_curve(
+    rows: Sequence[dict], names: Sequence[str] = ("learning_rate",), title: str = ""
+) -> Picture:
     """The learning rate of each named group over steps, as it was used."""
     series = {name: column(rows, name) for name in names}
-    return _draw(series, title or _ends(series, "learning rate"), "learning rate", logarithmic=False, smooth=False)
+    return _draw(
+        series,
+        title or _ends(series, "learning rate"),
+        "learning rate",
+        logarithmic=False,
+        smooth=False,
+    )
 
 
 def column(rows: Sequence[dict], name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -33,14 +47,18 @@ def column(rows: Sequence[dict], name: str) -> tuple[np.ndarray, np.ndarray]:
     held = [(row["step"], row[name]) for row in rows if row.get(name) is not None and "step" in row]
     if not held:
         raise unknown(
-            "metric", name, sorted({key for row in rows for key in row} - {"step"}) or ["(the records are empty)"]
+            "metric",
+            name,
+            sorted({key for row in rows for key in row} - {"step"}) or ["(the records are empty)"],
         )
     steps, values = np.array(held, dtype=float).T
     return steps, values
 
 
 def smoothed(values: np.ndarray, share: float = 0.03) -> np.ndarray:
-    """Running exponential mean over about ``share`` of the curve, unbiased at its start; gaps (NaN) are passed over."""
+    """Running exponential mean over about ``share`` of the curve, unbiased at its start; gaps (NaN)
+    are passed over.
+    """
     keep = 1 - 1 / max(1.0, share * len(values))
     mean, weight, out = 0.0, 0.0, np.full(len(values), np.nan)
     for index, value in enumerate(values):
@@ -51,7 +69,9 @@ def smoothed(values: np.ndarray, share: float = 0.03) -> np.ndarray:
 
 
 def thinned(values: np.ndarray, most: int = MOST_POINTS) -> np.ndarray:
-    """At most ``most`` indices that keep both ends and the lowest and highest value of each stretch between."""
+    """At most ``most`` indices that keep both ends and the lowest and highest value of each stretch
+    between.
+    """
     if len(values) <= most:
         return np.arange(len(values))
     kept = {0, len(values) - 1}
@@ -68,7 +88,11 @@ def colour_of(name: str, position: int) -> str:
 
 
 def _draw(
-    series: dict[str, tuple[np.ndarray, np.ndarray]], title: str, unit: str, logarithmic: bool, smooth: bool
+    series: dict[str, tuple[np.ndarray, np.ndarray]],
+    title: str,
+    unit: str,
+    logarithmic: bool,
+    smooth: bool,
 ) -> Picture:
     scale = "log" if logarithmic else "linear"
     still, figure = blank(8, 4, title), interactive(title, 420, hovermode="x unified")
@@ -82,11 +106,21 @@ def _draw(
     axes.grid(alpha=0.25, which="both" if logarithmic else "major")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
-    figure.update_layout(xaxis_title="step", yaxis={"title": f"{unit} (log)" if logarithmic else unit, "type": scale})
+    figure.update_layout(
+        xaxis_title="step", yaxis={"title": f"{unit} (log)" if logarithmic else unit, "type": scale}
+    )
     return Picture(figure, still)
 
 
-def _line(axes, figure: go.Figure, steps: np.ndarray, values: np.ndarray, name: str, colour: str, raw: bool) -> None:
+def _line(
+    axes,
+    figure: go.Figure,
+    steps: np.ndarray,
+    values: np.ndarray,
+    name: str,
+    colour: str,
+    raw: bool,
+) -> None:
     """One line on both faces, with at most `MOST_POINTS` points."""
     kept = thinned(values)
     x, y = steps[kept].astype(np.int32), values[kept].astype(np.float32)

@@ -1,4 +1,6 @@
-"""How much attention fits into a page: fewer heads or fewer images where the maps would make it too heavy."""
+"""How much attention fits into a page: fewer heads or fewer images where the maps would make it too
+heavy.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,7 +14,9 @@ PAGE_BYTES = 4_200_000
 """What the explorer may add to a page, so that pages stay under 8 MB."""
 
 BYTES_A_VALUE = 0.75
-"""Of a map's 8-bit value in the page, compressed and in base64: 0.70 measured on 8 networks of run tiny."""
+"""Of a map's 8-bit value in the page, compressed and in base64: 0.70 measured on 8 networks of run
+tiny.
+"""
 
 ENOUGH_IMAGES = 3
 """Heads are averaged before fewer images than these are shown."""
@@ -21,14 +25,20 @@ ENOUGH_IMAGES = 3
 def within_budget(
     sources: Sequence[AttentionSource], budget: int = PAGE_BYTES
 ) -> tuple[list[AttentionSource], int, str]:
-    """The sources, lighter if they must be; how many images of them to show; and a sentence on what was left out, or "".
+    """The sources, lighter if they must be; how many images of them to show; and a sentence on what
+    was left out, or "".
 
-    Heads are averaged in neighbouring pairs until `ENOUGH_IMAGES` fit; then as many images are kept as fit. Raises MuseError
-    where even one image with one head is too much.
-    """
-    kept, heads, asked = list(sources), max(source.maps.shape[2] for source in sources), len(sources[0].maps)
+    Heads are averaged in neighbouring pairs until `ENOUGH_IMAGES` fit; then as many images are kept
+    as fit. Raises MuseError where even one image with one head is too much."""
+    kept, heads, asked = (
+        list(sources),
+        max(source.maps.shape[2] for source in sources),
+        len(sources[0].maps),
+    )
     enough = min(asked, ENOUGH_IMAGES)
-    while enough * _bytes(kept) / asked > budget and any(source.maps.shape[2] > 1 for source in kept):
+    while enough * _bytes(kept) / asked > budget and any(
+        source.maps.shape[2] > 1 for source in kept
+    ):
         kept = [_halved(source) for source in kept]
     each = _bytes(kept) / asked
     if each > budget:
@@ -41,7 +51,11 @@ def within_budget(
     said = [f"heads are averaged in groups of {heads // left}"] if left < heads else []
     said += [f"{count} of {asked} images are shown"] if count < asked else []
     kept = [replace(source, maps=source.maps[:count]) for source in kept]
-    return kept, count, f"To keep the page under {budget / 1e6:.1f} MB, {' and '.join(said)}." if said else ""
+    return (
+        kept,
+        count,
+        f"To keep the page under {budget / 1e6:.1f} MB, {' and '.join(said)}." if said else "",
+    )
 
 
 def _bytes(sources: Sequence[AttentionSource]) -> float:

@@ -1,4 +1,6 @@
-"""The attention explorer as a live widget, whose selection Python reads and sets, and which takes a reader's own images."""
+"""The attention explorer as a live widget, whose selection Python reads and sets, and which takes a
+reader's own images.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,13 +9,14 @@ from muse_core.errors import MuseError
 from muse_core.figures.explorer import explorer_fragment, first_selection, script
 
 
-def explorer_widget(data: dict[str, Any], add: Callable[[str, bytes], dict[str, Any]] | None = None) -> Any:
+def explorer_widget(
+    data: dict[str, Any], add: Callable[[str, bytes], dict[str, Any]] | None = None
+) -> Any:
     """The same as a live widget: ``widget.selection`` is what is being looked at, and may be set.
 
-    ``add``, if given, lets a reader drop an image on it: called with the file's name and bytes, it returns the new data, or
-    raises MuseError, whose sentence is shown. Outside JupyterLab, and in exported pages, the widget's output falls back to
-    `explorer_fragment`.
-    """
+    ``add``, if given, lets a reader drop an image on it: called with the file's name and bytes, it
+    returns the new data, or raises MuseError, whose sentence is shown. Outside JupyterLab, and in
+    exported pages, the widget's output falls back to `explorer_fragment`."""
     import anywidget
     import traitlets
 
@@ -34,7 +37,9 @@ def explorer_widget(data: dict[str, Any], add: Callable[[str, bytes], dict[str, 
         except MuseError as error:
             widget.send({"says": str(error)})
 
-    widget = AttentionExplorer(data=data, selection=first_selection(data), accepts_images=add is not None)
+    widget = AttentionExplorer(
+        data=data, selection=first_selection(data), accepts_images=add is not None
+    )
     if add is not None:
         widget.on_msg(received)
     return widget

@@ -1,4 +1,6 @@
-"""A loss plot that grows while a stage trains: one output that is redrawn, in JupyterLab and under papermill alike."""
+"""A loss plot that grows while a stage trains: one output that is redrawn, in JupyterLab and under
+papermill alike.
+"""
 
 import io
 import time

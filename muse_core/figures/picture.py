@@ -1,4 +1,6 @@
-"""`Picture`, the two faces of every figure: interactive (plotly) and still (matplotlib), and what they share."""
+"""`Picture`, the two faces of every figure: interactive (plotly) and still (matplotlib), and what
+they share.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +16,9 @@ Number = int | float | np.number
 """A length, a share or a measured value, whichever of these kinds a caller holds."""
 
 Z_STEPS = 255
-"""Maps travel as whole numbers 1..255; 0 means "nothing here" (a gap between tiles, or not a number)."""
+"""Maps travel as whole numbers 1..255; 0 means "nothing here" (a gap between tiles, or not a
+number).
+"""
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,9 @@ def blank(width: Number, height: Number, title: str = "") -> Figure:
 def interactive(title: str, height: int, **layout: object) -> go.Figure:
     """An empty plotly figure, ``height`` in pixels, whose page is as small as it can be."""
     figure = go.Figure()
-    figure.update_layout(template=plotly_template(), title_text=wrapped(title, 90), height=height, **layout)
+    figure.update_layout(
+        template=plotly_template(), title_text=wrapped(title, 90), height=height, **layout
+    )
     return figure
 
 
@@ -50,12 +56,16 @@ def wrapped(text: str, width: int, newline: str = "<br>", longest: int = 400) ->
 
 
 def plain(text: object) -> str:
-    """A text as matplotlib shows it letter by letter: between dollars it would look for formulas, and fail on most captions."""
+    """A text as matplotlib shows it letter by letter: between dollars it would look for formulas,
+    and fail on most captions.
+    """
     return str(text).replace("$", r"\$")
 
 
 def quantised(values: np.ndarray, low: Number, high: Number) -> np.ndarray:
-    """``values`` in [low, high] as uint8 in 1..255 (a ninth of float64's JSON); not-a-number becomes 0."""
+    """``values`` in [low, high] as uint8 in 1..255 (a ninth of float64's JSON); not-a-number
+    becomes 0.
+    """
     span = high - low if high > low else 1.0
     scaled = 1 + np.clip((values - low) / span, 0, 1) * (Z_STEPS - 1)
     return np.where(np.isfinite(values), np.rint(np.nan_to_num(scaled)), 0).astype(np.uint8)

@@ -1,4 +1,6 @@
-"""A box to type a prompt in, beside the image it makes: for JupyterLab; an exported page shows the first image."""
+"""A box to type a prompt in, beside the image it makes: for JupyterLab; an exported page shows the
+first image.
+"""
 
 import io
 from collections.abc import Callable
@@ -14,11 +16,17 @@ Draw = Callable[[str, float, int], Image.Image]
 
 
 class PromptBox:
-    """``draw`` is asked at every change; a `MuseError` it raises is shown as its sentence, and the last image stays."""
+    """``draw`` is asked at every change; a `MuseError` it raises is shown as its sentence, and the
+    last image stays.
+    """
 
-    def __init__(self, draw: Draw, prompt: str, guidance: float = 3.0, seed: int = 0, width: int = 256) -> None:
+    def __init__(
+        self, draw: Draw, prompt: str, guidance: float = 3.0, seed: int = 0, width: int = 256
+    ) -> None:
         self.draw, self.width = draw, width
-        self.prompt = widgets.Text(prompt, description="prompt", continuous_update=False, layout={"width": "32em"})
+        self.prompt = widgets.Text(
+            prompt, description="prompt", continuous_update=False, layout={"width": "32em"}
+        )
         self.guidance = widgets.FloatSlider(
             guidance, min=0, max=8, step=0.5, description="guidance", continuous_update=False
         )
@@ -35,7 +43,9 @@ class PromptBox:
         """Draw what the controls say now."""
         self.sentence.value = "drawing ..."
         try:
-            self.shown = self.draw(self.prompt.value, float(self.guidance.value), int(self.seed.value))
+            self.shown = self.draw(
+                self.prompt.value, float(self.guidance.value), int(self.seed.value)
+            )
         except MuseError as error:
             self.sentence.value = escape(str(error))
             return
@@ -46,5 +56,7 @@ class PromptBox:
 def png(image: Image.Image, width: int) -> bytes:
     """Enlarged without smoothing, so that a small image's pixels stay what they are."""
     buffer = io.BytesIO()
-    image.resize((width, width * image.height // image.width), Image.Resampling.NEAREST).save(buffer, format="PNG")
+    image.resize((width, width * image.height // image.width), Image.Resampling.NEAREST).save(
+        buffer, format="PNG"
+    )
     return buffer.getvalue()

@@ -1,4 +1,6 @@
-"""`show`: one notebook output with two faces, interactive where plotly runs and a still picture everywhere else."""
+"""`show`: one notebook output with two faces, interactive where plotly runs and a still picture
+everywhere else.
+"""
 
 import base64
 import io
@@ -15,14 +17,16 @@ PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 STILL_DPI = 160
 
 
-def show(figure: Any = None, still: Any = None, *, name: str, alt: str, cover: bool = False) -> None:
+def show(
+    figure: Any = None, still: Any = None, *, name: str, alt: str, cover: bool = False
+) -> None:
     """Display a plotly figure together with its still, or a still alone.
 
-    The still is a matplotlib Figure, a PIL image or PNG bytes, drawn from the same arrays. GitHub, nbconvert and
-    readers without JavaScript see it; ``alt`` says in words what it shows and reaches the page's HTML. ``cover``: this
-    picture stands for its notebook in the index and the gallery, where else the first one would.
-    Raises MuseError when the still or its words are missing or of a kind that cannot be drawn.
-    """
+    The still is a matplotlib Figure, a PIL image or PNG bytes, drawn from the same arrays. GitHub,
+    nbconvert and readers without JavaScript see it; ``alt`` says in words what it shows and reaches
+    the page's HTML. ``cover``: this picture stands for its notebook in the index and the gallery,
+    where else the first one would. Raises MuseError when the still or its words are missing or of a
+    kind that cannot be drawn."""
     from IPython.display import display
 
     _check_words(name, alt)
@@ -31,25 +35,37 @@ def show(figure: Any = None, still: Any = None, *, name: str, alt: str, cover: b
     if figure is not None:
         data[PLOTLY_MIME] = plotly_json(figure, name)
     notes = {"name": name, "alt": alt, "cover": cover}
-    display(data, metadata={"image/png": {"alt": alt, **_display_width(still, png)}, "muse": notes}, raw=True)
+    display(
+        data,
+        metadata={"image/png": {"alt": alt, **_display_width(still, png)}, "muse": notes},
+        raw=True,
+    )
 
 
 def plotly_json(figure: Any, name: str = "figure") -> dict[str, Any]:
-    """The figure as plain JSON with the small template in place of plotly's. Raises MuseError if it is no figure."""
+    """The figure as plain JSON with the small template in place of plotly's. Raises MuseError if it
+    is no figure.
+    """
     if not hasattr(figure, "to_json"):
-        raise MuseError(f"The figure {name!r} is a {type(figure).__name__}: give show() a plotly Figure or None.")
+        raise MuseError(
+            f"The figure {name!r} is a {type(figure).__name__}: give show() a plotly Figure or None."
+        )
     spec = inert(json.loads(figure.to_json(validate=False)))
     spec.setdefault("layout", {})["template"] = theme.plotly_template()
-    spec["config"] = {"displaylogo": False, "responsive": True, "toImageButtonOptions": {"filename": name}}
+    spec["config"] = {
+        "displaylogo": False,
+        "responsive": True,
+        "toImageButtonOptions": {"filename": name},
+    }
     return spec
 
 
 def inert(value: Any) -> Any:
-    """The same JSON with every tag in its texts made harmless but for those that our own figures use.
+    """The same JSON with every tag in its texts made harmless but for those that our own figures
+    use.
 
-    Plotly reads a little HTML in titles, names, labels and hovers, links and styles included; captions and class names reach
-    all of them.
-    """
+    Plotly reads a little HTML in titles, names, labels and hovers, links and styles included;
+    captions and class names reach all of them."""
     if isinstance(value, str):
         return _TAG.sub("&lt;", value)
     if isinstance(value, dict):
@@ -61,7 +77,9 @@ _TAG = re.compile(r"<(?!/?(?:br|b|i|sub|sup|extra)>)", re.IGNORECASE)
 
 
 def png_bytes(still: Any, name: str = "figure") -> bytes:
-    """PNG bytes of a matplotlib Figure, a PIL image or PNG bytes. Raises MuseError for anything else."""
+    """PNG bytes of a matplotlib Figure, a PIL image or PNG bytes. Raises MuseError for anything
+    else.
+    """
     if isinstance(still, bytes) and still.startswith(PNG_SIGNATURE):
         return still
     if hasattr(still, "savefig"):
@@ -69,7 +87,9 @@ def png_bytes(still: Any, name: str = "figure") -> bytes:
     if hasattr(still, "save") and hasattr(still, "mode"):
         return _pil_png(still)
     given = "no still" if still is None else f"a still of type {type(still).__name__}"
-    raise MuseError(f"The figure {name!r} has {given}: give show() a matplotlib Figure, a PIL image or PNG bytes.")
+    raise MuseError(
+        f"The figure {name!r} has {given}: give show() a matplotlib Figure, a PIL image or PNG bytes."
+    )
 
 
 def _matplotlib_png(figure: Any) -> bytes:
@@ -88,13 +108,17 @@ def _pil_png(image: Any) -> bytes:
 
 
 def _display_width(still: Any, png: bytes) -> dict[str, int]:
-    """Matplotlib stills are drawn finer than shown, so their width in CSS pixels is given beside them."""
+    """Matplotlib stills are drawn finer than shown, so their width in CSS pixels is given beside
+    them.
+    """
     width = int.from_bytes(png[16:20], "big")
     return {"width": round(width * 100 / STILL_DPI)} if hasattr(still, "savefig") else {}
 
 
 def _check_words(name: str, alt: str) -> None:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
-        raise MuseError(f"The figure name {name!r} is not a file name: use letters, digits, '_' and '-'.")
+        raise MuseError(
+            f"The figure name {name!r} is not a file name: use letters, digits, '_' and '-'."
+        )
     if not alt.strip():
         raise MuseError(f"The figure {name!r} has no alt text: say in one sentence what it shows.")

@@ -16,9 +16,15 @@ LABEL_WIDTH = 26
 
 
 def similarity_matrix(
-    values: np.ndarray, row_labels: Sequence[str], column_labels: Sequence[str], title: str = "", unit: str = "cosine"
+    values: np.ndarray,
+    row_labels: Sequence[str],
+    column_labels: Sequence[str],
+    title: str = "",
+    unit: str = "cosine",
 ) -> Picture:
-    """``values`` (n, m): row i against column j. A square matrix has its diagonal (the true pairs) outlined."""
+    """``values`` (n, m): row i against column j. A square matrix has its diagonal (the true pairs)
+    outlined.
+    """
     values = np.asarray(values, dtype=np.float32)
     if values.shape != (len(row_labels), len(column_labels)):
         raise MuseError(
@@ -40,7 +46,9 @@ def _finding(values: np.ndarray) -> str:
     return f"{int((best == np.arange(len(values))).sum())} of {len(values)} rows are most similar to their own column"
 
 
-def _still(values: np.ndarray, rows: Sequence[str], columns: Sequence[str], title: str, unit: str) -> Figure:
+def _still(
+    values: np.ndarray, rows: Sequence[str], columns: Sequence[str], title: str, unit: str
+) -> Figure:
     side = 0.55 if max(values.shape) <= 16 else max(0.16, 9 / max(values.shape))
     still = blank(max(5.5, side * len(columns) + 3.6), max(3.5, side * len(rows) + 2.2), title)
     axes = still.subplots()
@@ -48,7 +56,11 @@ def _still(values: np.ndarray, rows: Sequence[str], columns: Sequence[str], titl
     drawn = axes.imshow(values, cmap="viridis", vmin=low, vmax=high, aspect="equal")
     size = 8 if side >= 0.3 else 6
     axes.set_xticks(
-        range(len(columns)), [_short(text) for text in columns], rotation=45, ha="right", rotation_mode="anchor"
+        range(len(columns)),
+        [_short(text) for text in columns],
+        rotation=45,
+        ha="right",
+        rotation_mode="anchor",
     )
     axes.set_yticks(range(len(rows)), [_short(text) for text in rows])
     axes.tick_params(length=0, labelsize=size)
@@ -56,7 +68,9 @@ def _still(values: np.ndarray, rows: Sequence[str], columns: Sequence[str], titl
     if values.size <= ANNOTATED_CELLS:
         _annotate(axes, values, (low + high) / 2)
     for at in range(len(rows) if len(rows) == len(columns) else 0):
-        axes.add_patch(Rectangle((at - 0.5, at - 0.5), 1, 1, fill=False, edgecolor="#ff2d55", linewidth=1.6))
+        axes.add_patch(
+            Rectangle((at - 0.5, at - 0.5), 1, 1, fill=False, edgecolor="#ff2d55", linewidth=1.6)
+        )
     still.colorbar(drawn, ax=axes, label=unit, shrink=0.8)
     return still
 
@@ -65,24 +79,40 @@ def _annotate(axes: Axes, values: np.ndarray, middle: float) -> None:
     """Each number in its cell, dark on light and light on dark."""
     for row, column in np.ndindex(*values.shape):
         value = values[row, column]
-        text, colour = (f"{value:.2f}", "black" if value > middle else "white") if np.isfinite(value) else ("–", "grey")
+        text, colour = (
+            (f"{value:.2f}", "black" if value > middle else "white")
+            if np.isfinite(value)
+            else ("–", "grey")
+        )
         axes.text(column, row, text, ha="center", va="center", fontsize=7, color=colour)
 
 
-def _interactive(values: np.ndarray, rows: Sequence[str], columns: Sequence[str], title: str, unit: str) -> go.Figure:
+def _interactive(
+    values: np.ndarray, rows: Sequence[str], columns: Sequence[str], title: str, unit: str
+) -> go.Figure:
     """Ticks are short; the hover shows whole captions, which travel once a row and once a column."""
-    figure = interactive(title, max(420, min(900, 26 * len(rows) + 240)), margin={"l": 190, "b": 150})
+    figure = interactive(
+        title, max(420, min(900, 26 * len(rows) + 240)), margin={"l": 190, "b": 150}
+    )
     down, across = _numbered(rows), _numbered(columns)
     hover = "%{y}<br>%{x}<br>" + unit + " %{z:.3f}<extra></extra>"
     bar = {"title": {"text": unit}}
-    figure.add_heatmap(z=values, x=across, y=down, colorscale="Viridis", colorbar=bar, hovertemplate=hover)
+    figure.add_heatmap(
+        z=values, x=across, y=down, colorscale="Viridis", colorbar=bar, hovertemplate=hover
+    )
     if values.size <= ANNOTATED_CELLS:
         figure.update_traces(texttemplate="%{z:.2f}", textfont={"size": 10})
-    figure.update_xaxes(tickvals=across, ticktext=[_short(text, "<br>") for text in columns], tickangle=-45)
-    figure.update_yaxes(tickvals=down, ticktext=[_short(text, "<br>") for text in rows], autorange="reversed")
+    figure.update_xaxes(
+        tickvals=across, ticktext=[_short(text, "<br>") for text in columns], tickangle=-45
+    )
+    figure.update_yaxes(
+        tickvals=down, ticktext=[_short(text, "<br>") for text in rows], autorange="reversed"
+    )
     if len(rows) == len(columns):
         marker = {"symbol": "square-open", "color": "#ff2d55", "size": 26, "line": {"width": 2}}
-        figure.add_scatter(x=across, y=down, mode="markers", marker=marker, hoverinfo="skip", showlegend=False)
+        figure.add_scatter(
+            x=across, y=down, mode="markers", marker=marker, hoverinfo="skip", showlegend=False
+        )
     return figure
 
 

@@ -1,9 +1,11 @@
-"""What every table of figures shares: its look on light and dark pages, numbers in a metric's unit, headings, the frame."""
+"""What every table of figures shares: its look on light and dark pages, numbers in a metric's unit,
+headings, the frame.
+"""
 
 from html import escape
 
 from muse_core.errors import unknown
-from muse_core.measurements import METRICS, Metric
+from muse_core.results.measurements import METRICS, Metric
 
 LINE = "1px solid rgba(128,128,128,.35)"
 CELL = f"padding:.4em .7em;border:0;border-bottom:{LINE};vertical-align:top;line-height:1.35"
@@ -22,14 +24,18 @@ def metric_named(name: str) -> Metric:
 
 
 def number_text(number: float, metric: Metric, sign: str = "") -> str:
-    """A number in the metric's unit and digits; a difference (``sign`` "+") gets one digit more, being small."""
+    """A number in the metric's unit and digits; a difference (``sign`` "+") gets one digit more,
+    being small.
+    """
     return f"{number:{sign}z.{metric.digits + bool(sign)}f}".replace("-", "−")
 
 
 def heading(metric: Metric, least: float = 6.8) -> str:
     """A column's head: words, unit, and which way is better; ``least``: its width in em, at least."""
     arrow, words = ("↑", "higher is better") if metric.better > 0 else ("↓", "lower is better")
-    second = f'<span style="{QUIET}">{escape(metric.unit)} <span title="{words}">{arrow}</span></span>'
+    second = (
+        f'<span style="{QUIET}">{escape(metric.unit)} <span title="{words}">{arrow}</span></span>'
+    )
     return (
         f'<th scope="col" style="{NUMBER};white-space:normal;vertical-align:bottom;min-width:{least}em;max-width:8em">'
         f"{escape(metric.words)}<br>{second}</th>"

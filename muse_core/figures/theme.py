@@ -1,4 +1,6 @@
-"""One look for every picture: font, sizes, and one fixed colour-blind-safe colour per loss and per stage."""
+"""One look for every picture: font, sizes, and one fixed colour-blind-safe colour per loss and per
+stage.
+"""
 
 from types import MappingProxyType
 from typing import Any
@@ -41,9 +43,19 @@ def stage_colour(stage: int) -> str:
 
 def plotly_layout(**changes: Any) -> dict[str, Any]:
     """A small plotly layout: ``figure.update_layout(**plotly_layout(title="..."))``."""
-    axis = {"gridcolor": GRID, "linecolor": MUTED, "zeroline": False, "ticks": "outside", "automargin": True}
+    axis = {
+        "gridcolor": GRID,
+        "linecolor": MUTED,
+        "zeroline": False,
+        "ticks": "outside",
+        "automargin": True,
+    }
     layout = {
-        "font": {"family": "system-ui, -apple-system, 'Segoe UI', sans-serif", "size": FONT_SIZE, "color": INK},
+        "font": {
+            "family": "system-ui, -apple-system, 'Segoe UI', sans-serif",
+            "size": FONT_SIZE,
+            "color": INK,
+        },
         "colorway": list(SEQUENCE),
         "paper_bgcolor": PAPER,
         "plot_bgcolor": PAPER,

@@ -1,4 +1,6 @@
-"""Many small maps as one heatmap: one trace of uint8 is a tenth of the page that a grid of subplots costs."""
+"""Many small maps as one heatmap: one trace of uint8 is a tenth of the page that a grid of subplots
+costs.
+"""
 
 from collections.abc import Sequence
 
@@ -30,15 +32,25 @@ def tiled_heatmap(
     title: str,
     queries: Sequence[int],
 ) -> go.Figure:
-    """The interactive face of a `tiled` sheet of shares in [0, 1]; a ring marks the row's query in each tile."""
+    """The interactive face of a `tiled` sheet of shares in [0, 1]; a ring marks the row's query in
+    each tile.
+    """
     height, width = grid
     middles_x = [at * (width + 1) + (width - 1) / 2 for at in range(len(column_names))]
     middles_y = [at * (height + 1) + (height - 1) / 2 for at in range(len(row_names))]
     figure = interactive(
-        title, max(320, min(1000, 130 + 700 * sheet.shape[0] // sheet.shape[1])), margin={"l": 90, "t": 100}
+        title,
+        max(320, min(1000, 130 + 700 * sheet.shape[0] // sheet.shape[1])),
+        margin={"l": 90, "t": 100},
     )
-    figure.add_heatmap(z=quantised(sheet, 0, 1), zmin=0, zmax=Z_STEPS, colorscale=_heat_scale(), colorbar=_BAR,
-                       hovertemplate="%{z}/255 of the row's largest<extra></extra>")  # fmt: skip
+    figure.add_heatmap(
+        z=quantised(sheet, 0, 1),
+        zmin=0,
+        zmax=Z_STEPS,
+        colorscale=_heat_scale(),
+        colorbar=_BAR,
+        hovertemplate="%{z}/255 of the row's largest<extra></extra>",
+    )
     rings = [
         (left * (width + 1) + query % width, top * (height + 1) + query // width)
         for top, query in enumerate(queries)
@@ -52,8 +64,12 @@ def tiled_heatmap(
         showlegend=False,
         marker={"symbol": "circle-open", "color": "#ff2d55", "size": 7},
     )
-    figure.update_xaxes(tickvals=middles_x, ticktext=list(column_names), side="top", showgrid=False, zeroline=False)
-    figure.update_yaxes(tickvals=middles_y, ticktext=list(row_names), autorange="reversed", scaleanchor="x")
+    figure.update_xaxes(
+        tickvals=middles_x, ticktext=list(column_names), side="top", showgrid=False, zeroline=False
+    )
+    figure.update_yaxes(
+        tickvals=middles_y, ticktext=list(row_names), autorange="reversed", scaleanchor="x"
+    )
     figure.update_yaxes(showgrid=False, zeroline=False)
     return figure
 

@@ -4,15 +4,22 @@ from collections.abc import Sequence
 from html import escape
 
 from muse_core.figures.tables import NUMBER, VERDICT_COLOURS, WORDS, table
-from muse_core.measurements import VariantRow
+from muse_core.results.measurements import VariantRow
 
-COLUMNS = ("largest forbidden gradient", "closed pairs walked", "weights of a block", "time of a step")
+COLUMNS = (
+    "largest forbidden gradient",
+    "closed pairs walked",
+    "weights of a block",
+    "time of a step",
+)
 
 
 def variant_table(rows: Sequence[VariantRow]) -> str:
     """HTML: one line a variant."""
     left, right = (f"{style};white-space:normal;vertical-align:bottom" for style in (WORDS, NUMBER))
-    head = "".join(f'<th scope="col" style="{left}">{words}</th>' for words in ("attention", "what it is"))
+    head = "".join(
+        f'<th scope="col" style="{left}">{words}</th>' for words in ("attention", "what it is")
+    )
     head += "".join(f'<th scope="col" style="{right}">{words}</th>' for words in COLUMNS)
     return table("Attention variants under orthogonal routing", head, "".join(map(_line, rows)))
 

@@ -1,1 +1,3 @@
-"""Pretrained networks, each behind one small interface that takes images in [0, 1] and normalises once, inside."""
+"""Pretrained networks, each behind one small interface that takes images in [0, 1] and normalises
+once, inside.
+"""

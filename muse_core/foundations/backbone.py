@@ -1,4 +1,6 @@
-"""The visual backbone: InternViT, InternVL3's vision transformer (transformers' `InternVLVisionModel`)."""
+"""The visual backbone: InternViT, InternVL3's vision transformer (transformers'
+`InternVLVisionModel`).
+"""
 
 import copy
 from pathlib import Path
@@ -8,37 +10,49 @@ from torch import nn
 from transformers import InternVLVisionConfig, InternVLVisionModel
 
 from muse_core.foundations.captured_attention import CAPTURING, captured_attention
+from muse_core.foundations.image_normalisation import IMAGENET, Normalise
 from muse_core.foundations.internvl_layouts import CONFIG_KEYS, vision_tower
 from muse_core.foundations.loading import fill, reading
-from muse_core.foundations.normalisation import IMAGENET, Normalise
 from muse_core.foundations.parts import BACKBONE, open_part
 from muse_core.shapes import AttentionMaps, Images, Tokens
 
 
 class Backbone(nn.Module):
-    """InternViT without its class token: images in [0, 1] -> patch tokens of the last layer, in raster order."""
+    """InternViT without its class token: images in [0, 1] -> patch tokens of the last layer, in
+    raster order.
+    """
 
     def __init__(self, config: dict[str, Any]) -> None:
-        """``config``: the dictionary of an `InternVLVisionConfig` (as `describe` returns it); weights are random."""
+        """``config``: the dictionary of an `InternVLVisionConfig` (as `describe` returns it);
+        weights are random.
+        """
         super().__init__()
         self.normalise = Normalise(*IMAGENET)
         vision_config = InternVLVisionConfig(**copy.deepcopy(config))
-        self.network = InternVLVisionModel._from_config(vision_config, attn_implementation=CAPTURING)
+        self.network = InternVLVisionModel._from_config(
+            vision_config, attn_implementation=CAPTURING
+        )
 
     @classmethod
     def from_pretrained(cls, location: str | Path) -> "Backbone":
-        """From a folder or hub id, in any layout of `internvl_layouts`. Raises MuseError where a weight is missing, too many
-        or misshapen."""
+        """From a folder or hub id, in any layout of `internvl_layouts`. Raises MuseError where a
+        weight is missing, too many or misshapen."""
         folder = open_part(BACKBONE, location)
         config, weights = vision_tower(folder)
-        with reading(BACKBONE.name, str(folder), "give a folder whose config.json and weights are of one InternVL3"):
+        with reading(
+            BACKBONE.name,
+            str(folder),
+            "give a folder whose config.json and weights are of one InternVL3",
+        ):
             backbone = cls(config)
         fill(BACKBONE.name, str(folder), backbone.network, weights)
         return backbone
 
     def describe(self) -> dict[str, Any]:
         """The configuration that rebuilds this network."""
-        return {key: value for key, value in self.network.config.to_dict().items() if key in CONFIG_KEYS}
+        return {
+            key: value for key, value in self.network.config.to_dict().items() if key in CONFIG_KEYS
+        }
 
     @property
     def width(self) -> int:

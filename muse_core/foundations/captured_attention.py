@@ -1,10 +1,11 @@
-"""Queries and keys of chosen attention layers, taken where they enter the fused kernel: no map is formed in any layer.
+"""Queries and keys of chosen attention layers, taken where they enter the fused kernel: no map is
+formed in any layer.
 
-``output_attentions=True`` makes a transformers model form every N x N map, and with fused attention it silently returns
-none. Here a function registered with transformers' `AttentionInterface` receives queries and keys after norms and rotary
-embedding and keeps them where a layer was chosen. timm has no such interface; there the call of torch's fused attention
-itself is watched while a chosen layer runs.
-"""
+``output_attentions=True`` makes a transformers model form every N x N map, and with fused attention
+it silently returns none. Here a function registered with transformers' `AttentionInterface`
+receives queries and keys after norms and rotary embedding and keeps them where a layer was chosen.
+timm has no such interface; there the call of torch's fused attention itself is watched while a
+chosen layer runs."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,13 +16,20 @@ from torch.overrides import TorchFunctionMode
 from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
+from muse_core.attention import QueryKeys
 from muse_core.errors import MuseError
-from muse_core.query_keys import QueryKeys
 
 CAPTURING = "muse_capture"
 
 
-def _attention(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **options):
+def _attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    **options,
+):
     store = getattr(module, "captured", None)
     if store is not None:
         store.append(QueryKeys(query, key, options.get("scaling") or query.shape[-1] ** -0.5))
@@ -32,11 +40,14 @@ AttentionInterface.register(CAPTURING, _attention)
 
 
 @contextmanager
-def captured_attention(model: nn.Module, attentions: Sequence[nn.Module]) -> Iterator[list[QueryKeys]]:
-    """Collect queries and keys of these attention modules of a transformers model, in forward order.
+def captured_attention(
+    model: nn.Module, attentions: Sequence[nn.Module]
+) -> Iterator[list[QueryKeys]]:
+    """Collect queries and keys of these attention modules of a transformers model, in forward
+    order.
 
-    The model must run with ``attn_implementation=CAPTURING``. Raises MuseError when a forward inside the block leaves
-    another number than layers chosen (a model that bypasses the interface).
+    The model must run with ``attn_implementation=CAPTURING``. Raises MuseError when a forward
+    inside the block leaves another number than layers chosen (a model that bypasses the interface).
     """
     found: list[QueryKeys] = []
     for attention in attentions:
@@ -69,8 +80,11 @@ class _FusedCalls(TorchFunctionMode):
 
 
 @contextmanager
-def captured_fused_calls(model: nn.Module, attentions: Sequence[nn.Module]) -> Iterator[list[QueryKeys]]:
-    """As `captured_attention`, for attention modules of any library that call torch's fused attention once each.
+def captured_fused_calls(
+    model: nn.Module, attentions: Sequence[nn.Module]
+) -> Iterator[list[QueryKeys]]:
+    """As `captured_attention`, for attention modules of any library that call torch's fused
+    attention once each.
 
     Raises MuseError when a forward inside the block leaves another number than layers chosen.
     """
@@ -89,10 +103,17 @@ def captured_fused_calls(model: nn.Module, attentions: Sequence[nn.Module]) -> I
     finally:
         for hook in hooks:
             hook.remove()
-    _require_all(calls.found, model, attentions, "choose a network whose layers call scaled_dot_product_attention once")
+    _require_all(
+        calls.found,
+        model,
+        attentions,
+        "choose a network whose layers call scaled_dot_product_attention once",
+    )
 
 
-def _require_all(found: list[QueryKeys], model: nn.Module, attentions: Sequence[nn.Module], advice: str) -> None:
+def _require_all(
+    found: list[QueryKeys], model: nn.Module, attentions: Sequence[nn.Module], advice: str
+) -> None:
     if len(found) != len(attentions):
         raise MuseError(
             f"{type(model).__name__} gave attention of {len(found)} layers where {len(attentions)} were chosen: {advice}."

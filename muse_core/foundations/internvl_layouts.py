@@ -1,8 +1,9 @@
-"""InternVL3's two published layouts, and a bare vision tower, as one: configuration and weights of `InternVLVisionModel`.
+"""InternVL3's two published layouts, and a bare vision tower, as one: configuration and weights of
+`InternVLVisionModel`.
 
-transformers' own layout keeps the tower under ``vision_tower.``; the original one, made for code that comes with the
-checkpoint (never run here), keeps it under ``vision_model.`` with other names and one fused matrix for query, key and value.
-"""
+transformers' own layout keeps the tower under ``vision_tower.``; the original one, made for code
+that comes with the checkpoint (never run here), keeps it under ``vision_model.`` with other names
+and one fused matrix for query, key and value."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -17,10 +18,20 @@ from muse_core.foundations.loading import reading
 from muse_core.foundations.parts import BACKBONE, read_config, weight_files
 
 CONFIG_KEYS = (
-    "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "image_size", "patch_size",
-    "attention_bias", "use_qk_norm", "layer_scale_init_value", "layer_norm_eps", "norm_type", "use_mean_pooling",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+    "image_size",
+    "patch_size",
+    "attention_bias",
+    "use_qk_norm",
+    "layer_scale_init_value",
+    "layer_norm_eps",
+    "norm_type",
+    "use_mean_pooling",
     "hidden_act",
-)  # fmt: skip
+)
 """What of an `InternVLVisionConfig` shapes the network."""
 
 ORIGINAL_CONFIG_KEYS = {
@@ -46,7 +57,9 @@ FUSED = re.compile(r"\.attn\.qkv\.")
 
 @dataclass(frozen=True)
 class Layout:
-    """``prefix``: pattern of what stands before a name of the tower; ``rename``: a weight under its name here."""
+    """``prefix``: pattern of what stands before a name of the tower; ``rename``: a weight under its
+    name here.
+    """
 
     prefix: re.Pattern[str]
     config: Callable[[dict[str, Any]], dict[str, Any]]
@@ -54,7 +67,8 @@ class Layout:
 
 
 def vision_tower(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Configuration and weights of the vision tower in a checkpoint's folder; nothing of the language model is read.
+    """Configuration and weights of the vision tower in a checkpoint's folder; nothing of the
+    language model is read.
 
     Raises MuseError where a file is missing or damaged.
     """

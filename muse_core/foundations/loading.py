@@ -1,4 +1,6 @@
-"""Loading pretrained folders safely: safetensors alone, and a checkpoint must fill every weight with numbers."""
+"""Loading pretrained folders safely: safetensors alone, and a checkpoint must fill every weight
+with numbers.
+"""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -21,15 +23,18 @@ def require_folder_or_hub(what: str, location: str | Path) -> str:
     """The location as a string. Raises MuseError for a path-like location that is no folder."""
     looks_like_path = isinstance(location, Path) or str(location).startswith(("/", ".", "~"))
     if looks_like_path and not Path(location).expanduser().is_dir():
-        raise MuseError(f"The {what} folder {location} does not exist: give a folder with config.json and weights.")
+        raise MuseError(
+            f"The {what} folder {location} does not exist: give a folder with config.json and weights."
+        )
     return str(Path(location).expanduser()) if looks_like_path else str(location)
 
 
 def assert_complete(what: str, location: str, info: Mapping[str, Any]) -> None:
-    """transformers and diffusers fill missing weights at random and only log it; here that is an error.
+    """transformers and diffusers fill missing weights at random and only log it; here that is an
+    error.
 
-    ``info``: their loading info, with ``ignore_mismatched_sizes`` so that a wrong shape is in it too.
-    """
+    ``info``: their loading info, with ``ignore_mismatched_sizes`` so that a wrong shape is in it
+    too."""
     missing, wrong = sorted(info["missing_keys"]), sorted(info.get("mismatched_keys") or [])
     if wrong:
         name, found, expected = wrong[0]
@@ -45,14 +50,18 @@ def assert_complete(what: str, location: str, info: Mapping[str, Any]) -> None:
 
 
 def fill(what: str, location: str, network: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Load exactly these weights, in the network's own precision. Raises MuseError for one missing, too many or misshapen."""
+    """Load exactly these weights, in the network's own precision. Raises MuseError for one missing,
+    too many or misshapen.
+    """
     own = network.state_dict()
     wrong = [
         (name, tuple(weights[name].shape), tuple(value.shape))
         for name, value in own.items()
         if name in weights and weights[name].shape != value.shape
     ]
-    assert_complete(what, location, {"missing_keys": own.keys() - weights.keys(), "mismatched_keys": wrong})
+    assert_complete(
+        what, location, {"missing_keys": own.keys() - weights.keys(), "mismatched_keys": wrong}
+    )
     refuse_surplus(what, location, weights.keys() - own.keys())
     network.load_state_dict(weights)
     assert_finite(what, location, network)
@@ -68,7 +77,9 @@ def refuse_surplus(what: str, location: str, names: Iterable[str]) -> None:
 
 
 def assert_finite(what: str, location: str, network: nn.Module) -> None:
-    """Raises MuseError where a weight holds what is no number, or an infinite one: all that it touches would too."""
+    """Raises MuseError where a weight holds what is no number, or an infinite one: all that it
+    touches would too.
+    """
     for name, value in network.state_dict().items():
         if value.is_floating_point() and not torch.isfinite(value).all():
             raise MuseError(
@@ -88,7 +99,9 @@ def refuse_pickles(what: str, folder: Path) -> None:
 
 
 def require_class(what: str, folder: Path, kind: str, remedy: str = COPY) -> None:
-    """Raises MuseError unless the folder's config.json is that of a ``kind``, as diffusers writes it."""
+    """Raises MuseError unless the folder's config.json is that of a ``kind``, as diffusers writes
+    it.
+    """
     try:
         found = json.loads((folder / "config.json").read_text())["_class_name"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
@@ -100,12 +113,18 @@ def require_class(what: str, folder: Path, kind: str, remedy: str = COPY) -> Non
 
 
 def load_whole(
-    load: Callable[..., Any], kind: str, what: str, location: str, remedy: str = COPY, **options: Any
+    load: Callable[..., Any],
+    kind: str,
+    what: str,
+    location: str,
+    remedy: str = COPY,
+    **options: Any,
 ) -> Any:
-    """A diffusers model of class ``kind`` by its ``from_pretrained``, from a folder or hub id, from safetensors alone.
+    """A diffusers model of class ``kind`` by its ``from_pretrained``, from a folder or hub id, from
+    safetensors alone.
 
-    Raises MuseError for a damaged file, another class, and weights that are missing, too many, misshapen or not finite.
-    """
+    Raises MuseError for a damaged file, another class, and weights that are missing, too many,
+    misshapen or not finite."""
     folder = Path(location)
     if folder.is_dir():
         require_class(what, folder, kind, remedy)
@@ -121,7 +140,9 @@ def load_whole(
 
 @contextmanager
 def reading(what: str, location: str, remedy: str = COPY) -> Iterator[None]:
-    """Turns a damaged file into one sentence; transformers' own report, a table of what a whole CLIP has besides, is left out."""
+    """Turns a damaged file into one sentence; transformers' own report, a table of what a whole
+    CLIP has besides, is left out.
+    """
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()
     try:

@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from muse_core.errors import MuseError, shown
-from muse_core.foundations.hub import fetched
+from muse_core.foundations.hub_download import fetched
+from muse_core.foundations.image_normalisation import IMAGENET
 from muse_core.foundations.loading import COPY, refuse_pickles, require_folder_or_hub
-from muse_core.foundations.normalisation import IMAGENET
 
 
 @dataclass(frozen=True)
 class Part:
-    """``name``: in sentences; ``parameter``: of notebooks and `FoundationLocations`; ``kinds``: what ``model_type`` or
-    ``_class_name`` in config.json may be; ``needed``: those kinds in words."""
+    """``name``: in sentences; ``parameter``: of notebooks and `FoundationLocations`; ``kinds``:
+    what ``model_type`` or ``_class_name`` in config.json may be; ``needed``: those kinds in
+    words."""
 
     name: str
     parameter: str
@@ -26,16 +27,25 @@ class Part:
 
 
 BACKBONE = Part(
-    "backbone", "backbone", ("internvl", "internvl_chat", "internvl_vision", "intern_vit_6b"),
-    "an InternVL3 or its vision tower", sees_imagenet=True,
-)  # fmt: skip
+    "backbone",
+    "backbone",
+    ("internvl", "internvl_chat", "internvl_vision", "intern_vit_6b"),
+    "an InternVL3 or its vision tower",
+    sees_imagenet=True,
+)
 TEACHER = Part(
-    "topology teacher", "teacher", ("dinov3_vit",),
-    "a DINOv3 ViT: give such a folder, or timm:NAME for any ViT that timm knows", sees_imagenet=True,
-)  # fmt: skip
+    "topology teacher",
+    "teacher",
+    ("dinov3_vit",),
+    "a DINOv3 ViT: give such a folder, or timm:NAME for any ViT that timm knows",
+    sees_imagenet=True,
+)
 AUTOENCODER = Part("autoencoder", "autoencoder", ("AutoencoderDC",), "a DC-AE in diffusers' layout")
 TEXT_TOWER = Part(
-    "text tower", "text_tower", ("clip", "clip_text_model"), "a CLIP or its text transformer in transformers' layout"
+    "text tower",
+    "text_tower",
+    ("clip", "clip_text_model"),
+    "a CLIP or its text transformer in transformers' layout",
 )
 PARTS = (BACKBONE, TEACHER, AUTOENCODER, TEXT_TOWER)
 
@@ -46,9 +56,8 @@ PROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json")
 def open_part(part: Part, location: str | Path) -> Path:
     """The folder of a part, fetched from the hub if need be and looked through.
 
-    Raises MuseError where it is missing, holds another kind of model, lacks a file of weights or expects images that are
-    normalised in another way.
-    """
+    Raises MuseError where it is missing, holds another kind of model, lacks a file of weights or
+    expects images that are normalised in another way."""
     given = require_folder_or_hub(part.name, location)
     folder = Path(given) if Path(given).is_dir() else fetched(part.name, part.parameter, given)
     _check_kind(part, folder)
@@ -64,7 +73,9 @@ def read_config(part: Part, folder: Path) -> dict[str, Any]:
 
 
 def weight_files(part: Part, folder: Path) -> list[Path]:
-    """The safetensors files of a checkpoint, whole or in shards. Raises MuseError, with its name, for one that is missing."""
+    """The safetensors files of a checkpoint, whole or in shards. Raises MuseError, with its name,
+    for one that is missing.
+    """
     for name in WEIGHT_FILES:
         if (folder / name).is_file():
             return [folder / name]
@@ -83,8 +94,12 @@ def _shards(part: Part, index: Path) -> list[Path]:
     names = sorted(set(map(str, listed.values()))) if isinstance(listed, dict) else []
     outside = [name for name in names if Path(name).name != name]
     if outside or not names:
-        wrong = f"lists {shown(outside[0])}, which is no file beside it" if outside else "lists no file"
-        raise MuseError(f"The {part.name} {index.parent} cannot be read, as {index.name} {wrong}: {COPY}.")
+        wrong = (
+            f"lists {shown(outside[0])}, which is no file beside it" if outside else "lists no file"
+        )
+        raise MuseError(
+            f"The {part.name} {index.parent} cannot be read, as {index.name} {wrong}: {COPY}."
+        )
     files = [index.parent / name for name in names]
     absent = [file.name for file in files if not file.is_file()]
     if absent:
@@ -103,7 +118,9 @@ def _check_kind(part: Part, folder: Path) -> None:
 
 
 def _check_normalisation(part: Part, folder: Path) -> None:
-    """Images are normalised once, with ImageNet's numbers: a checkpoint that says otherwise would see wrong colours."""
+    """Images are normalised once, with ImageNet's numbers: a checkpoint that says otherwise would
+    see wrong colours.
+    """
     for file in (folder / name for name in PROCESSOR_FILES):
         if not file.is_file():
             continue

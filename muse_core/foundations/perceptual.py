@@ -1,4 +1,5 @@
-"""Features in which two images are compared: LPIPS's backbone where its weights are on disk, else the teacher's.
+"""Features in which two images are compared: LPIPS's backbone where its weights are on disk, else
+the teacher's.
 
 Never a silent substitute: `name` says which network measured.
 """
@@ -18,7 +19,9 @@ VGG16_FILE = "vgg16-397923af.pth"
 
 
 class PerceptualNetwork(nn.Module, ABC):
-    """Images in [0, 1] -> feature maps (batch, positions, channels), frozen but differentiable in the images."""
+    """Images in [0, 1] -> feature maps (batch, positions, channels), frozen but differentiable in
+    the images.
+    """
 
     name: str
 
@@ -26,7 +29,9 @@ class PerceptualNetwork(nn.Module, ABC):
     def forward(self, images: Images) -> list[Tensor]: ...
 
     def of_real(self, images: Images, view: TeacherView) -> list[Tensor]:
-        """Features of real images, without gradient; ``view`` is what the topology teacher already saw of them."""
+        """Features of real images, without gradient; ``view`` is what the topology teacher already
+        saw of them.
+        """
         with torch.no_grad():
             return self(images)
 
@@ -48,7 +53,9 @@ class TeacherFeatures(PerceptualNetwork):
 
 
 class LpipsFeatures(PerceptualNetwork):
-    """VGG-16 features at LPIPS's five depths (Zhang et al. 2018), without its learned channel weights."""
+    """VGG-16 features at LPIPS's five depths (Zhang et al. 2018), without its learned channel
+    weights.
+    """
 
     name = "LPIPS VGG-16 features"
 
@@ -58,9 +65,17 @@ class LpipsFeatures(PerceptualNetwork):
 
         self.network = lpips.pn.vgg16(pretrained=False, requires_grad=False)
         state = torch.load(weights, weights_only=True)
-        layers = [layer for part in range(1, 6) for layer in getattr(self.network, f"slice{part}").named_children()]
+        layers = [
+            layer
+            for part in range(1, 6)
+            for layer in getattr(self.network, f"slice{part}").named_children()
+        ]
         for index, layer in layers:
-            own = {name: state[f"features.{index}.{name}"] for name in ("weight", "bias") if layer.state_dict()}
+            own = {
+                name: state[f"features.{index}.{name}"]
+                for name in ("weight", "bias")
+                if layer.state_dict()
+            }
             layer.load_state_dict(own)
         self.scaling = lpips.lpips.ScalingLayer()
 

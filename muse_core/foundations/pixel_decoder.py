@@ -1,4 +1,6 @@
-"""The pixel decoder: DC-AE (diffusers' `AutoencoderDC`). MUSE keeps its decoder; the whole serves as a baseline."""
+"""The pixel decoder: DC-AE (diffusers' `AutoencoderDC`). MUSE keeps its decoder; the whole serves
+as a baseline.
+"""
 
 from inspect import signature
 from pathlib import Path
@@ -27,15 +29,23 @@ DECODER_KEYS = {
     "decoder_in_shortcut": "in_shortcut",
     "decoder_conv_act_fn": "conv_act_fn",
 }
-"""What of an `AutoencoderDC` configuration describes its decoder -> the decoder's own word for it."""
-DEFAULTS = {name: parameter.default for name, parameter in signature(AutoencoderDC.__init__).parameters.items()}
+"""What of an `AutoencoderDC` configuration describes its decoder -> the decoder's own word for it.
+"""
+DEFAULTS = {
+    name: parameter.default
+    for name, parameter in signature(AutoencoderDC.__init__).parameters.items()
+}
 
 
 def load_autoencoder(location: str | Path) -> AutoencoderDC:
     """The whole DC-AE, from a folder or hub id."""
     folder = open_part(AUTOENCODER, location)
     return load_whole(
-        AutoencoderDC.from_pretrained, "AutoencoderDC", AUTOENCODER.name, str(folder), torch_dtype=torch.float32
+        AutoencoderDC.from_pretrained,
+        "AutoencoderDC",
+        AUTOENCODER.name,
+        str(folder),
+        torch_dtype=torch.float32,
     )
 
 
@@ -45,15 +55,20 @@ def reconstruct_with(autoencoder: AutoencoderDC, images: Images) -> Images:
 
 
 class PixelDecoder(nn.Module):
-    """Latent (batch, channels, h, w) -> images in [0, 1] (not clamped: the losses need the overshoot).
+    """Latent (batch, channels, h, w) -> images in [0, 1] (not clamped: the losses need the
+    overshoot).
 
-    MUSE's latents are of unit scale: DC-AE's own are these divided by its ``scaling_factor``, applied here and nowhere else.
-    """
+    MUSE's latents are of unit scale: DC-AE's own are these divided by its ``scaling_factor``,
+    applied here and nowhere else."""
 
     def __init__(self, config: dict[str, Any]) -> None:
-        """``config``: the decoder's part of an `AutoencoderDC` configuration (as `describe` returns it)."""
+        """``config``: the decoder's part of an `AutoencoderDC` configuration (as `describe` returns
+        it).
+        """
         super().__init__()
-        self.config = {key: config.get(key, DEFAULTS[key]) for key in ("scaling_factor", *DECODER_KEYS)}
+        self.config = {
+            key: config.get(key, DEFAULTS[key]) for key in ("scaling_factor", *DECODER_KEYS)
+        }
         self.network = Decoder(**{own: self.config[key] for key, own in DECODER_KEYS.items()})
 
     @classmethod

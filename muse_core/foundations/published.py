@@ -1,31 +1,59 @@
-"""The published full-size parts by their configuration alone, to be built without weights: for counting and for planning."""
+"""The published full-size parts by their configuration alone, to be built without weights: for
+counting and for planning.
+"""
 
 from typing import Any
 
 BACKBONE: dict[str, Any] = dict(
-    hidden_size=1024, num_hidden_layers=24, num_attention_heads=16, intermediate_size=4096, image_size=448, patch_size=14,
+    hidden_size=1024,
+    num_hidden_layers=24,
+    num_attention_heads=16,
+    intermediate_size=4096,
+    image_size=448,
+    patch_size=14,
     attention_bias=True,
-)  # fmt: skip
+)
 _SCALES = ((), (), (), (5,), (5,), (5,))
 _BLOCKS = ("ResBlock",) * 3 + ("EfficientViTBlock",) * 3
 AUTOENCODER: dict[str, Any] = dict(
-    latent_channels=32, attention_head_dim=32, encoder_block_types=_BLOCKS, decoder_block_types=_BLOCKS,
+    latent_channels=32,
+    attention_head_dim=32,
+    encoder_block_types=_BLOCKS,
+    decoder_block_types=_BLOCKS,
     encoder_block_out_channels=(128, 256, 512, 512, 1024, 1024),
     decoder_block_out_channels=(128, 256, 512, 512, 1024, 1024),
-    encoder_layers_per_block=(2, 2, 2, 3, 3, 3), decoder_layers_per_block=(3,) * 6,
-    encoder_qkv_multiscales=_SCALES, decoder_qkv_multiscales=_SCALES, upsample_block_type="interpolate",
-    downsample_block_type="conv", scaling_factor=0.41407,
-)  # fmt: skip
+    encoder_layers_per_block=(2, 2, 2, 3, 3, 3),
+    decoder_layers_per_block=(3,) * 6,
+    encoder_qkv_multiscales=_SCALES,
+    decoder_qkv_multiscales=_SCALES,
+    upsample_block_type="interpolate",
+    downsample_block_type="conv",
+    scaling_factor=0.41407,
+)
 _DINOV3 = dict(num_register_tokens=4, image_size=224, patch_size=16)
 TEACHERS: dict[str, dict[str, Any]] = {
-    "muse-1b": dict(hidden_size=1024, num_hidden_layers=24, num_attention_heads=16, intermediate_size=4096) | _DINOV3,
+    "muse-1b": dict(
+        hidden_size=1024, num_hidden_layers=24, num_attention_heads=16, intermediate_size=4096
+    )
+    | _DINOV3,
     "muse-3b": dict(
-        hidden_size=1280, num_hidden_layers=32, num_attention_heads=20, intermediate_size=5120, use_gated_mlp=True,
+        hidden_size=1280,
+        num_hidden_layers=32,
+        num_attention_heads=20,
+        intermediate_size=5120,
+        use_gated_mlp=True,
         hidden_act="silu",
-    ) | _DINOV3,
-}  # fmt: skip
+    )
+    | _DINOV3,
+}
 """DINOv3 ViT-L/16 and ViT-H+/16."""
 CLIP_TEXT: dict[str, Any] = dict(
-    vocab_size=49408, hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12,
-    max_position_embeddings=77, projection_dim=768, hidden_act="gelu",
-)  # fmt: skip
+    vocab_size=49408,
+    hidden_size=768,
+    intermediate_size=3072,
+    num_hidden_layers=12,
+    num_attention_heads=12,
+    max_position_embeddings=77,
+    projection_dim=768,
+    hidden_act="gelu",
+)

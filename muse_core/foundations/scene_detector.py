@@ -1,8 +1,9 @@
-"""A small detector of drawn shapes: the judge of whether an image of scenes shows what its prompt says.
+"""A small detector of drawn shapes: the judge of whether an image of scenes shows what its prompt
+says.
 
-One prediction a cell of 8 x 8 pixels (YOLO without anchors): is an object's centre here, where exactly, which shape, which
-colour. Cells next to a centre may predict it too; `SceneDetector.detect` keeps the surest of those that agree.
-"""
+One prediction a cell of 8 x 8 pixels (YOLO without anchors): is an object's centre here, where
+exactly, which shape, which colour. Cells next to a centre may predict it too;
+`SceneDetector.detect` keeps the surest of those that agree."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +39,9 @@ class Detected:
 
 @dataclass(frozen=True)
 class Cells:
-    """What the network says of each cell: logits, and the ``centre`` (x, y) of its object as shares of the image."""
+    """What the network says of each cell: logits, and the ``centre`` (x, y) of its object as shares
+    of the image.
+    """
 
     objectness: Float[Tensor, "batch rows columns"]
     shape: Float[Tensor, "batch rows columns shapes"]
@@ -47,7 +50,9 @@ class Cells:
 
 
 class SceneDetector(ModelMixin, ConfigMixin):
-    """Images in [0, 1], sides multiples of `CELL` -> `Cells`. Its configuration names the shapes and colours it knows."""
+    """Images in [0, 1], sides multiples of `CELL` -> `Cells`. Its configuration names the shapes
+    and colours it knows.
+    """
 
     @register_to_config
     def __init__(
@@ -59,10 +64,13 @@ class SceneDetector(ModelMixin, ConfigMixin):
         super().__init__()
         first, second, third = widths
         self.trunk = nn.Sequential(
-            *_halving(3, first), BasicBlock(first, first),
-            *_halving(first, second), BasicBlock(second, second),
-            *_halving(second, third), *(BasicBlock(third, third) for _ in range(3)),
-        )  # fmt: skip
+            *_halving(3, first),
+            BasicBlock(first, first),
+            *_halving(first, second),
+            BasicBlock(second, second),
+            *_halving(second, third),
+            *(BasicBlock(third, third) for _ in range(3)),
+        )
         self.parts = [1, len(shapes), len(colours), 2]
         self.head = nn.Conv2d(third, sum(self.parts), 1)
 
@@ -82,17 +90,28 @@ class SceneDetector(ModelMixin, ConfigMixin):
         centres = cells.centre[row].flatten(0, 1)
         shape, colour = (logits[row].argmax(-1).flatten() for logits in (cells.shape, cells.colour))
         return [
-            Detected(self.config["shapes"][shape[k]], self.config["colours"][colour[k]], *centres[k].tolist(), scores[k].item())
+            Detected(
+                self.config["shapes"][shape[k]],
+                self.config["colours"][colour[k]],
+                *centres[k].tolist(),
+                scores[k].item(),
+            )
             for k in _kept(scores, centres, threshold)
-        ]  # fmt: skip
+        ]
 
 
 def _halving(channels: int, width: int) -> list[nn.Module]:
     """Half the sides, ``width`` channels."""
-    return [nn.Conv2d(channels, width, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
+    return [
+        nn.Conv2d(channels, width, 3, stride=2, padding=1, bias=False),
+        nn.BatchNorm2d(width),
+        nn.ReLU(),
+    ]
 
 
-def _centres(offset: Float[Tensor, "batch rows columns 2"]) -> Float[Tensor, "batch rows columns 2"]:
+def _centres(
+    offset: Float[Tensor, "batch rows columns 2"],
+) -> Float[Tensor, "batch rows columns 2"]:
     """Logits -> centres as shares of the image; a cell reaches half a cell beyond its own borders."""
     rows, columns = offset.shape[1:3]
     corners = torch.meshgrid(torch.arange(columns), torch.arange(rows), indexing="xy")
@@ -100,8 +119,12 @@ def _centres(offset: Float[Tensor, "batch rows columns 2"]) -> Float[Tensor, "ba
     return (torch.stack(corners, -1).to(offset) + reach) / offset.new_tensor([columns, rows])
 
 
-def _kept(scores: Float[Tensor, " cells"], centres: Float[Tensor, "cells 2"], threshold: float) -> list[int]:
-    """Cells over the threshold, the surest first, each further than `NEAREST_CENTRES` from those before it."""
+def _kept(
+    scores: Float[Tensor, " cells"], centres: Float[Tensor, "cells 2"], threshold: float
+) -> list[int]:
+    """Cells over the threshold, the surest first, each further than `NEAREST_CENTRES` from those
+    before it.
+    """
     kept: list[int] = []
     for k in scores.argsort(descending=True).tolist():
         if scores[k] < threshold:
@@ -112,7 +135,11 @@ def _kept(scores: Float[Tensor, " cells"], centres: Float[Tensor, "cells 2"], th
 
 
 def load_scene_detector(location: str | Path) -> SceneDetector:
-    """From a folder, ready to judge. Raises MuseError where the folder is missing or leaves weights unset."""
+    """From a folder, ready to judge. Raises MuseError where the folder is missing or leaves weights
+    unset.
+    """
     location = require_folder_or_hub("scene detector", location)
-    detector = load_whole(SceneDetector.from_pretrained, "SceneDetector", "scene detector", location)
+    detector = load_whole(
+        SceneDetector.from_pretrained, "SceneDetector", "scene detector", location
+    )
     return detector.eval().requires_grad_(False)

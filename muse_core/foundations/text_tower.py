@@ -5,7 +5,12 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from transformers import AutoTokenizer, CLIPTextConfig, CLIPTextModelWithProjection, PreTrainedTokenizerBase
+from transformers import (
+    AutoTokenizer,
+    CLIPTextConfig,
+    CLIPTextModelWithProjection,
+    PreTrainedTokenizerBase,
+)
 
 from muse_core.errors import MuseError
 from muse_core.foundations.loading import assert_complete, assert_finite, reading
@@ -18,12 +23,14 @@ WORDS = ("tokenizer.json", "vocab.json")
 class TextTower(nn.Module):
     """Captions -> embeddings (batch, width) in the image-text space, not normalised.
 
-    ``truncated`` counts the captions this process has cut at the end of the context, each time it reads one.
-    """
+    ``truncated`` counts the captions this process has cut at the end of the context, each time it
+    reads one."""
 
     truncated: int = 0
 
-    def __init__(self, network: CLIPTextModelWithProjection, tokenizer: PreTrainedTokenizerBase) -> None:
+    def __init__(
+        self, network: CLIPTextModelWithProjection, tokenizer: PreTrainedTokenizerBase
+    ) -> None:
         super().__init__()
         self.network, self.tokenizer = network, tokenizer
 
@@ -36,9 +43,13 @@ class TextTower(nn.Module):
         folder = open_part(TEXT_TOWER, location)
         with reading(TEXT_TOWER.name, str(folder)):
             network, info = CLIPTextModelWithProjection.from_pretrained(
-                folder, config=text_config(folder), output_loading_info=True, ignore_mismatched_sizes=True,
-                use_safetensors=True, dtype=torch.float32,
-            )  # fmt: skip
+                folder,
+                config=text_config(folder),
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,
+                use_safetensors=True,
+                dtype=torch.float32,
+            )
         assert_complete(TEXT_TOWER.name, str(folder), info)
         assert_finite(TEXT_TOWER.name, str(folder), network)
         return cls(network, _tokenizer(folder))
@@ -66,11 +77,15 @@ class TextTower(nn.Module):
 
 
 def text_config(location: str | Path) -> CLIPTextConfig:
-    """Of a text tower or of a whole CLIP, whose width of the common space stands beside its text transformer's numbers."""
+    """Of a text tower or of a whole CLIP, whose width of the common space stands beside its text
+    transformer's numbers.
+    """
     config = read_config(TEXT_TOWER, open_part(TEXT_TOWER, location))
     with reading(TEXT_TOWER.name, str(location)):
         if config["model_type"] == "clip":
-            return CLIPTextConfig(**config["text_config"] | {"projection_dim": config["projection_dim"]})
+            return CLIPTextConfig(
+                **config["text_config"] | {"projection_dim": config["projection_dim"]}
+            )
         return CLIPTextConfig(**config)
 
 

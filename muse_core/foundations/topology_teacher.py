@@ -1,4 +1,6 @@
-"""The topology teacher: a self-supervised ViT whose attention shows objects (DINOv3, or any timm ViT by name)."""
+"""The topology teacher: a self-supervised ViT whose attention shows objects (DINOv3, or any timm
+ViT by name).
+"""
 
 import copy
 import re
@@ -12,12 +14,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import DINOv3ViTModel
 
+from muse_core.attention import QueryKeys
 from muse_core.errors import MuseError, shown
-from muse_core.foundations.captured_attention import CAPTURING, captured_attention, captured_fused_calls
+from muse_core.foundations.captured_attention import (
+    CAPTURING,
+    captured_attention,
+    captured_fused_calls,
+)
+from muse_core.foundations.image_normalisation import IMAGENET, Normalise
 from muse_core.foundations.loading import assert_complete, assert_finite, reading
-from muse_core.foundations.normalisation import IMAGENET, Normalise
 from muse_core.foundations.parts import TEACHER, open_part
-from muse_core.query_keys import QueryKeys
 from muse_core.shapes import AttentionMaps, Float, Images, Tokens
 
 
@@ -25,9 +31,8 @@ from muse_core.shapes import AttentionMaps, Float, Images, Tokens
 class TeacherView:
     """What the teacher saw.
 
-    ``query_keys``: attention of the chosen layers among patches, on the teacher's own ``grid`` (prefix tokens dropped).
-    ``features``: patch tokens of the last layer.
-    """
+    ``query_keys``: attention of the chosen layers among patches, on the teacher's own ``grid``
+    (prefix tokens dropped). ``features``: patch tokens of the last layer."""
 
     query_keys: tuple[QueryKeys, ...]
     features: Tokens
@@ -40,7 +45,9 @@ class TeacherView:
 
 
 class TopologyTeacher(nn.Module, ABC):
-    """Images in [0, 1] -> `TeacherView`. Always in eval mode: DINOv3 randomises its rotary embedding in training."""
+    """Images in [0, 1] -> `TeacherView`. Always in eval mode: DINOv3 randomises its rotary
+    embedding in training.
+    """
 
     image_size: int
     patch_size: int
@@ -57,7 +64,9 @@ class TopologyTeacher(nn.Module, ABC):
 
     @abstractmethod
     def query_keys_and_tokens(self, pixels: Tensor) -> tuple[list[QueryKeys], Tensor, int]:
-        """Normalised pixels -> the chosen layers over all tokens, last tokens, number of prefix tokens."""
+        """Normalised pixels -> the chosen layers over all tokens, last tokens, number of prefix
+        tokens.
+        """
 
     @abstractmethod
     def patch_tokens(self, pixels: Tensor) -> Tokens:
@@ -66,7 +75,9 @@ class TopologyTeacher(nn.Module, ABC):
     def forward(self, images: Images) -> TeacherView:
         layers, tokens, prefix = self.query_keys_and_tokens(self.prepare(images))
         side = self.image_size // self.patch_size
-        return TeacherView(tuple(each.without_prefix(prefix) for each in layers), tokens[:, prefix:], (side, side))
+        return TeacherView(
+            tuple(each.without_prefix(prefix) for each in layers), tokens[:, prefix:], (side, side)
+        )
 
     def features(self, images: Images) -> Tokens:
         """What `forward` calls features, and nothing else."""
@@ -76,7 +87,9 @@ class TopologyTeacher(nn.Module, ABC):
         """Images in [0, 1] at the teacher's size, normalised."""
         size = (self.image_size, self.image_size)
         if images.shape[-2:] != size:
-            images = F.interpolate(images, size, mode="bilinear", antialias=True, align_corners=False)
+            images = F.interpolate(
+                images, size, mode="bilinear", antialias=True, align_corners=False
+            )
         return self.normalise(images)
 
     @property
@@ -99,7 +112,9 @@ class TopologyTeacher(nn.Module, ABC):
 
 
 def spread_layers(num_layers: int, count: int) -> tuple[int, ...]:
-    """``count`` layers spread evenly over the depth, the last one included: 12 layers, 6 blocks -> 1, 3, 5, 7, 9, 11."""
+    """``count`` layers spread evenly over the depth, the last one included: 12 layers, 6 blocks ->
+    1, 3, 5, 7, 9, 11.
+    """
     if num_layers < count:
         raise MuseError(
             f"The teacher has {num_layers} layers, fewer than the {count} student blocks: "
@@ -121,19 +136,28 @@ class DinoV3Teacher(TopologyTeacher):
 
     @classmethod
     def from_pretrained(
-        cls, location: str | Path, layers: Sequence[int] | None = None, blocks: int = 6, image_size: int | None = None
+        cls,
+        location: str | Path,
+        layers: Sequence[int] | None = None,
+        blocks: int = 6,
+        image_size: int | None = None,
     ) -> "DinoV3Teacher":
         """From a folder or hub id; ``layers`` defaults to ``blocks`` of them spread over the depth."""
         folder = open_part(TEACHER, location)
         with reading(TEACHER.name, str(folder)):
             network, info = DINOv3ViTModel.from_pretrained(
-                folder, output_loading_info=True, ignore_mismatched_sizes=True, use_safetensors=True,
+                folder,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,
+                use_safetensors=True,
                 attn_implementation=CAPTURING,
                 dtype=torch.float32,
-            )  # fmt: skip
+            )
         assert_complete(TEACHER.name, str(folder), info)
         assert_finite(TEACHER.name, str(folder), network)
-        layers = spread_layers(network.config.num_hidden_layers, blocks) if layers is None else layers
+        layers = (
+            spread_layers(network.config.num_hidden_layers, blocks) if layers is None else layers
+        )
         return cls(network, layers, image_size or network.config.image_size)
 
     @classmethod
@@ -144,7 +168,9 @@ class DinoV3Teacher(TopologyTeacher):
 
     def query_keys_and_tokens(self, pixels: Tensor) -> tuple[list[QueryKeys], Tensor, int]:
         blocks = self.network.model.layer if hasattr(self.network, "model") else self.network.layer
-        with captured_attention(self.network, [blocks[layer].attention for layer in self.distinct_layers]) as found:
+        with captured_attention(
+            self.network, [blocks[layer].attention for layer in self.distinct_layers]
+        ) as found:
             tokens = self.network(pixels).last_hidden_state
         return self.in_chosen_order(found), tokens, self.num_prefix_tokens
 
@@ -181,8 +207,8 @@ class TimmTeacher(TopologyTeacher):
     ) -> "TimmTeacher":
         """``name``: a timm model name, e.g. ``vit_small_patch16_dinov3``.
 
-        Raises MuseError for an unknown name, for a network that is no ViT, and for weights that cannot be had.
-        """
+        Raises MuseError for an unknown name, for a network that is no ViT, and for weights that
+        cannot be had."""
         import timm
 
         if not re.fullmatch(r"[\w.]+", name):  # timm itself would read folders and pickles
@@ -194,14 +220,18 @@ class TimmTeacher(TopologyTeacher):
         try:
             network = timm.create_model(name, pretrained=pretrained, num_classes=0, **options)
         except RuntimeError as error:
-            raise MuseError(f"timm has no model {name!r} ({error}): see timm.list_models('*vit*').") from error
+            raise MuseError(
+                f"timm has no model {name!r} ({error}): see timm.list_models('*vit*')."
+            ) from error
         except OSError as error:
             raise MuseError(
                 f"The weights of timm's {name!r} are not on this machine and could not be fetched: fetch them once with a "
                 "network, or give a local teacher folder."
             ) from error
         if not hasattr(network, "blocks") or not hasattr(network.blocks[0], "attn"):
-            raise MuseError(f"{name} has no transformer blocks with attention: choose a ViT as teacher.")
+            raise MuseError(
+                f"{name} has no transformer blocks with attention: choose a ViT as teacher."
+            )
         layers = spread_layers(len(network.blocks), blocks) if layers is None else layers
         return cls(network, layers, image_size or network.patch_embed.img_size[0])
 

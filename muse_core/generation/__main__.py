@@ -1,9 +1,11 @@
-"""``torchrun ... -m muse_core.generation RUN.json``: one denoiser, in as many processes as the launcher started."""
+"""``torchrun ... -m muse_core.generation RUN.json``: one denoiser, in as many processes as the
+launcher started.
+"""
 
 import sys
 
-from muse_core.generation.run import GenerationRun
-from muse_core.generation.train import train_generator
+from muse_core.generation.generation_run import GenerationRun
+from muse_core.generation.train_denoiser import train_generator
 from muse_core.training.launch import run_entry
 
 if __name__ == "__main__":

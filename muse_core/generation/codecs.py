@@ -1,4 +1,6 @@
-"""What turns images into latents and back, behind one interface: MUSE of any routing, and the plain autoencoder."""
+"""What turns images into latents and back, behind one interface: MUSE of any routing, and the plain
+autoencoder.
+"""
 
 from abc import ABC, abstractmethod
 from hashlib import blake2b
@@ -13,7 +15,9 @@ from muse_core.shapes import Images, Latents
 
 
 class Codec(ABC):
-    """``network`` is what a pipeline saves; latents are raw here: `LatentNormalisation` scales them, once."""
+    """``network`` is what a pipeline saves; latents are raw here: `LatentNormalisation` scales
+    them, once.
+    """
 
     def __init__(self, network: nn.Module) -> None:
         self.network = network.eval().requires_grad_(False)

@@ -1,8 +1,9 @@
-"""Editing without training: noise an image's latent part of the way and draw it again with another prompt, inside a mask.
+"""Editing without training: noise an image's latent part of the way and draw it again with another
+prompt, inside a mask.
 
-SDEdit (Meng et al. 2022, arXiv 2108.01073) for the whole image; with a mask, every step puts the image's own latent, at
-that step's noise, back outside of it (Lugmayr et al. 2022), so that the background of the result is bit-equal in latent.
-"""
+SDEdit (Meng et al. 2022, arXiv 2108.01073) for the whole image; with a mask, every step puts the
+image's own latent, at that step's noise, back outside of it (Lugmayr et al. 2022), so that the
+background of the result is bit-equal in latent."""
 
 from dataclasses import dataclass
 
@@ -21,8 +22,8 @@ PixelMask = Bool[Tensor, "batch mask_height mask_width"]
 
 @dataclass(frozen=True)
 class Edit:
-    """``images`` in [0, 1]; ``latents`` normalised, after; ``before`` the latents they came from; ``inside`` (batch, 1, rows,
-    columns): the latent positions that were free to change."""
+    """``images`` in [0, 1]; ``latents`` normalised, after; ``before`` the latents they came from;
+    ``inside`` (batch, 1, rows, columns): the latent positions that were free to change."""
 
     images: Images
     latents: Latents
@@ -45,10 +46,11 @@ def edit(
     num_inference_steps: int = STEPS,
     generator: Generators = None,
 ) -> Edit:
-    """Draw images again as the prompts say. ``mask``: pixels that may change, None for all; ``strength``: how far towards noise.
+    """Draw images again as the prompts say. ``mask``: pixels that may change, None for all;
+    ``strength``: how far towards noise.
 
-    Raises MuseError for a strength outside (0, 1], a mask of another size, as many prompts as there are not images.
-    """
+    Raises MuseError for a strength outside (0, 1], a mask of another size, as many prompts as there
+    are not images."""
     check_sampling(guidance_scale, num_inference_steps)
     _check(images, prompts, mask, strength)
     before = pipeline.to_latents(images)
@@ -72,15 +74,21 @@ def edit(
 def background_psnr(edited: Images, images: Images, mask: PixelMask) -> Float[Tensor, " batch"]:
     """PSNR in dB over the pixels outside the mask; not a number where the mask leaves none."""
     outside = (~mask)[:, None].to(images)
-    error = ((edited - images).square() * outside).sum((1, 2, 3)) / (outside.sum((1, 2, 3)) * images.shape[1])
+    error = ((edited - images).square() * outside).sum((1, 2, 3)) / (
+        outside.sum((1, 2, 3)) * images.shape[1]
+    )
     return -10 * torch.log10(error.clamp(min=1e-10))
 
 
 def _check(images: Images, prompts: list[str], mask: PixelMask | None, strength: float) -> None:
     if not 0 < strength <= 1:
-        raise MuseError(f"strength must be above 0 (nothing changes) and at most 1 (nothing is kept): got {strength}.")
+        raise MuseError(
+            f"strength must be above 0 (nothing changes) and at most 1 (nothing is kept): got {strength}."
+        )
     if len(prompts) != len(images):
-        raise MuseError(f"There are {len(images)} images and {len(prompts)} prompts: give one prompt for each image.")
+        raise MuseError(
+            f"There are {len(images)} images and {len(prompts)} prompts: give one prompt for each image."
+        )
     if mask is not None and mask.shape != (len(images), *images.shape[-2:]):
         raise MuseError(
             f"The mask is {tuple(mask.shape)}, the images need {(len(images), *images.shape[-2:])}: resize it."

@@ -1,4 +1,6 @@
-"""Walking between two noises on the sphere they lie near, so that every step is a noise a denoiser knows."""
+"""Walking between two noises on the sphere they lie near, so that every step is a noise a denoiser
+knows.
+"""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,6 @@
-"""Mean and standard deviation of each latent channel: what a denoiser's latents are scaled by, exactly once each way."""
+"""Mean and standard deviation of each latent channel: what a denoiser's latents are scaled by,
+exactly once each way.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,9 @@ SMALLEST = 1e-4
 
 
 class LatentNormalisation(ModelMixin, ConfigMixin):
-    """``tokenizer``: fingerprint of the weights whose latents were measured, ``images`` how many there were."""
+    """``tokenizer``: fingerprint of the weights whose latents were measured, ``images`` how many
+    there were.
+    """
 
     config_name = "config.json"
 
@@ -31,7 +35,9 @@ class LatentNormalisation(ModelMixin, ConfigMixin):
     def measured(cls, latents: Latents, tokenizer: str) -> "LatentNormalisation":
         """From raw latents. Raises MuseError where they are not finite."""
         if not torch.isfinite(latents).all():
-            raise MuseError("The latents to be measured are not all finite: look for NaN in the tokenizer's weights.")
+            raise MuseError(
+                "The latents to be measured are not all finite: look for NaN in the tokenizer's weights."
+            )
         found = cls(latents.shape[1], tokenizer, len(latents))
         channels = rearrange(latents.double(), "b c h w -> c (b h w)")
         std = channels.std(1)
@@ -41,14 +47,21 @@ class LatentNormalisation(ModelMixin, ConfigMixin):
 
     @classmethod
     def from_pretrained(cls, location: str | Path, **options: Any) -> "LatentNormalisation":
-        """Raises MuseError where the folder holds none: a denoiser without its latents' scale draws noise."""
+        """Raises MuseError where the folder holds none: a denoiser without its latents' scale draws
+        noise.
+        """
         if Path(location).is_dir() and not (Path(location) / cls.config_name).exists():
             raise MuseError(
                 f"{location} holds no latent statistics: run notebook 08 again, which measures and saves them."
             )
         remedy = "run notebook 08 again"
         return load_whole(
-            super().from_pretrained, cls.__name__, "latent normalisation", str(location), remedy, **options
+            super().from_pretrained,
+            cls.__name__,
+            "latent normalisation",
+            str(location),
+            remedy,
+            **options,
         )
 
     def require(self, tokenizer: str) -> None:

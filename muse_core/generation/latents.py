@@ -9,18 +9,18 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from muse_core.data.batches import Source
+from muse_core.data.batch import Source
 from muse_core.errors import MuseError
 from muse_core.generation.codecs import Codec
+from muse_core.results.tensor_files import Stored, read_stored, write_stored
 from muse_core.shapes import Latents
-from muse_core.tensor_files import Stored, read_stored, write_stored
 
 SHARD, ENCODED_AT_ONCE = 2048, 64
 
 
 @dataclass(frozen=True)
 class LatentBatch:
-    """Raw latents with their captions; the other fields as in `muse_core.data.batches.Batch`."""
+    """Raw latents with their captions; the other fields as in `muse_core.data.batch.Batch`."""
 
     latents: Latents
     captions: tuple[str, ...]
@@ -53,7 +53,9 @@ class StoredLatents:
 
     @classmethod
     def of(cls, codec: Codec, source: Source, images: int, folder: Path) -> "StoredLatents":
-        """Latents of the first ``images`` of a split, from the shards in ``folder`` where they are; the rest is encoded."""
+        """Latents of the first ``images`` of a split, from the shards in ``folder`` where they are;
+        the rest is encoded.
+        """
         count = min(images, len(source))
         place = folder / fingerprint_of(codec, source)
         starts = range(0, count, SHARD)
@@ -97,7 +99,9 @@ def _shard(codec: Codec, source: Source, indices: range, place: Path) -> Stored:
     file = place / f"{indices.start:08d}-{indices.stop:08d}.safetensors"
     found = read_stored(file)
     if found is None:
-        parts = [indices[at : at + ENCODED_AT_ONCE] for at in range(0, len(indices), ENCODED_AT_ONCE)]
+        parts = [
+            indices[at : at + ENCODED_AT_ONCE] for at in range(0, len(indices), ENCODED_AT_ONCE)
+        ]
         found = _joined([_encoded(codec, source, list(part)) for part in parts])
         write_stored(file, found)
     return found

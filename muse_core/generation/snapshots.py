@@ -1,8 +1,10 @@
-"""The denoiser as it was along the way, so that samples and distances can be drawn over training afterwards."""
+"""The denoiser as it was along the way, so that samples and distances can be drawn over training
+afterwards.
+"""
 
 from pathlib import Path
 
-from muse_core.generation.trainer import GeneratorTrainer
+from muse_core.generation.denoiser_trainer import GeneratorTrainer
 from muse_core.training.saving import save_whole
 
 SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2)

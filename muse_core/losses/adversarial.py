@@ -1,4 +1,6 @@
-"""Hinge losses of the critic and of the tokenizer, and LeCam regularisation (Tseng et al. 2021, arXiv 2104.03310)."""
+"""Hinge losses of the critic and of the tokenizer, and LeCam regularisation (Tseng et al. 2021,
+arXiv 2104.03310).
+"""
 
 from dataclasses import dataclass
 
@@ -34,4 +36,7 @@ class LeCamAnchors:
 
 def lecam_penalty(real_logits: Tensor, fake_logits: Tensor, anchors: LeCamAnchors) -> Scalar:
     """Squared distance of real logits from the fake mean, where above it, and the reverse."""
-    return F.relu(real_logits - anchors.fake).square().mean() + F.relu(anchors.real - fake_logits).square().mean()
+    return (
+        F.relu(real_logits - anchors.fake).square().mean()
+        + F.relu(anchors.real - fake_logits).square().mean()
+    )

@@ -1,7 +1,7 @@
 """L_anchor: symmetric InfoNCE between projected images and frozen text embeddings.
 
-arXiv 2605.05646, "Active Semantic Anchoring"; negatives come from every process (the authors' release uses the local batch).
-"""
+arXiv 2605.05646, "Active Semantic Anchoring"; negatives come from every process (the authors'
+release uses the local batch)."""
 
 import torch
 import torch.distributed as dist
@@ -14,7 +14,9 @@ from muse_core.shapes import Embeddings, Scalar
 
 
 def gather(embeddings: Embeddings) -> Embeddings:
-    """Embeddings of all processes, in rank order, differentiable; the same tensor for a single process."""
+    """Embeddings of all processes, in rank order, differentiable; the same tensor for a single
+    process.
+    """
     if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
         return embeddings
     return torch.cat(dist_functional.all_gather(embeddings))
@@ -25,7 +27,10 @@ def anchor_loss(images: Embeddings, texts: Embeddings, scale: Tensor) -> Scalar:
 
     Raises MuseError when there is a single pair: a contrast needs a negative.
     """
-    images, texts = gather(F.normalize(images.float(), dim=-1)), gather(F.normalize(texts.float(), dim=-1))
+    images, texts = (
+        gather(F.normalize(images.float(), dim=-1)),
+        gather(F.normalize(texts.float(), dim=-1)),
+    )
     if len(images) < 2:
         raise MuseError("The semantic contrast needs negatives: use a batch_size of at least 2.")
     logits = scale * images @ texts.T

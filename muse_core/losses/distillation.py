@@ -1,4 +1,6 @@
-"""L_distil: regress the frozen backbone's own image embedding, the passive alternative to `anchor` (as UniLIP aligns)."""
+"""L_distil: regress the frozen backbone's own image embedding, the passive alternative to `anchor`
+(as UniLIP aligns).
+"""
 
 import torch.nn.functional as F
 

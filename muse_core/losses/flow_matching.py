@@ -1,8 +1,9 @@
-"""Flow matching: the velocity from data to noise along straight lines (Lipman et al. 2023; Liu et al. 2023).
+"""Flow matching: the velocity from data to noise along straight lines (Lipman et al. 2023; Liu et
+al. 2023).
 
-x_t = (1 - t) x_0 + t e,  v = e - x_0,  L = mean |v_theta(x_t, t) - v|^2;  t = 0 is data, t = 1 noise, as in SANA and SD3.
-It may touch the denoiser only: the latents are stored, so no weight of a tokenizer is in reach.
-"""
+x_t = (1 - t) x_0 + t e,  v = e - x_0,  L = mean |v_theta(x_t, t) - v|^2;  t = 0 is data, t = 1
+noise, as in SANA and SD3. It may touch the denoiser only: the latents are stored, so no weight of a
+tokenizer is in reach."""
 
 import torch.nn.functional as F
 from diffusers.training_utils import compute_density_for_timestep_sampling
@@ -30,6 +31,12 @@ def shifted(time: Tensor, shift: float) -> Tensor:
     return shift * time / (1 + (shift - 1) * time)
 
 
-def logit_normal_times(count: int, mean: float = 0.0, spread: float = 1.0, shift: float = 1.0) -> Times:
-    """Times for training (Esser et al. 2024): sigmoid of a normal, then shifted; from torch's global random state."""
-    return shifted(compute_density_for_timestep_sampling("logit_normal", count, mean, spread), shift)
+def logit_normal_times(
+    count: int, mean: float = 0.0, spread: float = 1.0, shift: float = 1.0
+) -> Times:
+    """Times for training (Esser et al. 2024): sigmoid of a normal, then shifted; from torch's
+    global random state.
+    """
+    return shifted(
+        compute_density_for_timestep_sampling("logit_normal", count, mean, spread), shift
+    )

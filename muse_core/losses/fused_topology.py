@@ -1,12 +1,13 @@
 """L_topo without its maps: the equation of `topology`, walked in blocks of images and queries.
 
-For a block with logits s = scale q k^T, student P = softmax(s) and target T = Psi(A_T) the divergence of a row is
+For a block with logits s = scale q k^T, student P = softmax(s) and target T = Psi(A_T) the
+divergence of a row is
 
     KL = sum T log T - sum T s + (sum T) logsumexp(s),     dKL/ds = (sum T) P - T,
 
-so one visit gives its share of the loss and of the gradients of q and k, which are linear in tokens. They wait for the
-backward pass; no map does. Peak memory: q, k and their gradients, plus a few tensors of `BLOCK_ELEMENTS`.
-"""
+so one visit gives its share of the loss and of the gradients of q and k, which are linear in
+tokens. They wait for the backward pass; no map does. Peak memory: q, k and their gradients, plus a
+few tensors of `BLOCK_ELEMENTS`."""
 
 from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
@@ -15,24 +16,25 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from muse_core.attention import QueryKeys
 from muse_core.errors import MuseError
 from muse_core.losses.topology_block import BlockTerms, block_terms
 from muse_core.losses.topology_target import TopologyTarget
-from muse_core.query_keys import QueryKeys
 from muse_core.shapes import Float, Scalar
 
 BLOCK_ELEMENTS = {"cpu": 2**19, "cuda": 2**24}
-"""Numbers in the largest tensor of a block: about what a core's cache holds, or what fills a GPU. One row of the grid of one
-image is the least."""
+"""Numbers in the largest tensor of a block: about what a core's cache holds, or what fills a GPU.
+One row of the grid of one image is the least."""
 
 
 @torch.compiler.disable
 def fused_topology_loss(targets: Sequence[TopologyTarget], students: Sequence[QueryKeys]) -> Scalar:
-    """Mean divergence over blocks, heads, queries and images; equals `topology_loss` on the whole maps.
+    """Mean divergence over blocks, heads, queries and images; equals `topology_loss` on the whole
+    maps.
 
-    In single precision at least, also under autocast. Differentiable once, in the student's queries and keys. Raises MuseError
-    where the numbers of layers, or the tokens or heads of a layer, differ.
-    """
+    In single precision at least, also under autocast. Differentiable once, in the student's queries
+    and keys. Raises MuseError where the numbers of layers, or the tokens or heads of a layer,
+    differ."""
     _check(targets, students)
     if not torch.is_grad_enabled():
         students = [student.detach() for student in students]
@@ -44,23 +46,30 @@ def fused_topology_loss(targets: Sequence[TopologyTarget], students: Sequence[Qu
 def topology_divergences(
     targets: Sequence[TopologyTarget], students: Sequence[QueryKeys]
 ) -> Float[Tensor, "layers heads"]:
-    """KL(teacher || student) in nats, mean over images and queries: L_topo before it is averaged over blocks and heads.
+    """KL(teacher || student) in nats, mean over images and queries: L_topo before it is averaged
+    over blocks and heads.
 
     Raises MuseError as `fused_topology_loss`.
     """
     _check(targets, students)
-    return torch.stack([_walk(t, s.detach(), False)[0] for t, s in zip(targets, students, strict=True)])
+    return torch.stack(
+        [_walk(t, s.detach(), False)[0] for t, s in zip(targets, students, strict=True)]
+    )
 
 
 class _TopologyLoss(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, targets: Sequence[TopologyTarget], scales: Sequence[float], *tensors: Tensor) -> Tensor:
+    def forward(
+        ctx, targets: Sequence[TopologyTarget], scales: Sequence[float], *tensors: Tensor
+    ) -> Tensor:
         """``tensors``: q and k of each layer in turn."""
         wanted = ctx.needs_input_grad[2:]
         divergences, gradients = [], []
         for layer, (target, scale) in enumerate(zip(targets, scales, strict=True)):
             pair = slice(2 * layer, 2 * layer + 2)
-            divergence, *pair_gradients = _walk(target, QueryKeys(*tensors[pair], scale), any(wanted[pair]))
+            divergence, *pair_gradients = _walk(
+                target, QueryKeys(*tensors[pair], scale), any(wanted[pair])
+            )
             divergences.append(divergence.mean())
             gradients += pair_gradients
         ctx.save_for_backward(*gradients)
@@ -72,20 +81,31 @@ class _TopologyLoss(torch.autograd.Function):
     def backward(ctx, upstream: Tensor):
         share = 2 * upstream / len(ctx.wanted)
         given = zip(ctx.saved_tensors, ctx.wanted, ctx.dtypes, strict=True)
-        return None, None, *((gradient * share).to(dtype) if wanted else None for gradient, wanted, dtype in given)
+        return (
+            None,
+            None,
+            *(
+                (gradient * share).to(dtype) if wanted else None
+                for gradient, wanted, dtype in given
+            ),
+        )
 
 
 def _walk(
     target: TopologyTarget, student: QueryKeys, with_gradient: bool
 ) -> tuple[Float[Tensor, " heads"], Tensor | None, Tensor | None]:
-    """One layer: its divergence by head, mean over images and queries, and the gradients of q and k of the mean over heads."""
+    """One layer: its divergence by head, mean over images and queries, and the gradients of q and k
+    of the mean over heads.
+    """
     with torch.autocast(student.queries.device.type, enabled=False):
         student, target = student.at_least_single(), target.at_least_single()
         queries, keys = student.queries * student.scale, student.keys
         terms_of = block_terms_for(queries)
         batch, heads, tokens, _ = queries.shape
         total = queries.new_zeros(heads)
-        into_queries, into_keys = (torch.zeros_like(queries), torch.zeros_like(keys)) if with_gradient else (None, None)
+        into_queries, into_keys = (
+            (torch.zeros_like(queries), torch.zeros_like(keys)) if with_gradient else (None, None)
+        )
         for images, rows in _blocks(batch, target):
             aims = target.of_images(images).grid_rows(rows).to(queries.dtype)
             at = slice(rows.start * target.grid[1], rows.stop * target.grid[1])
@@ -104,14 +124,16 @@ def _walk(
 def block_terms_for(queries: Tensor) -> Callable[[Tensor, Tensor, Tensor, bool], BlockTerms]:
     """The Triton kernel for single precision on CUDA where triton is installed, else `block_terms`."""
     if queries.is_cuda and queries.dtype == torch.float32 and find_spec("triton"):
-        from muse_core.losses.topology_kernel import triton_block_terms
+        from muse_core.losses.topology_triton import triton_block_terms
 
         return triton_block_terms
     return block_terms
 
 
 def _blocks(batch: int, target: TopologyTarget) -> Iterator[tuple[slice, slice]]:
-    """(images, rows of the student's grid): whole images as many as fit the budget, or else rows of one image."""
+    """(images, rows of the student's grid): whole images as many as fit the budget, or else rows of
+    one image.
+    """
     budget = BLOCK_ELEMENTS.get(target.teacher.queries.device.type, BLOCK_ELEMENTS["cpu"])
     fitting = max(1, budget // target.elements_per_grid_row)
     height = target.grid[0]

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import torch
 
+from muse_core.config.stage import Loss
 from muse_core.shapes import Scalar
-from muse_core.stages import Loss
 
 
 @dataclass(frozen=True)
@@ -18,9 +18,13 @@ class LossTerms:
 
     def as_floats(self) -> dict[str, float]:
         """Every term and the total, for records."""
-        return {str(loss): term.item() for loss, term in self.parts.items()} | {"total": self.total.item()}
+        return {str(loss): term.item() for loss, term in self.parts.items()} | {
+            "total": self.total.item()
+        }
 
 
 def weighted_sum(parts: dict[Loss, Scalar], weights: Mapping[Loss, float]) -> LossTerms:
     """sum_k w_k L_k over the terms present."""
-    return LossTerms(torch.stack([weights[loss] * term for loss, term in parts.items()]).sum(), parts)
+    return LossTerms(
+        torch.stack([weights[loss] * term for loss, term in parts.items()]).sum(), parts
+    )

@@ -2,10 +2,10 @@
 
     L_topo = 1 / (L H) sum_l sum_h mean_rows KL( Psi(A_T^(l,h)) || A_S^(l,h) )
 
-(arXiv 2605.05646, "Structural Topology Alignment"), in every block and head, from the student's logits. The authors' release
-uses the last block's head mean only, and its Psi returns the transpose. Here the equation stands plainly, on whole maps: for
-pictures, and to hold `fused_topology` against, which trains.
-"""
+(arXiv 2605.05646, "Structural Topology Alignment"), in every block and head, from the student's
+logits. The authors' release uses the last block's head mean only, and its Psi returns the
+transpose. Here the equation stands plainly, on whole maps: for pictures, and to hold
+`fused_topology` against, which trains."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -31,18 +31,24 @@ def resize_side(
     The side lies along columns: torch 2.15 resizes pictures one column wide wrongly on the CPU.
     """
     basis = torch.eye(source).view(source, 1, 1, source)
-    resized = F.interpolate(basis, (1, target), mode="bilinear", align_corners=False, antialias=True)
+    resized = F.interpolate(
+        basis, (1, target), mode="bilinear", align_corners=False, antialias=True
+    )
     return rearrange(resized, "source 1 1 target -> target source").to(device=device, dtype=dtype)
 
 
 def resize_matrix(source: Grid, target: Grid) -> Tensor:
-    """M (target tokens, source tokens): bilinear resizing of a map on ``source`` to ``target``, as a matrix."""
+    """M (target tokens, source tokens): bilinear resizing of a map on ``source`` to ``target``, as
+    a matrix.
+    """
     down, across = resize_side(source[0], target[0]), resize_side(source[1], target[1])
     return rearrange(einsum(down, across, "h sh, w sw -> h w sh sw"), "h w sh sw -> (h w) (sh sw)")
 
 
 def resize_attention(attention: AttentionMaps, source: Grid, target: Grid) -> TargetMaps:
-    """Psi: resize query rows and key columns from one token grid to another, A -> M A M^T, and renormalise rows."""
+    """Psi: resize query rows and key columns from one token grid to another, A -> M A M^T, and
+    renormalise rows.
+    """
     if source == target:
         return attention
     matrix = resize_matrix(source, target).to(attention)
@@ -51,7 +57,9 @@ def resize_attention(attention: AttentionMaps, source: Grid, target: Grid) -> Ta
 
 
 def group_heads(attention: AttentionMaps, heads: int) -> TargetMaps:
-    """Average teacher heads in consecutive groups. Raises MuseError when their number does not divide."""
+    """Average teacher heads in consecutive groups. Raises MuseError when their number does not
+    divide.
+    """
     if attention.shape[1] % heads:
         raise MuseError(
             f"The teacher's {attention.shape[1]} heads do not divide into the student's {heads}: "
@@ -62,21 +70,31 @@ def group_heads(attention: AttentionMaps, heads: int) -> TargetMaps:
     return reduce(attention, "b (heads group) q k -> b heads q k", "mean", heads=heads)
 
 
-def teacher_targets(maps: Sequence[AttentionMaps], source: Grid, target: Grid, heads: int) -> tuple[TargetMaps, ...]:
+def teacher_targets(
+    maps: Sequence[AttentionMaps], source: Grid, target: Grid, heads: int
+) -> tuple[TargetMaps, ...]:
     """Teacher maps as the student should see them: heads grouped, then Psi."""
-    return tuple(resize_attention(group_heads(attention, heads), source, target) for attention in maps)
+    return tuple(
+        resize_attention(group_heads(attention, heads), source, target) for attention in maps
+    )
 
 
 def attention_divergence(teacher: AttentionMaps, student_logits: AttentionMaps) -> Tensor:
-    """KL(teacher || student) in nats for every query, (batch, heads, queries); ``teacher`` holds probabilities."""
+    """KL(teacher || student) in nats for every query, (batch, heads, queries); ``teacher`` holds
+    probabilities.
+    """
     log_student = F.log_softmax(student_logits.float(), dim=-1)
     return (torch.xlogy(teacher, teacher) - teacher * log_student).sum(-1)
 
 
 def topology_loss(targets: Sequence[AttentionMaps], logits: Sequence[AttentionMaps]) -> Scalar:
-    """Mean divergence over blocks, heads, queries and images. Raises MuseError where the numbers of layers differ."""
+    """Mean divergence over blocks, heads, queries and images. Raises MuseError where the numbers of
+    layers differ.
+    """
     if len(targets) != len(logits):
         raise MuseError(
             f"{len(targets)} teacher layers cannot teach {len(logits)} student blocks: choose one teacher layer per block."
         )
-    return torch.stack([attention_divergence(t, s).mean() for t, s in zip(targets, logits, strict=True)]).mean()
+    return torch.stack(
+        [attention_divergence(t, s).mean() for t, s in zip(targets, logits, strict=True)]
+    ).mean()

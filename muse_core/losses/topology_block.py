@@ -1,4 +1,6 @@
-"""One block of L_topo: its divergence and, where asked for, what it adds to the gradients of queries and keys."""
+"""One block of L_topo: its divergence and, where asked for, what it adds to the gradients of
+queries and keys.
+"""
 
 from typing import NamedTuple
 
@@ -9,7 +11,9 @@ from muse_core.shapes import AttentionMaps, Float
 
 
 class BlockTerms(NamedTuple):
-    """``divergence``: KL of every row in nats. ``into_queries``, ``into_keys``: gradients of the sum of all rows, or None."""
+    """``divergence``: KL of every row in nats. ``into_queries``, ``into_keys``: gradients of the
+    sum of all rows, or None.
+    """
 
     divergence: Float[Tensor, "batch heads queries"]
     into_queries: Float[Tensor, "batch heads queries head_width"] | None = None
@@ -22,7 +26,9 @@ def block_terms(
     keys: Float[Tensor, "batch heads keys head_width"],
     with_gradient: bool,
 ) -> BlockTerms:
-    """In torch, on any device: ``target`` holds probabilities, logits are queries @ keys^T (so queries come scaled)."""
+    """In torch, on any device: ``target`` holds probabilities, logits are queries @ keys^T (so
+    queries come scaled).
+    """
     shifted = queries @ keys.transpose(-1, -2).contiguous()
     shifted -= shifted.amax(-1, keepdim=True)
     mass = target.sum(-1, keepdim=True)

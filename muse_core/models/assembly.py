@@ -1,4 +1,6 @@
-"""A new tokenizer from pretrained parts: backbone and decoder loaded, random between them, the latent calibrated."""
+"""A new tokenizer from pretrained parts: backbone and decoder loaded, random between them, the
+latent calibrated.
+"""
 
 from typing import Any
 
@@ -7,25 +9,27 @@ import torch.nn.functional as F
 from diffusers import AutoencoderDC
 from einops import rearrange
 
+from muse_core.config.preset import Preset
 from muse_core.foundations.backbone import Backbone
 from muse_core.foundations.pixel_decoder import PixelDecoder, load_autoencoder
 from muse_core.models.tokenizer import MuseTokenizer
 from muse_core.shapes import Images
-from muse_core.sizes import Preset
 
 
 def assemble_tokenizer(
     preset: Preset, embedding_width: int, routing: str = "orthogonal", images: Images | None = None
 ) -> MuseTokenizer:
-    """``embedding_width``: width of the text space. ``images``, if given, calibrate the latent (`calibrate_latent`), on their
-    device.
+    """``embedding_width``: width of the text space. ``images``, if given, calibrate the latent
+    (`calibrate_latent`), on their device.
 
     Raises MuseError where a pretrained part cannot be loaded.
     """
     backbone = Backbone.from_pretrained(preset.foundations.backbone)
     autoencoder = load_autoencoder(preset.foundations.autoencoder)
     decoder = PixelDecoder.from_autoencoder(autoencoder)
-    tokenizer = new_tokenizer(preset, backbone.describe(), decoder.describe(), embedding_width, routing)
+    tokenizer = new_tokenizer(
+        preset, backbone.describe(), decoder.describe(), embedding_width, routing
+    )
     tokenizer.backbone.load_state_dict(backbone.state_dict())
     tokenizer.decoder.load_state_dict(decoder.state_dict())
     if images is not None:
@@ -60,15 +64,22 @@ def new_tokenizer(
 def calibrate_latent(tokenizer: MuseTokenizer, autoencoder: AutoencoderDC, images: Images) -> None:
     """Fit to_latent, by least squares, to the latents that the pretrained decoder knows.
 
-    A decoder fed with latents unlike its own answers with flat grey, and training sits there for hundreds of steps
-    (measured in reports/LOG.md); a linear start inside its own latent space avoids that.
-    """
+    A decoder fed with latents unlike its own answers with flat grey, and training sits there for
+    hundreds of steps (measured in reports/LOG.md); a linear start inside its own latent space
+    avoids that."""
     grid, parts = tokenizer.token_grid(images), images.split(16)
-    known = torch.cat([autoencoder.encode(part * 2 - 1).latent for part in parts]) * autoencoder.config.scaling_factor
+    known = (
+        torch.cat([autoencoder.encode(part * 2 - 1).latent for part in parts])
+        * autoencoder.config.scaling_factor
+    )
     known = F.interpolate(known, grid, mode="bilinear", antialias=True, align_corners=False)
     norm, linear = tokenizer.to_latent
-    hidden = torch.cat([norm(tokenizer.connect(part).hidden) for part in parts]).flatten(0, 1).double()
+    hidden = (
+        torch.cat([norm(tokenizer.connect(part).hidden) for part in parts]).flatten(0, 1).double()
+    )
     inputs = torch.cat([hidden, hidden.new_ones(len(hidden), 1)], dim=1)
-    solution = torch.linalg.lstsq(inputs, rearrange(known, "b c h w -> (b h w) c").double()).solution
+    solution = torch.linalg.lstsq(
+        inputs, rearrange(known, "b c h w -> (b h w) c").double()
+    ).solution
     linear.weight.copy_(solution[:-1].T)
     linear.bias.copy_(solution[-1])

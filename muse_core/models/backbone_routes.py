@@ -1,7 +1,9 @@
-"""The routing table one level further in: which losses train which part of the backbone, where a routing splits it.
+"""The routing table one level further in: which losses train which part of the backbone, where a
+routing splits it.
 
-As in the blocks, structure goes to W_Q, W_K and content to all the rest. One pass cannot do both, because the layers read
-one another: the backbone runs twice, with equal values and different weights detached, and H_0 exists in two versions.
+As in the blocks, structure goes to W_Q, W_K and content to all the rest. One pass cannot do both,
+because the layers read one another: the backbone runs twice, with equal values and different
+weights detached, and H_0 exists in two versions.
 
     structure   H_0 of detached content, live W_Q, W_K     read by topology's route(H)
     content     H_0 of detached W_Q, W_K, live content     read by semantics and texture
@@ -15,10 +17,10 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
+from muse_core.config.stage import PIXEL_LOSSES, SEMANTIC_LOSSES, Loss
 from muse_core.models.gradient_routes import Routing, WeightGroup, may_reach
 from muse_core.models.weight_groups import group_of, weight_groups
 from muse_core.shapes import Images, Tokens
-from muse_core.stages import PIXEL_LOSSES, SEMANTIC_LOSSES, Loss
 
 
 class BackbonePart(StrEnum):
@@ -32,13 +34,17 @@ HEARS: dict[BackbonePart, frozenset[Loss]] = {
     BackbonePart.CONTENT: SEMANTIC_LOSSES | PIXEL_LOSSES,
     BackbonePart.QUERY_KEY: frozenset({Loss.TOPOLOGY}),
 }
-"""part -> the losses that may reach it, for a routing with ``backbone_split``; without, both parts hear all of them."""
+"""part -> the losses that may reach it, for a routing with ``backbone_split``; without, both parts
+hear all of them.
+"""
 
 QUERY_KEY_PATTERN = r"backbone\..*\.attention\.[qk]_(proj|norm)\."
 
 
 def part_of(name: str) -> BackbonePart | None:
-    """The backbone's part a parameter of `MuseTokenizer` belongs to, by its name; None outside the backbone."""
+    """The backbone's part a parameter of `MuseTokenizer` belongs to, by its name; None outside the
+    backbone.
+    """
     if group_of(name) is not WeightGroup.BACKBONE:
         return None
     return BackbonePart.QUERY_KEY if re.match(QUERY_KEY_PATTERN, name) else BackbonePart.CONTENT
@@ -47,7 +53,9 @@ def part_of(name: str) -> BackbonePart | None:
 def may_reach_weight(
     loss: Loss, name: str, trunk_hears: frozenset[Loss], trains_backbone: bool, routing: Routing
 ) -> bool:
-    """`may_reach` for one weight, by its name: its group's row and, where the routing splits the backbone, its part's."""
+    """`may_reach` for one weight, by its name: its group's row and, where the routing splits the
+    backbone, its part's.
+    """
     part = part_of(name) if routing.backbone_split else None
     in_part = part is None or loss in HEARS[part]
     return in_part and may_reach(loss, group_of(name), trunk_hears, trains_backbone, routing)
@@ -59,29 +67,43 @@ def routed_groups(tokenizer: nn.Module, routing: Routing) -> dict[str, dict[str,
     if routing.backbone_split:
         whole = groups.pop(str(WeightGroup.BACKBONE))
         for part in BackbonePart:
-            groups[str(part)] = {name: weight for name, weight in whole.items() if part_of(name) is part}
+            groups[str(part)] = {
+                name: weight for name, weight in whole.items() if part_of(name) is part
+            }
     return groups
 
 
 @dataclass(frozen=True)
 class BackboneViews:
-    """The backbone's tokens, equal in value: ``structure`` as topology reads them, None where ``content`` serves."""
+    """The backbone's tokens, equal in value: ``structure`` as topology reads them, None where
+    ``content`` serves.
+    """
 
     content: Tokens
     structure: Tokens | None = None
 
 
-def backbone_views(backbone: nn.Module, images: Images, routing: Routing, topology_heard: bool) -> BackboneViews:
-    """One pass, or two where the routing splits a backbone that trains and ``topology_heard`` in the trunk."""
+def backbone_views(
+    backbone: nn.Module, images: Images, routing: Routing, topology_heard: bool
+) -> BackboneViews:
+    """One pass, or two where the routing splits a backbone that trains and ``topology_heard`` in
+    the trunk.
+    """
     if not (routing.backbone_split and torch.is_grad_enabled() and _trains(backbone)):
         return BackboneViews(backbone(images))
     content = _seen_by(BackbonePart.CONTENT, backbone, images)
-    return BackboneViews(content, _seen_by(BackbonePart.QUERY_KEY, backbone, images) if topology_heard else None)
+    return BackboneViews(
+        content, _seen_by(BackbonePart.QUERY_KEY, backbone, images) if topology_heard else None
+    )
 
 
 def _seen_by(part: BackbonePart, backbone: nn.Module, images: Images) -> Tokens:
     """The tokens, with a gradient to one part's weights alone."""
-    others = {name: w.detach() for name, w in backbone.named_parameters() if part_of(f"backbone.{name}") is not part}
+    others = {
+        name: w.detach()
+        for name, w in backbone.named_parameters()
+        if part_of(f"backbone.{name}") is not part
+    }
     return functional_call(backbone, others, (images,))
 
 

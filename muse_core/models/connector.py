@@ -1,4 +1,6 @@
-"""The connector: backbone tokens -> H_0 -> six synergistic blocks -> texture stream H_L and semantic stream S_L."""
+"""The connector: backbone tokens -> H_0 -> six synergistic blocks -> texture stream H_L and
+semantic stream S_L.
+"""
 
 from dataclasses import dataclass
 
@@ -8,19 +10,21 @@ from einops import rearrange
 from timm.layers import RotaryEmbeddingCat
 from torch import Tensor, nn
 
+from muse_core.attention import QueryKeys
+from muse_core.config.stage import PIXEL_LOSSES, Loss
 from muse_core.errors import MuseError
-from muse_core.models.attention_variants import MULTI_HEAD, AttentionVariant
+from muse_core.models.block_variants import MULTI_HEAD, AttentionVariant
 from muse_core.models.gradient_routes import Routing
 from muse_core.models.release_block import ReleaseBlock
 from muse_core.models.synergistic_block import BlockState, SynergisticBlock
-from muse_core.query_keys import QueryKeys
 from muse_core.shapes import Float, Tokens
-from muse_core.stages import PIXEL_LOSSES, Loss
 
 
 @dataclass(frozen=True)
 class ConnectorOutput:
-    """``hidden`` H_L feeds the decoder, ``semantic`` S_L the projector; ``attention`` one layer per block, if asked for."""
+    """``hidden`` H_L feeds the decoder, ``semantic`` S_L the projector; ``attention`` one layer per
+    block, if asked for.
+    """
 
     hidden: Tokens
     semantic: Tokens
@@ -28,7 +32,9 @@ class ConnectorOutput:
 
 
 class Connector(nn.Module):
-    """Unshuffle (s x s patches to one token), adapter, learnable queries (one per latent position), blocks."""
+    """Unshuffle (s x s patches to one token), adapter, learnable queries (one per latent position),
+    blocks.
+    """
 
     def __init__(
         self,
@@ -42,19 +48,24 @@ class Connector(nn.Module):
         routing: Routing,
         variant: AttentionVariant = MULTI_HEAD,
     ) -> None:
-        """``query_grid``: side of the grid the queries are stored on; they are resized for other grids.
+        """``query_grid``: side of the grid the queries are stored on; they are resized for other
+        grids.
 
-        Raises MuseError for a variant whose heads do not divide, and for one that the release's routing does not have.
-        """
+        Raises MuseError for a variant whose heads do not divide, and for one that the release's
+        routing does not have."""
         super().__init__()
         self.unshuffle, self.query_grid = unshuffle, query_grid
         joined = backbone_width * unshuffle**2
-        self.adapter = nn.Sequential(nn.RMSNorm(joined, eps=1e-6), nn.Linear(joined, width, bias=False))
+        self.adapter = nn.Sequential(
+            nn.RMSNorm(joined, eps=1e-6), nn.Linear(joined, width, bias=False)
+        )
         self.queries = nn.Parameter(torch.randn(1, query_grid**2, width) * 0.02)
         self.rotary = RotaryEmbeddingCat(width // num_heads, in_pixels=False, temperature=100.0)
         shape = (width, num_heads, feedforward_ratio, routing)
         if routing.last_block_only and variant is not MULTI_HEAD:
-            raise MuseError(f"Routing {routing.name!r} is the authors' own block: use attention='multi-head' with it.")
+            raise MuseError(
+                f"Routing {routing.name!r} is the authors' own block: use attention='multi-head' with it."
+            )
         self.blocks = nn.ModuleList(
             ReleaseBlock(*shape, last=index == num_blocks - 1)
             if routing.last_block_only
@@ -70,8 +81,9 @@ class Connector(nn.Module):
         with_attention: bool,
         structure: Float[Tensor, "batch patches backbone_width"] | None = None,
     ) -> ConnectorOutput:
-        """``tokens``: backbone patches in raster order on ``grid`` (rows, columns), both divisible by the unshuffle factor;
-        ``structure``: the same values as topology's gradient sees them, where that differs (`backbone_routes`)."""
+        """``tokens``: backbone patches in raster order on ``grid`` (rows, columns), both divisible
+        by the unshuffle factor; ``structure``: the same values as topology's gradient sees them,
+        where that differs (`backbone_routes`)."""
         trunk = self.trunk(tokens, grid)
         structural = None if structure is None else self.trunk(structure, grid)
         rotary = self.rotary.get_embed([side // self.unshuffle for side in grid]).to(trunk.dtype)
@@ -80,17 +92,25 @@ class Connector(nn.Module):
         for block in self.blocks:
             state, query_keys = block(state, rotary, trunk_hears, with_attention)
             attention.append(query_keys)
-        return ConnectorOutput(state.hidden, state.semantic, tuple(attention) if with_attention else ())
+        return ConnectorOutput(
+            state.hidden, state.semantic, tuple(attention) if with_attention else ()
+        )
 
     def trunk(
         self, tokens: Float[Tensor, "batch patches backbone_width"], grid: tuple[int, int]
     ) -> Float[Tensor, "batch tokens width"]:
         """H_0: adapted patches plus queries."""
         joined = rearrange(
-            tokens, "b (h p w q) c -> b (h w) (p q c)",
-            h=grid[0] // self.unshuffle, w=grid[1] // self.unshuffle, p=self.unshuffle, q=self.unshuffle,
-        )  # fmt: skip
-        return self.adapter(joined) + self.queries_for((grid[0] // self.unshuffle, grid[1] // self.unshuffle))
+            tokens,
+            "b (h p w q) c -> b (h w) (p q c)",
+            h=grid[0] // self.unshuffle,
+            w=grid[1] // self.unshuffle,
+            p=self.unshuffle,
+            q=self.unshuffle,
+        )
+        return self.adapter(joined) + self.queries_for(
+            (grid[0] // self.unshuffle, grid[1] // self.unshuffle)
+        )
 
     def queries_for(self, grid: tuple[int, int]) -> Tokens:
         """The queries on a grid (rows, columns), resized when it is not the stored one."""

@@ -1,9 +1,10 @@
 """The routing table, and the stop-gradients that enforce it.
 
-The heart of the project: which loss may touch which weights. `ROUTES` states it, `SynergisticBlock` obeys it through
-`Routing`, the tests walk it, the notebooks plot it against measured gradients.
+The heart of the project: which loss may touch which weights. `ROUTES` states it, `SynergisticBlock`
+obeys it through `Routing`, the tests walk it, the notebooks plot it against measured gradients.
 
-A single backward pass suffices, because the value of every stream is exact while its gradient has one way to go:
+A single backward pass suffices, because the value of every stream is exact while its gradient has
+one way to go:
 
     route(H) = sg(H) + (H_0 - sg(H_0))        value H, gradient straight to H_0, past every block in between
 """
@@ -13,9 +14,9 @@ from enum import StrEnum
 
 from torch import Tensor
 
+from muse_core.config.stage import PIXEL_LOSSES, SEMANTIC_LOSSES, Loss
 from muse_core.errors import unknown
 from muse_core.shapes import Tokens
-from muse_core.stages import PIXEL_LOSSES, SEMANTIC_LOSSES, Loss
 
 
 class WeightGroup(StrEnum):
@@ -42,7 +43,11 @@ class Route(StrEnum):
     TRUNK = "where the stage lets the trunk hear this loss"
 
 
-_TOPOLOGY = {WeightGroup.QUERY_KEY: Route.ALWAYS, WeightGroup.TRUNK: Route.TRUNK, WeightGroup.BACKBONE: Route.TRUNK}
+_TOPOLOGY = {
+    WeightGroup.QUERY_KEY: Route.ALWAYS,
+    WeightGroup.TRUNK: Route.TRUNK,
+    WeightGroup.BACKBONE: Route.TRUNK,
+}
 _ANCHOR = {
     WeightGroup.SEMANTIC_VALUE: Route.ALWAYS,
     WeightGroup.SEMANTIC_HEAD: Route.ALWAYS,
@@ -81,12 +86,11 @@ def straight_to(trunk: Tokens, hidden: Tokens) -> Tokens:
 class Routing:
     """Which gradient paths inside a block are cut.
 
-    ``separate_values``: semantics and texture have a W_V each. ``streams_isolated``: topology and semantic streams read
-    route(H) instead of H. ``attention_cut``: values are gathered with sg(A). ``semantics_cut``: texture adds sg(V_sem).
-    ``last_block_only``: only the last block is supervised, as in the authors' release (`release_block`).
-    ``backbone_split``: in the backbone, topology trains W_Q, W_K alone and the other losses all the rest
-    (`backbone_routes`).
-    """
+    ``separate_values``: semantics and texture have a W_V each. ``streams_isolated``: topology and
+    semantic streams read route(H) instead of H. ``attention_cut``: values are gathered with sg(A).
+    ``semantics_cut``: texture adds sg(V_sem). ``last_block_only``: only the last block is
+    supervised, as in the authors' release (`release_block`). ``backbone_split``: in the backbone,
+    topology trains W_Q, W_K alone and the other losses all the rest (`backbone_routes`)."""
 
     name: str
     separate_values: bool
@@ -111,8 +115,20 @@ class Routing:
         return stop_gradient(semantic_values) if self.semantics_cut else semantic_values
 
 
-ORTHOGONAL = Routing("orthogonal", separate_values=True, streams_isolated=True, attention_cut=True, semantics_cut=True)
-SHARED = Routing("shared", separate_values=False, streams_isolated=False, attention_cut=False, semantics_cut=False)
+ORTHOGONAL = Routing(
+    "orthogonal",
+    separate_values=True,
+    streams_isolated=True,
+    attention_cut=True,
+    semantics_cut=True,
+)
+SHARED = Routing(
+    "shared",
+    separate_values=False,
+    streams_isolated=False,
+    attention_cut=False,
+    semantics_cut=False,
+)
 """The naive baseline of the paper's ablation: one W_V, nothing detached, losses summed."""
 
 OPEN_SEMANTICS = replace(ORTHOGONAL, name="open-semantics", semantics_cut=False)
@@ -126,12 +142,18 @@ RELEASE = Routing(
     semantics_cut=True,
     last_block_only=True,
 )
-"""As the authors' code routes: topology and semantics supervise the last block, and leak into what lies below it."""
+"""As the authors' code routes: topology and semantics supervise the last block, and leak into what
+lies below it.
+"""
 
 TRUNK_ROUTED = replace(ORTHOGONAL, name="trunk-routed", backbone_split=True)
-"""Orthogonal in the backbone too, once a stage trains it: the same table of groups, refined by `backbone_routes.HEARS`."""
+"""Orthogonal in the backbone too, once a stage trains it: the same table of groups, refined by
+`backbone_routes.HEARS`.
+"""
 
-ROUTINGS = {routing.name: routing for routing in (ORTHOGONAL, SHARED, OPEN_SEMANTICS, RELEASE, TRUNK_ROUTED)}
+ROUTINGS = {
+    routing.name: routing for routing in (ORTHOGONAL, SHARED, OPEN_SEMANTICS, RELEASE, TRUNK_ROUTED)
+}
 
 
 def routing_named(name: str) -> Routing:
@@ -158,7 +180,9 @@ def may_reach(
     trains_backbone: bool,
     routing: Routing = ORTHOGONAL,
 ) -> bool:
-    """Whether the table lets this loss's gradient into this group, in a stage with these two fields."""
+    """Whether the table lets this loss's gradient into this group, in a stage with these two
+    fields.
+    """
     if group is WeightGroup.BACKBONE and not trains_backbone:
         return False
     route = routes_of(routing)[loss][group]

@@ -1,31 +1,36 @@
-"""The block as the authors' release wires it (muse/models/muse_vit.py, lines 134 to 205): the baseline "release".
+"""The block as the authors' release wires it (muse/models/muse_vit.py, lines 134 to 205): the
+baseline "release".
 
     texture    H_{l+1} = FFN-residual(H_l + W_O sg(A_l) W_V' norm(H_l))
     topology   A_l of the last block alone is supervised, and reads H_l as it is: its gradient enters all that lies below
     semantic   S = W_V H_L-1, of the last block's raw input: neither normalised, nor gathered by A, nor decoded
 
-Our rotary embedding is 2-D where the release's runs along the raster; that is not what this baseline is about.
-"""
+Our rotary embedding is 2-D where the release's runs along the raster; that is not what this
+baseline is about."""
 
 from torch import Tensor
 
+from muse_core.attention import QueryKeys
+from muse_core.config.stage import Loss
 from muse_core.models.gradient_routes import Routing
 from muse_core.models.synergistic_block import BlockState, SynergisticBlock
-from muse_core.query_keys import QueryKeys
-from muse_core.stages import Loss
 
 
 class ReleaseBlock(SynergisticBlock):
     """``last``: whether it is the one that topology and semantics supervise."""
 
-    def __init__(self, width: int, num_heads: int, feedforward_ratio: float, routing: Routing, last: bool) -> None:
+    def __init__(
+        self, width: int, num_heads: int, feedforward_ratio: float, routing: Routing, last: bool
+    ) -> None:
         super().__init__(width, num_heads, feedforward_ratio, routing)
         self.last = last
 
     def forward(
         self, state: BlockState, rotary: Tensor, trunk_hears: frozenset[Loss], with_attention: bool
     ) -> tuple[BlockState, QueryKeys | None]:
-        """As `SynergisticBlock.forward`; queries and keys of all blocks but the last carry no gradient."""
+        """As `SynergisticBlock.forward`; queries and keys of all blocks but the last carry no
+        gradient.
+        """
         attention = self._query_keys(state, rotary, trunk_hears=True)
         values = self._heads(self.texture_value(self.texture_norm(state.hidden)))
         hidden = state.hidden + self.output(self._merge(self._attend(attention, values)))

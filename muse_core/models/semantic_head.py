@@ -18,7 +18,10 @@ class SemanticHead(nn.Module):
     def __init__(self, width: int, embedding_width: int) -> None:
         super().__init__()
         self.projector = nn.Sequential(
-            nn.RMSNorm(width, eps=1e-6), nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, embedding_width)
+            nn.RMSNorm(width, eps=1e-6),
+            nn.Linear(width, 2 * width),
+            nn.GELU(),
+            nn.Linear(2 * width, embedding_width),
         )
         self.log_scale = nn.Parameter(torch.tensor(INITIAL_LOG_SCALE))
 

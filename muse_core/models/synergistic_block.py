@@ -1,6 +1,8 @@
-"""The Synergistic Block: one attention whose routing, semantic content and texture are trained by different losses.
+"""The Synergistic Block: one attention whose routing, semantic content and texture are trained by
+different losses.
 
-Figure 2 of arXiv 2605.05646, and stricter than the authors' release (which trains W_Q, W_K of its last block only):
+Figure 2 of arXiv 2605.05646, and stricter than the authors' release (which trains W_Q, W_K of its
+last block only):
 
     topology   A_l     = softmax(q k^T / sqrt(d)),  q, k = rotary(norm(W_Q R)), rotary(norm(W_K R)),  R = route(H_l)
     semantic   S_{l+1} = S_l + sg(A_l) V_sem,                                   V_sem = W_V R
@@ -15,19 +17,20 @@ from einops import rearrange
 from timm.layers import SwiGLU, apply_rot_embed_cat
 from torch import Tensor, nn
 
-from muse_core.models.attention_variants import MULTI_HEAD, AttentionVariant
+from muse_core.attention import QueryKeys
+from muse_core.config.stage import SEMANTIC_LOSSES, Loss
+from muse_core.models.block_variants import MULTI_HEAD, AttentionVariant
 from muse_core.models.gradient_routes import Routing, stop_gradient
-from muse_core.query_keys import QueryKeys
 from muse_core.shapes import Tokens
-from muse_core.stages import SEMANTIC_LOSSES, Loss
 
 
 @dataclass(frozen=True)
 class BlockState:
-    """What flows from block to block: hidden state H_l, semantic stream S_l, and the trunk H_0 they started from.
+    """What flows from block to block: hidden state H_l, semantic stream S_l, and the trunk H_0 they
+    started from.
 
-    ``structure``: H_0 as topology's route(H) reaches it, None where it is ``trunk`` (`backbone_routes`).
-    """
+    ``structure``: H_0 as topology's route(H) reaches it, None where it is ``trunk``
+    (`backbone_routes`)."""
 
     hidden: Tokens
     semantic: Tokens
@@ -40,7 +43,9 @@ class BlockState:
 
 
 class SynergisticBlock(nn.Module):
-    """One block of the connector; see the module's equations, and `attention_variants` for what else it can be."""
+    """One block of the connector; see the module's equations, and `attention_variants` for what
+    else it can be.
+    """
 
     def __init__(
         self,
@@ -85,7 +90,9 @@ class SynergisticBlock(nn.Module):
             self.routing.read(state.hidden, state.trunk, bool(SEMANTIC_LOSSES & trunk_hears))
         )
         semantic_values = self._heads(self.semantic_value(self._compressed(semantic_read)))
-        texture_read = self.texture_norm(state.hidden) if self.routing.separate_values else semantic_read
+        texture_read = (
+            self.texture_norm(state.hidden) if self.routing.separate_values else semantic_read
+        )
         texture_values = self._texture_values(texture_read, semantic_values)
         seen, content = self._gather(attention, semantic_values, texture_values)
         seen, content = self._gated(seen, content, semantic_read, texture_read)
@@ -96,7 +103,9 @@ class SynergisticBlock(nn.Module):
     def _query_keys(self, state: BlockState, rotary: Tensor, trunk_hears: bool) -> QueryKeys:
         """Both with as many heads as there are queries."""
         trunk = state.trunk if state.structure is None else state.structure
-        read = self._compressed(self.topology_norm(self.routing.read(state.hidden, trunk, trunk_hears)))
+        read = self._compressed(
+            self.topology_norm(self.routing.read(state.hidden, trunk, trunk_hears))
+        )
         queries = self.query_norm(self._heads(self.query(read)))
         keys = self._for_every_query(self.key_norm(self._heads(self.key(read))))
         if self.variant.rotary:
@@ -110,15 +119,24 @@ class SynergisticBlock(nn.Module):
         return texture_values + self.routing.into_texture(semantic_values)
 
     def _compressed(self, read: Tokens, for_pixels: bool = False) -> Tensor:
-        """The shared down-projection, where the variant has one; a routing that isolates lets pixels alone train it."""
+        """The shared down-projection, where the variant has one; a routing that isolates lets
+        pixels alone train it.
+        """
         if not self.variant.compressed:
             return read
         weight = self.shared_projection.weight
-        return F.linear(read, weight if for_pixels or not self.routing.streams_isolated else stop_gradient(weight))
+        return F.linear(
+            read,
+            weight if for_pixels or not self.routing.streams_isolated else stop_gradient(weight),
+        )
 
-    def _gather(self, attention: QueryKeys, semantic: Tensor, texture: Tensor) -> tuple[Tensor, Tensor]:
+    def _gather(
+        self, attention: QueryKeys, semantic: Tensor, texture: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """A V for both streams, by head, in one fused attention call."""
-        gathered = self._attend(attention, self._for_every_query(torch.cat([semantic, texture], -1)))
+        gathered = self._attend(
+            attention, self._for_every_query(torch.cat([semantic, texture], -1))
+        )
         seen, content = gathered.chunk(2, dim=-1)
         return seen, content
 

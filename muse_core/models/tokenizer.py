@@ -1,4 +1,6 @@
-"""`MuseTokenizer`: one latent that reconstructs and is understood. Conventions of diffusers' autoencoders."""
+"""`MuseTokenizer`: one latent that reconstructs and is understood. Conventions of diffusers'
+autoencoders.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,23 +12,25 @@ from diffusers.models.modeling_utils import ModelMixin
 from einops import rearrange
 from torch import nn
 
+from muse_core.attention import QueryKeys
+from muse_core.config.stage import TRUNK_OPEN, Loss
 from muse_core.errors import MuseError
 from muse_core.foundations.backbone import Backbone
 from muse_core.foundations.loading import load_whole, require_folder_or_hub
 from muse_core.foundations.pixel_decoder import PixelDecoder
-from muse_core.models.attention_variants import variant_named
 from muse_core.models.backbone_routes import backbone_views
+from muse_core.models.block_variants import variant_named
 from muse_core.models.connector import Connector, ConnectorOutput
 from muse_core.models.gradient_routes import routing_named
 from muse_core.models.semantic_head import SemanticHead
-from muse_core.query_keys import QueryKeys
 from muse_core.shapes import Embeddings, Images, Latents, Tokens
-from muse_core.stages import TRUNK_OPEN, Loss
 
 
 @dataclass(frozen=True)
 class TokenizerEncoding:
-    """``latent`` feeds decoder and generator; ``semantic`` S_L is understood; ``embedding`` lives in the text space."""
+    """``latent`` feeds decoder and generator; ``semantic`` S_L is understood; ``embedding`` lives
+    in the text space.
+    """
 
     latent: Latents
     semantic: Tokens
@@ -42,7 +46,9 @@ class TokenizerDecoding:
 
 @dataclass(frozen=True)
 class TokenizerOutput:
-    """Everything the losses ask for. ``attention``: queries and keys, one layer per block, empty if not asked for."""
+    """Everything the losses ask for. ``attention``: queries and keys, one layer per block, empty if
+    not asked for.
+    """
 
     reconstruction: Images
     latent: Latents
@@ -54,9 +60,8 @@ class TokenizerOutput:
 class MuseTokenizer(ModelMixin, ConfigMixin):
     """Backbone, connector, semantic head, latent projection and pixel decoder.
 
-    ``backbone_config`` and ``decoder_config`` are the configurations of the two pretrained parts, so that a saved
-    tokenizer is whole: `from_pretrained` needs its own folder and nothing else.
-    """
+    ``backbone_config`` and ``decoder_config`` are the configurations of the two pretrained parts,
+    so that a saved tokenizer is whole: `from_pretrained` needs its own folder and nothing else."""
 
     config_name = "config.json"
 
@@ -76,29 +81,48 @@ class MuseTokenizer(ModelMixin, ConfigMixin):
         attention: str = "multi-head",
         query_grid: int | None = None,
     ) -> None:
-        """``query_grid``: side of the grid the learnable queries are stored on; None for the token grid of ``image_size``."""
+        """``query_grid``: side of the grid the learnable queries are stored on; None for the token
+        grid of ``image_size``.
+        """
         super().__init__()
         if width % (4 * num_heads):
-            raise MuseError(f"A connector {width} wide with {num_heads} heads has no 2-D rotary embedding: "
-                            "make the width a multiple of 4 x heads.")  # fmt: skip
+            raise MuseError(
+                f"A connector {width} wide with {num_heads} heads has no 2-D rotary embedding: "
+                "make the width a multiple of 4 x heads."
+            )
         self.backbone = Backbone(backbone_config)
         self.decoder = PixelDecoder(decoder_config)
         self.connector = Connector(
-            self.backbone.width, unshuffle, width, num_heads, num_blocks, feedforward_ratio,
-            query_grid or image_size // self.backbone.patch_size // unshuffle, routing_named(routing), variant_named(attention),
-        )  # fmt: skip
-        self.to_latent = nn.Sequential(nn.RMSNorm(width, eps=1e-6), nn.Linear(width, self.decoder.latent_channels))
+            self.backbone.width,
+            unshuffle,
+            width,
+            num_heads,
+            num_blocks,
+            feedforward_ratio,
+            query_grid or image_size // self.backbone.patch_size // unshuffle,
+            routing_named(routing),
+            variant_named(attention),
+        )
+        self.to_latent = nn.Sequential(
+            nn.RMSNorm(width, eps=1e-6), nn.Linear(width, self.decoder.latent_channels)
+        )
         self.semantic_head = SemanticHead(width, embedding_width)
 
     @classmethod
     def from_pretrained(cls, location: str | Path, **options: Any) -> "MuseTokenizer":
-        """From a folder or hub id. Raises MuseError, as `load_whole`, for a checkpoint that is damaged or of another model."""
+        """From a folder or hub id. Raises MuseError, as `load_whole`, for a checkpoint that is
+        damaged or of another model.
+        """
         location = require_folder_or_hub("tokenizer", location)
         remedy = "run the stage that made it again"
-        return load_whole(super().from_pretrained, cls.__name__, "tokenizer", location, remedy, **options)
+        return load_whole(
+            super().from_pretrained, cls.__name__, "tokenizer", location, remedy, **options
+        )
 
     def patch_grid(self, images: Images) -> tuple[int, int]:
-        """Backbone patches (rows, columns). Raises MuseError for an image size that is not a whole number of tokens."""
+        """Backbone patches (rows, columns). Raises MuseError for an image size that is not a whole
+        number of tokens.
+        """
         cell = self.backbone.patch_size * self.config.unshuffle
         height, width = images.shape[-2:]
         if height % cell or width % cell:
@@ -113,16 +137,25 @@ class MuseTokenizer(ModelMixin, ConfigMixin):
         return rows // self.config.unshuffle, columns // self.config.unshuffle
 
     def connect(
-        self, images: Images, trunk_hears: frozenset[Loss] = TRUNK_OPEN, with_attention: bool = False
+        self,
+        images: Images,
+        trunk_hears: frozenset[Loss] = TRUNK_OPEN,
+        with_attention: bool = False,
     ) -> ConnectorOutput:
         """Backbone and connector."""
         topology_heard = with_attention and Loss.TOPOLOGY in trunk_hears
-        views = backbone_views(self.backbone, images, routing_named(self.config.routing), topology_heard)
-        return self.connector(views.content, self.patch_grid(images), trunk_hears, with_attention, views.structure)
+        views = backbone_views(
+            self.backbone, images, routing_named(self.config.routing), topology_heard
+        )
+        return self.connector(
+            views.content, self.patch_grid(images), trunk_hears, with_attention, views.structure
+        )
 
     def latent_of(self, connected: ConnectorOutput, grid: tuple[int, int]) -> Latents:
         """to_latent(H_L) on its grid."""
-        return rearrange(self.to_latent(connected.hidden), "b (h w) c -> b c h w", h=grid[0], w=grid[1])
+        return rearrange(
+            self.to_latent(connected.hidden), "b (h w) c -> b c h w", h=grid[0], w=grid[1]
+        )
 
     def encode(self, images: Images) -> TokenizerEncoding:
         """Images in [0, 1] -> latent, semantic tokens and image embedding."""
@@ -131,17 +164,22 @@ class MuseTokenizer(ModelMixin, ConfigMixin):
         return TokenizerEncoding(latent, connected.semantic, self.semantic_head(connected.semantic))
 
     def decode(self, latent: Latents, size: tuple[int, int] | None = None) -> TokenizerDecoding:
-        """Latent -> images. ``size`` (height, width) where the decoder's own output size differs from the images';
-        resized in float32, as there is no antialiasing in bfloat16 on CPUs."""
+        """Latent -> images. ``size`` (height, width) where the decoder's own output size differs
+        from the images'; resized in float32, as there is no antialiasing in bfloat16 on CPUs."""
         images = self.decoder(latent)
         if size is not None and images.shape[-2:] != size:
-            images = F.interpolate(images.float(), size, mode="bilinear", antialias=True, align_corners=False)
+            images = F.interpolate(
+                images.float(), size, mode="bilinear", antialias=True, align_corners=False
+            )
         return TokenizerDecoding(images)
 
     def forward(
-        self, images: Images, trunk_hears: frozenset[Loss] = TRUNK_OPEN, with_attention: bool = False
+        self,
+        images: Images,
+        trunk_hears: frozenset[Loss] = TRUNK_OPEN,
+        with_attention: bool = False,
     ) -> TokenizerOutput:
-        """One pass for all losses; ``trunk_hears`` as in `muse_core.stages.Stage`."""
+        """One pass for all losses; ``trunk_hears`` as in `muse_core.config.stage.Stage`."""
         connected = self.connect(images, trunk_hears, with_attention)
         latent = self.latent_of(connected, self.token_grid(images))
         return TokenizerOutput(

@@ -1,4 +1,6 @@
-"""Names every weight of the tokenizer by its role, once: freezing, learning rates, tests and figures all ask here."""
+"""Names every weight of the tokenizer by its role, once: freezing, learning rates, tests and
+figures all ask here.
+"""
 
 import re
 
@@ -21,7 +23,9 @@ PATTERNS: dict[WeightGroup, str] = {
 
 
 def group_of(name: str) -> WeightGroup:
-    """The group of a parameter of `MuseTokenizer`, by its name. Raises LookupError for a weight outside the table."""
+    """The group of a parameter of `MuseTokenizer`, by its name. Raises LookupError for a weight
+    outside the table.
+    """
     for group, pattern in PATTERNS.items():
         if re.match(pattern, name):
             return group

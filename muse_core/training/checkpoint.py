@@ -1,4 +1,6 @@
-"""Checkpoints: the whole state of a stage in safetensors and JSON, written beside and then renamed, so never half there."""
+"""Checkpoints: the whole state of a stage in safetensors and JSON, written beside and then renamed,
+so never half there.
+"""
 
 import hashlib
 import os
@@ -13,30 +15,36 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from muse_core.errors import MuseError
-from muse_core.records import read_json, write_json
+from muse_core.results.records import read_json, write_json
 from muse_core.training.saving import put_in_place, remove
-from muse_core.training.shards import part_of
+from muse_core.training.sharded_tensors import part_of
 
 STATE_FILE = "state.json"
 TENSORS_FILE = "training.safetensors"
 TOKENIZER_FOLDER = "tokenizer"
 KEPT = 2
-"""Checkpoints kept per stage where nothing else is said: the last one, and the one before in case the last is damaged."""
+"""Checkpoints kept per stage where nothing else is said: the last one, and the one before in case
+the last is damaged.
+"""
 
 
 @dataclass
 class TrainingState:
     """What a stage needs, beside the network's weights, to go on as if never interrupted.
 
-    ``tensors``: EMA, optimisers, discriminator and RNG by name. ``facts``: step, configuration, data fingerprint, ...
-    """
+    ``tensors``: EMA, optimisers, discriminator and RNG by name. ``facts``: step, configuration,
+    data fingerprint, ..."""
 
     tensors: dict[str, Tensor]
     facts: dict[str, Any]
 
 
-def optimiser_tensors(optimiser: torch.optim.Optimizer, names: dict[int, str], prefix: str) -> dict[str, Tensor]:
-    """Moments and step counts, not copied, as ``prefix/weight/moment``; ``names``: id of parameter -> name."""
+def optimiser_tensors(
+    optimiser: torch.optim.Optimizer, names: dict[int, str], prefix: str
+) -> dict[str, Tensor]:
+    """Moments and step counts, not copied, as ``prefix/weight/moment``; ``names``: id of parameter
+    -> name.
+    """
     return {
         f"{prefix}/{names[id(weight)]}/{key}": value.detach()
         for weight, state in optimiser.state.items()
@@ -51,16 +59,25 @@ def restore_optimiser(
     for group in optimiser.param_groups:
         for weight in group["params"]:
             stem = f"{prefix}/{names[id(weight)]}/"
-            saved = {key.removeprefix(stem): value for key, value in tensors.items() if key.startswith(stem)}
+            saved = {
+                key.removeprefix(stem): value
+                for key, value in tensors.items()
+                if key.startswith(stem)
+            }
             if saved:
                 optimiser.state[weight] = {
-                    key: value.clone() if key == "step" else part_of(value, weight) for key, value in saved.items()
+                    key: value.clone() if key == "step" else part_of(value, weight)
+                    for key, value in saved.items()
                 }
 
 
 def under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """The tensors whose names begin so, without that beginning."""
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+    return {
+        name.removeprefix(prefix): value
+        for name, value in tensors.items()
+        if name.startswith(prefix)
+    }
 
 
 def names_of(module: nn.Module) -> dict[int, str]:
@@ -77,7 +94,8 @@ def save_checkpoint(
     kept: int = KEPT,
     best: int | None = None,
 ) -> Path:
-    """Write ``folder/step-XXXXXXXX`` whole and to the disk, then drop all but the last ``kept`` and the one of step ``best``.
+    """Write ``folder/step-XXXXXXXX`` whole and to the disk, then drop all but the last ``kept`` and
+    the one of step ``best``.
 
     ``network`` has diffusers' `save_pretrained`. Raises MuseError when the disk refuses.
     """
@@ -86,8 +104,13 @@ def save_checkpoint(
     try:
         temporary.mkdir(parents=True, exist_ok=True)
         network.save_pretrained(temporary / saved_as)
-        save_file({name: tensor.contiguous() for name, tensor in state.tensors.items()}, temporary / TENSORS_FILE)
-        write_json(temporary / STATE_FILE, state.facts | {"step": step, "sha256": _digests(temporary)})
+        save_file(
+            {name: tensor.contiguous() for name, tensor in state.tensors.items()},
+            temporary / TENSORS_FILE,
+        )
+        write_json(
+            temporary / STATE_FILE, state.facts | {"step": step, "sha256": _digests(temporary)}
+        )
         put_in_place(temporary, final)
     except (OSError, SafetensorError, MuseError) as error:
         raise MuseError(
@@ -137,7 +160,9 @@ def is_intact(checkpoint: Path) -> bool:
 
 
 def load_state(checkpoint: Path) -> TrainingState:
-    """Everything but the network, which `from_pretrained` of its own folder in the checkpoint loads."""
+    """Everything but the network, which `from_pretrained` of its own folder in the checkpoint
+    loads.
+    """
     return TrainingState(load_file(checkpoint / TENSORS_FILE), read_json(checkpoint / STATE_FILE))
 
 

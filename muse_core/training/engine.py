@@ -1,4 +1,6 @@
-"""The engine of every stage: steps, metrics, checkpoints, interrupts. It knows neither the network nor its losses."""
+"""The engine of every stage: steps, metrics, checkpoints, interrupts. It knows neither the network
+nor its losses.
+"""
 
 import sys
 import time
@@ -11,17 +13,22 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from muse_core.data.batches import Samples, training_batches
+from muse_core.config.stage import Schedule
+from muse_core.data.batch import Samples, training_batches
 from muse_core.errors import MuseError
-from muse_core.records import provenance
-from muse_core.stages import Schedule
+from muse_core.results.records import provenance
 from muse_core.training import failures
 from muse_core.training.bad_steps import SKIPPED, update_or_skip
 from muse_core.training.best_checkpoint import best_step, note_best, smoothed_loss
-from muse_core.training.checkpoint import TrainingState, complete_checkpoints, save_checkpoint, step_of
+from muse_core.training.checkpoint import (
+    TrainingState,
+    complete_checkpoints,
+    save_checkpoint,
+    step_of,
+)
 from muse_core.training.interrupts import asker_wants_stop, deferred_interrupts
-from muse_core.training.journal import Journal, Watch
 from muse_core.training.learner import Learner, Observer, Progress, Run
+from muse_core.training.metrics_logger import Journal, Watch
 from muse_core.training.pace import Pace, pace_file
 from muse_core.training.processes import any_process, images_each
 from muse_core.training.resuming import begin, clear_up, resume
@@ -42,16 +49,24 @@ class Engine:
     trackers: tuple[str, ...] = ()
 
     def train(
-        self, progress: Progress | None = None, observers: Mapping[str, Observer] = MappingProxyType({})
+        self,
+        progress: Progress | None = None,
+        observers: Mapping[str, Observer] = MappingProxyType({}),
     ) -> "Trained":
-        """All steps, from the start or from the last checkpoint. Raises MuseError for anything the caller can mend."""
+        """All steps, from the start or from the last checkpoint. Raises MuseError for anything the
+        caller can mend.
+        """
         accelerator = self.learner.accelerator
         images_each(self.stage.batch_size, accelerator.num_processes)
         watch, journal = Watch(observers), Journal(self.run, writes=accelerator.is_main_process)
         if journal.writes:
             clear_up(self.run)
         fresh = not self.run.resume
-        start = begin(journal) if fresh else resume(self.run, self.learner, self.source.fingerprint, journal)
+        start = (
+            begin(journal)
+            if fresh
+            else resume(self.run, self.learner, self.source.fingerprint, journal)
+        )
         accelerator.wait_for_everyone()
         journal.began = time.monotonic()
         with (
@@ -78,24 +93,41 @@ class Trained:
 
 
 def _train(
-    engine: Engine, journal: Journal, start: int, progress: Progress | None, watch: Watch, asked_to_stop: Event
+    engine: Engine,
+    journal: Journal,
+    start: int,
+    progress: Progress | None,
+    watch: Watch,
+    asked_to_stop: Event,
 ) -> None:
     """Steps ``start .. stage.steps``, with checkpoints on the way."""
     run, stage, learner = engine.run, engine.stage, engine.learner
     accelerator = learner.accelerator
     batches = SteadyBatches(
         lambda first: training_batches(
-            engine.source, stage.batch_size, run.seed, first, stage.steps,
-            accelerator.process_index, accelerator.num_processes, engine.workers,
+            engine.source,
+            stage.batch_size,
+            run.seed,
+            first,
+            stage.steps,
+            accelerator.process_index,
+            accelerator.num_processes,
+            engine.workers,
         ),
-        start, journal,
-    )  # fmt: skip
+        start,
+        journal,
+    )
     pace = Pace(pace_file(run.metrics_file), step=start, waited=journal.waited)
     step, whole = start, True
     bar = tqdm(
-        batches, initial=start, total=stage.steps, desc=stage.name, file=sys.stdout, mininterval=2.0,
+        batches,
+        initial=start,
+        total=stage.steps,
+        desc=stage.name,
+        file=sys.stdout,
+        mininterval=2.0,
         disable=not accelerator.is_main_process,
-    )  # fmt: skip
+    )
     try:
         for loaded in bar:
             watch.observe(learner, step)
@@ -111,7 +143,9 @@ def _train(
                 progress(journal.rows)
             if step % stage.checkpoint_every == 0 or step == stage.steps:
                 _save(engine, journal, step)
-            if step < stage.steps and any_process(asked_to_stop.is_set() or asker_wants_stop(), accelerator):
+            if step < stage.steps and any_process(
+                asked_to_stop.is_set() or asker_wants_stop(), accelerator
+            ):
                 raise KeyboardInterrupt
     except FloatingPointError as error:
         journal.flush()
@@ -120,7 +154,9 @@ def _train(
         journal.flush()
         raise MuseError(failures.too_large(run, step, stage.batch_size)) from error
     except WorkersDied as error:
-        if accelerator.num_processes == 1:  # the others stand in the middle of a step, and cannot save with this one
+        if (
+            accelerator.num_processes == 1
+        ):  # the others stand in the middle of a step, and cannot save with this one
             _save(engine, journal, step)
         raise MuseError(failures.workers_died(run, step, error)) from error
     except KeyboardInterrupt as error:
@@ -131,7 +167,9 @@ def _train(
 
 
 def _save(engine: Engine, journal: Journal, step: int) -> None:
-    """A checkpoint by the one process that writes; the others hand it what they hold, and wait for it."""
+    """A checkpoint by the one process that writes; the others hand it what they hold, and wait for
+    it.
+    """
     journal.flush(to_disk=True)
     if journal.saved != step:
         if (saved := engine.learner.to_save()) is not None:
@@ -140,14 +178,22 @@ def _save(engine: Engine, journal: Journal, step: int) -> None:
     engine.learner.accelerator.wait_for_everyone()
 
 
-def _write_checkpoint(engine: Engine, journal: Journal, step: int, network: nn.Module, state: TrainingState) -> None:
+def _write_checkpoint(
+    engine: Engine, journal: Journal, step: int, network: nn.Module, state: TrainingState
+) -> None:
     run, learner, stage = engine.run, engine.learner, engine.stage
-    state.facts |= run.facts() | journal.facts() | {
-        "data_fingerprint": engine.source.fingerprint,
-        "provenance": provenance(str(learner.accelerator.device)).__dict__,
-    }  # fmt: skip
+    state.facts |= (
+        run.facts()
+        | journal.facts()
+        | {
+            "data_fingerprint": engine.source.fingerprint,
+            "provenance": provenance(str(learner.accelerator.device)).__dict__,
+        }
+    )
     there = {*map(step_of, complete_checkpoints(run.checkpoints)), step}
     best = best_step(there, journal.rows, stage.checkpoint_every)
-    save_checkpoint(run.checkpoints, step, network, state, learner.saved_as, stage.checkpoints_kept, best)
+    save_checkpoint(
+        run.checkpoints, step, network, state, learner.saved_as, stage.checkpoints_kept, best
+    )
     if best is not None:
         note_best(run.folder, best, smoothed_loss(journal.rows, best, stage.checkpoint_every))

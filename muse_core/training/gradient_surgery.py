@@ -1,7 +1,7 @@
 """PCGrad: where the gradients of two tasks conflict, each loses its component along the other.
 
-Yu et al. 2020, "Gradient Surgery for Multi-Task Learning" (arXiv 2001.06782), Algorithm 1. Here it is the alternative that
-orthogonal routing is compared with: three backward passes instead of one.
+Yu et al. 2020, "Gradient Surgery for Multi-Task Learning" (arXiv 2001.06782), Algorithm 1. Here it
+is the alternative that orthogonal routing is compared with: three backward passes instead of one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from muse_core.config.stage import PIXEL_LOSSES, SEMANTIC_LOSSES, Loss
 from muse_core.losses.objective import LossTerms
-from muse_core.stages import PIXEL_LOSSES, SEMANTIC_LOSSES, Loss
 
 TASKS: dict[str, frozenset[Loss]] = {
     "pixels": PIXEL_LOSSES,
@@ -30,7 +30,9 @@ def task_losses(terms: LossTerms, weights: Mapping[Loss, float]) -> dict[str, Te
 
 
 def without_conflict(gradients: Sequence[Tensor]) -> Tensor:
-    """Flat gradients of the tasks -> their sum after each was projected off those it conflicts with, in random order."""
+    """Flat gradients of the tasks -> their sum after each was projected off those it conflicts
+    with, in random order.
+    """
     projected = []
     for index, own in enumerate(gradients):
         current = own.clone()
@@ -43,12 +45,20 @@ def without_conflict(gradients: Sequence[Tensor]) -> Tensor:
     return torch.stack(projected).sum(0)
 
 
-def backward_without_conflict(losses: Mapping[str, Tensor], weights: Sequence[nn.Parameter]) -> None:
+def backward_without_conflict(
+    losses: Mapping[str, Tensor], weights: Sequence[nn.Parameter]
+) -> None:
     """Put the projected sum into ``.grad`` of every weight that some task reaches."""
-    found = [torch.autograd.grad(loss, weights, retain_graph=True, allow_unused=True) for loss in losses.values()]
+    found = [
+        torch.autograd.grad(loss, weights, retain_graph=True, allow_unused=True)
+        for loss in losses.values()
+    ]
     reached = [any(each[i] is not None for each in found) for i in range(len(weights))]
     kept = [weight for weight, is_reached in zip(weights, reached, strict=True) if is_reached]
-    flat = [_flat([each[i] for i, is_reached in enumerate(reached) if is_reached], kept) for each in found]
+    flat = [
+        _flat([each[i] for i, is_reached in enumerate(reached) if is_reached], kept)
+        for each in found
+    ]
     pieces = without_conflict(flat).split([weight.numel() for weight in kept])
     for weight, piece in zip(kept, pieces, strict=True):
         weight.grad = piece.view_as(weight).clone()

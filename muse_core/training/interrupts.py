@@ -1,4 +1,6 @@
-"""Stopping between steps: a signal that arrives in the middle of an update waits until the update is whole."""
+"""Stopping between steps: a signal that arrives in the middle of an update waits until the update
+is whole.
+"""
 
 import os
 import signal
@@ -11,14 +13,18 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 """Ctrl-C or a stopped notebook kernel; a scheduler that takes the machine back."""
 
 FOLDER_VARIABLE, ASKER_VARIABLE = "MUSE_LAUNCH_FOLDER", "MUSE_LAUNCH_ASKER"
-"""In a process that `training.launch` started: where it meets the one that waits, and that one's pid."""
+"""In a process that `training.launch` started: where it meets the one that waits, and that one's
+pid.
+"""
 STOP = "stop"
 """The file there that asks for a checkpoint and an end."""
 
 
 @contextmanager
 def deferred_interrupts() -> Iterator[threading.Event]:
-    """An event that the first SIGINT or SIGTERM sets; a second one acts at once. Elsewhere than in the main thread, idle."""
+    """An event that the first SIGINT or SIGTERM sets; a second one acts at once. Elsewhere than in
+    the main thread, idle.
+    """
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield asked

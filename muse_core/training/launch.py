@@ -1,8 +1,9 @@
-"""Training in several processes: started by torchrun or by accelerate, followed and stopped from the process that asked for it.
+"""Training in several processes: started by torchrun or by accelerate, followed and stopped from
+the process that asked for it.
 
-The started processes run ``python -m muse_core.training RUN.json`` (or ``muse_core.generation``); they and the one that
-waits meet in files alone. Launchers of one's own, on several machines, start ``muse train`` instead.
-"""
+The started processes run ``python -m muse_core.training RUN.json`` (or ``muse_core.generation``);
+they and the one that waits meet in files alone. Launchers of one's own, on several machines, start
+``muse train`` instead."""
 
 import os
 import shutil
@@ -19,8 +20,8 @@ from tqdm import tqdm
 
 from muse_core import paths
 from muse_core.errors import MuseError
-from muse_core.following import StageFollower
-from muse_core.records import RowReader, write_json
+from muse_core.results.metrics_tail import StageFollower
+from muse_core.results.records import RowReader, write_json
 from muse_core.training.interrupts import ASKER_VARIABLE, FOLDER_VARIABLE, STOP
 from muse_core.training.learner import Observer, Progress, Row, Run
 
@@ -42,13 +43,26 @@ class Launch:
         return (self.processes > 1 or bool(self.accelerate_config)) and not started
 
     def command(self, module: str, file: Path) -> list[str]:
-        """The command that starts ``python -m module file`` in every process. Raises MuseError where the file is missing."""
+        """The command that starts ``python -m module file`` in every process. Raises MuseError
+        where the file is missing.
+        """
         if not self.accelerate_config:
-            return [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node",
-                    str(self.processes), "-m", module, str(file)]  # fmt: skip
+            return [
+                sys.executable,
+                "-m",
+                "torch.distributed.run",
+                "--standalone",
+                "--nproc-per-node",
+                str(self.processes),
+                "-m",
+                module,
+                str(file),
+            ]
         config = paths.user_path(self.accelerate_config)
         if not config.is_file():
-            raise MuseError(f"There is no Accelerate configuration {config}: write one with `accelerate config`.")
+            raise MuseError(
+                f"There is no Accelerate configuration {config}: write one with `accelerate config`."
+            )
         accelerate = ["-m", "accelerate.commands.launch", "--config_file", str(config)]
         return [sys.executable, *accelerate, "-m", module, str(file)]
 
@@ -57,29 +71,42 @@ ALONE = Launch()
 
 
 def launch_folder(run: Run) -> Path:
-    """Where the processes of a stage and the one that waits for them meet; beside the stage's own folder."""
+    """Where the processes of a stage and the one that waits for them meet; beside the stage's own
+    folder.
+    """
     return run.folder.with_name(run.folder.name + ".launch")
 
 
 def train_launched(
-    run: Run, launch: Launch, module: str, steps: int, progress: Progress | None, observers: Mapping[str, Observer]
+    run: Run,
+    launch: Launch,
+    module: str,
+    steps: int,
+    progress: Progress | None,
+    observers: Mapping[str, Observer],
 ) -> list[Row]:
-    """Train in the processes of ``launch``; metrics reach ``progress`` and a bar as they are written.
+    """Train in the processes of ``launch``; metrics reach ``progress`` and a bar as they are
+    written.
 
-    A KeyboardInterrupt here has the processes save a checkpoint first. Raises MuseError with the sentence of the process that
-    failed, or the end of the log; and for observers, which cannot look into other processes.
-    """
+    A KeyboardInterrupt here has the processes save a checkpoint first. Raises MuseError with the
+    sentence of the process that failed, or the end of the log; and for observers, which cannot look
+    into other processes."""
     if observers:
-        raise MuseError(f"{', '.join(observers)} looks on in one process only: leave processes at 1.")
+        raise MuseError(
+            f"{', '.join(observers)} looks on in one process only: leave processes at 1."
+        )
     folder = launch_folder(run)
     shutil.rmtree(folder, ignore_errors=True)
     file = write_json(folder / RUN_FILE, run)
     earlier = None if run.resume else _identity(run.metrics_file)
     with (folder / LOG).open("w") as log:
         processes = subprocess.Popen(
-            launch.command(module, file), stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+            launch.command(module, file),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
             env=_environment(launch, folder),
-        )  # fmt: skip
+        )
         try:
             rows = _followed(processes, run, steps, progress, earlier)
         except KeyboardInterrupt:
@@ -96,9 +123,14 @@ def train_launched(
 
 def _environment(launch: Launch, folder: Path) -> dict[str, str]:
     threads = max(1, (os.cpu_count() or 1) // launch.processes)
-    return {"OMP_NUM_THREADS": str(threads)} | os.environ | {
-        FOLDER_VARIABLE: str(folder), ASKER_VARIABLE: str(os.getpid()),
-    }  # fmt: skip
+    return (
+        {"OMP_NUM_THREADS": str(threads)}
+        | os.environ
+        | {
+            FOLDER_VARIABLE: str(folder),
+            ASKER_VARIABLE: str(os.getpid()),
+        }
+    )
 
 
 def _identity(file: Path) -> tuple[int, int] | None:
@@ -107,9 +139,15 @@ def _identity(file: Path) -> tuple[int, int] | None:
 
 
 def _followed(
-    processes: subprocess.Popen, run: Run, steps: int, progress: Progress | None, earlier: tuple[int, int] | None
+    processes: subprocess.Popen,
+    run: Run,
+    steps: int,
+    progress: Progress | None,
+    earlier: tuple[int, int] | None,
 ) -> list[Row]:
-    """The rows of the metrics file as they appear, until the processes end; those of an ``earlier`` training are none."""
+    """The rows of the metrics file as they appear, until the processes end; those of an ``earlier``
+    training are none.
+    """
     follower = StageFollower(run.stage, RowReader(run.metrics_file))
     with tqdm(total=steps, desc=f"{run.stage}, launched", file=sys.stdout, mininterval=2.0) as bar:
         while True:
@@ -135,7 +173,9 @@ def _what_failed(run: Run, folder: Path, code: int) -> str:
     said = [file.read_text() for file in sorted(folder.glob("error-*.txt"))]
     if said:
         return said[0]
-    end = [line for line in (folder / LOG).read_text(errors="replace").splitlines() if line.strip()][-1:]
+    end = [
+        line for line in (folder / LOG).read_text(errors="replace").splitlines() if line.strip()
+    ][-1:]
     return (
         f"The processes of {run.stage} ended with exit code {code} and left no sentence ({' '.join(end)[-300:]}): "
         f"read {folder / LOG}, then run again with resume=True."
@@ -149,7 +189,9 @@ def run_entry(kind: type, train: Callable[[Any], Any], words: list[str]) -> int:
     except MuseError as error:
         print(f"muse: {error}", file=sys.stderr, flush=True)
         if folder := os.environ.get(FOLDER_VARIABLE):
-            (Path(folder) / f"error-{int(os.environ.get('RANK', 0)):05d}.txt").write_text(str(error))
+            (Path(folder) / f"error-{int(os.environ.get('RANK', 0)):05d}.txt").write_text(
+                str(error)
+            )
         return 1
     return 0
 
@@ -161,4 +203,6 @@ def read_run(kind: type, words: list[str]) -> Any:
     try:
         return TypeAdapter(kind).validate_json(Path(words[0]).read_bytes())
     except (OSError, ValueError) as error:
-        raise MuseError(f"{words[0]} is not the JSON of a {kind.__name__} ({str(error).splitlines()[0]}).") from error
+        raise MuseError(
+            f"{words[0]} is not the JSON of a {kind.__name__} ({str(error).splitlines()[0]})."
+        ) from error

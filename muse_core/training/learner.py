@@ -1,4 +1,6 @@
-"""What the engine asks of others: a `Run` that says where everything lies, a `Learner` that changes while it is trained."""
+"""What the engine asks of others: a `Run` that says where everything lies, a `Learner` that changes
+while it is trained.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -16,7 +18,9 @@ Row = dict[str, int | float]
 Progress = Callable[[list[Row]], None]
 """Called after each step with all rows so far; a live plot, for example."""
 Observer = Callable[[Any, int], None]
-"""Called before each step with the learner and the number of steps done; it must leave weights and random state alone."""
+"""Called before each step with the learner and the number of steps done; it must leave weights and
+random state alone.
+"""
 
 
 @runtime_checkable
@@ -40,7 +44,9 @@ class Run(Protocol):
 
 
 class Learner(ABC):
-    """Everything that changes while a stage trains. ``saved_as``: the folder of its network in a checkpoint."""
+    """Everything that changes while a stage trains. ``saved_as``: the folder of its network in a
+    checkpoint.
+    """
 
     accelerator: Accelerator
     weights: Mapping[str, nn.Parameter]
@@ -55,8 +61,8 @@ class Learner(ABC):
     def update(self, batch: Any, step: int) -> dict[str, float]:
         """One optimiser step (0-based); returns the row for the metrics file.
 
-        Raises FloatingPointError, before any weight has changed, when loss or gradient is not finite.
-        """
+        Raises FloatingPointError, before any weight has changed, when loss or gradient is not
+        finite."""
 
     @abstractmethod
     def averaged(self) -> AbstractContextManager[nn.Module]:
@@ -67,7 +73,9 @@ class Learner(ABC):
         """All that `restore` needs, beside the network's own weights."""
 
     def to_save(self) -> tuple[nn.Module, TrainingState] | None:
-        """Network and state of a checkpoint, in the process that writes it. All processes call this together."""
+        """Network and state of a checkpoint, in the process that writes it. All processes call this
+        together.
+        """
         return (self.network, self.state()) if self.accelerator.is_main_process else None
 
     @abstractmethod

@@ -1,4 +1,6 @@
-"""`train_stage`: any stage of the tokenizer. What happens is in the `Stage` it is given; the engine does the steps."""
+"""`train_stage`: any stage of the tokenizer. What happens is in the `Stage` it is given; the engine
+does the steps.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,19 +9,19 @@ from types import MappingProxyType
 import torch
 
 from muse_core import paths
-from muse_core.data.batches import Source
+from muse_core.config.stage import Stage
+from muse_core.data.batch import Source
 from muse_core.data.sources import open_source
 from muse_core.models.assembly import assemble_tokenizer
 from muse_core.models.tokenizer import MuseTokenizer
-from muse_core.records import provenance, read_record, write_json
-from muse_core.stages import Stage
+from muse_core.results.records import provenance, read_record, write_json
 from muse_core.training.engine import Engine, Trained
 from muse_core.training.launch import train_launched
 from muse_core.training.learner import Observer, Progress, Row
 from muse_core.training.model_card import write_model_card
-from muse_core.training.run import StageRecord, StageRun, finished_tokenizer
 from muse_core.training.run_lock import run_lock
 from muse_core.training.saving import save_whole
+from muse_core.training.stage_run import StageRecord, StageRun, finished_tokenizer
 from muse_core.training.teachers import Teachers, load_teachers
 from muse_core.training.trackers import check_trackers
 from muse_core.training.trainer import Trainer, accelerator_for
@@ -50,27 +52,33 @@ def starting_tokenizer(run: StageRun, teachers: Teachers, source: Source) -> Mus
 
 
 def train_stage(
-    run: StageRun, progress: Progress | None = None, observers: Mapping[str, Observer] = MappingProxyType({})
+    run: StageRun,
+    progress: Progress | None = None,
+    observers: Mapping[str, Observer] = MappingProxyType({}),
 ) -> StageResult:
     """Train one stage of one run, from its start or (``run.resume``) from its last checkpoint.
 
-    Here, or in the processes that ``run.launch`` asks for; each process of a launcher calls this function. Writes checkpoints and
-    the finished tokenizer under ``data/runs``, metrics and the stage's record under ``reports``.
-    Raises MuseError for anything the caller can mend; a non-finite loss keeps the last good checkpoint. Another process that
-    trains this stage of this run is one of them.
-    """
+    Here, or in the processes that ``run.launch`` asks for; each process of a launcher calls this
+    function. Writes checkpoints and the finished tokenizer under ``data/runs``, metrics and the
+    stage's record under ``reports``. Raises MuseError for anything the caller can mend; a
+    non-finite loss keeps the last good checkpoint. Another process that trains this stage of this
+    run is one of them."""
     stage = run.load_stage()
     check_trackers(run.trackers)
     for folder in (run.folder, run.metrics_file.parent):
         paths.writable(folder)
     if run.launch.wanted:
-        rows = train_launched(run, run.launch, "muse_core.training", stage.steps, progress, observers)
+        rows = train_launched(
+            run, run.launch, "muse_core.training", stage.steps, progress, observers
+        )
         return _finished(run, read_record(run.record_file, StageRecord), rows)
     with run_lock(run):
         return _train_here(run, progress, observers)
 
 
-def _train_here(run: StageRun, progress: Progress | None, observers: Mapping[str, Observer]) -> StageResult:
+def _train_here(
+    run: StageRun, progress: Progress | None, observers: Mapping[str, Observer]
+) -> StageResult:
     stage, preset = run.load_stage(), run.load_preset()
     accelerator = accelerator_for(run.device, run.launch)
     source = open_source(run.data, "train", preset.image_size)
@@ -78,7 +86,9 @@ def _train_here(run: StageRun, progress: Progress | None, observers: Mapping[str
     tokenizer = starting_tokenizer(run, teachers, source)
     torch.manual_seed(run.seed)
     trainer = Trainer(tokenizer, stage, teachers, accelerator)
-    engine = Engine(run, stage, trainer, source, preset.loader_workers, preset.record_every, run.trackers)
+    engine = Engine(
+        run, stage, trainer, source, preset.loader_workers, preset.record_every, run.trackers
+    )
     trained = engine.train(progress, observers)
     record = _record(run, stage, trainer, source, trained)
     with trainer.averaged() as averaged:
@@ -95,7 +105,9 @@ def _finished(run: StageRun, record: StageRecord, rows: list[Row]) -> StageResul
     return StageResult(final.to(accelerator_for(run.device).device).eval(), record, rows)
 
 
-def _record(run: StageRun, stage: Stage, trainer: Trainer, source: Source, trained: Trained) -> StageRecord:
+def _record(
+    run: StageRun, stage: Stage, trainer: Trainer, source: Source, trained: Trained
+) -> StageRecord:
     journal = trained.journal
     return StageRecord(
         stage=stage.name,

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from muse_core.training.run import StageRecord
+from muse_core.training.stage_run import StageRecord
 
 TEMPLATE = """---
 library_name: muse_core
@@ -39,4 +39,6 @@ def write_model_card(folder: Path, record: StageRecord) -> None:
     """Write ``README.md`` into a tokenizer's folder."""
     last = ", ".join(f"{name} {values['last']:.4g}" for name, values in record.losses.items())
     facts = record.__dict__ | record.provenance.__dict__
-    (folder / "README.md").write_text(TEMPLATE.format(folder=folder.name, last_losses=last, **facts))
+    (folder / "README.md").write_text(
+        TEMPLATE.format(folder=folder.name, last_losses=last, **facts)
+    )

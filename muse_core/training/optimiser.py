@@ -1,4 +1,6 @@
-"""AdamW with one parameter group per weight group, so that no loss's gradient norm rescales another loss's step."""
+"""AdamW with one parameter group per weight group, so that no loss's gradient norm rescales another
+loss's step.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,15 +9,17 @@ import torch
 from torch import nn
 from torch.distributed.tensor import DTensor
 
+from muse_core.config.stage import Schedule, Stage
 from muse_core.models.backbone_routes import BackbonePart, may_reach_weight, routed_groups
 from muse_core.models.gradient_routes import routing_named
 from muse_core.models.tokenizer import MuseTokenizer
-from muse_core.stages import Schedule, Stage
-from muse_core.training.shards import total_norm
+from muse_core.training.sharded_tensors import total_norm
 
 
 def freeze(tokenizer: MuseTokenizer, stage: Stage) -> None:
-    """Gradients only for weights that some loss of the stage may reach; a frozen backbone is in eval mode as well."""
+    """Gradients only for weights that some loss of the stage may reach; a frozen backbone is in
+    eval mode as well.
+    """
     tokenizer.train()
     tokenizer.backbone.train(stage.trains_backbone)
     routing = routing_named(tokenizer.config.routing)
@@ -38,17 +42,23 @@ def optimiser_for(tokenizer: MuseTokenizer, stage: Stage) -> torch.optim.AdamW:
             "params": [weight for weight in members.values() if weight.requires_grad],
             "peak_rate": stage.learning_rate * shares.get(name, 1.0),
         }
-        for name, members in routed_groups(tokenizer, routing_named(tokenizer.config.routing)).items()
+        for name, members in routed_groups(
+            tokenizer, routing_named(tokenizer.config.routing)
+        ).items()
     ]
     groups = [group for group in groups if group["params"]]
     for group in groups:
         if all(isinstance(weight, DTensor) for weight in group["params"]):
             group["foreach"] = True  # what torch chooses by itself for whole weights alone
-    return torch.optim.AdamW(groups, lr=stage.learning_rate, betas=(0.9, 0.99), weight_decay=stage.weight_decay)
+    return torch.optim.AdamW(
+        groups, lr=stage.learning_rate, betas=(0.9, 0.99), weight_decay=stage.weight_decay
+    )
 
 
 def rate_factor(step: int, stage: Schedule) -> float:
-    """Linear warm-up, then cosine to ``final_rate``; a pure function of the step (0-based), so resuming needs no state."""
+    """Linear warm-up, then cosine to ``final_rate``; a pure function of the step (0-based), so
+    resuming needs no state.
+    """
     warmup = max(1, round(stage.warmup_share * stage.steps))
     if step < warmup:
         return (step + 1) / warmup
@@ -64,7 +74,9 @@ def set_rates(optimiser: torch.optim.Optimizer, factor: float) -> None:
 
 def clip_groups(optimiser: torch.optim.Optimizer, max_norm: float) -> Mapping[str, float]:
     """Clip each weight group on its own; returns the norms before clipping."""
-    return {group["name"]: _clip(group["params"], max_norm).item() for group in optimiser.param_groups}
+    return {
+        group["name"]: _clip(group["params"], max_norm).item() for group in optimiser.param_groups
+    }
 
 
 def _clip(weights: Sequence[nn.Parameter], max_norm: float) -> torch.Tensor:

@@ -1,4 +1,5 @@
-"""How fast a stage goes and what it holds, while it runs: a file beside the metrics that is readable at any moment.
+"""How fast a stage goes and what it holds, while it runs: a file beside the metrics that is
+readable at any moment.
 
 Apart from the metrics because these are a function of the seed, and this depends on the machine.
 """
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from muse_core.records import append_jsonl
+from muse_core.results.records import append_jsonl
 
 EVERY_SECONDS = 5.0
 
@@ -26,8 +27,9 @@ def memory_mb() -> float:
 
 @dataclass
 class Pace:
-    """Appends a line to ``file`` every few seconds: ``step``, ``steps_per_second`` since the line before, ``memory/rss_mb``, and
-    ``data_wait_share``, the share of that time in which the step waited for its batch."""
+    """Appends a line to ``file`` every few seconds: ``step``, ``steps_per_second`` since the line
+    before, ``memory/rss_mb``, and ``data_wait_share``, the share of that time in which the step
+    waited for its batch."""
 
     file: Path
     began: float = field(default_factory=lambda: time.monotonic())

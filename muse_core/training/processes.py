@@ -1,4 +1,6 @@
-"""What the processes of one training tell each other. With one process every function is the identity."""
+"""What the processes of one training tell each other. With one process every function is the
+identity.
+"""
 
 import torch
 from accelerate import Accelerator
@@ -8,7 +10,9 @@ from muse_core.errors import MuseError
 
 
 def images_each(batch_size: int, processes: int) -> int:
-    """The part of a step's images that each process takes. Raises MuseError where it does not divide."""
+    """The part of a step's images that each process takes. Raises MuseError where it does not
+    divide.
+    """
     if batch_size % processes:
         raise MuseError(
             f"batch_size {batch_size}, the images of one step over all processes, does not divide among {processes} "
@@ -18,15 +22,21 @@ def images_each(batch_size: int, processes: int) -> int:
 
 
 def own_part(drawn: Tensor, accelerator: Accelerator) -> Tensor:
-    """This process's rows of what was drawn for the whole step, so that any number of processes draws the same."""
+    """This process's rows of what was drawn for the whole step, so that any number of processes
+    draws the same.
+    """
     return drawn.chunk(accelerator.num_processes)[accelerator.process_index]
 
 
 def mean_over_processes(values: dict[str, float], accelerator: Accelerator) -> dict[str, float]:
-    """The mean of each value over all processes, the same everywhere; not finite where any of them is not."""
+    """The mean of each value over all processes, the same everywhere; not finite where any of them
+    is not.
+    """
     if accelerator.num_processes == 1 or not values:
         return values
-    means = accelerator.reduce(torch.tensor(list(values.values()), device=accelerator.device), "mean")
+    means = accelerator.reduce(
+        torch.tensor(list(values.values()), device=accelerator.device), "mean"
+    )
     return dict(zip(values, means.tolist(), strict=True))
 
 

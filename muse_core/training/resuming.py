@@ -1,17 +1,21 @@
-"""Where a stage starts: from nothing, with what lay there set aside, or from its last intact checkpoint."""
+"""Where a stage starts: from nothing, with what lay there set aside, or from its last intact
+checkpoint.
+"""
 
 import shutil
 
 from muse_core.errors import MuseError
 from muse_core.training.checkpoint import latest_checkpoint, load_state
-from muse_core.training.journal import Journal
 from muse_core.training.learner import Learner, Run
+from muse_core.training.metrics_logger import Journal
 from muse_core.training.pace import pace_file
 from muse_core.training.saving import tidy
 
 
 def begin(journal: Journal) -> int:
-    """A fresh start: what an earlier run of this name left is set aside once, as ``<stage>.previous``."""
+    """A fresh start: what an earlier run of this name left is set aside once, as
+    ``<stage>.previous``.
+    """
     run = journal.run
     if not journal.writes:
         return 0
@@ -34,8 +38,8 @@ def clear_up(run: Run) -> None:
 def resume(run: Run, learner: Learner, fingerprint: str, journal: Journal) -> int:
     """Restore the newest intact checkpoint and return its step; 0 where there is none yet.
 
-    Raises MuseError when the checkpoint was made with other parameters, or with data of another ``fingerprint``.
-    """
+    Raises MuseError when the checkpoint was made with other parameters, or with data of another
+    ``fingerprint``."""
     checkpoint = latest_checkpoint(run.checkpoints)
     if checkpoint is None:
         return begin(journal)

@@ -1,8 +1,8 @@
 """One process trains a stage of a run at a time; a second one is told who does.
 
-The lock is a small JSON file beside the stage's folder: process, host, since when. Its owner may die without a word, so a lock of
-this host counts only while that very process lives: a process of the same number that began later is another one.
-"""
+The lock is a small JSON file beside the stage's folder: process, host, since when. Its owner may
+die without a word, so a lock of this host counts only while that very process lives: a process of
+the same number that began later is another one."""
 
 import os
 import socket
@@ -18,7 +18,7 @@ from filelock import FileLock
 
 from muse_core import paths
 from muse_core.errors import MuseError
-from muse_core.records import read_json, write_json
+from muse_core.results.records import read_json, write_json
 from muse_core.training.learner import Run
 
 SAME_START = 2.0
@@ -27,7 +27,9 @@ SAME_START = 2.0
 
 @dataclass(frozen=True)
 class Owner:
-    """Who holds a lock. ``started``: the process's start, seconds since 1970; ``since``: when it took the lock."""
+    """Who holds a lock. ``started``: the process's start, seconds since 1970; ``since``: when it
+    took the lock.
+    """
 
     pid: int
     host: str
@@ -49,7 +51,12 @@ class Owner:
 
 def this_process() -> Owner:
     started = psutil.Process().create_time()
-    return Owner(os.getpid(), socket.gethostname(), started, datetime.now().astimezone().isoformat(timespec="seconds"))
+    return Owner(
+        os.getpid(),
+        socket.gethostname(),
+        started,
+        datetime.now().astimezone().isoformat(timespec="seconds"),
+    )
 
 
 def lock_file(run: Run) -> Path:
@@ -59,7 +66,8 @@ def lock_file(run: Run) -> Path:
 
 @contextmanager
 def run_lock(run: Run) -> Iterator[None]:
-    """Hold the run's stage for as long as the block lasts. Raises MuseError when another process holds it.
+    """Hold the run's stage for as long as the block lasts. Raises MuseError when another process
+    holds it.
 
     Under a launcher the first process of all holds it for the others.
     """
@@ -105,5 +113,7 @@ def _refuse_living(held: Owner, file: Path, run: Run) -> None:
             f"if it is gone, remove {file} and run again."
         )
     if held.alive:
-        raise MuseError(f"{who}: wait for it, stop it (kill -TERM {held.pid} saves a checkpoint first), "
-                        "or use another run name.")  # fmt: skip
+        raise MuseError(
+            f"{who}: wait for it, stop it (kill -TERM {held.pid} saves a checkpoint first), "
+            "or use another run name."
+        )

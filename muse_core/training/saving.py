@@ -1,8 +1,8 @@
-"""Folders that are whole or absent, whenever the machine stops: written beside their place, forced to the disk, renamed.
+"""Folders that are whole or absent, whenever the machine stops: written beside their place, forced
+to the disk, renamed.
 
-A name of the form ``.NAME.tmp`` or ``.NAME.PID.tmp`` is unfinished; ``.NAME.old`` is what stood at NAME until its successor
-does. `tidy` clears both away after a crash.
-"""
+A name of the form ``.NAME.tmp`` or ``.NAME.PID.tmp`` is unfinished; ``.NAME.old`` is what stood at
+NAME until its successor does. `tidy` clears both away after a crash."""
 
 import os
 import shutil
@@ -15,7 +15,8 @@ from muse_core.errors import MuseError
 
 
 def save_whole(network: Any, folder: Path) -> None:
-    """Save beside and rename, so that the folder never holds half a network; ``network`` has `save_pretrained`.
+    """Save beside and rename, so that the folder never holds half a network; ``network`` has
+    `save_pretrained`.
 
     Raises MuseError when the disk refuses.
     """
@@ -25,7 +26,9 @@ def save_whole(network: Any, folder: Path) -> None:
         network.save_pretrained(temporary)
         put_in_place(temporary, folder)
     except (OSError, SafetensorError) as error:
-        raise MuseError(f"Cannot write {folder} ({error}): free some space and run again with resume.") from error
+        raise MuseError(
+            f"Cannot write {folder} ({error}): free some space and run again with resume."
+        ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -51,7 +54,8 @@ def remove(folder: Path) -> None:
 
 
 def tidy(folder: Path) -> None:
-    """Clear away what a process that died left in ``folder``; what it had set aside and not yet replaced comes back.
+    """Clear away what a process that died left in ``folder``; what it had set aside and not yet
+    replaced comes back.
 
     Only for a folder that no living process writes to.
     """

@@ -1,7 +1,8 @@
-"""The batches of a stage, whatever happens to the loader's workers, and how long the training waited for them.
+"""The batches of a stage, whatever happens to the loader's workers, and how long the training
+waited for them.
 
-The order of samples is a pure function of the step, so a loader made again at the step where a worker died goes on exactly.
-"""
+The order of samples is a pure function of the step, so a loader made again at the step where a
+worker died goes on exactly."""
 
 import re
 import signal
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from muse_core.errors import MuseError
-from muse_core.training.journal import Journal
+from muse_core.training.metrics_logger import Journal
 
 RETRIES = 3
 """Loaders made again, one after the other without a batch between them, before the stage stops."""
@@ -28,7 +29,9 @@ class WorkersDied(Exception):
 
 
 class SteadyBatches:
-    """``load(step)`` gives the batches from a step on; the waiting and the deaths of workers go into the journal."""
+    """``load(step)`` gives the batches from a step on; the waiting and the deaths of workers go
+    into the journal.
+    """
 
     def __init__(self, load: Callable[[int], Iterable[Any]], start: int, journal: Journal) -> None:
         self.load, self.step, self.journal = load, start, journal
@@ -60,10 +63,13 @@ class SteadyBatches:
 
 
 def _iterator(batches: Iterable[Any]) -> Iterator[Any]:
-    """Without torch's handler, which raises wherever the main thread stands when a worker dies, also in the middle of an
-    update; the loader notices by itself, between two steps, at most five seconds later."""
+    """Without torch's handler, which raises wherever the main thread stands when a worker dies,
+    also in the middle of an update; the loader notices by itself, between two steps, at most five
+    seconds later."""
     made = iter(batches)
     handler = signal.getsignal(signal.SIGCHLD) if hasattr(signal, "SIGCHLD") else None
-    if threading.current_thread() is threading.main_thread() and "torch" in str(getattr(handler, "__module__", "")):
+    if threading.current_thread() is threading.main_thread() and "torch" in str(
+        getattr(handler, "__module__", "")
+    ):
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     return made

@@ -1,11 +1,14 @@
-"""One batch -> the loss terms a stage hears. Each term is a row of the table below; a stage picks rows by weight."""
+"""One batch -> the loss terms a stage hears. Each term is a row of the table below; a stage picks
+rows by weight.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import nn
 
-from muse_core.data.batches import Batch
+from muse_core.config.stage import Loss, Stage
+from muse_core.data.batch import Batch
 from muse_core.losses.adversarial import generator_loss
 from muse_core.losses.anchor import anchor_loss
 from muse_core.losses.distillation import distillation_loss
@@ -15,7 +18,6 @@ from muse_core.losses.reconstruction import perceptual_loss, reconstruction_loss
 from muse_core.models.discriminator import PatchDiscriminator, frozen_logits
 from muse_core.models.tokenizer import MuseTokenizer, TokenizerOutput
 from muse_core.shapes import Scalar
-from muse_core.stages import Loss, Stage
 from muse_core.training.teachers import Targets, Teachers, targets_for
 
 
@@ -44,7 +46,9 @@ def _reconstruction(step: StepInputs) -> Scalar:
 
 
 def _perceptual(step: StepInputs) -> Scalar:
-    return perceptual_loss(step.teachers.perceptual(step.output.reconstruction), step.targets.features)
+    return perceptual_loss(
+        step.teachers.perceptual(step.output.reconstruction), step.targets.features
+    )
 
 
 def _adversarial(step: StepInputs) -> Scalar:
@@ -74,8 +78,12 @@ def forward_step(
     stage: Stage,
 ) -> tuple[LossTerms, TokenizerOutput]:
     """``model`` is the tokenizer as the launcher wrapped it; ``tokenizer`` is the same one bare."""
-    targets = targets_for(teachers, batch, tokenizer.token_grid(batch.images), tokenizer.config.num_heads)
-    output = model(batch.images, trunk_hears=stage.trunk_hears, with_attention=Loss.TOPOLOGY in stage.weights)
+    targets = targets_for(
+        teachers, batch, tokenizer.token_grid(batch.images), tokenizer.config.num_heads
+    )
+    output = model(
+        batch.images, trunk_hears=stage.trunk_hears, with_attention=Loss.TOPOLOGY in stage.weights
+    )
     inputs = StepInputs(batch, output, targets, teachers, tokenizer, discriminator)
     parts = {loss: TERMS[loss](inputs) for loss in stage.weights}
     return weighted_sum(parts, stage.weights), output

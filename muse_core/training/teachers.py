@@ -1,26 +1,35 @@
-"""The frozen networks that supervise a stage, kept outside the tokenizer: out of its checkpoints, its EMA and its modes."""
+"""The frozen networks that supervise a stage, kept outside the tokenizer: out of its checkpoints,
+its EMA and its modes.
+"""
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from muse_core.data.batches import Batch
+from muse_core.config.preset import Preset
+from muse_core.config.stage import Loss
+from muse_core.data.batch import Batch
 from muse_core.errors import MuseError
 from muse_core.foundations.image_tower import ImageTower
 from muse_core.foundations.perceptual import PerceptualNetwork, perceptual_network
 from muse_core.foundations.text_tower import TextTower, text_embeddings
-from muse_core.foundations.topology_teacher import DinoV3Teacher, TimmTeacher, TopologyTeacher, observe
+from muse_core.foundations.topology_teacher import (
+    DinoV3Teacher,
+    TimmTeacher,
+    TopologyTeacher,
+    observe,
+)
 from muse_core.losses.topology import Grid
 from muse_core.losses.topology_target import TopologyTarget, topology_targets
 from muse_core.shapes import Embeddings
-from muse_core.sizes import Preset
-from muse_core.stages import Loss
 
 
 @dataclass(frozen=True)
 class Teachers:
-    """Topology teacher, text tower and perceptual network, on one device; the image tower only where a stage distils."""
+    """Topology teacher, text tower and perceptual network, on one device; the image tower only
+    where a stage distils.
+    """
 
     topology: TopologyTeacher
     text: TextTower
@@ -30,8 +39,9 @@ class Teachers:
 
 @dataclass(frozen=True)
 class Targets:
-    """What the teachers say about a batch: attention as the student should see it, caption embeddings, image features,
-    and the frozen backbone's own image embedding where a stage distils."""
+    """What the teachers say about a batch: attention as the student should see it, caption
+    embeddings, image features, and the frozen backbone's own image embedding where a stage
+    distils."""
 
     attention: tuple[TopologyTarget, ...]
     text: Embeddings
@@ -52,8 +62,8 @@ def load_topology_teacher(preset: Preset) -> TopologyTeacher:
 def open_topology_teacher(
     location: str, blocks: int, layers: tuple[int, ...] | None = None, image_size: int | None = None
 ) -> TopologyTeacher:
-    """From a folder or hub id (transformers' DINOv3), or ``timm:NAME`` for any timm ViT; ``layers`` None spreads one layer
-    a block over the depth."""
+    """From a folder or hub id (transformers' DINOv3), or ``timm:NAME`` for any timm ViT; ``layers``
+    None spreads one layer a block over the depth."""
     options = dict(layers=layers, blocks=blocks, image_size=image_size)
     if location.startswith("timm:"):
         return TimmTeacher.from_name(location.removeprefix("timm:"), **options)
@@ -76,14 +86,25 @@ def _check_counts(teacher: TopologyTeacher, preset: Preset) -> None:
 def load_teachers(preset: Preset, device: torch.device | str) -> Teachers:
     """All frozen networks of a preset. Raises MuseError where one cannot be loaded."""
     topology = load_topology_teacher(preset).eval().requires_grad_(False).to(device)
-    text = TextTower.from_pretrained(preset.foundations.text_tower).eval().requires_grad_(False).to(device)
+    text = (
+        TextTower.from_pretrained(preset.foundations.text_tower)
+        .eval()
+        .requires_grad_(False)
+        .to(device)
+    )
     distils = any(Loss.DISTILLATION in stage.weights for stage in preset.curriculum)
-    image = ImageTower.from_pretrained(preset.foundations.backbone).eval().to(device) if distils else None
+    image = (
+        ImageTower.from_pretrained(preset.foundations.backbone).eval().to(device)
+        if distils
+        else None
+    )
     return Teachers(topology, text, perceptual_network(topology).to(device), image)
 
 
 def targets_for(teachers: Teachers, batch: Batch, grid: Grid, heads: int) -> Targets:
-    """Targets of a batch for a student with this token grid and number of heads; nothing here carries gradient."""
+    """Targets of a batch for a student with this token grid and number of heads; nothing here
+    carries gradient.
+    """
     view = observe(teachers.topology, batch.images)
     attention = topology_targets(view.query_keys, view.grid, grid, heads)
     features = teachers.perceptual.of_real(batch.images, view)

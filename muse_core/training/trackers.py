@@ -1,4 +1,6 @@
-"""Metrics to TensorBoard or Weights & Biases as well, through Accelerate's trackers; the files of a run do not depend on them."""
+"""Metrics to TensorBoard or Weights & Biases as well, through Accelerate's trackers; the files of a
+run do not depend on them.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +19,9 @@ FOLDER = "trackers"
 
 
 def check_trackers(names: tuple[str, ...]) -> None:
-    """Raises MuseError for a name outside `TRACKERS`, and for a package that is not (wholly) installed."""
+    """Raises MuseError for a name outside `TRACKERS`, and for a package that is not (wholly)
+    installed.
+    """
     for name in names:
         if name not in TRACKERS:
             raise unknown("tracker", name, TRACKERS)
@@ -28,8 +32,12 @@ def check_trackers(names: tuple[str, ...]) -> None:
 
 
 @contextmanager
-def tracking(accelerator: Accelerator, run: Run, names: tuple[str, ...], start: int) -> Iterator[Callable[[Row], None]]:
-    """A function that logs a row under its step. What an earlier piece of the run logged after ``start`` is superseded."""
+def tracking(
+    accelerator: Accelerator, run: Run, names: tuple[str, ...], start: int
+) -> Iterator[Callable[[Row], None]]:
+    """A function that logs a row under its step. What an earlier piece of the run logged after
+    ``start`` is superseded.
+    """
     if not names:
         yield lambda row: None
         return
@@ -39,9 +47,13 @@ def tracking(accelerator: Accelerator, run: Run, names: tuple[str, ...], start: 
     accelerator.project_configuration.logging_dir = folder
     accelerator.init_trackers(run.run, _plain(run.facts()), _options(run, start))
     try:
-        yield lambda row: accelerator.log({name: value for name, value in row.items() if name != "step"}, row["step"])
+        yield lambda row: accelerator.log(
+            {name: value for name, value in row.items() if name != "step"}, row["step"]
+        )
     finally:
-        for tracker in accelerator.trackers:  # not `end_training`, which would also part the processes
+        for (
+            tracker
+        ) in accelerator.trackers:  # not `end_training`, which would also part the processes
             tracker.finish()
         accelerator.trackers = []
 
@@ -56,4 +68,7 @@ def _options(run: Run, start: int) -> dict[str, dict[str, Any]]:
 
 def _plain(facts: dict[str, Any]) -> dict[str, int | float | str | bool]:
     """Trackers store numbers, words and truth values as they are; everything else as text."""
-    return {name: value if isinstance(value, int | float | str | bool) else str(value) for name, value in facts.items()}
+    return {
+        name: value if isinstance(value, int | float | str | bool) else str(value)
+        for name, value in facts.items()
+    }

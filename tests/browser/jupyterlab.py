@@ -18,7 +18,9 @@ import pytest
 def write_notebook(file: Path, cells: Sequence[str]) -> None:
     """Code cells alone, for the machine's own Python."""
     metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells], metadata=metadata)
+    made = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(cell) for cell in cells], metadata=metadata
+    )
     nbformat.write(made, file)
 
 
@@ -29,15 +31,30 @@ def lab_server(folder: Path) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     own = {
-        name: str(folder / name.lower()) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")
+        name: str(folder / name.lower())
+        for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")
     }
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}", "--ip=127.0.0.1",
-               "--IdentityProvider.token=", "--LabApp.expose_app_in_browser=True", f"--ServerApp.root_dir={folder}"]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "jupyterlab",
+        "--no-browser",
+        "--allow-root",
+        f"--port={port}",
+        "--ip=127.0.0.1",
+        "--IdentityProvider.token=",
+        "--LabApp.expose_app_in_browser=True",
+        f"--ServerApp.root_dir={folder}",
+    ]
     with (folder / "server.log").open("w") as log:
-        running = subprocess.Popen(command, env=os.environ | own, stdout=log, stderr=log, cwd=folder)
+        running = subprocess.Popen(
+            command, env=os.environ | own, stdout=log, stderr=log, cwd=folder
+        )
     address = f"http://127.0.0.1:{port}"
     try:
-        wait_until(lambda: urllib.request.urlopen(f"{address}/api/status", timeout=2).status == 200, 60)
+        wait_until(
+            lambda: urllib.request.urlopen(f"{address}/api/status", timeout=2).status == 200, 60
+        )
         yield address
     finally:
         running.terminate()
@@ -59,11 +76,15 @@ def open_and_run(browser: Any, address: str, notebook: str, appears: str) -> Any
             return page
         except NotInTime:
             continue
-    pytest.fail(f"no {appears}; the notebook shows: {page.locator('.jp-Notebook').inner_text()[:1500]}")
+    pytest.fail(
+        f"no {appears}; the notebook shows: {page.locator('.jp-Notebook').inner_text()[:1500]}"
+    )
 
 
 def run_cell(page: Any, cell: int) -> None:
-    """Execute one cell by JupyterLab's own command: a key pressed before the editor listens would be lost."""
+    """Execute one cell by JupyterLab's own command: a key pressed before the editor listens would
+    be lost.
+    """
     page.locator(".jp-Notebook .jp-CodeCell .jp-InputPrompt").nth(cell).click()
     page.evaluate("() => { jupyterapp.commands.execute('notebook:run-cell'); }")
 

@@ -1,4 +1,6 @@
-"""Pages made of hostile captions, names and records, in a real browser: they are read, and nothing of them runs."""
+"""Pages made of hostile captions, names and records, in a real browser: they are read, and nothing
+of them runs.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,4 +42,6 @@ def test_no_script_of_theirs_runs(browser: Any, reports: Path, place: str) -> No
     page.wait_for_timeout(500)
     assert page.evaluate("typeof window.owned") == "undefined" and errors == []
     assert page.locator("img[src=x], svg[onload], a[href^='javascript']").count() == 0
-    assert "window.owned" in page.locator("body").inner_text(), "what they wrote is there to be read"
+    assert "window.owned" in page.locator("body").inner_text(), (
+        "what they wrote is there to be read"
+    )

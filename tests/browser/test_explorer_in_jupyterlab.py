@@ -1,4 +1,6 @@
-"""The explorer as a widget in a real JupyterLab: it shows, a click reaches Python, and Python's choice reaches the picture."""
+"""The explorer as a widget in a real JupyterLab: it shows, a click reaches Python, and Python's
+choice reaches the picture.
+"""
 
 import json
 from collections.abc import Iterator
@@ -35,7 +37,9 @@ explorer
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("lab")
-    write_notebook(place / "explore.ipynb", [CODE, "explorer.selection = explorer.selection | {'layer': 0}"])
+    write_notebook(
+        place / "explore.ipynb", [CODE, "explorer.selection = explorer.selection | {'layer': 0}"]
+    )
     return place
 
 
@@ -59,15 +63,21 @@ def test_a_click_reaches_python(tab: Any, folder: Path) -> None:
 @pytest.mark.slow
 def test_python_s_choice_reaches_the_picture(tab: Any) -> None:
     run_cell(tab, 1)
-    tab.wait_for_function("document.querySelector('.muse-explorer .says').textContent.includes('layer 1')")
+    tab.wait_for_function(
+        "document.querySelector('.muse-explorer .says').textContent.includes('layer 1')"
+    )
 
 
 @pytest.mark.slow
-def test_a_reader_s_image_reaches_python_and_comes_back(tab: Any, folder: Path, tmp_path: Path) -> None:
+def test_a_reader_s_image_reaches_python_and_comes_back(
+    tab: Any, folder: Path, tmp_path: Path
+) -> None:
     from PIL import Image
 
     Image.new("RGB", (20, 20), "red").save(tmp_path / "mine.png")
     tab.locator(".muse-explorer input[type=file]").set_input_files(tmp_path / "mine.png")
     wait_until(lambda: json.loads((folder / "added.json").read_text())[0][0] == "mine.png")
-    tab.wait_for_function("document.querySelector('.muse-explorer .says').textContent.includes('image mine.png')")
+    tab.wait_for_function(
+        "document.querySelector('.muse-explorer .says').textContent.includes('image mine.png')"
+    )
     wait_until(lambda: selection(folder)["image"] == 1)

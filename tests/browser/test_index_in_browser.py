@@ -1,4 +1,6 @@
-"""The index and the gallery in a real browser, from disk: they fit, read well in light and dark, and load nothing."""
+"""The index and the gallery in a real browser, from disk: they fit, read well in light and dark,
+and load nothing.
+"""
 
 import base64
 import io
@@ -14,9 +16,18 @@ from PIL import Image
 EVERYWHERE = pytest.mark.parametrize(
     ("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")]
 )
-CLAIM = "A claim of usual length that says what the notebook shows, in one sentence or two. And " + "a long_word_" * 9
+CLAIM = (
+    "A claim of usual length that says what the notebook shows, in one sentence or two. And "
+    + "a long_word_" * 9
+)
 FINAL, SHARED = "MUSE, after stage 3", "shared routing, after stage 3"
-VALUES = {"psnr": 26.5, "zero_shot": 0.986, "linear_probe": 0.988, "miou": 0.668, "attention_auc": 0.987}
+VALUES = {
+    "psnr": 26.5,
+    "zero_shot": 0.986,
+    "linear_probe": 0.988,
+    "miou": 0.668,
+    "attention_auc": 0.987,
+}
 
 FAINT = """() => {
   const numbers = (colour) => colour.match(/[\\d.]+/g).map(Number);
@@ -44,45 +55,79 @@ def picture(alt: str, plotly: bool = False) -> Any:
     """An output of `publish.show`."""
     buffer = io.BytesIO()
     Image.effect_noise((900, 400), 60).convert("RGB").save(buffer, format="PNG")
-    output = nbformat.v4.new_output("display_data", data={"image/png": base64.b64encode(buffer.getvalue()).decode()})
+    output = nbformat.v4.new_output(
+        "display_data", data={"image/png": base64.b64encode(buffer.getvalue()).decode()}
+    )
     output.metadata.update({"muse": {"name": "a", "alt": alt}, "image/png": {"width": 450}})
     if plotly:
         trace = {"type": "scatter", "mode": "lines", "y": [1, 3, 2]}
-        output.data["application/vnd.plotly.v1+json"] = {"data": [trace], "layout": {"title": {"text": "A curve"}}}
+        output.data["application/vnd.plotly.v1+json"] = {
+            "data": [trace],
+            "layout": {"title": {"text": "A curve"}},
+        }
     return output
 
 
 def execute(folder: Path, stem: str, *outputs: Any, status: str = "done", error: str = "") -> None:
     """What a run leaves of one notebook."""
-    from muse_core.reporting.stamps import Stamp, write_stamp
+    from muse_core.report.stamps import Stamp, write_stamp
 
     folder.mkdir(parents=True, exist_ok=True)
     prose = nbformat.v4.new_markdown_cell(f"# {stem[:2]} · Title of {stem}\n\n{CLAIM}")
     code = nbformat.v4.new_code_cell("1", outputs=list(outputs))
     nbformat.write(nbformat.v4.new_notebook(cells=[prose, code]), folder / f"{stem}.ipynb")
-    values = {"commit": "0123456789+changes", "preset": "tiny", "device": "cpu", "date": "2026-01-01T10:00:00+00:00"}
-    write_stamp(folder / f"{stem}.ipynb", Stamp("key", status, folder.name, **values, seconds=90.0, error=error))
+    values = {
+        "commit": "0123456789+changes",
+        "preset": "tiny",
+        "device": "cpu",
+        "date": "2026-01-01T10:00:00+00:00",
+    }
+    write_stamp(
+        folder / f"{stem}.ipynb",
+        Stamp("key", status, folder.name, **values, seconds=90.0, error=error),
+    )
 
 
 def measure(folder: Path) -> None:
     """Records of an evaluation and of three stages."""
     (folder / "records").mkdir()
     rows = [
-        {"name": name, "measurements": {k: {"value": v, "low": v * 0.9, "high": v * 1.1} for k, v in VALUES.items()}}
+        {
+            "name": name,
+            "measurements": {
+                k: {"value": v, "low": v * 0.9, "high": v * 1.1} for k, v in VALUES.items()
+            },
+        }
         for name in (FINAL, SHARED)
     ]
-    pairs = [{"metric": k, "a": FINAL, "b": SHARED, "difference": 0, "low": -1, "high": 1} for k in VALUES]
-    (folder / "records/evaluation.json").write_text(json.dumps({"rows": rows, "comparisons": pairs, "n_test": 1000}))
-    losses = {name: {"first": 1.25, "last": 0.125} for name in ("topology", "anchor", "reconstruction")}
-    stage = {"preset": "tiny", "data": "scenes", "routing": "orthogonal", "steps": 440, "seconds": 90, "losses": losses}
+    pairs = [
+        {"metric": k, "a": FINAL, "b": SHARED, "difference": 0, "low": -1, "high": 1}
+        for k in VALUES
+    ]
+    (folder / "records/evaluation.json").write_text(
+        json.dumps({"rows": rows, "comparisons": pairs, "n_test": 1000})
+    )
+    losses = {
+        name: {"first": 1.25, "last": 0.125} for name in ("topology", "anchor", "reconstruction")
+    }
+    stage = {
+        "preset": "tiny",
+        "data": "scenes",
+        "routing": "orthogonal",
+        "steps": 440,
+        "seconds": 90,
+        "losses": losses,
+    }
     for number in (1, 2, 3):
-        (folder / f"records/stage{number}.json").write_text(json.dumps(stage | {"held_out": {"psnr": 21.0}}))
+        (folder / f"records/stage{number}.json").write_text(
+            json.dumps(stage | {"held_out": {"psnr": 21.0}})
+        )
 
 
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Two runs, one measured, one failed; the index of both, and a gallery of the first."""
-    from muse_core.reporting import gallery, html, index
+    from muse_core.report import gallery, html, index
 
     root = tmp_path_factory.mktemp("workspace")
     with pytest.MonkeyPatch.context() as patch:
@@ -90,7 +135,12 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         execute(root / "reports/tiny", "00_foundations", picture("Tiles"))
         execute(root / "reports/tiny", "01_topology_warmup", picture("A curve", plotly=True))
         measure(root / "reports/tiny")
-        execute(root / "reports/broken", "00_foundations", status="failed", error="No weights: run 00 first.")
+        execute(
+            root / "reports/broken",
+            "00_foundations",
+            status="failed",
+            error="No weights: run 00 first.",
+        )
         html.export_run(root / "reports/tiny")
         html.export_run(root / "reports/broken")
         index.write()
@@ -107,9 +157,16 @@ def complaints() -> Iterator[list[str]]:
 
 
 def visit(
-    browser: Any, path: Path, complaints: list[str], width: int = 1280, scheme: str = "light", **options: Any
+    browser: Any,
+    path: Path,
+    complaints: list[str],
+    width: int = 1280,
+    scheme: str = "light",
+    **options: Any,
 ) -> Any:
-    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, **options)
+    context = browser.new_context(
+        viewport={"width": width, "height": 900}, color_scheme=scheme, **options
+    )
     page = context.new_page()
 
     def answer(route: Any) -> None:
@@ -126,7 +183,9 @@ def visit(
 
 
 def assert_presentable(page: Any) -> None:
-    """It fits, its pictures are painted and described, its text has enough contrast, and one heading leads."""
+    """It fits, its pictures are painted and described, its text has enough contrast, and one
+    heading leads.
+    """
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert page.evaluate("[...document.images].filter(i => !i.naturalWidth || !i.alt).length") == 0
     assert page.evaluate(FAINT) == []
@@ -144,9 +203,14 @@ def test_the_index_is_presentable(
     assert_presentable(page)
 
 
-def test_a_run_shows_its_numbers_its_cards_and_its_failure(browser: Any, reports: Path, complaints: list[str]) -> None:
+def test_a_run_shows_its_numbers_its_cards_and_its_failure(
+    browser: Any, reports: Path, complaints: list[str]
+) -> None:
     page = visit(browser, reports / "index.html", complaints)
-    tiny, broken = page.get_by_role("region", name="Run tiny"), page.get_by_role("region", name="Run broken")
+    tiny, broken = (
+        page.get_by_role("region", name="Run tiny"),
+        page.get_by_role("region", name="Run broken"),
+    )
     assert tiny.locator("dl.numbers > div").count() == 5
     assert "not told apart from shared routing" in tiny.locator("dl.numbers").inner_text()
     assert tiny.locator(".card img").count() == 2
@@ -168,13 +232,19 @@ def test_a_whole_card_leads_to_its_page_and_the_keyboard_reaches_it(
     assert page.title() == "MUSE gallery"
 
 
-def test_the_gallerys_figure_wakes_from_the_packed_library(browser: Any, reports: Path, complaints: list[str]) -> None:
+def test_the_gallerys_figure_wakes_from_the_packed_library(
+    browser: Any, reports: Path, complaints: list[str]
+) -> None:
     page = visit(browser, reports / "gallery/tiny/01_topology_warmup.html", complaints)
-    page.wait_for_selector("figure[data-drawn=yes] .js-plotly-plot .scatterlayer path.js-line", timeout=30_000)
+    page.wait_for_selector(
+        "figure[data-drawn=yes] .js-plotly-plot .scatterlayer path.js-line", timeout=30_000
+    )
     assert not page.locator("figure > img").is_visible()
 
 
-def test_without_the_script_index_and_gallery_can_be_read(browser: Any, reports: Path, complaints: list[str]) -> None:
+def test_without_the_script_index_and_gallery_can_be_read(
+    browser: Any, reports: Path, complaints: list[str]
+) -> None:
     page = visit(browser, reports / "gallery/index.html", complaints, java_script_enabled=False)
     page.get_by_role("link", name="01 · Title").click()
     assert page.locator("figure > img").is_visible()

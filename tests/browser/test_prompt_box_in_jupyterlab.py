@@ -1,4 +1,6 @@
-"""The prompt box in a real JupyterLab: a typed prompt is drawn, and a wrong one answers with a sentence and keeps the image."""
+"""The prompt box in a real JupyterLab: a typed prompt is drawn, and a wrong one answers with a
+sentence and keeps the image.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,7 +12,7 @@ from .jupyterlab import lab_server, open_and_run, write_notebook
 CODE = """
 from PIL import Image
 from muse_core.figures.prompt_box import PromptBox
-from muse_core.generation.prompts import check_words
+from muse_core.generation.caption_embeddings import check_words
 
 def draw(prompt, guidance, seed):
     check_words([prompt], ["red", "blue", "green"])
@@ -58,5 +60,7 @@ def test_an_unknown_word_answers_with_a_sentence_and_the_image_stays(tab: Any) -
     ask(tab, "green")
     shows(tab, "0,128,0")
     ask(tab, "grene")
-    tab.wait_for_function("document.querySelector('.jp-OutputArea').innerText.includes(\"did you mean 'green'\")")
+    tab.wait_for_function(
+        "document.querySelector('.jp-OutputArea').innerText.includes(\"did you mean 'green'\")"
+    )
     shows(tab, "0,128,0")

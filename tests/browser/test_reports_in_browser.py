@@ -32,17 +32,28 @@ class Visit:
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Two executed notebooks with their pages and an index."""
-    from muse_core.reporting import pipeline
+    from muse_core.report import run as pipeline
 
     root = tmp_path_factory.mktemp("workspace")
     (root / "notebooks").mkdir()
-    parameters = nbformat.v4.new_code_cell('run: str = "smoke"\ndevice: str = "cpu"', metadata={"tags": ["parameters"]})
-    for stem, code in {"00_a": [STORY, TABLE], "01_b": ["x = 'y' * 400\nprint(x)", "raise ValueError('no')"]}.items():
-        cells = [nbformat.v4.new_markdown_cell(PROSE), parameters, *map(nbformat.v4.new_code_cell, code)]
+    parameters = nbformat.v4.new_code_cell(
+        'run: str = "smoke"\ndevice: str = "cpu"', metadata={"tags": ["parameters"]}
+    )
+    for stem, code in {
+        "00_a": [STORY, TABLE],
+        "01_b": ["x = 'y' * 400\nprint(x)", "raise ValueError('no')"],
+    }.items():
+        cells = [
+            nbformat.v4.new_markdown_cell(PROSE),
+            parameters,
+            *map(nbformat.v4.new_code_cell, code),
+        ]
         nbformat.write(nbformat.v4.new_notebook(cells=cells), root / "notebooks" / f"{stem}.ipynb")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MUSE_ROOT", str(root))
-        pipeline.run(pipeline.plan(sorted((root / "notebooks").iterdir()), "smoke", {}), say=lambda _: None)
+        pipeline.run(
+            pipeline.plan(sorted((root / "notebooks").iterdir()), "smoke", {}), say=lambda _: None
+        )
         yield root / "reports"
 
 
@@ -72,9 +83,13 @@ def assert_fits(seen: Visit) -> None:
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_the_figure_is_interactive_and_everything_fits(browser: Any, reports: Path, width: int) -> None:
+def test_the_figure_is_interactive_and_everything_fits(
+    browser: Any, reports: Path, width: int
+) -> None:
     seen = visit(browser, reports / "smoke/00_a.html", width=width)
-    seen.page.wait_for_selector("figure[data-drawn=yes] .js-plotly-plot .scatterlayer path.js-line", timeout=30_000)
+    seen.page.wait_for_selector(
+        "figure[data-drawn=yes] .js-plotly-plot .scatterlayer path.js-line", timeout=30_000
+    )
     assert not seen.page.locator("figure > img").is_visible()
     assert seen.page.locator("figure .plot").get_attribute("aria-label") == "A curve falls."
     assert_fits(seen)
@@ -105,7 +120,9 @@ def test_code_opens_at_a_press(browser: Any, reports: Path) -> None:
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_a_failed_page_says_so_and_leads_to_its_cell(browser: Any, reports: Path, width: int) -> None:
+def test_a_failed_page_says_so_and_leads_to_its_cell(
+    browser: Any, reports: Path, width: int
+) -> None:
     seen = visit(browser, reports / "smoke/01_b.html", width=width, scheme="dark")
     assert "ValueError: no" in seen.page.get_by_role("alert").inner_text()
     seen.page.get_by_role("link", name="See the cell.").click()

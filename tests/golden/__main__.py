@@ -1,4 +1,5 @@
-"""``python -m tests.golden`` trains the three micro stages and writes their first five steps to ``curves.json``.
+"""``python -m tests.golden`` trains the three micro stages and writes their first five steps to
+``curves.json``.
 
 Do this only when a change is meant to change training, and say why in the commit.
 """
@@ -22,7 +23,10 @@ def main() -> None:
         "how": "python -m tests.golden: the micro preset of tests/integration/micro.py (random foundations, seed 0)",
         "date": datetime.now(UTC).date().isoformat(),
         "machine": f"CPU, {platform.machine()}, {platform.system()}, Python {platform.python_version()}",
-        "versions": {name: version(name) for name in ("torch", "transformers", "diffusers", "timm", "tokenizers")},
+        "versions": {
+            name: version(name)
+            for name in ("torch", "transformers", "diffusers", "timm", "tokenizers")
+        },
         "tolerance": "relative 1e-3: kernels and thread counts differ between machines",
     }
     CURVES.write_text(json.dumps({"made": made, "curves": curves}, indent=2) + "\n")

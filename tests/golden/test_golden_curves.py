@@ -1,4 +1,6 @@
-"""Training gives the numbers it gave before. If a change is meant to change them: ``python -m tests.golden``."""
+"""Training gives the numbers it gave before. If a change is meant to change them: ``python -m
+tests.golden``.
+"""
 
 import json
 

@@ -17,7 +17,7 @@ def micro_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def enter(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Work in ``root``, with the preset ``micro`` known and no LPIPS weights in sight."""
-    from muse_core import presets
+    from muse_core.config import presets
 
     from .micro import micro_preset
 

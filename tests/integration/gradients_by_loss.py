@@ -1,8 +1,8 @@
-"""Every loss alone (the others at weight 0): its value and its gradients on one batch, in as many processes as there are.
+"""Every loss alone (the others at weight 0): its value and its gradients on one batch, in as many
+processes as there are.
 
-Under torchrun the first process writes them to the file it is given, with the number of graphs that were compiled; more arguments
-name the losses.
-"""
+Under torchrun the first process writes them to the file it is given, with the number of graphs that
+were compiled; more arguments name the losses."""
 
 import sys
 from collections.abc import Sequence
@@ -14,13 +14,13 @@ from accelerate import Accelerator
 from safetensors.torch import save_file
 from torch import Tensor
 
+from muse_core.config.presets import tiny
+from muse_core.config.stage import Loss, weights
 from muse_core.data.scenes import Scenes
 from muse_core.foundations.perceptual import TeacherFeatures
 from muse_core.foundations.topology_teacher import DinoV3Teacher
-from muse_core.presets import tiny
-from muse_core.stages import Loss, weights
 from muse_core.training.processes import images_each, mean_over_processes
-from muse_core.training.shards import whole
+from muse_core.training.sharded_tensors import whole
 from muse_core.training.step import forward_step
 from muse_core.training.teachers import Teachers
 from muse_core.training.trainer import Trainer
@@ -41,7 +41,9 @@ def small_teachers() -> Teachers:
 def gradients(
     accelerator: Accelerator, losses: Sequence[Loss] = LOSSES, routing: str = "orthogonal"
 ) -> dict[str, Tensor]:
-    """``loss`` -> value, ``loss/weight`` -> gradient, the mean over processes; and ``critic/weight`` of the critic's update."""
+    """``loss`` -> value, ``loss/weight`` -> gradient, the mean over processes; and
+    ``critic/weight`` of the critic's update.
+    """
     from tests.unit.models.small_models import small_tokenizer
 
     teachers, third = small_teachers(), tiny().curriculum["03_synergistic_tuning"]
@@ -58,12 +60,19 @@ def gradients(
             trainer.model, trainer.tokenizer, trainer.discriminator, teachers, batch, trainer.stage
         )
         trainer._backward(terms)
-        found[str(loss)] = torch.tensor(mean_over_processes(terms.as_floats(), accelerator)["total"])
-        reached = {name: weight.grad for name, weight in trainer.weights.items() if weight.grad is not None}
+        found[str(loss)] = torch.tensor(
+            mean_over_processes(terms.as_floats(), accelerator)["total"]
+        )
+        reached = {
+            name: weight.grad for name, weight in trainer.weights.items() if weight.grad is not None
+        }
         found |= {f"{loss}/{name}": gradient for name, gradient in whole(reached).items()}
         if loss is Loss.ADVERSARIAL:
             trainer._critic_gradient(batch.images, output.reconstruction.detach())()
-            found |= {f"critic/{name}": weight.grad for name, weight in trainer.discriminator.named_parameters()}
+            found |= {
+                f"critic/{name}": weight.grad
+                for name, weight in trainer.discriminator.named_parameters()
+            }
             found["lecam"] = torch.tensor([trainer.anchors.real, trainer.anchors.fake])
     return {name: value.detach().clone() for name, value in found.items()}
 

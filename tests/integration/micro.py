@@ -1,4 +1,6 @@
-"""``micro``: the whole pipeline at a size that trains a stage in a second. Random foundations, 32 px scenes, six steps."""
+"""``micro``: the whole pipeline at a size that trains a stage in a second. Random foundations, 32
+px scenes, six steps.
+"""
 
 import json
 from dataclasses import replace
@@ -12,45 +14,74 @@ from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModelWithProjection, DINOv3ViTConfig
 
 from muse_core import paths
+from muse_core.config.preset import ConnectorShape, FoundationLocations, Preset
+from muse_core.config.presets import tiny
+from muse_core.config.stage import Curriculum
 from muse_core.data.scenes import Scenes
 from muse_core.foundations.backbone import Backbone
 from muse_core.foundations.text_tower import TextTower
 from muse_core.foundations.topology_teacher import DinoV3Teacher
-from muse_core.presets import tiny
-from muse_core.sizes import ConnectorShape, FoundationLocations, Preset
-from muse_core.stages import Curriculum
 from muse_core.training.learner import Progress, Row
-from muse_core.training.run import StageRun
-from muse_core.training.standins.image_text import train_tokenizer
+from muse_core.training.stage_run import StageRun
+from scripts.tiny_foundations.image_text import train_tokenizer
 
 IMAGE_SIZE = 32
 STAGES = ("01_topology_warmup", "02_semantic_injection", "03_synergistic_tuning")
 BACKBONE = dict(
-    hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64,
-    image_size=[IMAGE_SIZE] * 2, patch_size=[8, 8], attention_bias=True, initializer_range=0.08,
-)  # fmt: skip
+    hidden_size=32,
+    num_hidden_layers=2,
+    num_attention_heads=4,
+    intermediate_size=64,
+    image_size=[IMAGE_SIZE] * 2,
+    patch_size=[8, 8],
+    attention_bias=True,
+    initializer_range=0.08,
+)
 AUTOENCODER = dict(
-    latent_channels=8, attention_head_dim=8, scaling_factor=1.0,
-    encoder_block_types=["ResBlock"] * 4, decoder_block_types=["ResBlock"] * 4,
-    encoder_block_out_channels=[8, 16, 16, 32], decoder_block_out_channels=[8, 16, 16, 32],
-    encoder_layers_per_block=[1] * 4, decoder_layers_per_block=[1] * 4,
-    encoder_qkv_multiscales=[[]] * 4, decoder_qkv_multiscales=[[]] * 4,
-    upsample_block_type="pixel_shuffle", downsample_block_type="conv",
-)  # fmt: skip
+    latent_channels=8,
+    attention_head_dim=8,
+    scaling_factor=1.0,
+    encoder_block_types=["ResBlock"] * 4,
+    decoder_block_types=["ResBlock"] * 4,
+    encoder_block_out_channels=[8, 16, 16, 32],
+    decoder_block_out_channels=[8, 16, 16, 32],
+    encoder_layers_per_block=[1] * 4,
+    decoder_layers_per_block=[1] * 4,
+    encoder_qkv_multiscales=[[]] * 4,
+    decoder_qkv_multiscales=[[]] * 4,
+    upsample_block_type="pixel_shuffle",
+    downsample_block_type="conv",
+)
 TEACHER = DINOv3ViTConfig(
-    hidden_size=32, intermediate_size=64, num_hidden_layers=4, num_attention_heads=4, num_register_tokens=2,
-    image_size=48, patch_size=8, initializer_range=0.2,
-)  # fmt: skip
-"""6 x 6 patches against the student's 4 x 4, and twice its heads: Psi and the grouping of heads are really used."""
+    hidden_size=32,
+    intermediate_size=64,
+    num_hidden_layers=4,
+    num_attention_heads=4,
+    num_register_tokens=2,
+    image_size=48,
+    patch_size=8,
+    initializer_range=0.2,
+)
+"""6 x 6 patches against the student's 4 x 4, and twice its heads: Psi and the grouping of heads are
+really used.
+"""
 
 
 def small_text_tower() -> TextTower:
     """Random weights; the tokenizer learns its words from 64 scene captions."""
     tokenizer = train_tokenizer(list(Scenes("train", IMAGE_SIZE).first(64).captions))
     config = CLIPTextConfig(
-        vocab_size=len(tokenizer), hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
-        projection_dim=16, max_position_embeddings=32, pad_token_id=0, bos_token_id=1, eos_token_id=3,
-    )  # fmt: skip
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        projection_dim=16,
+        max_position_embeddings=32,
+        pad_token_id=0,
+        bos_token_id=1,
+        eos_token_id=3,
+    )
     return TextTower(CLIPTextModelWithProjection(config), tokenizer).eval()
 
 
@@ -70,7 +101,9 @@ def micro_preset(folder: Path) -> Preset:
         replace(stage, steps=6, batch_size=4, checkpoint_every=2, ema_decay=0.9, warmup_share=0.2)
         for stage in tiny().curriculum
     ]
-    parts = {part: str(folder / part) for part in ("backbone", "autoencoder", "teacher", "text_tower")}
+    parts = {
+        part: str(folder / part) for part in ("backbone", "autoencoder", "teacher", "text_tower")
+    }
     return Preset(
         name="micro",
         image_size=IMAGE_SIZE,
@@ -108,14 +141,18 @@ def last_training_state(run: StageRun) -> dict[str, Tensor]:
     """EMA, optimisers, critic and RNG, and the raw tokenizer, of the last checkpoint."""
     last = sorted(run.checkpoints.glob("step-*"))[-1]
     raw = load_file(next((last / "tokenizer").glob("*.safetensors")))
-    return load_file(last / "training.safetensors") | {f"raw/{name}": weight for name, weight in raw.items()}
+    return load_file(last / "training.safetensors") | {
+        f"raw/{name}": weight for name, weight in raw.items()
+    }
 
 
 def borrow_stage(run: StageRun, stage: str, lender: str = "whole") -> None:
     """Give a run the finished stage of another one."""
     import shutil
 
-    shutil.copytree(paths.run_folder(lender) / stage, paths.run_folder(run.run) / stage, dirs_exist_ok=True)
+    shutil.copytree(
+        paths.run_folder(lender) / stage, paths.run_folder(run.run) / stage, dirs_exist_ok=True
+    )
 
 
 def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> list[str]:

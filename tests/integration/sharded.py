@@ -1,4 +1,5 @@
-"""What a launcher of FSDP starts in the tests: gradients by loss, a step that one process spoils, then stages.
+"""What a launcher of FSDP starts in the tests: gradients by loss, a step that one process spoils,
+then stages.
 
 Its arguments: the file for what was measured, and the runs of the stages as JSON.
 """
@@ -14,14 +15,14 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
-from muse_core import presets
+from muse_core.config import presets
+from muse_core.config.presets import tiny
 from muse_core.data.scenes import Scenes
-from muse_core.presets import tiny
 from muse_core.training.launch import run_entry
 from muse_core.training.loop import train_stage
 from muse_core.training.processes import mean_over_processes
-from muse_core.training.run import StageRun
-from muse_core.training.shards import whole
+from muse_core.training.sharded_tensors import whole
+from muse_core.training.stage_run import StageRun
 from muse_core.training.trainer import Trainer, accelerator_for
 
 ROUTINGS = ("orthogonal", "trunk-routed")
@@ -39,12 +40,15 @@ def measured(accelerator: Accelerator) -> dict[str, Tensor]:
 
 
 def refused(accelerator: Accelerator) -> dict[str, Tensor]:
-    """``raised``: the share of processes that refuse a step whose images are NaN in the last one; ``changed``: how many tensors
-    it changed; ``moved``: how many the good step after it changed; ``held``: the share of them that the first process keeps."""
+    """``raised``: the share of processes that refuse a step whose images are NaN in the last one;
+    ``changed``: how many tensors it changed; ``moved``: how many the good step after it changed;
+    ``held``: the share of them that the first process keeps."""
     from tests.integration.gradients_by_loss import small_teachers
     from tests.unit.models.small_models import small_tokenizer
 
-    trainer = Trainer(small_tokenizer(), tiny().curriculum["03_synergistic_tuning"], small_teachers(), accelerator)
+    trainer = Trainer(
+        small_tokenizer(), tiny().curriculum["03_synergistic_tuning"], small_teachers(), accelerator
+    )
     good = Scenes("train", 32).first(4)
     last = accelerator.process_index == accelerator.num_processes - 1
     trainer.update(good, 0)
@@ -55,18 +59,31 @@ def refused(accelerator: Accelerator) -> dict[str, Tensor]:
         raised = 1.0
     after = _all(trainer)
     trainer.update(good, 1)
-    found = {"changed": _differ(before, after), "moved": _differ(after, _all(trainer)), "held": _held(trainer)}
+    found = {
+        "changed": _differ(before, after),
+        "moved": _differ(after, _all(trainer)),
+        "held": _held(trainer),
+    }
     return {"raised": torch.tensor(mean_over_processes({"": raised}, accelerator)[""])} | found
 
 
 def _all(trainer: Trainer) -> dict[str, Tensor]:
     """Weights, averages and moments."""
-    state = {name: value for name, value in trainer.state().tensors.items() if name.startswith(("ema/", "optimiser/"))}
+    state = {
+        name: value
+        for name, value in trainer.state().tensors.items()
+        if name.startswith(("ema/", "optimiser/"))
+    }
     return state | whole(trainer.tokenizer.state_dict(), kept=trainer.accelerator.is_main_process)
 
 
 def _held(trainer: Trainer) -> Tensor:
-    moments = [value for state in trainer.optimiser.state.values() for value in state.values() if value.dim()]
+    moments = [
+        value
+        for state in trainer.optimiser.state.values()
+        for value in state.values()
+        if value.dim()
+    ]
     found = [*trainer.tokenizer.parameters(), *trainer.average.shadow_params, *moments]
     local = sum((each.to_local() if isinstance(each, DTensor) else each).numel() for each in found)
     return torch.tensor(local / sum(each.numel() for each in found))

@@ -1,4 +1,6 @@
-"""Every switch of the ablation table trains a whole curriculum at micro size, and observers see each step without touching it."""
+"""Every switch of the ablation table trains a whole curriculum at micro size, and observers see
+each step without touching it.
+"""
 
 import math
 from dataclasses import replace
@@ -8,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from muse_core.curricula import Changes
+from muse_core.config.curriculum import Changes
 from muse_core.data.scenes import Scenes
 from muse_core.errors import MuseError
 from muse_core.evaluation.held_out import measure_held_out
@@ -42,26 +44,40 @@ def projection(micro_root: Path):
 
 def train_all(run: str, changes: Changes, routing: str) -> list[StageResult]:
     whole = micro_run("", run, changes=changes, routing=routing)
-    return [train_stage(replace(whole, stage=stage.name)) for stage in whole.load_preset().curriculum]
+    return [
+        train_stage(replace(whole, stage=stage.name)) for stage in whole.load_preset().curriculum
+    ]
 
 
 @pytest.mark.parametrize("name", SWITCHES)
-def test_a_switch_trains_to_the_end_and_its_record_says_what_was_changed(micro: Path, name: str) -> None:
+def test_a_switch_trains_to_the_end_and_its_record_says_what_was_changed(
+    micro: Path, name: str
+) -> None:
     changes, routing = SWITCHES[name]
     results = train_all(name, changes, routing)
     assert len(results) == (1 if name == "joint" else 3)
     assert all(math.isfinite(row["loss/total"]) for result in results for row in result.rows)
-    assert {(result.record.routing, result.record.changes) for result in results} == {(routing, changes)}
+    assert {(result.record.routing, result.record.changes) for result in results} == {
+        (routing, changes)
+    }
     losses = [set(result.record.losses) for result in results]
-    assert not any("topology" in each for each in losses) if name == "no-topology" else "topology" in losses[-1]
+    assert (
+        not any("topology" in each for each in losses)
+        if name == "no-topology"
+        else "topology" in losses[-1]
+    )
     assert any("distillation" in each for each in losses) == (name == "distillation")
 
 
 def test_a_distilled_tokenizer_is_measured_like_any_other(micro: Path) -> None:
-    (result,) = train_all("distilled", Changes(anchoring="distillation", order="joint"), "orthogonal")
+    (result,) = train_all(
+        "distilled", Changes(anchoring="distillation", order="joint"), "orthogonal"
+    )
     teachers = load_teachers(micro_run("03_synergistic_tuning").load_preset(), "cpu")
     assert teachers.image is None
-    assert math.isfinite(measure_held_out(result.tokenizer, Scenes("val", IMAGE_SIZE), teachers, 20).psnr)
+    assert math.isfinite(
+        measure_held_out(result.tokenizer, Scenes("val", IMAGE_SIZE), teachers, 20).psnr
+    )
 
 
 def test_an_interrupted_stage_is_not_resumed_with_other_changes(micro: Path) -> None:
@@ -71,7 +87,9 @@ def test_an_interrupted_stage_is_not_resumed_with_other_changes(micro: Path) -> 
         train_stage(replace(run, resume=True, changes=Changes(without="perceptual")))
 
 
-def test_observers_see_every_step_before_it_and_their_time_is_told_apart(micro: Path, whole: dict) -> None:
+def test_observers_see_every_step_before_it_and_their_time_is_told_apart(
+    micro: Path, whole: dict
+) -> None:
     import time
 
     seen: list[int] = []
@@ -87,7 +105,9 @@ def test_observers_see_every_step_before_it_and_their_time_is_told_apart(micro: 
     assert same(finished_weights(run), finished_weights(micro_run("01_topology_warmup"))) == []
 
 
-def test_the_time_of_observers_is_not_the_trainings(micro: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_time_of_observers_is_not_the_trainings(
+    micro: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A clock that only observers move: the training itself takes no time at all."""
     from muse_core.training import engine
 
@@ -97,5 +117,7 @@ def test_the_time_of_observers_is_not_the_trainings(micro: Path, monkeypatch: py
     def costly(trainer, step: int) -> None:
         clock[0] += 2.0
 
-    record = train_stage(micro_run("01_topology_warmup", "clocked"), observers={"costly": costly}).record
+    record = train_stage(
+        micro_run("01_topology_warmup", "clocked"), observers={"costly": costly}
+    ).record
     assert record.observers == {"costly": 12.0} and record.seconds == 0.0

@@ -1,4 +1,6 @@
-"""The benchmarks' instruments on known work, and both recipes of a step on networks small enough for a test."""
+"""The benchmarks' instruments on known work, and both recipes of a step on networks small enough
+for a test.
+"""
 
 from dataclasses import replace
 
@@ -22,7 +24,10 @@ def micro() -> Size:
     vit = dict(hidden_size=32, num_hidden_layers=6, intermediate_size=64, num_attention_heads=2)
     narrow = (8, 8, 8, 16, 16, 16)
     decoder = dict(
-        encoder_block_out_channels=narrow, decoder_block_out_channels=narrow, attention_head_dim=8, latent_channels=4
+        encoder_block_out_channels=narrow,
+        decoder_block_out_channels=narrow,
+        attention_head_dim=8,
+        latent_channels=4,
     )
     connector = replace(size.preset.connector, width=16, num_heads=2)
     preset = replace(size.preset, image_size=56, connector=connector)
@@ -75,15 +80,24 @@ def test_the_release_recipe_trains_attention_in_its_last_block_alone(micro: Size
     """The fact the comparison stands on: topology reaches W_Q of block 6, and of no other."""
     step = ReleaseStep(random_trainer(micro, "01", Accelerator(cpu=True), routing="release"))
     step.update(scenes(micro, 2, "cpu"))
-    moved = [block.query.weight.grad is not None for block in step.trainer.tokenizer.connector.blocks]
+    moved = [
+        block.query.weight.grad is not None for block in step.trainer.tokenizer.connector.blocks
+    ]
     assert moved == [False] * 5 + [True]
 
 
 @pytest.mark.slow
 def test_throughput_fills_a_table(micro: Size) -> None:
     accelerator = Accelerator(cpu=True)
-    rows = [*encode_and_decode(micro, 2, accelerator, 1e9, 1), *stages(micro, 2, accelerator, 1e9, 1)]
-    assert [row.work for row in rows] == ["encode", "decode", *(f"step of stage {n}" for n in (1, 2, 3))]
+    rows = [
+        *encode_and_decode(micro, 2, accelerator, 1e9, 1),
+        *stages(micro, 2, accelerator, 1e9, 1),
+    ]
+    assert [row.work for row in rows] == [
+        "encode",
+        "decode",
+        *(f"step of stage {n}" for n in (1, 2, 3)),
+    ]
     assert all(row.flops > 0 and row.seconds > 0 and row.gigabytes > 0 for row in rows)
     assert table(rows).count("\n") == len(rows) + 1
 
@@ -91,9 +105,14 @@ def test_throughput_fills_a_table(micro: Size) -> None:
 @pytest.mark.parametrize("native", [True, False])
 def test_bfloat16_is_used_where_the_hardware_has_it_and_never_imitated(monkeypatch, native) -> None:
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: native)
-    assert autocast_for("cuda", "auto") == ("bf16" if native else "no") and autocast_for("cuda", "fp32") == "no"
+    assert (
+        autocast_for("cuda", "auto") == ("bf16" if native else "no")
+        and autocast_for("cuda", "fp32") == "no"
+    )
     if native:
         assert autocast_for("cuda", "bf16") == "bf16"
     else:
-        with pytest.raises(SystemExit, match=r"cuda has no bf16 arithmetic .*: use --precision fp32"):
+        with pytest.raises(
+            SystemExit, match=r"cuda has no bf16 arithmetic .*: use --precision fp32"
+        ):
             autocast_for("cuda", "bf16")

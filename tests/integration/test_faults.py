@@ -1,4 +1,6 @@
-"""Bad days of a training: NaN steps, dying workers, full disks, two at a time; nothing is lost and nothing is silent."""
+"""Bad days of a training: NaN steps, dying workers, full disks, two at a time; nothing is lost and
+nothing is silent.
+"""
 
 import json
 import os
@@ -11,11 +13,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from muse_core import presets
-from muse_core.data.files import FileSource
+from muse_core.config import presets
+from muse_core.data.image_files import FileSource
 from muse_core.data.scenes import Scenes
 from muse_core.errors import MuseError
-from muse_core.records import read_json
+from muse_core.results.records import read_json
 from muse_core.training import trainer as trainer_module
 from muse_core.training.checkpoint import latest_checkpoint
 from muse_core.training.loop import train_stage
@@ -36,9 +38,18 @@ from .micro import (
 
 def frozen(trainer: Trainer) -> dict[str, torch.Tensor]:
     """Everything an update may change but the random state, copied."""
-    weights = {f"raw/{name}": weight.detach().clone() for name, weight in trainer.tokenizer.state_dict().items()}
-    state = {name: tensor for name, tensor in trainer.state().tensors.items() if not name.startswith("rng/")}
-    return weights | {name: tensor for name, tensor in state.items() if not name.endswith(("._u", "._v"))}
+    weights = {
+        f"raw/{name}": weight.detach().clone()
+        for name, weight in trainer.tokenizer.state_dict().items()
+    }
+    state = {
+        name: tensor
+        for name, tensor in trainer.state().tensors.items()
+        if not name.startswith("rng/")
+    }
+    return weights | {
+        name: tensor for name, tensor in state.items() if not name.endswith(("._u", "._v"))
+    }
 
 
 @pytest.fixture
@@ -104,7 +115,9 @@ def test_a_bad_step_changes_nothing_and_is_listed(third, monkeypatch, poison) ->
 def test_it_stops_unless_it_may_skip(third, monkeypatch, poison) -> None:
     run = third(f"{poison.__name__}-stops")
     poison(2, monkeypatch)
-    with pytest.raises(MuseError, match=r"stopped at step 3: the .* on the samples .*step-00000002 is kept"):
+    with pytest.raises(
+        MuseError, match=r"stopped at step 3: the .* on the samples .*step-00000002 is kept"
+    ):
         train_stage(run)
 
 
@@ -122,7 +135,9 @@ def test_skipped_steps_are_remembered_when_it_goes_on(whole, micro, monkeypatch)
     assert train_stage(replace(run, resume=True)).record.bad_steps == [2]
 
 
-def test_a_worker_that_dies_costs_nothing(whole, micro, impatient_loader, tmp_path, monkeypatch) -> None:
+def test_a_worker_that_dies_costs_nothing(
+    whole, micro, impatient_loader, tmp_path, monkeypatch
+) -> None:
     from PIL import Image
 
     for index, image in enumerate(Scenes("train", 32).first(30).images):
@@ -154,13 +169,17 @@ def small_disk(tmp_path) -> Iterator[Path]:
     """A real file system of a few megabytes."""
     place = tmp_path / "small"
     place.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", place], capture_output=True).returncode:
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", place], capture_output=True
+    ).returncode:
         pytest.skip("mounting a small file system needs root")
     yield place
     subprocess.run(["umount", place], check=True)
 
 
-def test_a_disk_that_fills_keeps_the_earlier_checkpoints_and_is_one_sentence(whole, micro, small_disk) -> None:
+def test_a_disk_that_fills_keeps_the_earlier_checkpoints_and_is_one_sentence(
+    whole, micro, small_disk
+) -> None:
     run = micro_run(STAGES[0], "small-disk")
     run.folder.parent.mkdir(parents=True)
     run.folder.symlink_to(small_disk / "stage", target_is_directory=True)
@@ -169,12 +188,16 @@ def test_a_disk_that_fills_keeps_the_earlier_checkpoints_and_is_one_sentence(who
 
     def fill(trainer, step: int) -> None:
         if step == 3:
-            with ballast.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
+            with (
+                ballast.open("wb", buffering=0) as file,
+                pytest.raises(OSError, match="No space left"),
+            ):
                 while file.write(b"x" * 65536):
                     pass
 
     with pytest.raises(
-        MuseError, match=r"Cannot write the checkpoint .*step-00000004.*No space left.*earlier checkpoints"
+        MuseError,
+        match=r"Cannot write the checkpoint .*step-00000004.*No space left.*earlier checkpoints",
     ):
         train_stage(run, observers={"fill": fill})
     assert latest_checkpoint(run.checkpoints).name == "step-00000002"
@@ -212,25 +235,33 @@ def test_the_best_checkpoint_outlives_the_last_ones(whole, micro, monkeypatch) -
     """Losses that only rise: the first checkpoint is the best."""
     plain = Trainer.update
     monkeypatch.setattr(
-        Trainer, "update", lambda self, batch, step: plain(self, batch, step) | {"loss/total": step + 1.0}
+        Trainer,
+        "update",
+        lambda self, batch, step: plain(self, batch, step) | {"loss/total": step + 1.0},
     )
     preset = presets.PRESETS["micro"]()
     curriculum = replace(
-        preset.curriculum, stages=tuple(replace(stage, checkpoint_every=1) for stage in preset.curriculum)
+        preset.curriculum,
+        stages=tuple(replace(stage, checkpoint_every=1) for stage in preset.curriculum),
     )
     monkeypatch.setitem(presets.PRESETS, "micro", lambda: replace(preset, curriculum=curriculum))
     run = micro_run(STAGES[0], "best")
     train_stage(run)
     kept = sorted(path.name for path in run.checkpoints.iterdir())
     assert kept == ["step-00000001", "step-00000005", "step-00000006"]
-    assert json.loads((run.folder / "best_checkpoint.json").read_text())["checkpoint"] == "checkpoints/step-00000001"
+    assert (
+        json.loads((run.folder / "best_checkpoint.json").read_text())["checkpoint"]
+        == "checkpoints/step-00000001"
+    )
 
 
 def test_the_record_says_how_long_the_step_waited_for_data(whole, micro) -> None:
     assert 0 < read_json(micro_run(STAGES[0]).record_file)["data_wait_share"] < 1
 
 
-def test_a_tracker_that_is_not_installed_is_said_before_anything_is_touched(whole, micro, monkeypatch) -> None:
+def test_a_tracker_that_is_not_installed_is_said_before_anything_is_touched(
+    whole, micro, monkeypatch
+) -> None:
     from muse_core.training import trackers
 
     monkeypatch.setattr(trackers, "get_available_trackers", lambda: [])

@@ -1,4 +1,6 @@
-"""Generation is one more stage: it trains, resumes bit for bit, refuses a tokenizer that changed, and touches none."""
+"""Generation is one more stage: it trains, resumes bit for bit, refuses a tokenizer that changed,
+and touches none.
+"""
 
 from dataclasses import replace
 
@@ -7,10 +9,10 @@ import torch
 from safetensors.torch import load_file
 
 from muse_core.errors import MuseError
-from muse_core.generation.run import AUTOENCODER, GenerationRun, load_codec
+from muse_core.generation.generation_run import AUTOENCODER, GenerationRun, load_codec
 from muse_core.generation.snapshots import snapshot_steps, snapshots
-from muse_core.generation.train import train_generator
-from muse_core.training.run import StageRun
+from muse_core.generation.train_denoiser import train_generator
+from muse_core.training.stage_run import StageRun
 
 RUN = GenerationRun("whole", "micro", steps=6, batch_size=4, images=16, device="cpu")
 
@@ -29,14 +31,19 @@ def test_it_trains_writes_its_record_and_leaves_the_tokenizer_as_it_was(micro, w
     before = load_file(next(last.tokenizer_folder.glob("*.safetensors")))
     result = train_generator(RUN)
     after = load_file(next(last.tokenizer_folder.glob("*.safetensors")))
-    assert before.keys() == after.keys() and all(torch.equal(before[name], after[name]) for name in before)
-    assert all(weight.grad is None and not weight.requires_grad for weight in result.pipeline.vae.parameters())
+    assert before.keys() == after.keys() and all(
+        torch.equal(before[name], after[name]) for name in before
+    )
+    assert all(
+        weight.grad is None and not weight.requires_grad
+        for weight in result.pipeline.vae.parameters()
+    )
     assert result.record.steps == len(result.rows) == 6 and RUN.record_file.exists()
     assert list(snapshots(RUN.snapshots)) == snapshot_steps(6)
 
 
 def test_interrupted_and_resumed_equals_uninterrupted(trained, monkeypatch) -> None:
-    from muse_core.generation.trainer import GeneratorTrainer
+    from muse_core.generation.denoiser_trainer import GeneratorTrainer
 
     run = replace(RUN, steps=6)
     expected = weights(run)
@@ -54,7 +61,14 @@ def test_interrupted_and_resumed_equals_uninterrupted(trained, monkeypatch) -> N
         train_generator(run)
     monkeypatch.setattr(GeneratorTrainer, "update", update)
     result = train_generator(replace(run, resume=True))
-    assert result.record.resumed_at == 2 and [row["step"] for row in result.rows] == [1, 2, 3, 4, 5, 6]
+    assert result.record.resumed_at == 2 and [row["step"] for row in result.rows] == [
+        1,
+        2,
+        3,
+        4,
+        5,
+        6,
+    ]
     found = weights(run)
     assert all(torch.equal(found[name], expected[name]) for name in expected)
 
@@ -67,17 +81,27 @@ def test_a_tokenizer_that_was_trained_on_is_refused_with_the_fix(trained, monkey
     changed = load_codec(RUN).network
     with torch.no_grad():
         next(changed.parameters()).add_(0.1)
-    monkeypatch.setattr("muse_core.generation.run.finished_tokenizer", lambda run, stage: changed)
+    monkeypatch.setattr(
+        "muse_core.generation.generation_run.finished_tokenizer", lambda run, stage: changed
+    )
     with pytest.raises(
-        MuseError, match=r"Cannot resume .* its checkpoint has tokenizer=.*another run name, or resume=False"
+        MuseError,
+        match=r"Cannot resume .* its checkpoint has tokenizer=.*another run name, or resume=False",
     ):
         train_generator(replace(RUN, resume=True))
 
 
 def test_the_plain_autoencoder_and_missing_tokenizers(micro, whole) -> None:
     result = train_generator(replace(RUN, latents=AUTOENCODER, steps=2))
-    assert result.pipeline.to_images(result.pipeline.sample(["a red star"], 1.0, 2)).shape == (1, 3, 32, 32)
-    with pytest.raises(MuseError, match=r"Run 'whole-shared' has no finished 03_synergistic_tuning: first execute"):
+    assert result.pipeline.to_images(result.pipeline.sample(["a red star"], 1.0, 2)).shape == (
+        1,
+        3,
+        32,
+        32,
+    )
+    with pytest.raises(
+        MuseError, match=r"Run 'whole-shared' has no finished 03_synergistic_tuning: first execute"
+    ):
         train_generator(replace(RUN, latents="shared"))
     with pytest.raises(MuseError, match="Unknown kind of latents 'muze'"):
         train_generator(replace(RUN, latents="muze"))

@@ -1,4 +1,6 @@
-"""A data set is streamed through the hub's own client, from a hub on this machine: nothing but what is needed is fetched."""
+"""A data set is streamed through the hub's own client, from a hub on this machine: nothing but what
+is needed is fetched.
+"""
 
 import os
 import subprocess
@@ -15,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 READ = f"""
 from muse_core.data import row_groups
-from muse_core.data.batches import training_batches
+from muse_core.data.batch import training_batches
 from muse_core.data.sources import open_source
 
 row_groups.MOST_LANES, row_groups.WAITS = 8, (0.0,)
@@ -35,15 +37,30 @@ open_source("hf-stream:owner/nothing", "train", 8)
 
 def run(code: str, address: str, home: Path) -> subprocess.CompletedProcess:
     """In a process of its own, which knows no other hub."""
-    environment = os.environ | {"HF_ENDPOINT": address, "HF_HOME": str(home), "PYTHONPATH": str(ROOT)}
-    environment |= {"HF_HUB_OFFLINE": "0", "HF_DATASETS_OFFLINE": "0", "OMP_NUM_THREADS": "1", "NO_PROXY": "127.0.0.1"}
-    return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=300)
+    environment = os.environ | {
+        "HF_ENDPOINT": address,
+        "HF_HOME": str(home),
+        "PYTHONPATH": str(ROOT),
+    }
+    environment |= {
+        "HF_HUB_OFFLINE": "0",
+        "HF_DATASETS_OFFLINE": "0",
+        "OMP_NUM_THREADS": "1",
+        "NO_PROXY": "127.0.0.1",
+    }
+    return subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=300
+    )
 
 
 @pytest.mark.slow
 def test_a_data_set_of_a_hub_is_streamed(tmp_path: Path) -> None:
     hub, home = tmp_path / "hub", tmp_path / "home"
-    for name, first, last in (("train-00000", 0, 300), ("train-00001", 300, 600), ("validation-00000", 600, 630)):
+    for name, first, last in (
+        ("train-00000", 0, 300),
+        ("train-00001", 300, 600),
+        ("validation-00000", 600, 630),
+    ):
         write_parquet(hub / "data" / f"{name}.parquet", first, last, 10)
     with small_hub(hub) as (address, sent):
         done = run(READ, address, home)
@@ -58,4 +75,6 @@ def test_a_data_set_of_a_hub_is_streamed(tmp_path: Path) -> None:
         assert sum(file.stat().st_size for file in home.rglob("*") if file.is_file()) < 10_000
         done = run(ABSENT, address, home)
     last = done.stderr.strip().splitlines()[-1]
-    assert done.returncode and "The data set hf-stream:owner/nothing cannot be opened (" in last, done.stderr[-3000:]
+    assert done.returncode and "The data set hf-stream:owner/nothing cannot be opened (" in last, (
+        done.stderr[-3000:]
+    )

@@ -1,4 +1,6 @@
-"""Killed and stopped for real: SIGKILL resumes bit for bit, SIGTERM and Ctrl-C save first, memory stays flat."""
+"""Killed and stopped for real: SIGKILL resumes bit for bit, SIGTERM and Ctrl-C save first, memory
+stays flat.
+"""
 
 import os
 import signal
@@ -9,7 +11,13 @@ from pathlib import Path
 import pytest
 
 from torture import child, processes
-from torture.kills import CHECKPOINT_EVERY, Tormentor, never_in_an_epoch, try_kills, twice_in_an_epoch
+from torture.kills import (
+    CHECKPOINT_EVERY,
+    Tormentor,
+    never_in_an_epoch,
+    try_kills,
+    twice_in_an_epoch,
+)
 from torture.soak import try_soak
 
 pytestmark = pytest.mark.slow
@@ -43,7 +51,9 @@ def test_asked_to_stop_it_saves_first_and_says_so(tmp_path: Path, number: signal
     (saved,) = (root / "data" / "runs" / "stopped" / child.STAGE / "checkpoints").iterdir()
     step = int(saved.name.removeprefix("step-"))
     assert 1 <= step < 400
-    words = f"muse: Interrupted {child.STAGE} at step {step}; it is saved: run again with resume=True"
+    words = (
+        f"muse: Interrupted {child.STAGE} at step {step}; it is saved: run again with resume=True"
+    )
     assert words in reads.with_suffix(".out").read_text()
 
 
@@ -77,5 +87,8 @@ def test_memory_stays_flat_and_a_leak_would_be_seen(tmp_path: Path) -> None:
     growth = lambda found: found["rss_mb_at_the_end"] - found["rss_mb_after_warm_up"]
     half_of_the_leak = 0.5 * 0.75 * leaky["soak_steps"]
     assert growth(sound) < half_of_the_leak < growth(leaky)
-    assert leaky["rss_slope_mb_per_hour"] - leaky["rss_slope_error_mb_per_hour"] > sound["rss_slope_mb_per_hour"]
+    assert (
+        leaky["rss_slope_mb_per_hour"] - leaky["rss_slope_error_mb_per_hour"]
+        > sound["rss_slope_mb_per_hour"]
+    )
     assert 0 <= sound["data_wait_share"] < 0.5

@@ -15,11 +15,17 @@ from .micro import STAGES, micro_run
 @pytest.mark.parametrize(
     ("batch_size", "words"),
     [
-        (4, r"ran out of GPU memory at step 3 with 4 images a step; about 2 may fit: run again with `-p batch_size 2`; "
-            r"step-00000002 is kept, but it goes on only with the batch size it was made with\."),
-        (1, r"with 1 images a step; not even one image fits: use a larger GPU, or another preset; step-00000002 is kept"),
+        (
+            4,
+            r"ran out of GPU memory at step 3 with 4 images a step; about 2 may fit: run again with `-p batch_size 2`; "
+            r"step-00000002 is kept, but it goes on only with the batch size it was made with\.",
+        ),
+        (
+            1,
+            r"with 1 images a step; not even one image fits: use a larger GPU, or another preset; step-00000002 is kept",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_step_that_does_not_fit_is_a_sentence(
     micro: Path, monkeypatch: pytest.MonkeyPatch, batch_size: int, words: str
 ) -> None:

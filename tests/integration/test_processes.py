@@ -1,4 +1,6 @@
-"""Two processes train what one does: losses, gradients, routing zeros, weights; checkpoints of two go on in one, and back."""
+"""Two processes train what one does: losses, gradients, routing zeros, weights; checkpoints of two
+go on in one, and back.
+"""
 
 import shutil
 import subprocess
@@ -11,12 +13,12 @@ import torch
 from accelerate import Accelerator
 from safetensors.torch import load_file
 
+from muse_core.config.presets import tiny
 from muse_core.errors import MuseError
-from muse_core.generation.run import GenerationRun
-from muse_core.generation.train import train_generator
+from muse_core.generation.generation_run import GenerationRun
+from muse_core.generation.train_denoiser import train_generator
 from muse_core.models.backbone_routes import may_reach_weight
 from muse_core.models.gradient_routes import routing_named
-from muse_core.presets import tiny
 from muse_core.training import launch
 from muse_core.training.launch import Launch, launch_folder
 from muse_core.training.loop import train_stage
@@ -30,13 +32,20 @@ TWO = Launch(processes=2)
 
 @pytest.fixture
 def two(micro, monkeypatch) -> None:
-    """`Launch` starts torchrun on an entry that knows the preset ``micro``; every process has one thread."""
+    """`Launch` starts torchrun on an entry that knows the preset ``micro``; every process has one
+    thread.
+    """
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     real = Launch.command
     monkeypatch.setattr(
         Launch,
         "command",
-        lambda self, module, file: [*real(self, "", file)[:-3], str(HERE / "launched_micro.py"), module, str(file)],
+        lambda self, module, file: [
+            *real(self, "", file)[:-3],
+            str(HERE / "launched_micro.py"),
+            module,
+            str(file),
+        ],
     )
 
 
@@ -48,8 +57,17 @@ def by_one() -> dict[str, torch.Tensor]:
 @pytest.fixture(scope="module")
 def by_two(tmp_path_factory) -> dict[str, torch.Tensor]:
     file = tmp_path_factory.mktemp("gradients") / "two.safetensors"
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    subprocess.run([*torchrun, str(HERE / "gradients_by_loss.py"), str(file)], check=True, timeout=600)
+    torchrun = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+    ]
+    subprocess.run(
+        [*torchrun, str(HERE / "gradients_by_loss.py"), str(file)], check=True, timeout=600
+    )
     return load_file(file)
 
 
@@ -81,7 +99,9 @@ def test_the_critic_and_its_anchors_are_shared(by_one, by_two) -> None:
         torch.testing.assert_close(by_two[name], by_one[name], rtol=1e-4, atol=1e-5)
 
 
-def close(first: list[dict[str, float]], second: list[dict[str, float]], tolerance: float = 1e-4) -> None:
+def close(
+    first: list[dict[str, float]], second: list[dict[str, float]], tolerance: float = 1e-4
+) -> None:
     """The same rows, to float32 rounding in another order of addition."""
     assert len(first) == len(second)
     for a, b in zip(first, second, strict=True):
@@ -96,7 +116,11 @@ def test_a_stage_launched_in_two_processes_is_the_stage_of_one(whole, two) -> No
     borrow_stage(run, STAGES[1])
     seen: list[int] = []
     result = train_stage(run, progress=lambda rows: seen.append(rows[-1]["step"]))
-    assert result.record.processes == 2 and result.record.batch_size == 4 and seen[-1] == 6 == len(result.rows)
+    assert (
+        result.record.processes == 2
+        and result.record.batch_size == 4
+        and seen[-1] == 6 == len(result.rows)
+    )
     close(whole[STAGES[2]].rows, result.rows)
     one = finished_weights(micro_run(STAGES[2]))
     for name, value in finished_weights(run).items():
@@ -129,14 +153,17 @@ def test_checkpoints_of_two_go_on_in_one_and_back(whole, two) -> None:
     close(whole[STAGES[1]].rows, result.rows)
     shutil.rmtree(run.checkpoints / "step-00000006")
     again = train_stage(replace(run, resume=True)).record
-    assert (again.resumed_at, again.processes) == (4, 1), "from a checkpoint that two processes wrote"
+    assert (again.resumed_at, again.processes) == (4, 1), (
+        "from a checkpoint that two processes wrote"
+    )
     close(whole[STAGES[1]].rows, written_rows(run))
 
 
 def test_an_interrupt_here_saves_there(two, monkeypatch) -> None:
     run = micro_run(STAGES[0], "stopped", steps=400, launch=TWO)
     with pytest.raises(
-        MuseError, match=r"Interrupted 01_topology_warmup at step \d+; it is saved: run again with resume"
+        MuseError,
+        match=r"Interrupted 01_topology_warmup at step \d+; it is saved: run again with resume",
     ):
         train_stage(run, stopping_at(2, KeyboardInterrupt()))
     (last,) = sorted(run.checkpoints.glob("step-*"))[-1:]
@@ -145,6 +172,8 @@ def test_an_interrupt_here_saves_there(two, monkeypatch) -> None:
 
 def test_what_fails_there_is_one_sentence_here(two) -> None:
     run = micro_run(STAGES[1], "early", launch=TWO)
-    with pytest.raises(MuseError, match="Run 'early' has no finished 01_topology_warmup: first execute") as caught:
+    with pytest.raises(
+        MuseError, match="Run 'early' has no finished 01_topology_warmup: first execute"
+    ) as caught:
         train_stage(run)
     assert "\n" not in str(caught.value) and (launch_folder(run) / launch.LOG).exists()

@@ -1,4 +1,6 @@
-"""Notebook 01 with preset ``muse-1b`` and local checkpoints in the published layouts, by the function `muse run` uses."""
+"""Notebook 01 with preset ``muse-1b`` and local checkpoints in the published layouts, by the
+function `muse run` uses.
+"""
 
 from pathlib import Path
 
@@ -7,9 +9,9 @@ from PIL import Image
 
 from muse_core import paths
 from muse_core.models.tokenizer import MuseTokenizer
-from muse_core.records import read_json
-from muse_core.reporting import pipeline
-from muse_core.reporting.arguments import choose_notebooks
+from muse_core.report import run as pipeline
+from muse_core.report.arguments import choose_notebooks
+from muse_core.results.records import read_json
 
 from ..published_layouts import write_all
 
@@ -29,17 +31,28 @@ def test_the_first_notebook_trains_muse_1b_on_local_checkpoints(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MUSE_ROOT", str(tmp_path))
-    monkeypatch.setenv("PYTHONPATH", str(NOTEBOOK.parents[1]))  # the kernel runs the code that is tested
+    monkeypatch.setenv(
+        "PYTHONPATH", str(NOTEBOOK.parents[1])
+    )  # the kernel runs the code that is tested
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "no-torch-home"))
     (tmp_path / "notebooks").symlink_to(NOTEBOOK.parent)
     given = write_all(tmp_path / "checkpoints") | {
-        "preset": "muse-1b", "data": f"folder:{few_images(tmp_path / 'images')}", "steps": "2", "batch_size": "2",
+        "preset": "muse-1b",
+        "data": f"folder:{few_images(tmp_path / 'images')}",
+        "steps": "2",
+        "batch_size": "2",
         "device": "cpu",
-    }  # fmt: skip
-    (outcome,) = pipeline.run(pipeline.plan(choose_notebooks(["01"]), "mine", given), say=lambda _: None)
+    }
+    (outcome,) = pipeline.run(
+        pipeline.plan(choose_notebooks(["01"]), "mine", given), say=lambda _: None
+    )
     assert outcome.status == "done", outcome.error
     record = read_json(paths.records_folder("mine") / "stage1.json")
     assert record["preset"] == "muse-1b" and record["steps"] == 2
-    assert record["foundations"] == {part: given[part] for part in ("backbone", "teacher", "autoencoder", "text_tower")}
-    tokenizer = MuseTokenizer.from_pretrained(paths.run_folder("mine") / "01_topology_warmup" / "tokenizer")
+    assert record["foundations"] == {
+        part: given[part] for part in ("backbone", "teacher", "autoencoder", "text_tower")
+    }
+    tokenizer = MuseTokenizer.from_pretrained(
+        paths.run_folder("mine") / "01_topology_warmup" / "tokenizer"
+    )
     assert tokenizer.connector.query_grid == 16 and tokenizer.decoder.upsampling == 32

@@ -1,4 +1,6 @@
-"""Two processes with the tokenizer in shards train what one does, losses to the last rounding; checkpoints go on in either."""
+"""Two processes with the tokenizer in shards train what one does, losses to the last rounding;
+checkpoints go on in either.
+"""
 
 import os
 import re
@@ -12,17 +14,25 @@ import torch
 from accelerate import Accelerator
 from safetensors.torch import load_file
 
+from muse_core.config.presets import tiny
 from muse_core.errors import MuseError
 from muse_core.models.backbone_routes import may_reach_weight
 from muse_core.models.gradient_routes import routing_named
-from muse_core.presets import tiny
-from muse_core.records import write_json
+from muse_core.results.records import write_json
 from muse_core.training.launch import Launch
 from muse_core.training.loop import train_stage
-from muse_core.training.run import StageRun
+from muse_core.training.stage_run import StageRun
 
 from .gradients_by_loss import LOSSES, gradients
-from .micro import STAGES, borrow_stage, finished_weights, last_training_state, micro_run, stopping_at, written_rows
+from .micro import (
+    STAGES,
+    borrow_stage,
+    finished_weights,
+    last_training_state,
+    micro_run,
+    stopping_at,
+    written_rows,
+)
 from .sharded import ROUTINGS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,7 +60,8 @@ FRESH = [micro_run(stage, "fresh") for stage in STAGES[:2]]
 
 @pytest.fixture(scope="module")
 def run(whole, micro_root):
-    """Stage 3, stopped after two steps of one process and finished by two in shards, as the page's configuration starts them.
+    """Stage 3, stopped after two steps of one process and finished by two in shards, as the page's
+    configuration starts them.
 
     Before it they measured gradients, and trained stages 1 and 2.
     """
@@ -62,12 +73,18 @@ def run(whole, micro_root):
         borrow_stage(run, STAGES[1])
         with pytest.raises(MuseError, match="is saved: run again with resume=True"):
             train_stage(run, stopping_at(2, KeyboardInterrupt()))
-        launch_in_shards(Launch(accelerate_config=str(configuration(micro_root))), *FRESH, replace(run, resume=True))
+        launch_in_shards(
+            Launch(accelerate_config=str(configuration(micro_root))),
+            *FRESH,
+            replace(run, resume=True),
+        )
         yield run
 
 
 def configuration(folder: Path) -> Path:
-    """The page's configuration of Accelerate, with two processes, and with all else that ``accelerate config`` writes."""
+    """The page's configuration of Accelerate, with two processes, and with all else that
+    ``accelerate config`` writes.
+    """
     (text,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
     file = folder / "sharded.yaml"
     file.write_text(text.replace("num_processes: 8", "num_processes: 2") + THE_REST)
@@ -101,7 +118,11 @@ def by_shards(run) -> dict[str, torch.Tensor]:
 def pair(request, by_shards) -> tuple[str, dict[str, torch.Tensor], dict[str, torch.Tensor]]:
     """A routing; losses and gradients of one process, and of two in shards."""
     start = f"{request.param}/"
-    two = {name.removeprefix(start): value for name, value in by_shards.items() if name.startswith(start)}
+    two = {
+        name.removeprefix(start): value
+        for name, value in by_shards.items()
+        if name.startswith(start)
+    }
     return request.param, gradients(Accelerator(cpu=True), routing=request.param), two
 
 
@@ -149,9 +170,13 @@ def test_the_finished_tokenizer_is_that_of_one_process(whole, run) -> None:
         torch.testing.assert_close(two[name], value, rtol=1e-3, atol=2e-3)
 
 
-def test_a_checkpoint_from_shards_holds_what_one_process_writes_and_goes_on_there(whole, run) -> None:
+def test_a_checkpoint_from_shards_holds_what_one_process_writes_and_goes_on_there(
+    whole, run
+) -> None:
     one, two = last_training_state(micro_run(STAGES[2])), last_training_state(run)
-    assert {name: value.shape for name, value in one.items()} == {name: value.shape for name, value in two.items()}
+    assert {name: value.shape for name, value in one.items()} == {
+        name: value.shape for name, value in two.items()
+    }
     shutil.rmtree(run.checkpoints / SIX)
     again = train_stage(replace(run, resume=True)).record
     assert (again.resumed_at, again.processes) == (4, 1)

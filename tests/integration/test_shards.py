@@ -1,4 +1,6 @@
-"""A stage on tar shards: written from scenes and from photographs, in a mixture, resumed, and with a shard cut short."""
+"""A stage on tar shards: written from scenes and from photographs, in a mixture, resumed, and with
+a shard cut short.
+"""
 
 from dataclasses import replace
 
@@ -12,7 +14,15 @@ from muse_core.errors import MuseError
 from muse_core.training.loop import train_stage
 
 from ..unit.data.parquets import write_parquet
-from .micro import IMAGE_SIZE, STAGES, last_training_state, micro_run, same, stopping_at, written_rows
+from .micro import (
+    IMAGE_SIZE,
+    STAGES,
+    last_training_state,
+    micro_run,
+    same,
+    stopping_at,
+    written_rows,
+)
 
 
 @pytest.fixture(params=["scenes", "pets"])
@@ -32,7 +42,11 @@ def test_a_stage_trains_on_shards_and_resumes_to_the_bit(micro, tmp_path, spec) 
     data = shards(spec, tmp_path)
     name = spec.split(":")[0]
     whole = train_stage(micro_run(STAGES[0], f"{name}-shards", data=data)).record
-    assert whole.steps == 6 and whole.files_skipped == [] and (whole.captions_truncated == 0 or name == "pets")
+    assert (
+        whole.steps == 6
+        and whole.files_skipped == []
+        and (whole.captions_truncated == 0 or name == "pets")
+    )
     stopped = micro_run(STAGES[0], f"{name}-shards-stopped", data=data)
     with pytest.raises(MuseError, match="Interrupted"):
         train_stage(stopped, stopping_at(3, KeyboardInterrupt()))
@@ -53,7 +67,10 @@ def test_a_mixture_with_a_shard_cut_short_trains_and_says_so(micro, tmp_path) ->
 
 def test_shards_of_all_splits_are_held_apart(micro, tmp_path) -> None:
     shards("scenes", tmp_path)
-    lengths = [len(open_source(f"wds:{tmp_path}/all/{{000000..000005}}.tar", split, IMAGE_SIZE)) for split in SPLITS]
+    lengths = [
+        len(open_source(f"wds:{tmp_path}/all/{{000000..000005}}.tar", split, IMAGE_SIZE))
+        for split in SPLITS
+    ]
     assert lengths == [10, 10, 10]
 
 
@@ -62,7 +79,11 @@ def test_a_stage_trains_on_a_stream_and_resumes_to_the_bit(micro, tmp_path, monk
     write_parquet(tmp_path / "set" / "0.parquet", 0, 120, 4)
     whole = micro_run(STAGES[0], "streamed", data=f"hf-stream:{tmp_path / 'set'}")
     record = train_stage(whole).record
-    assert record.steps == 6 and record.files_skipped == [] and record.data_fingerprint.startswith("set/train/")
+    assert (
+        record.steps == 6
+        and record.files_skipped == []
+        and record.data_fingerprint.startswith("set/train/")
+    )
     stopped = replace(whole, run="streamed-stopped")
     with pytest.raises(MuseError, match="Interrupted"):
         train_stage(stopped, stopping_at(3, KeyboardInterrupt()))

@@ -1,4 +1,6 @@
-"""One run of a study from nothing to its row: trained with the recorder, measured, kept, and not trained twice."""
+"""One run of a study from nothing to its row: trained with the recorder, measured, kept, and not
+trained twice.
+"""
 
 from pathlib import Path
 
@@ -6,13 +8,25 @@ import pytest
 
 from muse_core.errors import MuseError
 from muse_core.evaluation.evaluate import from_stored
-from muse_core.reporting.study_run import StudyRun, begin_study_run, row_file
-from muse_core.tensor_files import read_stored
+from muse_core.report.study_run import StudyRun, begin_study_run, row_file
+from muse_core.results.tensor_files import read_stored
 
 PARAMETERS = dict(
-    run="row", preset="micro", data="scenes", seed=0, share=1.0, routing="shared", order="paper", without="",
-    anchoring="contrast", surgery="none", geometry_every=3, train_images=40, test_images=30, device="cpu",
-)  # fmt: skip
+    run="row",
+    preset="micro",
+    data="scenes",
+    seed=0,
+    share=1.0,
+    routing="shared",
+    order="paper",
+    without="",
+    anchoring="contrast",
+    surgery="none",
+    geometry_every=3,
+    train_images=40,
+    test_images=30,
+    device="cpu",
+)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +57,9 @@ def test_its_row_is_kept_as_it_was_measured(micro: Path, trained) -> None:
     assert kept.per_image.keys() == evaluated.per_image.keys()
 
 
-def test_what_is_finished_is_not_trained_again(micro: Path, trained, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_finished_is_not_trained_again(
+    micro: Path, trained, capsys: pytest.CaptureFixture[str]
+) -> None:
     again = begin_study_run(**PARAMETERS)
     capsys.readouterr()
     assert again.train() == trained[0].records
@@ -53,12 +69,17 @@ def test_what_is_finished_is_not_trained_again(micro: Path, trained, capsys: pyt
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"routing": "release"}, "was trained with routing='shared', and these parameters say 'release'"),
+        (
+            {"routing": "release"},
+            "was trained with routing='shared', and these parameters say 'release'",
+        ),
         ({"without": "topology"}, "was trained with"),
         ({"share": 0.5}, "was trained with steps=6, and these parameters say 3"),
     ],
 )
-def test_another_change_under_the_same_name_is_refused(micro: Path, trained, change: dict, says: str) -> None:
+def test_another_change_under_the_same_name_is_refused(
+    micro: Path, trained, change: dict, says: str
+) -> None:
     session = begin_study_run(**PARAMETERS | change)
     with pytest.raises(MuseError, match=says):
         session.train()
@@ -82,6 +103,8 @@ def test_a_wrong_parameter_is_one_sentence(micro: Path, change: dict, says: str)
 
 
 def test_without_the_recorder_nothing_is_recorded(micro: Path) -> None:
-    session: StudyRun = begin_study_run(**PARAMETERS | {"run": "plain", "geometry_every": 0, "order": "joint"})
+    session: StudyRun = begin_study_run(
+        **PARAMETERS | {"run": "plain", "geometry_every": 0, "order": "joint"}
+    )
     assert list(session.train()) == ["03_synergistic_tuning"]
     assert session.overhead() is None and session.geometry() == {"03_synergistic_tuning": []}

@@ -1,4 +1,6 @@
-"""The three stages, trained end to end: what they write, that they repeat and resume bit for bit, and how they refuse."""
+"""The three stages, trained end to end: what they write, that they repeat and resume bit for bit,
+and how they refuse.
+"""
 
 import json
 import signal
@@ -51,7 +53,9 @@ def assert_equal_to_the_whole_run(run) -> None:
 
 @pytest.mark.parametrize(("number", "stage"), enumerate(STAGES, 1), ids=STAGES)
 def test_each_stage_writes_its_record(whole, micro, number, stage) -> None:
-    record = json.loads((micro / "reports" / "whole" / "records" / f"stage{number}.json").read_text())
+    record = json.loads(
+        (micro / "reports" / "whole" / "records" / f"stage{number}.json").read_text()
+    )
     terms = {"topology", "reconstruction", "perceptual"} | ({"anchor"} if number > 1 else set())
     terms |= {"adversarial", "discriminator"} if number == 3 else set()
     assert set(record["losses"]) == terms | {"total"}
@@ -82,7 +86,9 @@ def test_the_result_is_the_averaged_tokenizer_ready_to_use(whole, micro) -> None
     assert not tokenizer.training
     assert same(dict(tokenizer.named_parameters()), finished_weights(micro_run(STAGES[2]))) == []
     state = last_training_state(micro_run(STAGES[2]))
-    averaged = {name: weight for name, weight in tokenizer.named_parameters() if f"ema/{name}" in state}
+    averaged = {
+        name: weight for name, weight in tokenizer.named_parameters() if f"ema/{name}" in state
+    }
     assert averaged and same(averaged, {name: state[f"ema/{name}"] for name in averaged}) == []
 
 
@@ -121,8 +127,12 @@ def test_a_hard_stop_resumes_from_the_last_checkpoint(whole, micro, stage) -> No
 
 @pytest.mark.parametrize("presses", [1, 2])
 @pytest.mark.parametrize("stage", [STAGES[0], STAGES[2]])
-def test_an_interrupt_inside_a_step_does_not_bend_the_run(whole, micro, stage, presses, monkeypatch) -> None:
-    """Ctrl-C falls where it wants, most often inside a step, when some weights have moved and others have not."""
+def test_an_interrupt_inside_a_step_does_not_bend_the_run(
+    whole, micro, stage, presses, monkeypatch
+) -> None:
+    """Ctrl-C falls where it wants, most often inside a step, when some weights have moved and
+    others have not.
+    """
     run = begin(stage, f"mid-step-{presses}")
     plain = Trainer._descend
     calls = []
@@ -149,7 +159,9 @@ def test_resuming_a_finished_stage_changes_nothing_and_keeps_its_time(whole, mic
     again = train_stage(replace(run, resume=True)).record
     assert_equal_to_the_whole_run(run)
     assert again.images_per_second == pytest.approx(first.images_per_second, rel=0.5)
-    assert again.seconds == pytest.approx(first.seconds, rel=0.5), "a finished stage took as long as it took"
+    assert again.seconds == pytest.approx(first.seconds, rel=0.5), (
+        "a finished stage took as long as it took"
+    )
 
 
 def test_resuming_without_a_checkpoint_starts_over(whole, micro) -> None:
@@ -162,17 +174,23 @@ def test_starting_over_sets_the_earlier_run_aside(whole, micro) -> None:
     run = begin(STAGES[0], "over")
     train_stage(run)
     train_stage(run)
-    assert (micro / "data" / "runs" / "over" / f"{STAGES[0]}.previous" / "tokenizer" / "config.json").exists()
+    assert (
+        micro / "data" / "runs" / "over" / f"{STAGES[0]}.previous" / "tokenizer" / "config.json"
+    ).exists()
     assert_equal_to_the_whole_run(run)
 
 
-@pytest.mark.parametrize("changed", [{"seed": 7}, {"steps": 12}, {"batch_size": 2}, {"routing": "shared"}])
+@pytest.mark.parametrize(
+    "changed", [{"seed": 7}, {"steps": 12}, {"batch_size": 2}, {"routing": "shared"}]
+)
 def test_resuming_with_another_parameter_is_refused(whole, micro, changed) -> None:
     run = begin(STAGES[0], "changed")
     if not run.checkpoints.exists():
         train_stage(run)
     name, value = next(iter(changed.items()))
-    with pytest.raises(MuseError, match=rf"Cannot resume .*{name}=.*these parameters say {value!r}"):
+    with pytest.raises(
+        MuseError, match=rf"Cannot resume .*{name}=.*these parameters say {value!r}"
+    ):
         train_stage(replace(run, resume=True, **changed))
 
 
@@ -181,7 +199,9 @@ def test_a_stage_without_the_one_before_it_names_the_command(micro) -> None:
         train_stage(micro_run(STAGES[1], "empty"))
 
 
-def test_a_loss_that_is_not_finite_names_step_and_samples_and_keeps_the_checkpoint(whole, micro, monkeypatch) -> None:
+def test_a_loss_that_is_not_finite_names_step_and_samples_and_keeps_the_checkpoint(
+    whole, micro, monkeypatch
+) -> None:
     run = begin(STAGES[0], "diverged")
     plain = Trainer.update
     seen = []
@@ -196,14 +216,20 @@ def test_a_loss_that_is_not_finite_names_step_and_samples_and_keeps_the_checkpoi
         patch.setattr(Trainer, "update", poisoned)
         with pytest.raises(MuseError, match=r"stopped at step 4: the loss is nan") as caught:
             train_stage(run)
-    assert all(name in str(caught.value) for name in seen) and "step-00000002 is kept" in str(caught.value)
+    assert all(name in str(caught.value) for name in seen) and "step-00000002 is kept" in str(
+        caught.value
+    )
     assert [row["step"] for row in written_rows(run)] == [1, 2, 3]
     train_stage(replace(run, resume=True))
     assert_equal_to_the_whole_run(run)
 
 
-def test_a_gradient_that_is_not_finite_never_reaches_a_checkpoint(whole, micro, monkeypatch) -> None:
-    """The loss may be finite while its gradient is not (sqrt at 0); the weights must stay finite all the same."""
+def test_a_gradient_that_is_not_finite_never_reaches_a_checkpoint(
+    whole, micro, monkeypatch
+) -> None:
+    """The loss may be finite while its gradient is not (sqrt at 0); the weights must stay finite
+    all the same.
+    """
     run = begin(STAGES[0], "infinite-gradient")
     plain = Trainer._descend
     calls = []
@@ -285,15 +311,22 @@ def test_shared_routing_trains_all_stages_and_does_not_mix_with_the_other(whole,
         train_stage(micro_run(STAGES[1], "shared"))
 
 
-def test_trunk_routing_changes_nothing_before_the_stage_that_trains_the_backbone(whole, micro) -> None:
+def test_trunk_routing_changes_nothing_before_the_stage_that_trains_the_backbone(
+    whole, micro
+) -> None:
     for stage in STAGES:
         train_stage(micro_run(stage, "trunk", routing="trunk-routed"))
     for stage in STAGES[:2]:
         one, other = micro_run(stage, "trunk"), micro_run(stage, "whole")
-        assert written_rows(one) == written_rows(other) and same(finished_weights(one), finished_weights(other)) == []
+        assert (
+            written_rows(one) == written_rows(other)
+            and same(finished_weights(one), finished_weights(other)) == []
+        )
     row, usual = (written_rows(micro_run(STAGES[2], run))[0] for run in ("trunk", "whole"))
     assert row.keys() - usual.keys() == {"gradient_norm/backbone W_Q, W_K"}
-    assert {name for name in usual if row[name] != usual[name]} == {"gradient_norm/backbone"}, "values do not differ"
+    assert {name for name in usual if row[name] != usual[name]} == {"gradient_norm/backbone"}, (
+        "values do not differ"
+    )
 
 
 def test_unknown_names_are_refused_with_the_choices(micro) -> None:

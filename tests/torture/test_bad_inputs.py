@@ -1,4 +1,6 @@
-"""Every bad input of the table is answered by one clear sentence, and nothing that was made before it changes."""
+"""Every bad input of the table is answered by one clear sentence, and nothing that was made before
+it changes.
+"""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,7 +19,9 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
         yield planted
 
 
-@pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name[:90].encode("ascii", "replace").decode())
+@pytest.mark.parametrize(
+    "row", TABLE, ids=lambda row: row.name[:90].encode("ascii", "replace").decode()
+)
 def test_it_is_one_clear_sentence_and_nothing_is_lost(workspace: Workspace, row: BadInput) -> None:
     verdict = tried(row, workspace)
     assert not verdict.why, f"{row.does}: {verdict.why}: {verdict.said}"

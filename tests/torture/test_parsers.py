@@ -1,4 +1,6 @@
-"""The table that the search by coverage works on: every parser takes its own seeds, and refuses noise in words."""
+"""The table that the search by coverage works on: every parser takes its own seeds, and refuses
+noise in words.
+"""
 
 import random
 
@@ -35,13 +37,22 @@ def test_without_atheris_it_is_a_sentence(tmp_path, monkeypatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "said"), [(0, "Done 12 runs in 1 second(s)"), (77, "uncaught\nDone 3 runs in 1 second(s)"), (1, "killed")]
+    ("code", "said"),
+    [
+        (0, "Done 12 runs in 1 second(s)"),
+        (77, "uncaught\nDone 3 runs in 1 second(s)"),
+        (1, "killed"),
+    ],
 )
 def test_what_was_found_is_kept(tmp_path, monkeypatch, code, said) -> None:
     monkeypatch.setattr(fuzz, "find_spec", lambda name: True)
     monkeypatch.setattr(
-        fuzz.subprocess, "run", lambda command, **_: fuzz.subprocess.CompletedProcess(command, code, "", said)
+        fuzz.subprocess,
+        "run",
+        lambda command, **_: fuzz.subprocess.CompletedProcess(command, code, "", said),
     )
     report = fuzz.try_fuzz(tmp_path, 1)
-    assert set(report["fuzz_inputs"]) == set(PARSERS) and set(report["fuzz_found"]) == (set(PARSERS) if code else set())
+    assert set(report["fuzz_inputs"]) == set(PARSERS) and set(report["fuzz_found"]) == (
+        set(PARSERS) if code else set()
+    )
     assert set(report["fuzz_inputs"].values()) == {{0: 12, 77: 3, 1: 0}[code]}

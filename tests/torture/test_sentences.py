@@ -9,7 +9,11 @@ CLEAR = "There is no run 'tinny' in reports: make it with `make reports RUN=tinn
 
 def test_a_sentence_that_says_what_where_and_how_is_clear() -> None:
     assert is_clear(CLEAR, "'tinny'", "make it with")
-    assert is_clear("The study a.yaml (see README. It has some) is empty: it needs rows.", "a.yaml", "it needs rows")
+    assert is_clear(
+        "The study a.yaml (see README. It has some) is empty: it needs rows.",
+        "a.yaml",
+        "it needs rows",
+    )
 
 
 @pytest.mark.parametrize(

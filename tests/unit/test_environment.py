@@ -1,4 +1,6 @@
-"""environment.yml, constraints.txt and pyproject.toml describe one environment, and none of them names a host."""
+"""environment.yml, constraints.txt and pyproject.toml describe one environment, and none of them
+names a host.
+"""
 
 import re
 import tomllib
@@ -15,7 +17,11 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 CONDA = yaml.safe_load((ROOT / "environment.yml").read_text())
 EXTRAS = PROJECT["optional-dependencies"]
 REQUIREMENTS = [Requirement(text) for text in chain(PROJECT["dependencies"], *EXTRAS.values())]
-PINS = [Requirement(line) for line in (ROOT / "constraints.txt").read_text().splitlines() if line.strip()]
+PINS = [
+    Requirement(line)
+    for line in (ROOT / "constraints.txt").read_text().splitlines()
+    if line.strip()
+]
 
 
 def canonical(name: str) -> str:
@@ -51,7 +57,9 @@ def test_conda_s_python_is_one_the_project_supports():
     assert SpecifierSet(PROJECT["requires-python"]).contains(python.split("=")[-1])
 
 
-@pytest.mark.parametrize("name", ["pyproject.toml", "constraints.txt", "environment.yml", "Makefile"])
+@pytest.mark.parametrize(
+    "name", ["pyproject.toml", "constraints.txt", "environment.yml", "Makefile"]
+)
 def test_no_address_is_written_down(name):
     text = re.sub(r"\[project\.urls\][^\[]*", "", (ROOT / name).read_text())
     assert not re.findall(r"\w+://\S+|(?:--index-url|--find-links|--extra-index-url)\S*", text)

@@ -10,7 +10,10 @@ def test_the_root_is_the_checkout_unless_muse_root_says_otherwise(tmp_path, monk
     monkeypatch.delenv("MUSE_ROOT", raising=False)
     assert paths.root() == Path(paths.__file__).resolve().parents[1]
     monkeypatch.setenv("MUSE_ROOT", str(tmp_path))
-    assert paths.root() == tmp_path.resolve() and paths.records_folder("a") == tmp_path.resolve() / "reports/a/records"
+    assert (
+        paths.root() == tmp_path.resolve()
+        and paths.records_folder("a") == tmp_path.resolve() / "reports/a/records"
+    )
     monkeypatch.chdir("/")
     assert paths.run_folder("a") == tmp_path.resolve() / "data/runs/a"
 
@@ -20,7 +23,9 @@ def test_a_folder_name_is_a_run_name(name) -> None:
     assert paths.check_run_name(name) == name
 
 
-@pytest.mark.parametrize("name", ["", "..", "a/b", ".hidden", "two words", "x" * 65, "-flag", "a\n"])
+@pytest.mark.parametrize(
+    "name", ["", "..", "a/b", ".hidden", "two words", "x" * 65, "-flag", "a\n"]
+)
 def test_anything_else_is_refused(name) -> None:
     with pytest.raises(MuseError, match="is not a folder name"):
         paths.run_folder(name)
@@ -44,10 +49,22 @@ def test_a_file_in_the_way_is_a_sentence(tmp_path) -> None:
 
 def test_a_users_path_is_found_from_here_then_from_the_workspace(tmp_path, monkeypatch) -> None:
     here, workspace = tmp_path / "here", tmp_path / "workspace"
-    (here / "both").mkdir(parents=True), (workspace / "both").mkdir(parents=True), (workspace / "only").mkdir()
-    monkeypatch.setenv("MUSE_ROOT", str(workspace)), monkeypatch.setenv("HOME", str(here)), monkeypatch.chdir(here)
-    assert paths.user_path("both") == here / "both" and paths.user_path("only") == workspace / "only"
-    assert paths.user_path("~/both") == here / "both" and paths.user_path(str(workspace)) == workspace
+    (
+        (here / "both").mkdir(parents=True),
+        (workspace / "both").mkdir(parents=True),
+        (workspace / "only").mkdir(),
+    )
+    (
+        monkeypatch.setenv("MUSE_ROOT", str(workspace)),
+        monkeypatch.setenv("HOME", str(here)),
+        monkeypatch.chdir(here),
+    )
+    assert (
+        paths.user_path("both") == here / "both" and paths.user_path("only") == workspace / "only"
+    )
+    assert (
+        paths.user_path("~/both") == here / "both" and paths.user_path(str(workspace)) == workspace
+    )
     assert paths.user_paths(["both", "only", "~/both", "only"]) == [
         here / "both",
         here / "only",

@@ -9,14 +9,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from muse_core.errors import MuseError
-from muse_core.records import RowReader, read_json, read_jsonl
+from muse_core.results.records import RowReader, read_json, read_jsonl
 
 from ..hostile_values import JSON_VALUES, KEYS, damaged, json_bytes
 
-RECORD = json_bytes({"stage": "01", "losses": {"topology": {"first": 1.5, "last": 0.1}}, "skipped": ["a.png"]})
+RECORD = json_bytes(
+    {"stage": "01", "losses": {"topology": {"first": 1.5, "last": 0.1}}, "skipped": ["a.png"]}
+)
 ROWS = [{"step": at, "loss/total": 1 / at} for at in range(1, 6)]
 LINES = b"".join(json_bytes(row) + b"\n" for row in ROWS)
-quick = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quick = settings(
+    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 
 
 @given(content=st.binary(max_size=40) | damaged(RECORD) | JSON_VALUES.map(json_bytes))
@@ -49,14 +53,20 @@ def test_a_file_cut_anywhere_loses_its_last_line_at_most(tmp_path: Path, stop: i
 
 
 @given(
-    rows=st.lists(st.dictionaries(KEYS, st.integers() | st.text(max_size=5), min_size=1), max_size=6),
+    rows=st.lists(
+        st.dictionaries(KEYS, st.integers() | st.text(max_size=5), min_size=1), max_size=6
+    ),
     pieces=st.lists(st.integers(1, 40)),
 )
 @quick
 def test_a_reader_gives_every_row_once_however_the_file_grows(
     tmp_path: Path, rows: list[dict[str, Any]], pieces: list[int]
 ) -> None:
-    file, content, seen = tmp_path / "a.jsonl", b"".join(json_bytes(row) + b"\n" for row in rows), []
+    file, content, seen = (
+        tmp_path / "a.jsonl",
+        b"".join(json_bytes(row) + b"\n" for row in rows),
+        [],
+    )
     file.unlink(missing_ok=True)
     reader = RowReader(file)
     for piece in [*pieces, len(content)]:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from muse_core.reporting.__main__ import main
+from muse_core.cli import main
 from torture.bad_input import BadInput, Desk
 from torture.workspace import KEPT
 
@@ -80,7 +80,13 @@ def _words(desk: Desk, command: str) -> list[str]:
 
 
 ROWS = tuple(
-    BadInput(f"command: muse {command}".strip(), f"types `muse {command}`", names, fix,
-             lambda desk, command=command: main(_words(desk, command)), _notebooks)
+    BadInput(
+        f"command: muse {command}".strip(),
+        f"types `muse {command}`",
+        names,
+        fix,
+        lambda desk, command=command: main(_words(desk, command)),
+        _notebooks,
+    )
     for command, names, fix in GIVEN
-)  # fmt: skip
+)

@@ -10,7 +10,9 @@ SVG = b'<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"><script>alert(
 HTML = b"<!DOCTYPE html><html><body><script>alert(1)</script></body></html>"
 
 
-def picture(width: int = 32, height: int = 32, mode: str = "RGB", kind: str = "PNG", **options: Any) -> bytes:
+def picture(
+    width: int = 32, height: int = 32, mode: str = "RGB", kind: str = "PNG", **options: Any
+) -> bytes:
     """A colourful image of this size."""
     ramp = np.linspace(0, 255, width * height, dtype=np.uint8).reshape(height, width)
     image, buffer = Image.fromarray(ramp).convert(mode), io.BytesIO()
@@ -21,7 +23,9 @@ def picture(width: int = 32, height: int = 32, mode: str = "RGB", kind: str = "P
 def float_tiff() -> bytes:
     """Pixels of unknown range."""
     buffer = io.BytesIO()
-    Image.fromarray(np.linspace(-1, 1, 1024, dtype=np.float32).reshape(32, 32)).save(buffer, format="TIFF")
+    Image.fromarray(np.linspace(-1, 1, 1024, dtype=np.float32).reshape(32, 32)).save(
+        buffer, format="TIFF"
+    )
     return buffer.getvalue()
 
 

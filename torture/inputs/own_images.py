@@ -24,7 +24,14 @@ def _saved(desk: Desk) -> None:
 
 
 BY_PATH = tuple(
-    BadInput(f"own image: {words[:40]!r}", f"gives image={words[:40]!r}", names, fix, _looked_at(words), _saved)
+    BadInput(
+        f"own image: {words[:40]!r}",
+        f"gives image={words[:40]!r}",
+        names,
+        fix,
+        _looked_at(words),
+        _saved,
+    )
     for words, names, fix in (
         (",", "no image to look at", PATH),
         ("astronot", "astronot", PATH),
@@ -41,12 +48,22 @@ BY_PATH = tuple(
     )
 )
 DROPPED = tuple(
-    BadInput(f"own image: drops {what}", f"drops {what} on the explorer", "me.png", FORMATS,
-             lambda desk, content=content: image_from_bytes("me.png", content, SIZE))
+    BadInput(
+        f"own image: drops {what}",
+        f"drops {what} on the explorer",
+        "me.png",
+        FORMATS,
+        lambda desk, content=content: image_from_bytes("me.png", content, SIZE),
+    )
     for what, content in BROKEN.items()
-)  # fmt: skip
+)
 FITS = (
-    BadInput("own image: fit", "fits it by stretching", "stretch", "choose one of crop, pad",
-             lambda desk: own_images("cat", SIZE, "stretch")),
-)  # fmt: skip
+    BadInput(
+        "own image: fit",
+        "fits it by stretching",
+        "stretch",
+        "choose one of crop, pad",
+        lambda desk: own_images("cat", SIZE, "stretch"),
+    ),
+)
 ROWS = (*BY_PATH, *DROPPED, *FITS)

@@ -6,15 +6,15 @@ from functools import cache, partial
 from typing import Any
 
 from muse_core import paths
-from muse_core.reporting.arguments import known_parameters
-from muse_core.reporting.evaluation import begin_evaluation
-from muse_core.reporting.generation import begin_generation
-from muse_core.reporting.notebook import begin_stage
-from muse_core.reporting.parameters import FoundationParameters
-from muse_core.reporting.study_results import open_study
-from muse_core.reporting.study_run import begin_study_run
-from muse_core.reporting.topology import begin_topology
-from muse_core.reporting.watch_session import begin_watch
+from muse_core.config.parameters import FoundationParameters
+from muse_core.notebook import begin_stage
+from muse_core.report.arguments import known_parameters
+from muse_core.report.attention_session import begin_topology
+from muse_core.report.evaluation_session import begin_evaluation
+from muse_core.report.generation_session import begin_generation
+from muse_core.report.study_results import open_study
+from muse_core.report.study_run import begin_study_run
+from muse_core.report.watch_session import begin_watch
 from torture.bad_input import BadInput
 from torture.workspace import KEPT
 
@@ -103,7 +103,13 @@ GIVEN: tuple[tuple[str, str, Any, str, str], ...] = (
     ("01_topology_warmup", "routing", " ", "routing", "not empty"),
     ("01_topology_warmup", "stepz", 5, "stepz", "the parameters are"),
     ("01_topology_warmup", "__class__", "x", "__class__", "the parameters are"),
-    ("02_semantic_injection", "run", "never-warmed-up", "never-warmed-up", "first execute notebook 01"),
+    (
+        "02_semantic_injection",
+        "run",
+        "never-warmed-up",
+        "never-warmed-up",
+        "first execute notebook 01",
+    ),
     ("02_semantic_injection", "routing", "shared", "routing", "the same parameters"),
     ("02_semantic_injection", "preset", "muse-9b", "muse-9b", CHOOSE),
     ("02_semantic_injection", "batch_size", 1.5, "1.5", COUNT),
@@ -138,7 +144,13 @@ GIVEN: tuple[tuple[str, str, Any, str, str], ...] = (
     ("06_gradient_orthogonality", "study", "smok", "smok", CHOOSE),
     ("06_gradient_orthogonality", "jobs", -1, "-1", "runs at a time"),
     ("06_gradient_orthogonality", "jobs", "all", "all", "runs at a time"),
-    ("06_gradient_orthogonality", "study", "/etc/passwd", "passwd", "it needs name, seeds and rows"),
+    (
+        "06_gradient_orthogonality",
+        "study",
+        "/etc/passwd",
+        "passwd",
+        "it needs name, seeds and rows",
+    ),
     ("07_ablations", "study", "", "study", "not empty"),
     ("07_ablations", "study", "x" * 4_000, "xxxx", "give a path"),
     ("07_ablations", "device", "quantum", "quantum", CHOOSE),
@@ -187,10 +199,18 @@ def _row(notebook: str, parameter: str, value: Any, names: str, fix: str) -> Bad
     shown = f"an integer of {value.bit_length()} bits" if large else repr(value)[:40]
 
     def act(_: Any) -> None:
-        planted = {"run": KEPT, "device": "cpu"} if "device" in defaults(notebook) else {"run": KEPT}
+        planted = (
+            {"run": KEPT, "device": "cpu"} if "device" in defaults(notebook) else {"run": KEPT}
+        )
         BEGINS[notebook](**defaults(notebook) | planted | {parameter: value})
 
-    return BadInput(f"parameters: {notebook} {parameter} {shown}", f"sets {parameter} to {shown}", names, fix, act)
+    return BadInput(
+        f"parameters: {notebook} {parameter} {shown}",
+        f"sets {parameter} to {shown}",
+        names,
+        fix,
+        act,
+    )
 
 
 ROWS = tuple(_row(*given) for given in GIVEN)

@@ -11,7 +11,9 @@ from muse_core import paths
 
 @pytest.fixture
 def photographs() -> Callable[[str], Path]:
-    """``photographs("coco_mini")``: a folder of shared/data; the test is skipped where it is absent."""
+    """``photographs("coco_mini")``: a folder of shared/data; the test is skipped where it is
+    absent.
+    """
 
     def folder(name: str) -> Path:
         place = paths.root().parent / "shared" / "data" / name
@@ -26,7 +28,12 @@ def photographs() -> Callable[[str], Path]:
 def save() -> Callable[..., Path]:
     """``save(path, colour, size)`` writes a one-colour picture, making its folder."""
 
-    def write(path: Path, colour: object = (200, 100, 50), size: tuple[int, int] = (40, 32), mode: str = "RGB") -> Path:
+    def write(
+        path: Path,
+        colour: object = (200, 100, 50),
+        size: tuple[int, int] = (40, 32),
+        mode: str = "RGB",
+    ) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.new(mode, size, colour).save(path)
         return path

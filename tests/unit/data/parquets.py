@@ -17,7 +17,9 @@ FEATURES = datasets.Features(
 def table(first: int, last: int) -> datasets.Dataset:
     numbers = range(first, last)
     columns = {
-        "image": [{"bytes": picture((number % 256, number // 256, 0)), "path": None} for number in numbers],
+        "image": [
+            {"bytes": picture((number % 256, number // 256, 0)), "path": None} for number in numbers
+        ],
         "caption": [[f"picture {number}", f"number {number}"] for number in numbers],
         "label": [number % 2 for number in numbers],
         "unused": ["x" * 1000 for _ in numbers],

@@ -7,7 +7,9 @@ from pathlib import Path
 from PIL import Image
 
 
-def picture(colour: object = (200, 100, 50), size: tuple[int, int] = (20, 20), mode: str = "RGB") -> bytes:
+def picture(
+    colour: object = (200, 100, 50), size: tuple[int, int] = (20, 20), mode: str = "RGB"
+) -> bytes:
     content = io.BytesIO()
     Image.new(mode, size, colour).save(content, "png")
     return content.getvalue()
@@ -31,7 +33,9 @@ def add(tar: tarfile.TarFile, name: str, content: bytes = b"", **fields: object)
 
 
 def numbered(first: int, last: int) -> list[tuple[str, bytes]]:
-    """Samples whose red is their number, with caption, class (number modulo 3) and mask (number modulo 2)."""
+    """Samples whose red is their number, with caption, class (number modulo 3) and mask (number
+    modulo 2).
+    """
     return [
         (f"{number:04d}.{extension}", content)
         for number in range(first, last)

@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from muse_core.data.batches import NO_LABEL
+from muse_core.data.batch import NO_LABEL
 from muse_core.data.captions import open_captions
 from muse_core.data.splits import SPLITS
 from muse_core.errors import MuseError
@@ -28,7 +28,9 @@ def write(tmp_path, save):
         for row in rows:
             save(tmp_path / images / row["file_name"])
         for name, lines in {"captions": rows, **others}.items():
-            (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(line) + "\n\n" for line in lines))
+            (tmp_path / f"{name}.jsonl").write_text(
+                "".join(json.dumps(line) + "\n\n" for line in lines)
+            )
         return tmp_path
 
     return folder
@@ -52,7 +54,8 @@ def test_each_image_has_one_of_its_captions_chosen_by_the_seed(write) -> None:
     captions = everything(root)
     assert len(captions) == 60
     assert all(
-        caption.split()[0] == name.removeprefix("images/").removesuffix(".png") for name, caption in captions.items()
+        caption.split()[0] == name.removeprefix("images/").removesuffix(".png")
+        for name, caption in captions.items()
     )
     assert captions == everything(root) != everything(root, seed=1)
     assert {caption[-1] for caption in captions.values()} == set("abcde")
@@ -67,7 +70,10 @@ def test_a_seed_never_moves_an_image_to_another_split(write) -> None:
 
 
 def test_a_single_caption_field_and_images_beside_the_list(write) -> None:
-    root = write([{"file_name": f"pictures/{index}.png", "caption": "a cat"} for index in range(9)], images=".")
+    root = write(
+        [{"file_name": f"pictures/{index}.png", "caption": "a cat"} for index in range(9)],
+        images=".",
+    )
     batch = open_captions(root, "train", 8).first(2)
     assert batch.captions == ("a cat", "a cat") and batch.ids[0].startswith("pictures/")
     assert batch.labels.tolist() == [NO_LABEL, NO_LABEL] and batch.class_masks is None
@@ -93,7 +99,9 @@ def test_labels_from_the_row_or_from_metadata(write) -> None:
         {"file_name": "2.png", "captions": ["x"], "labels": ["cat", "owl"], "split": "train"},
         {"file_name": "3.png", "captions": ["x"], "split": "train"},
     ]
-    source = open_captions(write(rows, metadata=[{"file_name": "3.png", "label": "ant"}]), "train", 8)
+    source = open_captions(
+        write(rows, metadata=[{"file_name": "3.png", "label": "ant"}]), "train", 8
+    )
     batch = source.first(4)
     assert source.class_names == ("ant", "cat", "owl")
     expected = {"images/0.png": 2, "images/1.png": 1, "images/2.png": NO_LABEL, "images/3.png": 0}
@@ -108,13 +116,20 @@ def test_masks_follow_their_photographs(write) -> None:
         Image.new("L", (40, 32), value).save(root / "masks_voc21" / f"{index}.png")
     source = open_captions(root, "train", 8)
     batch = source.first(3)
-    values = {name: mask.unique().tolist() for name, mask in zip(batch.ids, batch.class_masks, strict=True)}
+    values = {
+        name: mask.unique().tolist()
+        for name, mask in zip(batch.ids, batch.class_masks, strict=True)
+    }
     assert values == {"images/0.png": [1], "images/1.png": [255], "images/2.png": [255]}
     assert source.mask_class_names == ("background", "aeroplane") and batch.instance_masks is None
 
 
 def test_rows_without_words_are_left_out(write) -> None:
-    rows = [*numbered(5), {"file_name": "wordless.png", "captions": []}, {"file_name": "blank.png", "captions": [" "]}]
+    rows = [
+        *numbered(5),
+        {"file_name": "wordless.png", "captions": []},
+        {"file_name": "blank.png", "captions": [" "]},
+    ]
     assert len(everything(write(rows))) == 5
 
 
@@ -128,7 +143,10 @@ def test_a_listed_but_missing_image_is_skipped(write) -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ('{"file_name": "1.png", "captions": ["a"]}\n{"file_na', "Line 2 of .*captions.jsonl is not a JSON object"),
+        (
+            '{"file_name": "1.png", "captions": ["a"]}\n{"file_na',
+            "Line 2 of .*captions.jsonl is not a JSON object",
+        ),
         ("[1, 2]", "Line 1 of .* is not a JSON object"),
         ('{"captions": ["a"]}', "lacks file_name or captions"),
         ('{"file_name": "1.png", "captions": 3}', "lacks file_name or captions"),
@@ -136,13 +154,22 @@ def test_a_listed_but_missing_image_is_skipped(write) -> None:
             '{"file_name": "1.png", "captions": ["a"], "split": "dev"}',
             "Unknown split in line 1 of .*'dev': choose one of train",
         ),
-        ('{"file_name": "absent.png", "captions": ["a"]}', "holds none of the images its captions.jsonl names"),
+        (
+            '{"file_name": "absent.png", "captions": ["a"]}',
+            "holds none of the images its captions.jsonl names",
+        ),
         (
             '\n{"file_name": "../1.png", "captions": ["a"]}',
             "Line 2 of .* names '../1.png', not a file inside the folder",
         ),
-        ('{"file_name": "/etc/passwd", "captions": ["a"]}', "Line 1 of .* names '/etc/passwd', not a file inside"),
-        ('{"file_name": "a\\u0000b", "captions": ["a"]}', "Line 1 of .* not a file inside the folder"),
+        (
+            '{"file_name": "/etc/passwd", "captions": ["a"]}',
+            "Line 1 of .* names '/etc/passwd', not a file inside",
+        ),
+        (
+            '{"file_name": "a\\u0000b", "captions": ["a"]}',
+            "Line 1 of .* not a file inside the folder",
+        ),
         ("[" * 100_000, "Line 1 of .* is not a JSON object"),
         ("\x80\x81", "Line 1 of .* is not a JSON object"),
         ("", "holds none of the images"),
@@ -158,7 +185,9 @@ def test_mistakes_in_the_list_are_sentences(tmp_path, save, text, sentence) -> N
 def test_missing_folder_and_missing_list(tmp_path) -> None:
     with pytest.raises(MuseError, match="There is no folder"):
         open_captions(tmp_path / "nowhere", "train", 8)
-    with pytest.raises(MuseError, match=r"There is no captions.jsonl in .*it should have PATH/captions.jsonl"):
+    with pytest.raises(
+        MuseError, match=r"There is no captions.jsonl in .*it should have PATH/captions.jsonl"
+    ):
         open_captions(tmp_path, "train", 8)
 
 
@@ -181,7 +210,9 @@ def test_real_photographs_with_labels(photographs) -> None:
         assert caption == f"a photo of a {source.class_names[label]}"
 
 
-def test_a_link_that_leads_out_is_refused_and_one_that_stays_is_not(write, tmp_path_factory, save) -> None:
+def test_a_link_that_leads_out_is_refused_and_one_that_stays_is_not(
+    write, tmp_path_factory, save
+) -> None:
     root = write(numbered(4, split="train"))
     outside = save(tmp_path_factory.mktemp("private") / "secret.png")
     (root / "images" / "3.png").unlink()
@@ -194,7 +225,9 @@ def test_a_link_that_leads_out_is_refused_and_one_that_stays_is_not(write, tmp_p
 
 
 @given(st.lists(st.binary(max_size=40) | st.sampled_from(LINES), max_size=4))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 def test_any_bytes_are_samples_or_a_sentence(tmp_path, save, lines) -> None:
     save(tmp_path / "images" / "1.png")
     (tmp_path / "captions.jsonl").write_bytes(b"\n".join(lines))

@@ -1,7 +1,7 @@
 import pytest
 
+from muse_core.data.class_prompts import with_article
 from muse_core.data.folders import open_folder
-from muse_core.data.prompts import with_article
 from muse_core.data.splits import SPLITS
 from muse_core.errors import MuseError
 
@@ -29,7 +29,9 @@ def test_classes_are_sorted_folders_and_captions_say_them(animals) -> None:
 
 def test_hashed_splits_are_disjoint_complete_and_stable_when_files_are_added(animals, save) -> None:
     before = {split: ids(animals, split) for split in SPLITS}
-    assert len(set.union(*before.values())) == 120 == sum(map(len, before.values())) and all(before.values())
+    assert len(set.union(*before.values())) == 120 == sum(map(len, before.values())) and all(
+        before.values()
+    )
     for index in range(100, 140):
         save(animals / "dog" / f"{index}.jpg", size=(12, 12))
     assert all(before[split] <= ids(animals, split) for split in SPLITS)
@@ -48,11 +50,19 @@ def test_three_images_are_enough_for_every_split(tmp_path, save) -> None:
 
 
 def test_given_splits_are_used_and_classes_are_shared(tmp_path, save) -> None:
-    for path in ("train/cat/1.png", "train/dog/2.png", "val/dog/3.png", "test/owl/4.png", "extra/cat/5.png"):
+    for path in (
+        "train/cat/1.png",
+        "train/dog/2.png",
+        "val/dog/3.png",
+        "test/owl/4.png",
+        "extra/cat/5.png",
+    ):
         save(tmp_path / path)
     assert [ids(tmp_path, split) for split in SPLITS] == [
-        {"train/cat/1.png", "train/dog/2.png"}, {"val/dog/3.png"}, {"test/owl/4.png"},
-    ]  # fmt: skip
+        {"train/cat/1.png", "train/dog/2.png"},
+        {"val/dog/3.png"},
+        {"test/owl/4.png"},
+    ]
     val = open_folder(tmp_path, "val", 8)
     assert val.class_names == ("cat", "dog", "owl") and val.first(1).labels.tolist() == [1]
 
@@ -79,14 +89,18 @@ def test_nested_files_count_and_hidden_or_foreign_ones_do_not(tmp_path, save) ->
     (tmp_path / "cat" / "notes.txt").write_text("not an image")
     (tmp_path / "empty").mkdir()
     found = ids(tmp_path, "train") | ids(tmp_path, "val")
-    assert found == {"cat/a/b/1.PNG", "cat/2.jpeg"} and open_folder(tmp_path, "train", 8).class_names == ("cat",)
+    assert found == {"cat/a/b/1.PNG", "cat/2.jpeg"} and open_folder(
+        tmp_path, "train", 8
+    ).class_names == ("cat",)
 
 
 def test_mistakes_name_the_place_and_the_layout(tmp_path, save) -> None:
     with pytest.raises(MuseError, match=r"There is no folder .*nowhere.*sub-folder"):
         open_folder(tmp_path / "nowhere", "train", 8)
     save(tmp_path / "flat" / "1.png")
-    with pytest.raises(MuseError, match="flat holds no images in class folders: it should have one sub-folder"):
+    with pytest.raises(
+        MuseError, match="flat holds no images in class folders: it should have one sub-folder"
+    ):
         open_folder(tmp_path / "flat", "train", 8)
     save(tmp_path / "file.png")
     with pytest.raises(MuseError, match="There is no folder"):

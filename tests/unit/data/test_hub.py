@@ -35,7 +35,9 @@ def assert_numbers_agree(source) -> set[int]:
     batch = source.__getitems__(list(range(len(source))))
     numbers = (batch.images[:, 0].mean((1, 2)) * 255).round().int().tolist()
     assert batch.captions == tuple(
-        caption for caption, number in zip(batch.captions, numbers, strict=True) if caption.endswith(f" {number}")
+        caption
+        for caption, number in zip(batch.captions, numbers, strict=True)
+        if caption.endswith(f" {number}")
     )
     assert batch.labels.tolist() == [number % 2 for number in numbers] and batch.skipped == ()
     return set(numbers)
@@ -48,14 +50,23 @@ def test_a_saved_data_set_is_dealt_to_three_splits(tmp_path) -> None:
     read = [assert_numbers_agree(source) for source in sources]
     assert set().union(*read) == set(range(40)) and sum(map(len, read)) == 40
     assert sources[0].fingerprint == open_source(f"hf:{tmp_path / 'saved'}", "train", 8).fingerprint
-    assert len({open_hub(str(tmp_path / "saved"), "train", 8, seed).fingerprint for seed in (0, 1)}) == 2
+    assert (
+        len({open_hub(str(tmp_path / "saved"), "train", 8, seed).fingerprint for seed in (0, 1)})
+        == 2
+    )
 
 
 def test_its_own_splits_are_kept_and_a_lone_test_is_halved(tmp_path) -> None:
     datasets.DatasetDict(train=table(0, 10), test=table(10, 30)).save_to_disk(tmp_path / "two")
     read = [assert_numbers_agree(open_hub(str(tmp_path / "two"), split, 8)) for split in SPLITS]
-    assert read[0] == set(range(10)) and read[1] | read[2] == set(range(10, 30)) and not read[1] & read[2]
-    datasets.DatasetDict(train=table(0, 4), validation=table(4, 6)).save_to_disk(tmp_path / "no_test")
+    assert (
+        read[0] == set(range(10))
+        and read[1] | read[2] == set(range(10, 30))
+        and not read[1] & read[2]
+    )
+    datasets.DatasetDict(train=table(0, 4), validation=table(4, 6)).save_to_disk(
+        tmp_path / "no_test"
+    )
     assert assert_numbers_agree(open_hub(str(tmp_path / "no_test"), "val", 8)) == {4, 5}
     with pytest.raises(MuseError, match="no images for the split 'test'"):
         open_hub(str(tmp_path / "no_test"), "test", 8)
@@ -122,7 +133,7 @@ def test_code_beside_a_data_set_is_not_run(tmp_path) -> None:
 def test_a_bomb_is_not_decoded(tmp_path, monkeypatch) -> None:
     content = io.BytesIO()
     Image.new("L", (200, 200)).save(content, "png")
-    monkeypatch.setattr("muse_core.data.images.MOST_PIXELS", 100)
+    monkeypatch.setattr("muse_core.data.decode.MOST_PIXELS", 100)
     features = datasets.Features(image=datasets.Image())
     datasets.Dataset.from_dict(
         {"image": [{"bytes": content.getvalue(), "path": None}]}, features=features

@@ -9,7 +9,7 @@ import torch
 from datasets import NamedSplit
 
 from muse_core.data import hub_stream, row_groups
-from muse_core.data.batches import EpochOrder, training_batches
+from muse_core.data.batch import EpochOrder, training_batches
 from muse_core.data.hub_stream import HubStream, open_hub_stream
 from muse_core.data.lanes import STEPS, pieces_of
 from muse_core.data.sources import open_source
@@ -57,7 +57,11 @@ def test_whole_row_groups_are_dealt_to_three_splits(folder) -> None:
     groups = [{number // 5 for number in part} for part in read]
     assert sum(map(len, groups)) == 120 and len(groups[0]) > 80
     assert sources[0].class_names == ("even", "odd")
-    assert sources[0].sample_id(read[0].index(next(n for n in read[0] if n >= 300))).startswith("set/more/b.parquet#")
+    assert (
+        sources[0]
+        .sample_id(read[0].index(next(n for n in read[0] if n >= 300)))
+        .startswith("set/more/b.parquet#")
+    )
 
 
 def test_its_own_splits_are_kept(tmp_path) -> None:
@@ -80,7 +84,13 @@ def test_the_fingerprint_says_what_is_read(folder, tmp_path) -> None:
     def fingerprint(split="train", size=8, seed=0) -> str:
         return open_hub_stream(folder, split, size, seed).fingerprint
 
-    seen = {fingerprint(), fingerprint(), fingerprint("val"), fingerprint(size=16), fingerprint(seed=1)}
+    seen = {
+        fingerprint(),
+        fingerprint(),
+        fingerprint("val"),
+        fingerprint(size=16),
+        fingerprint(seed=1),
+    }
     assert len(seen) == 4 and not any(folder in name for name in seen)
     assert open_hub_stream(folder, "train", 8).described().fingerprint not in seen
     write_parquet(tmp_path / "set" / "a.parquet", 0, 300, 12)
@@ -89,7 +99,9 @@ def test_the_fingerprint_says_what_is_read(folder, tmp_path) -> None:
 
 def order(source, batch_size, seed, epoch=0) -> list[int]:
     steps = len(source) // batch_size
-    made = EpochOrder(len(source), batch_size, seed, epoch * steps, (epoch + 1) * steps, shuffled=source.shuffled)
+    made = EpochOrder(
+        len(source), batch_size, seed, epoch * steps, (epoch + 1) * steps, shuffled=source.shuffled
+    )
     return list(chain(*made))
 
 
@@ -97,7 +109,12 @@ def test_the_order_is_a_fresh_permutation_of_seed_and_epoch(folder, few_places) 
     source = open_hub_stream(folder, "train", 8)
     whole = [order(source, 1, seed, epoch) for seed, epoch in ((0, 0), (0, 1), (1, 0))]
     assert source.places == 16 and all(sorted(each) == list(range(len(source))) for each in whole)
-    assert whole[0] == order(source, 1, 0) and whole[0] != whole[1] and whole[0] != whole[2] and whole[1] != whole[2]
+    assert (
+        whole[0] == order(source, 1, 0)
+        and whole[0] != whole[1]
+        and whole[0] != whole[2]
+        and whole[1] != whole[2]
+    )
 
 
 def test_a_step_mixes_row_groups_and_their_rows(folder, few_places) -> None:
@@ -105,7 +122,9 @@ def test_a_step_mixes_row_groups_and_their_rows(folder, few_places) -> None:
     epoch = order(source, 16, 0)
     groups = [source._at(index)[0] for index in epoch]
     pieces = pieces_of(16, 16)
-    assert pieces == 2 and all(len(set(groups[step : step + 16])) >= pieces for step in range(0, len(epoch) - 100, 16))
+    assert pieces == 2 and all(
+        len(set(groups[step : step + 16])) >= pieces for step in range(0, len(epoch) - 100, 16)
+    )
     assert len(set(groups[: 16 * STEPS])) >= 2 * STEPS
     rows = [source._at(index)[1] for index in epoch if source._at(index)[0] == groups[0]]
     assert sorted(rows) == list(range(5)) != rows
@@ -123,14 +142,20 @@ def counted(monkeypatch) -> Counter:
     fetched: Counter = Counter()
     fetch = row_groups.RowGroupReader._fetched
     monkeypatch.setattr(
-        row_groups.RowGroupReader, "_fetched", lambda self, group: fetched.update([group]) or fetch(self, group)
+        row_groups.RowGroupReader,
+        "_fetched",
+        lambda self, group: fetched.update([group]) or fetch(self, group),
     )
     return fetched
 
 
-@pytest.mark.parametrize(("processes", "workers"), [(1, 1), (2, 1), (1, 2), (1, 4), (2, 2), (2, 4), (2, 8)])
+@pytest.mark.parametrize(
+    ("processes", "workers"), [(1, 1), (2, 1), (1, 2), (1, 4), (2, 2), (2, 4), (2, 8)]
+)
 def test_readers_share_the_row_groups(folder, few_places, monkeypatch, processes, workers) -> None:
-    """Each of processes x workers, one after the other with a reader of its own: what it reads, fetches and holds."""
+    """Each of processes x workers, one after the other with a reader of its own: what it reads,
+    fetches and holds.
+    """
     fetched, read, most = counted(monkeypatch), [], 0
     whole = open_hub_stream(folder, "train", 8)
     steps, groups = len(whole) // 16, len(whole.chosen)
@@ -146,22 +171,29 @@ def test_readers_share_the_row_groups(folder, few_places, monkeypatch, processes
     assert len(read) == len(set(read)) == 16 * steps
     assert most <= 16 // (processes * workers) and even > steps // 2
     assert groups - 3 <= len(fetched) <= groups  # the last incomplete batch is left out
-    assert sum(fetched.values()) <= groups + 2 * 16  # what is left of a lane at the end may go to two others
+    assert (
+        sum(fetched.values()) <= groups + 2 * 16
+    )  # what is left of a lane at the end may go to two others
 
 
 @pytest.mark.parametrize(("processes", "workers"), [(3, 1), (1, 3), (3, 5)])
-def test_numbers_that_do_not_divide_cost_fetches_and_nothing_else(folder, few_places, processes, workers) -> None:
+def test_numbers_that_do_not_divide_cost_fetches_and_nothing_else(
+    folder, few_places, processes, workers
+) -> None:
     steps = len(open_hub_stream(folder, "train", 8)) // 12
     source = open_hub_stream(folder, "train", 8)
     shares = [
-        list(EpochOrder(len(source), 12, 3, 0, steps, rank, processes, source.shuffled)) for rank in range(processes)
+        list(EpochOrder(len(source), 12, 3, 0, steps, rank, processes, source.shuffled))
+        for rank in range(processes)
     ]
     alone = list(EpochOrder(len(source), 12, 3, 0, steps, shuffled=source.shuffled))
     assert [list(chain(*parts)) for parts in zip(*shares, strict=True)] == alone
 
 
 def test_a_loader_with_workers_resumes_and_reads_each_sample_once(folder, few_places) -> None:
-    """Two processes of two workers, stopped in between: together one epoch, none twice, in the order of one process."""
+    """Two processes of two workers, stopped in between: together one epoch, none twice, in the
+    order of one process.
+    """
     source = open_hub_stream(folder, "train", 8)
     source.first(3)  # what this process holds does no harm to those it forks
     steps = len(source) // 16
@@ -205,7 +237,9 @@ def test_a_mixture_deals_whole_row_groups_too(folder, drawn, few_places, monkeyp
     assert Counter(positions[corpora == 0].tolist()).most_common(1)[0][1] == 1
     shares = [(corpora[first : first + 64] == 0).mean() for first in range(0, len(epoch) - 200, 64)]
     assert len(shares) > 4 and all(0.7 <= share <= 0.8 for share in shares)
-    for batch in list(EpochOrder(len(mixture), 16, 0, 0, len(epoch) // 32, shuffled=mixture.shuffled))[::STEPS]:
+    for batch in list(
+        EpochOrder(len(mixture), 16, 0, 0, len(epoch) // 32, shuffled=mixture.shuffled)
+    )[::STEPS]:
         mixture.__getitems__(batch)
         assert len(source.reader._held) <= 2  # of one worker of eight
     assert max(fetched.values()) == 1
@@ -234,7 +268,9 @@ def test_a_hub_name_is_read_through_its_file_system(folder, monkeypatch) -> None
     def builder(*names):
         asked.append(names)
         return SimpleNamespace(
-            name="parquet", config=SimpleNamespace(data_files=files), info=SimpleNamespace(features=FEATURES)
+            name="parquet",
+            config=SimpleNamespace(data_files=files),
+            info=SimpleNamespace(features=FEATURES),
         )
 
     monkeypatch.setattr(datasets, "load_dataset_builder", builder)
@@ -248,7 +284,10 @@ def test_a_hub_name_is_read_through_its_file_system(folder, monkeypatch) -> None
     ("path", "name"),
     [
         ("hf://datasets/owner/pictures@0123abc/data/train-0.parquet", "data/train-0.parquet"),
-        ("hf://datasets/owner/pictures@refs%2Fconvert%2Fparquet/small/0.parquet", "small/0.parquet"),
+        (
+            "hf://datasets/owner/pictures@refs%2Fconvert%2Fparquet/small/0.parquet",
+            "small/0.parquet",
+        ),
         ("https://example.org/x.parquet", "https://example.org/x.parquet"),
     ],
 )
@@ -261,7 +300,9 @@ def test_a_damaged_file_is_left_out_and_listed(folder, tmp_path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
     sources = [open_hub_stream(folder, split, 8) for split in SPLITS]
     assert sum(map(len, sources)) == 300
-    assert all(source.first(1).skipped[0].startswith("b.parquet: cannot be read") for source in sources)
+    assert all(
+        source.first(1).skipped[0].startswith("b.parquet: cannot be read") for source in sources
+    )
 
 
 def test_a_damaged_row_group_is_replaced_and_listed(folder, tmp_path) -> None:
@@ -286,9 +327,13 @@ def test_what_cannot_be_streamed_is_one_sentence(tmp_path) -> None:
     for place, sentence in {
         str(folders["empty"]): "hf-stream:.* cannot be opened",
         "nobody/nothing-of-this-name": r"hf-stream:nobody.* cannot be opened \(.*\): give a folder with parquet files",
-        str(folders["tars"]): f"holds tar shards and no parquet: read it with wds:{folders['tars']}",
+        str(
+            folders["tars"]
+        ): f"holds tar shards and no parquet: read it with wds:{folders['tars']}",
         str(folders["csv"]): f"holds csv files and no parquet: read it with hf:{folders['csv']}",
-        str(folders["text"]): r"has nothing to read \(0.parquet: cannot be read: .*\): download it again",
+        str(
+            folders["text"]
+        ): r"has nothing to read \(0.parquet: cannot be read: .*\): download it again",
         str(folders["words"]): r"has no column of images \(it has: words\)",
     }.items():
         with pytest.raises(MuseError, match=sentence) as caught:

@@ -1,7 +1,7 @@
 import pytest
 from PIL import Image
 
-from muse_core.data.batches import NO_LABEL
+from muse_core.data.batch import NO_LABEL
 from muse_core.data.masks import CAPTION, open_masks
 from muse_core.data.splits import SPLITS
 from muse_core.errors import MuseError
@@ -9,7 +9,9 @@ from muse_core.errors import MuseError
 
 @pytest.fixture
 def write(tmp_path, save):
-    """Writes images, their masks (left half 0, right half 1) and the class names; returns the folder."""
+    """Writes images, their masks (left half 0, right half 1) and the class names; returns the
+    folder.
+    """
 
     def folder(count: int, masks: str = "masks", classes: str = "classes.txt"):
         for index in range(count):
@@ -31,21 +33,32 @@ def ids(root, split) -> set[str]:
 def test_masks_without_words_or_labels(write) -> None:
     source = open_masks(write(20), "train", 32)
     batch = source.first(3)
-    assert source.class_names == () == tuple(source.class_prompts()) and source.mask_class_names == ("sky", "road")
+    assert source.class_names == () == tuple(
+        source.class_prompts()
+    ) and source.mask_class_names == ("sky", "road")
     assert batch.captions == (CAPTION,) * 3 and batch.labels.tolist() == [NO_LABEL] * 3
-    assert batch.class_masks[:, 0, [0, 31]].tolist() == [[0, 1]] * 3 and batch.instance_masks is None
+    assert (
+        batch.class_masks[:, 0, [0, 31]].tolist() == [[0, 1]] * 3 and batch.instance_masks is None
+    )
 
 
 def test_splits_by_hash_are_disjoint_and_complete_and_no_seed_moves_an_image(write) -> None:
     root = write(60)
     parts = [ids(root, split) for split in SPLITS]
-    assert len(set.union(*parts)) == 60 == sum(map(len, parts)) and all(parts) and len(parts[0]) > 40
-    assert open_masks(root, "train", 8, seed=1).fingerprint == open_masks(root, "train", 8, seed=2).fingerprint
+    assert (
+        len(set.union(*parts)) == 60 == sum(map(len, parts)) and all(parts) and len(parts[0]) > 40
+    )
+    assert (
+        open_masks(root, "train", 8, seed=1).fingerprint
+        == open_masks(root, "train", 8, seed=2).fingerprint
+    )
 
 
 def test_the_official_split_is_used_and_unlisted_images_are_left_out(write) -> None:
     root = write(6)
-    (root / "official_split.tsv").write_text("0\ttrain\n1\ttrain\n\n2\tvalidation\n4\ttest\nabsent\ttrain\n")
+    (root / "official_split.tsv").write_text(
+        "0\ttrain\n1\ttrain\n\n2\tvalidation\n4\ttest\nabsent\ttrain\n"
+    )
     assert [ids(root, split) for split in SPLITS] == [
         {"images/0.jpg", "images/1.jpg"},
         {"images/2.jpg"},
@@ -55,7 +68,9 @@ def test_the_official_split_is_used_and_unlisted_images_are_left_out(write) -> N
 
 def test_without_val_the_official_test_is_halved(write) -> None:
     root = write(9)
-    (root / "official_split.tsv").write_text("0\ttrain\n" + "".join(f"{index}\ttest\n" for index in range(1, 9)))
+    (root / "official_split.tsv").write_text(
+        "0\ttrain\n" + "".join(f"{index}\ttest\n" for index in range(1, 9))
+    )
     val, test = ids(root, "val"), ids(root, "test")
     assert val and test and not val & test and len(val | test) == 8
 
@@ -78,14 +93,20 @@ def test_a_mask_of_another_size_is_laid_over_the_whole_image(write, save) -> Non
     for index in range(9):
         save(root / "masks" / f"{index}.png", 1, (7, 9), "L")
     batch = open_masks(root, "train", 16).first(2)
-    assert batch.class_masks.shape == (2, 16, 16) and (batch.class_masks == 1).all() and batch.skipped == ()
+    assert (
+        batch.class_masks.shape == (2, 16, 16)
+        and (batch.class_masks == 1).all()
+        and batch.skipped == ()
+    )
 
 
 def test_other_layouts_are_sentences(tmp_path, write, save) -> None:
     with pytest.raises(MuseError, match="There is no folder"):
         open_masks(tmp_path / "nowhere", "train", 8)
     save(tmp_path / "images" / "1.jpg")
-    with pytest.raises(MuseError, match=r"holds no images with masks: it should have PATH/images/NAME.jpg"):
+    with pytest.raises(
+        MuseError, match=r"holds no images with masks: it should have PATH/images/NAME.jpg"
+    ):
         open_masks(tmp_path, "train", 8)
     save(tmp_path / "masks" / "2.png", 0, mode="L")
     with pytest.raises(MuseError, match="holds no images with masks"):
@@ -114,5 +135,9 @@ def test_real_street_scenes(photographs) -> None:
     assert [len(open_masks(root, split, 32)) for split in SPLITS] == [367, 101, 62]
     source = open_masks(root, "val", 32)
     batch = source.first(16)
-    assert len(source.mask_class_names) == 11 and source.mask_class_names[3] == "road" and batch.skipped == ()
+    assert (
+        len(source.mask_class_names) == 11
+        and source.mask_class_names[3] == "road"
+        and batch.skipped == ()
+    )
     assert batch.class_masks[batch.class_masks != 255].max() < 11 and (batch.class_masks == 3).any()

@@ -7,8 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from muse_core.data.batches import IGNORED_PIXEL, NO_LABEL, EpochOrder
-from muse_core.data.files import FileSource, MaskMeaning, Sample
+from muse_core.data.batch import IGNORED_PIXEL, NO_LABEL, EpochOrder
+from muse_core.data.image_files import FileSource, MaskMeaning, Sample
 from muse_core.data.mixtures import Corpus, Mixture, open_mixture, parsed_mixture, shares
 from muse_core.data.scenes import Scenes
 from muse_core.data.sources import open_source
@@ -24,9 +24,12 @@ def pictures(tmp_path, save):
             save(tmp_path / name / f"{index}.png", (10 * index, 0, 0), (16, 16))
         save(tmp_path / name / "mask.png", 1, (16, 16), "L")
         samples = tuple(
-            Sample(f"{name}/{index}.png", f"{name} {index}", 0, f"{name}/mask.png") for index in range(count)
+            Sample(f"{name}/{index}.png", f"{name} {index}", 0, f"{name}/mask.png")
+            for index in range(count)
         )
-        return FileSource(name, tmp_path, "train", 16, samples, ("star",), MaskMeaning(("background", "star")))
+        return FileSource(
+            name, tmp_path, "train", 16, samples, ("star",), MaskMeaning(("background", "star"))
+        )
 
     return source
 
@@ -36,7 +39,9 @@ def mixed(*corpora, repeats: bool = True) -> Mixture:
 
 
 def test_the_paper_s_ratio() -> None:
-    assert shares([Fraction(27), Fraction(5), Fraction(4)], [27_000_000, 5_000_000, 4_000_000], True) == [
+    assert shares(
+        [Fraction(27), Fraction(5), Fraction(4)], [27_000_000, 5_000_000, 4_000_000], True
+    ) == [
         27_000_000,
         5_000_000,
         4_000_000,
@@ -45,7 +50,9 @@ def test_the_paper_s_ratio() -> None:
 
 @given(
     st.lists(
-        st.tuples(st.fractions(Fraction(1, 100), 100, max_denominator=100), st.integers(1, 500)), min_size=1, max_size=5
+        st.tuples(st.fractions(Fraction(1, 100), 100, max_denominator=100), st.integers(1, 500)),
+        min_size=1,
+        max_size=5,
     )
 )
 @settings(deadline=None)
@@ -55,7 +62,8 @@ def test_shares_hold_the_ratio_and_one_corpus_exactly(corpora) -> None:
         counts = shares(weights, lengths, repeats)
         assert any(count == length for count, length in zip(counts, lengths, strict=True))
         assert all(
-            (count >= length) if repeats else (count <= length) for count, length in zip(counts, lengths, strict=True)
+            (count >= length) if repeats else (count <= length)
+            for count, length in zip(counts, lengths, strict=True)
         )
         assert all(
             abs(counts[0] * weight / weights[0] - count) <= 1 + weight / weights[0]
@@ -70,10 +78,13 @@ def test_no_sample_repeats_before_its_corpus_is_exhausted(pictures) -> None:
     for one, length in ((0, 4), (1, 6)):
         seen = position[corpus == one].tolist()
         assert all(
-            len(set(seen[first : first + length])) == length for first in range(0, len(seen) - length + 1, length)
+            len(set(seen[first : first + length])) == length
+            for first in range(0, len(seen) - length + 1, length)
         )
         assert max(Counter(seen).values()) - min(Counter(seen).values()) <= 1
-    assert Counter(mixed((3, pictures("a", 4)), (1, pictures("b", 6)), repeats=False).order[0].tolist()) == {0: 4, 1: 1}
+    assert Counter(
+        mixed((3, pictures("a", 4)), (1, pictures("b", 6)), repeats=False).order[0].tolist()
+    ) == {0: 4, 1: 1}
 
 
 def test_any_beginning_holds_the_ratio(pictures) -> None:
@@ -85,7 +96,9 @@ def test_a_batch_is_in_the_order_that_was_asked(pictures) -> None:
     mixture = mixed((1, pictures("a", 5)), (1, pictures("b", 5)))
     batch = mixture.__getitems__([7, 0, 3, 0])
     again = [mixture.__getitems__([index]) for index in (7, 0, 3, 0)]
-    assert batch.ids == tuple(one.ids[0] for one in again) and batch.captions == tuple(one.captions[0] for one in again)
+    assert batch.ids == tuple(one.ids[0] for one in again) and batch.captions == tuple(
+        one.captions[0] for one in again
+    )
     assert torch.equal(batch.images, torch.cat([one.images for one in again]))
 
 
@@ -97,12 +110,20 @@ def test_classes_are_joined_by_name(pictures) -> None:
         if name.startswith("a/"):
             assert label == 0 and mask.unique().tolist() == [1]
     scenes = Scenes("train", 16).first(30)
-    labels = [label for name, label in zip(batch.ids, batch.labels.tolist(), strict=True) if name.startswith("scenes")]
+    labels = [
+        label
+        for name, label in zip(batch.ids, batch.labels.tolist(), strict=True)
+        if name.startswith("scenes")
+    ]
     assert [mixture.class_names[label] for label in labels] == [
         Scenes.class_names[label] for label in scenes.labels.tolist()
     ]
     masks = torch.stack(
-        [mask for name, mask in zip(batch.ids, batch.class_masks, strict=True) if name.startswith("scenes")]
+        [
+            mask
+            for name, mask in zip(batch.ids, batch.class_masks, strict=True)
+            if name.startswith("scenes")
+        ]
     )
     table = np.array([mixture.mask_class_names.index(name) for name in Scenes.mask_class_names])
     assert torch.equal(masks, torch.from_numpy(table)[scenes.class_masks])
@@ -123,7 +144,10 @@ def test_what_cannot_be_read_is_listed(pictures, tmp_path) -> None:
 
 def test_the_fingerprint_states_the_ratio(pictures) -> None:
     a, b = pictures("a", 4), pictures("b", 4)
-    assert mixed((27, a), (Fraction("0.5"), b)).fingerprint == f"mix/27*{a.fingerprint}+1/2*{b.fingerprint}"
+    assert (
+        mixed((27, a), (Fraction("0.5"), b)).fingerprint
+        == f"mix/27*{a.fingerprint}+1/2*{b.fingerprint}"
+    )
     assert mixed((1, a), (2, b)).fingerprint != mixed((2, a), (1, b)).fingerprint
 
 
@@ -131,7 +155,9 @@ def test_an_epoch_over_two_processes_is_the_mixture_once(pictures) -> None:
     mixture = mixed((3, pictures("a", 6)), (1, pictures("b", 2)))
     orders = [EpochOrder(len(mixture), 4, 5, 0, 2, rank, 2) for rank in (0, 1)]
     read = [index for order in orders for batch in order for index in batch]
-    assert sorted(read) == list(range(8)) and sorted(mixture.__getitems__(read).ids) == sorted(mixture.first(8).ids)
+    assert sorted(read) == list(range(8)) and sorted(mixture.__getitems__(read).ids) == sorted(
+        mixture.first(8).ids
+    )
 
 
 @pytest.mark.parametrize(
@@ -150,7 +176,17 @@ def test_how_a_mixture_is_written(text, parts) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "scenes", "0*scenes", "-1*scenes", "1*", "x*scenes", "1*scenes,folder:a,0*scenes", "1*mix:1*scenes"]
+    "text",
+    [
+        "",
+        "scenes",
+        "0*scenes",
+        "-1*scenes",
+        "1*",
+        "x*scenes",
+        "1*scenes,folder:a,0*scenes",
+        "1*mix:1*scenes",
+    ],
 )
 def test_what_is_no_mixture_is_a_sentence(text) -> None:
     with pytest.raises(MuseError, match=r"The mixture .*write for example mix:27\*") as caught:
@@ -169,7 +205,9 @@ def test_any_text_is_a_mixture_or_a_sentence(text) -> None:
 
 def test_it_opens_like_every_source(pictures) -> None:
     mixture = open_source("mix:3*scenes,1*scenes", "val", 16)
-    assert mixture.counts == [2000, 666] and len(mixture.class_prompts()) == len(mixture.class_names)
+    assert mixture.counts == [2000, 666] and len(mixture.class_prompts()) == len(
+        mixture.class_names
+    )
     assert mixture.described().first(1).captions == Scenes("val", 16).described().first(1).captions
     with pytest.raises(MuseError, match="leaves nothing of a"):
         open_mixture("1*a,100*b", lambda spec: pictures(spec, 1), repeats=False)

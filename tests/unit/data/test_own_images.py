@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from muse_core.data.images import PADDING
+from muse_core.data.decode import PADDING
 from muse_core.data.own_images import BUILT_IN, image_from_bytes, own_images
 from muse_core.errors import MuseError
 
@@ -39,9 +39,16 @@ def test_a_path_with_a_comma_is_one_path(tmp_path) -> None:
 def test_a_wide_image_is_cut_or_padded_as_asked_and_it_is_said() -> None:
     cut, padded = (image_from_bytes("x.png", png(64, 32), 32, fit) for fit in ("crop", "pad"))
     red = torch.tensor([1.0, 0.0, 0.0])
-    assert torch.allclose(cut.images[0, :, 0, 0], red) and "cut to its centred square" in cut.notes[0]
-    assert torch.allclose(padded.images[0, :, 16, 16], red) and "padded to a square with grey" in padded.notes[0]
-    assert torch.allclose(padded.images[0, :, 0, 0], torch.tensor(np.array(PADDING) / 255, dtype=torch.float32))
+    assert (
+        torch.allclose(cut.images[0, :, 0, 0], red) and "cut to its centred square" in cut.notes[0]
+    )
+    assert (
+        torch.allclose(padded.images[0, :, 16, 16], red)
+        and "padded to a square with grey" in padded.notes[0]
+    )
+    assert torch.allclose(
+        padded.images[0, :, 0, 0], torch.tensor(np.array(PADDING) / 255, dtype=torch.float32)
+    )
 
 
 def test_a_huge_image_is_reduced_with_a_note() -> None:
@@ -64,7 +71,9 @@ def test_what_is_no_image_is_a_sentence(name: str, content: bytes, words: str) -
         image_from_bytes(name, content, 32)
 
 
-@pytest.mark.parametrize(("words", "complaint"), [("nowhere.png", "no image file"), (" , ", "no image to look at")])
+@pytest.mark.parametrize(
+    ("words", "complaint"), [("nowhere.png", "no image file"), (" , ", "no image to look at")]
+)
 def test_what_is_not_there_is_a_sentence(words: str, complaint: str) -> None:
     with pytest.raises(MuseError, match=complaint):
         own_images(words, 32)

@@ -26,16 +26,31 @@ def test_only_an_object_is_an_object(text) -> None:
     assert parsed_object('{"a": 1}') == {"a": 1}
 
 
-@pytest.mark.parametrize("name", ["1.jpg", "./1.jpg", "cats/1.jpg", "a b/ü.jpg", "..jpg", "a..b/1.jpg"])
+@pytest.mark.parametrize(
+    "name", ["1.jpg", "./1.jpg", "cats/1.jpg", "a b/ü.jpg", "..jpg", "a..b/1.jpg"]
+)
 def test_names_inside_the_folder(name) -> None:
     assert is_plain_name(name)
 
 
 @pytest.mark.parametrize(
     "name",
-    ["", ".", "/etc/passwd", "//server/1.jpg", "../1.jpg", "cats/../../1.jpg", "a/..", "..\\1.jpg", "C:\\1.jpg", "a\0b",
-     "\ud800.jpg", "a" * 300, "/".join(["a" * 200] * 20)],
-)  # fmt: skip
+    [
+        "",
+        ".",
+        "/etc/passwd",
+        "//server/1.jpg",
+        "../1.jpg",
+        "cats/../../1.jpg",
+        "a/..",
+        "..\\1.jpg",
+        "C:\\1.jpg",
+        "a\0b",
+        "\ud800.jpg",
+        "a" * 300,
+        "/".join(["a" * 200] * 20),
+    ],
+)
 def test_names_that_lead_out_or_fit_no_disk(name) -> None:
     assert not is_plain_name(name)
 

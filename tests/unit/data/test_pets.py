@@ -8,13 +8,17 @@ from muse_core.errors import MuseError
 
 @pytest.fixture
 def pets(tmp_path, save):
-    """Two breeds, 4 trainval and 8 test images each; trimaps for Abyssinian only. Returns the folder above."""
+    """Two breeds, 4 trainval and 8 test images each; trimaps for Abyssinian only. Returns the
+    folder above.
+    """
     home = tmp_path / "oxford-iiit-pet"
     (home / "annotations" / "trimaps").mkdir(parents=True)
     lists = {"trainval.txt": ["# Image CLASS-ID SPECIES BREED ID"], "test.txt": []}
     for name, class_id in (("Abyssinian", 1), ("yorkshire_terrier", 37)):
         for index in range(12):
-            lists["trainval.txt" if index < 4 else "test.txt"].append(f"{name}_{index} {class_id} 1 1")
+            lists["trainval.txt" if index < 4 else "test.txt"].append(
+                f"{name}_{index} {class_id} 1 1"
+            )
             save(home / "images" / f"{name}_{index}.jpg")
     for index in range(12):
         trimap = Image.new("L", (40, 32), 2)
@@ -27,7 +31,9 @@ def pets(tmp_path, save):
 
 
 def test_official_lists_and_halves(pets) -> None:
-    train, val, test = ({sample.id for sample in open_pets(pets, split, 8).samples} for split in SPLITS)
+    train, val, test = (
+        {sample.id for sample in open_pets(pets, split, 8).samples} for split in SPLITS
+    )
     assert len(train) == 8 and len(val | test) == 16 and val and test
     assert not val & test and not train & (val | test)
 
@@ -36,14 +42,20 @@ def test_labels_names_and_captions(pets) -> None:
     source = open_pets(pets, "train", 8)
     batch = source.first(8)
     assert source.class_names == BREEDS and len(BREEDS) == 37
-    by_label = {0: "a photo of an Abyssinian, a type of pet", 36: "a photo of a yorkshire terrier, a type of pet"}
+    by_label = {
+        0: "a photo of an Abyssinian, a type of pet",
+        36: "a photo of a yorkshire terrier, a type of pet",
+    }
     assert dict(zip(batch.labels.tolist(), batch.captions, strict=True)) == by_label
 
 
 def test_trimaps_become_class_and_instance_masks(pets) -> None:
     batch = open_pets(pets, "train", 32).first(8)
     for row, label in enumerate(batch.labels.tolist()):
-        found = batch.class_masks[row, 0, [0, 15, 31]].tolist(), batch.instance_masks[row, 0, [0, 15, 31]].tolist()
+        found = (
+            batch.class_masks[row, 0, [0, 15, 31]].tolist(),
+            batch.instance_masks[row, 0, [0, 15, 31]].tolist(),
+        )
         assert found == (([0, 255, 1], [0, 0, 1]) if label == 0 else ([255, 255, 255], [0, 0, 0]))
 
 
@@ -62,7 +74,9 @@ def test_no_trimaps_no_masks(pets) -> None:
 def test_another_layout_is_a_sentence(tmp_path, pets) -> None:
     with pytest.raises(MuseError, match="There is no folder"):
         open_pets(tmp_path / "nowhere", "train", 8)
-    with pytest.raises(MuseError, match="is not an Oxford-IIIT Pet folder: it should have oxford-iiit-pet/images"):
+    with pytest.raises(
+        MuseError, match="is not an Oxford-IIIT Pet folder: it should have oxford-iiit-pet/images"
+    ):
         open_pets(pets / "oxford-iiit-pet" / "images", "train", 8)
     with pytest.raises(MuseError, match="Unknown split 'trainval'"):
         open_pets(pets, "trainval", 8)
@@ -74,16 +88,23 @@ def test_another_layout_is_a_sentence(tmp_path, pets) -> None:
 
 @pytest.mark.parametrize("line", ["Abyssinian_1", "Abyssinian_1 38 1 1", "Abyssinian_1 cat 1 1"])
 def test_a_damaged_list_is_a_sentence(pets, line) -> None:
-    (pets / "oxford-iiit-pet" / "annotations" / "test.txt").write_text(f"Abyssinian_5 1 1 1\n{line}\n")
+    (pets / "oxford-iiit-pet" / "annotations" / "test.txt").write_text(
+        f"Abyssinian_5 1 1 1\n{line}\n"
+    )
     with pytest.raises(MuseError, match=r"Line 2 of .*test.txt is not"):
         open_pets(pets, "val", 8)
 
 
 def test_the_real_folders(photographs) -> None:
-    assert tuple((photographs("oxford_pets") / "classes.txt").read_text().split("\n")[:37]) == BREEDS
+    assert (
+        tuple((photographs("oxford_pets") / "classes.txt").read_text().split("\n")[:37]) == BREEDS
+    )
     source = open_pets(photographs("oxford_pets_seg"), "val", 32)
     batch = source.first(16)
     for name, label in zip(batch.ids, batch.labels.tolist(), strict=True):
-        assert name.removeprefix("images/").rsplit("_", 1)[0].replace("_", " ") == source.class_names[label]
+        assert (
+            name.removeprefix("images/").rsplit("_", 1)[0].replace("_", " ")
+            == source.class_names[label]
+        )
     assert set(batch.class_masks.unique().tolist()) == {0, 1, 255} and batch.skipped == ()
     assert ((batch.class_masks == 1) == (batch.instance_masks == 1)).all()

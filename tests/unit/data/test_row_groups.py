@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from muse_core.data import row_groups
-from muse_core.data.images import Unreadable
+from muse_core.data.decode import Unreadable
 from muse_core.data.row_groups import RowGroupReader, read_footers
 from muse_core.errors import MuseError
 
@@ -25,9 +25,14 @@ def files(tmp_path) -> tuple[str, ...]:
 
 def test_footers_give_every_row_a_place(files) -> None:
     groups, schema = read_footers(files)
-    assert [column.tolist() for column in (groups.file, groups.number, groups.first, groups.rows)] == [
-        [0, 0, 0, 1, 1], [0, 1, 2, 0, 1], [0, 10, 20, 0, 10], [10, 10, 5, 10, 10],
-    ]  # fmt: skip
+    assert [
+        column.tolist() for column in (groups.file, groups.number, groups.first, groups.rows)
+    ] == [
+        [0, 0, 0, 1, 1],
+        [0, 1, 2, 0, 1],
+        [0, 10, 20, 0, 10],
+        [10, 10, 5, 10, 10],
+    ]
     assert (groups.bytes > 0).all() and groups.damage == () and "image" in schema.names
 
 
@@ -87,7 +92,8 @@ def test_places_follow_the_largest_group(files, monkeypatch) -> None:
 def test_a_group_that_is_too_large_is_a_sentence(files, monkeypatch) -> None:
     monkeypatch.setattr(row_groups, "LARGEST", 100)
     with pytest.raises(
-        MuseError, match=r"A row group of .*a.parquet has .* more than the 100 .* use hf: instead of hf-stream:\.$"
+        MuseError,
+        match=r"A row group of .*a.parquet has .* more than the 100 .* use hf: instead of hf-stream:\.$",
     ):
         read_footers(files)
 
@@ -120,12 +126,17 @@ def test_a_damaged_group_is_tried_once(files, monkeypatch) -> None:
 
 @pytest.fixture
 def remote(files, monkeypatch):
-    """``a.parquet`` on a file system that fails as often as ``remote.failures`` says; nobody waits for it."""
+    """``a.parquet`` on a file system that fails as often as ``remote.failures`` says; nobody waits
+    for it.
+    """
     monkeypatch.setattr(row_groups, "WAITS", (0.0, 0.0, 0.0))
     system = fsspec.filesystem("memory")
     with open(files[0], "rb") as file:
         system.pipe("/set/a.parquet", file.read())
-    opened, state = type(system)._open, type("State", (), {"failures": 0, "path": "memory://set/a.parquet"})
+    opened, state = (
+        type(system)._open,
+        type("State", (), {"failures": 0, "path": "memory://set/a.parquet"}),
+    )
 
     def failing(self, *arguments, **options):
         state.failures -= 1
@@ -145,7 +156,8 @@ def test_a_remote_file_is_tried_again_and_then_stops_the_training(remote) -> Non
     assert reader.row(1, 2)["caption"][0] == "picture 12"
     remote.failures = 4
     with pytest.raises(
-        MuseError, match=r"memory://set/a.parquet cannot be read \(the line is dead\): mend the network"
+        MuseError,
+        match=r"memory://set/a.parquet cannot be read \(the line is dead\): mend the network",
     ):
         reader.row(0, 0)
     assert reader.row(0, 0)["caption"][0] == "picture 0"

@@ -45,7 +45,9 @@ def test_every_relation_holds_of_the_centres(drawn) -> None:
 
 def test_colours_and_textures_are_dropped_as_often_as_the_wording_says(drawn) -> None:
     claims = [claim for text in drawn[0].captions for claim in scene_claims(text).objects]
-    coloured, textured = (sum(getattr(claim, name) is not None for claim in claims) for name in ("colour", "texture"))
+    coloured, textured = (
+        sum(getattr(claim, name) is not None for claim in claims) for name in ("colour", "texture")
+    )
     assert coloured / len(claims) == pytest.approx(0.8, abs=0.06)
     assert textured / len(claims) == pytest.approx(0.5, abs=0.06)
 
@@ -60,7 +62,10 @@ def test_three_objects_of_every_wording() -> None:
 
 def test_brief_captions_and_class_prompts_are_of_the_grammar_too() -> None:
     source = Scenes("val")
-    for text in [*source.first(50).captions, *(prompt for prompts in source.class_prompts() for prompt in prompts)]:
+    for text in [
+        *source.first(50).captions,
+        *(prompt for prompts in source.class_prompts() for prompt in prompts),
+    ]:
         assert scene_claims(text).objects
 
 

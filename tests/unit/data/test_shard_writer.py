@@ -9,13 +9,13 @@ from webdataset import TarWriter
 
 from muse_core.data import shard_writer
 from muse_core.data.captions import open_captions
-from muse_core.data.files import FileSource, MaskMeaning, Sample
+from muse_core.data.image_files import FileSource, MaskMeaning, Sample
 from muse_core.data.manifest import MANIFEST, wrong_checksums
 from muse_core.data.scenes import Scenes
 from muse_core.data.shard_writer import planned, write_shards
-from muse_core.data.shards import open_shards
 from muse_core.data.sources import open_source
 from muse_core.data.splits import SPLITS
+from muse_core.data.webdataset import open_shards
 from muse_core.errors import MuseError
 
 
@@ -30,14 +30,21 @@ def assert_same(ours, theirs) -> None:
     original = theirs.__getitems__([int(name.rsplit("-", 1)[1]) for name in batch.ids])
     assert torch.equal((batch.images * 255).round(), (original.images * 255).round())
     assert batch.captions == original.captions and torch.equal(batch.labels, original.labels)
-    for mask, other in ((batch.class_masks, original.class_masks), (batch.instance_masks, original.instance_masks)):
+    for mask, other in (
+        (batch.class_masks, original.class_masks),
+        (batch.instance_masks, original.instance_masks),
+    ):
         assert (mask is None and other is None) or torch.equal(mask, other)
-    assert ours.class_names == theirs.class_names and ours.mask_class_names == theirs.mask_class_names
+    assert (
+        ours.class_names == theirs.class_names and ours.mask_class_names == theirs.mask_class_names
+    )
 
 
 def test_drawn_scenes_come_back_split_by_split(tmp_path) -> None:
     manifest = written(tmp_path)
-    assert list(manifest.shards) == [f"{number:06d}.tar" for number in range(9)] and manifest.complete
+    assert (
+        list(manifest.shards) == [f"{number:06d}.tar" for number in range(9)] and manifest.complete
+    )
     assert [shard.samples for shard in manifest.shards.values()] == [5, 5, 2] * 3
     for split in SPLITS:
         ours = open_shards(str(tmp_path), split, 16)
@@ -51,15 +58,23 @@ def test_photographs_stay_as_they_are_with_their_masks(tmp_path, photographs) ->
     write_shards(spec, sources, tmp_path, 24, 4, 6)
     for split in SPLITS:
         for size in (24, 57):  # the files themselves are kept, so any size comes back
-            assert_same(open_shards(f"{tmp_path}/{{000000..000005}}.tar", split, size), open_source(spec, split, size))
+            assert_same(
+                open_shards(f"{tmp_path}/{{000000..000005}}.tar", split, size),
+                open_source(spec, split, size),
+            )
 
 
 def test_all_captions_are_kept(tmp_path, save) -> None:
-    rows = [{"file_name": f"{n}.png", "captions": [f"{n} a", f"{n} ü"], "split": "train"} for n in range(3)]
+    rows = [
+        {"file_name": f"{n}.png", "captions": [f"{n} a", f"{n} ü"], "split": "train"}
+        for n in range(3)
+    ]
     for row in rows:
         save(tmp_path / "in" / row["file_name"])
     (tmp_path / "in" / "captions.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    write_shards("captions", {"train": open_captions(tmp_path / "in", "train", 8)}, tmp_path / "out", 8)
+    write_shards(
+        "captions", {"train": open_captions(tmp_path / "in", "train", 8)}, tmp_path / "out", 8
+    )
     source = open_shards(str(tmp_path / "out"), "train", 8)
     assert {len(source.stored(index).sample.captions) for index in range(len(source))} == {2}
 
@@ -68,14 +83,20 @@ def test_masks_are_written_with_their_meaning_and_other_formats_as_png(tmp_path,
     image = save(tmp_path / "a.bmp")
     Image.new("L", (40, 32), 7).save(tmp_path / "mask.png")
     meaning = MaskMeaning(("ground", "pet"), classes={7: 1}, instances={7: 4})
-    source = FileSource("one", tmp_path, "train", 8, (Sample(image.name, "a", mask="mask.png"),), ("x",), meaning)
+    source = FileSource(
+        "one", tmp_path, "train", 8, (Sample(image.name, "a", mask="mask.png"),), ("x",), meaning
+    )
     write_shards("one", {"train": source}, tmp_path / "out", 8)
     batch = open_shards(str(tmp_path / "out"), "train", 8).first(1)
-    assert batch.class_masks.unique().tolist() == [1] and batch.instance_masks.unique().tolist() == [4]
+    assert batch.class_masks.unique().tolist() == [
+        1
+    ] and batch.instance_masks.unique().tolist() == [4]
     assert torch.equal(batch.images, source.first(1).images)
 
 
-def test_the_same_command_gives_the_same_bytes_and_goes_on_after_a_stop(tmp_path, monkeypatch) -> None:
+def test_the_same_command_gives_the_same_bytes_and_goes_on_after_a_stop(
+    tmp_path, monkeypatch
+) -> None:
     whole = written(tmp_path / "whole")
     calls = iter(range(100))
 
@@ -97,12 +118,18 @@ def test_the_same_command_gives_the_same_bytes_and_goes_on_after_a_stop(tmp_path
     for name, shard in whole.shards.items():
         path = tmp_path / "part" / name
         assert hashlib.sha256(path.read_bytes()).hexdigest() == shard.sha256
-        assert half.get(name, path.stat().st_mtime_ns) == path.stat().st_mtime_ns, "what was finished is left alone"
+        assert half.get(name, path.stat().st_mtime_ns) == path.stat().st_mtime_ns, (
+            "what was finished is left alone"
+        )
 
 
 def test_a_crash_inside_a_shard_leaves_no_half_of_it(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(TarWriter, "write", lambda self, sample: (_ for _ in ()).throw(OSError(28, "No space left")))
-    with pytest.raises(MuseError, match=r"Cannot write .*000000.tar \(No space left\): free some space"):
+    monkeypatch.setattr(
+        TarWriter, "write", lambda self, sample: (_ for _ in ()).throw(OSError(28, "No space left"))
+    )
+    with pytest.raises(
+        MuseError, match=r"Cannot write .*000000.tar \(No space left\): free some space"
+    ):
         written(tmp_path)
     assert not list(tmp_path.glob("*.tar")) and not list(tmp_path.glob(".*.tmp"))
 
@@ -125,10 +152,16 @@ def test_verifying_names_each_shard_that_is_not_as_written(tmp_path) -> None:
     content[700] ^= 1
     (tmp_path / "000001.tar").write_bytes(content)
     (tmp_path / "000002.tar").unlink()
-    assert wrong_checksums(tmp_path) == ["000001.tar is not as it was written", "000002.tar is absent"]
+    assert wrong_checksums(tmp_path) == [
+        "000001.tar is not as it was written",
+        "000002.tar is absent",
+    ]
     (tmp_path / "000000.tar").write_bytes((tmp_path / "000000.tar").read_bytes()[:-2000])
     notes = open_shards(f"{tmp_path}/00000{{0,1}}.tar", "train", 16).first(1).skipped
-    assert any(note.startswith(f"{tmp_path.name}/000000.tar: ") and "when it was written" in note for note in notes)
+    assert any(
+        note.startswith(f"{tmp_path.name}/000000.tar: ") and "when it was written" in note
+        for note in notes
+    )
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"shards": 3}', '{"complete": true}', "[" * 100_000])
@@ -157,7 +190,10 @@ def test_shards_of_one_split_are_dealt_to_three(tmp_path) -> None:
 
 
 def test_plans() -> None:
-    assert [(plan.name, plan.split, plan.first, plan.last) for plan in planned({"train": 5, "val": 2}, 3)] == [
+    assert [
+        (plan.name, plan.split, plan.first, plan.last)
+        for plan in planned({"train": 5, "val": 2}, 3)
+    ] == [
         ("000000.tar", "train", 0, 3),
         ("000001.tar", "train", 3, 5),
         ("000002.tar", "val", 0, 2),
@@ -173,5 +209,11 @@ def test_webdataset_itself_reads_them(tmp_path) -> None:
 
     written(tmp_path, count=3)
     first = next(iter(webdataset.WebDataset(str(tmp_path / "000000.tar"), shardshuffle=False)))
-    assert first["__key__"] == "train-000000000" and {"png", "txt", "cls", "seg.png", "instances.png"} <= set(first)
+    assert first["__key__"] == "train-000000000" and {
+        "png",
+        "txt",
+        "cls",
+        "seg.png",
+        "instances.png",
+    } <= set(first)
     assert first["txt"].decode() == Scenes("train", 16).first(1).captions[0]

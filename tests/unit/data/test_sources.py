@@ -7,7 +7,17 @@ from muse_core.errors import MuseError
 
 
 def test_the_table_is_the_vocabulary() -> None:
-    assert list(OPENERS) == ["scenes", "folder", "captions", "masks", "pets", "wds", "hf", "hf-stream", "mix"]
+    assert list(OPENERS) == [
+        "scenes",
+        "folder",
+        "captions",
+        "masks",
+        "pets",
+        "wds",
+        "hf",
+        "hf-stream",
+        "mix",
+    ]
 
 
 @pytest.mark.parametrize("split", SPLITS)
@@ -33,7 +43,11 @@ def test_a_path_is_tried_from_here_and_from_the_workspace(tmp_path, save, monkey
 @pytest.mark.parametrize(
     ("spec", "size", "sentence"),
     [
-        ("scense", 8, "'scense': choose one of scenes, folder:PATH, captions:PATH, masks:PATH, pets:PATH"),
+        (
+            "scense",
+            8,
+            "'scense': choose one of scenes, folder:PATH, captions:PATH, masks:PATH, pets:PATH",
+        ),
         ("photos/cats", 8, "Unknown data source"),
         ("", 8, "Unknown data source"),
         ("scenes:here", 8, "takes no path"),
@@ -44,7 +58,11 @@ def test_a_path_is_tried_from_here_and_from_the_workspace(tmp_path, save, monkey
         ("masks:/nowhere/at/all", 8, "There is no folder /nowhere/at/all"),
         ("pets:/nowhere/at/all", 8, "There is no folder /nowhere/at/all"),
         ("wds:", 8, "needs a pattern: write 'wds:PATTERN'"),
-        ("wds:/nowhere/at/{0..3}.tar", 8, "4 of the 4 shards of .* are absent, the first is /nowhere/at/0.tar"),
+        (
+            "wds:/nowhere/at/{0..3}.tar",
+            8,
+            "4 of the 4 shards of .* are absent, the first is /nowhere/at/0.tar",
+        ),
         ("hf:", 8, "needs a name: write 'hf:NAME'"),
         ("mix:", 8, "write 'mix:27"),
         ("mix:2*scenes,3*folder:/nowhere/at/all", 8, "There is no folder /nowhere/at/all"),
@@ -68,13 +86,26 @@ def test_an_unknown_split_is_named_by_every_source(tmp_path, save) -> None:
 
 
 def test_every_real_source_yields_the_same_kind_of_batch(photographs) -> None:
-    folders = {"oxford_pets_seg": "pets", "coco_mini": "captions", "imagenet1000_sample": "captions", "camvid": "masks"}
+    folders = {
+        "oxford_pets_seg": "pets",
+        "coco_mini": "captions",
+        "imagenet1000_sample": "captions",
+        "camvid": "masks",
+    }
     for name, spec in folders.items():
         batch = open_source(f"{spec}:{photographs(name)}", "train", 24).first(3)
-        assert batch.images.shape == (3, 3, 24, 24) and 0 <= batch.images.min() <= batch.images.max() <= 1
+        assert (
+            batch.images.shape == (3, 3, 24, 24)
+            and 0 <= batch.images.min() <= batch.images.max() <= 1
+        )
         assert len(batch) == len(batch.captions) == len(batch.labels) == 3 and not batch.skipped
 
 
 def test_a_folder_of_real_photographs(photographs) -> None:
     source = open_source(f"folder:{photographs('camvid')}", "val", 24)
-    assert source.class_names == ("images", "masks") and source.first(3).images.shape == (3, 3, 24, 24)
+    assert source.class_names == ("images", "masks") and source.first(3).images.shape == (
+        3,
+        3,
+        24,
+        24,
+    )

@@ -12,13 +12,17 @@ GOLDEN = 0.27738627318908726
 def test_hash_fraction_is_a_constant_of_the_text() -> None:
     assert hash_fraction("cat/1.jpg") == hash_fraction("cat/1.jpg") != hash_fraction("cat/2.jpg")
     assert all(0 <= hash_fraction(key) < 1 for key in KEYS)
-    assert hash_fraction("muse") == pytest.approx(GOLDEN, abs=1e-12)  # a change of hash would move everyone's images
+    assert hash_fraction("muse") == pytest.approx(
+        GOLDEN, abs=1e-12
+    )  # a change of hash would move everyone's images
 
 
 def test_every_key_is_in_one_split_and_shares_are_kept() -> None:
     parts = deal(KEYS)
     assert sorted(key for part in parts.values() for key in part) == sorted(KEYS)
-    assert len(parts["val"]) == pytest.approx(200, abs=50) and len(parts["test"]) == pytest.approx(200, abs=50)
+    assert len(parts["val"]) == pytest.approx(200, abs=50) and len(parts["test"]) == pytest.approx(
+        200, abs=50
+    )
 
 
 def test_adding_files_moves_no_other_and_order_does_not_matter() -> None:
@@ -42,7 +46,9 @@ def test_two_images_make_train_and_val_and_one_makes_train() -> None:
 def test_a_lone_test_split_is_halved_and_others_are_kept() -> None:
     assert complete({"train": ["a"], "val": ["b"]}) == {"train": ["a"], "val": ["b"]}
     parts = complete({"train": ["a"], "test": KEYS})
-    assert set(parts["val"]) | set(parts["test"]) == set(KEYS) and not set(parts["val"]) & set(parts["test"])
+    assert set(parts["val"]) | set(parts["test"]) == set(KEYS) and not set(parts["val"]) & set(
+        parts["test"]
+    )
     assert parts["train"] == ["a"] and len(parts["val"]) == pytest.approx(1000, abs=120)
     assert deal(KEYS, HALVES)["val"] == parts["val"]
 
@@ -52,5 +58,7 @@ def test_choose_mixes_classes_and_names_mistakes() -> None:
     assert len({key.split("/")[0] for key in first}) == 7
     with pytest.raises(MuseError, match=r"Unknown split 'dev': choose one of train, val, test"):
         choose({"train": KEYS}, "dev", Path("photos"))
-    with pytest.raises(MuseError, match=r"photos has no images for the split 'test'.*it has: train"):
+    with pytest.raises(
+        MuseError, match=r"photos has no images for the split 'test'.*it has: train"
+    ):
         choose({"train": KEYS}, "test", Path("photos"))

@@ -18,7 +18,11 @@ def walked(path) -> tuple[dict[str, bytes], list[str]]:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         found = list(tar_members(descriptor))
-        members = {one.name: os.pread(descriptor, one.size, one.offset) for one in found if isinstance(one, Member)}
+        members = {
+            one.name: os.pread(descriptor, one.size, one.offset)
+            for one in found
+            if isinstance(one, Member)
+        }
     finally:
         os.close(descriptor)
     return members, [one.reason for one in found if isinstance(one, Refused)]
@@ -54,7 +58,10 @@ def test_nothing_but_regular_files_with_names_inside(tmp_path) -> None:
         add(tar, "good.jpg", b"1")
     members, refused = walked(tmp_path / "a.tar")
     assert members == {"good.jpg": b"1"} and len(refused) == len(bad)
-    assert "'link.jpg' is a symbolic link" in refused and "'../../up.jpg' is not a name inside a folder" in refused
+    assert (
+        "'link.jpg' is a symbolic link" in refused
+        and "'../../up.jpg' is not a name inside a folder" in refused
+    )
 
 
 def test_a_cut_at_any_place_keeps_what_is_whole_and_is_said(tmp_path) -> None:
@@ -65,7 +72,9 @@ def test_a_cut_at_any_place_keeps_what_is_whole_and_is_said(tmp_path) -> None:
         path.write_bytes(whole[:length])
         members, refused = walked(path)
         assert len(refused) == 1 and members.items() <= dict(FILES).items()
-        assert ("a/0001.jpg" in members) == (length >= 512 + 1024) or length in range(512 + 700, 512 + 1024)
+        assert ("a/0001.jpg" in members) == (length >= 512 + 1024) or length in range(
+            512 + 700, 512 + 1024
+        )
 
 
 def test_the_rest_of_a_damaged_tar_is_found_again(tmp_path) -> None:
@@ -92,7 +101,9 @@ def test_a_size_below_zero_is_damage_and_no_endless_loop(tmp_path) -> None:
 
 
 @given(st.data())
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 def test_any_bytes_end_without_an_error(tmp_path, data) -> None:
     content = bytearray(_bytes_of(FILES))
     for _ in range(data.draw(st.integers(0, 6))):
@@ -105,7 +116,9 @@ def test_any_bytes_end_without_an_error(tmp_path, data) -> None:
 
 
 @given(st.binary(max_size=3000))
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 def test_what_is_no_tar_holds_nothing(tmp_path, content) -> None:
     (tmp_path / "a.tar").write_bytes(content)
     assert walked(tmp_path / "a.tar")[0] == {}

@@ -1,5 +1,5 @@
-"""What the evaluation's tests share: photographs that ship with scikit-learn, a small teacher, a protocol on 32 px scenes,
-and sources that lack something."""
+"""What the evaluation's tests share: photographs that ship with scikit-learn, a small teacher, a
+protocol on 32 px scenes, and sources that lack something."""
 
 from collections.abc import Callable
 from copy import deepcopy
@@ -11,12 +11,12 @@ import torch.nn.functional as F
 from sklearn.datasets import load_sample_images
 from torch import Tensor
 
-from muse_core.data.batches import Batch
+from muse_core.data.batch import Batch
 from muse_core.data.scenes import Scenes
 from muse_core.data.shape_templates import SHAPES
-from muse_core.evaluation.instruments import Instruments
+from muse_core.evaluation.feature_extractors import Chance, TokenizerSubject
 from muse_core.evaluation.protocol import Protocol
-from muse_core.evaluation.subjects import Chance, TokenizerSubject
+from muse_core.evaluation.reconstruction.pixel_metrics.metric_networks import Instruments
 from muse_core.foundations.topology_teacher import DinoV3Teacher
 from tests.integration.micro import TEACHER
 from tests.unit.models.small_models import TINY, small_tokenizer
@@ -28,7 +28,12 @@ GRID = (4, 4)
 class Changed(Scenes):
     """Scenes at 32 px of which ``change`` makes something else; ``asked`` counts the batches."""
 
-    def __init__(self, change: Callable[[Batch], Batch] = lambda batch: batch, split: str = "test", length: int = 2000):
+    def __init__(
+        self,
+        change: Callable[[Batch], Batch] = lambda batch: batch,
+        split: str = "test",
+        length: int = 2000,
+    ):
         super().__init__(split, 32)
         self.change, self.length, self.asked = change, length, 0
 
@@ -40,12 +45,15 @@ class Changed(Scenes):
 def without(*names: str) -> Callable[[Batch], Batch]:
     """A batch that lacks these; labels become -1."""
     return lambda batch: replace(
-        batch, **{name: torch.full_like(batch.labels, -1) if name == "labels" else None for name in names}
+        batch,
+        **{name: torch.full_like(batch.labels, -1) if name == "labels" else None for name in names},
     )
 
 
 def photographs(side: int = 64, count: int = 12) -> Tensor:
-    """Crops (count, 3, side, side) in [0, 1] of the two photographs scikit-learn ships, spread over both."""
+    """Crops (count, 3, side, side) in [0, 1] of the two photographs scikit-learn ships, spread over
+    both.
+    """
     crops = []
     for photo in load_sample_images().images:
         image = torch.from_numpy(photo.copy()).permute(2, 0, 1).float() / 255
@@ -56,7 +64,9 @@ def photographs(side: int = 64, count: int = 12) -> Tensor:
 
 def blurred(images: Tensor) -> Tensor:
     """Images after a quarter of their pixels: what a poor tokenizer leaves of them."""
-    return F.interpolate(F.avg_pool2d(images, 2), images.shape[-2:], mode="bilinear", align_corners=False)
+    return F.interpolate(
+        F.avg_pool2d(images, 2), images.shape[-2:], mode="bilinear", align_corners=False
+    )
 
 
 @cache
@@ -76,13 +86,20 @@ def small_instruments() -> Instruments:
 
 def some_classes() -> Tensor:
     """Random unit vectors for the text of each class."""
-    draw = torch.randn(len(SHAPES), TINY.embedding_width, generator=torch.Generator().manual_seed(1))
+    draw = torch.randn(
+        len(SHAPES), TINY.embedding_width, generator=torch.Generator().manual_seed(1)
+    )
     return F.normalize(draw, dim=-1)
 
 
 def small_protocol(**changes) -> Protocol:
     """Few scenes, so that a row takes seconds."""
-    given = dict(train=Changed(split="train"), test=Changed(), instruments=small_instruments(), classes=some_classes())
+    given = dict(
+        train=Changed(split="train"),
+        test=Changed(),
+        instruments=small_instruments(),
+        classes=some_classes(),
+    )
     sizes = dict(n_train=60, n_test=40, n_dense=20, n_attention=8, segmentation_steps=5)
     return Protocol(**(given | sizes | changes))
 

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from muse_core import tensor_files
 from muse_core.errors import MuseError
 from muse_core.evaluation import cache as module
 from muse_core.evaluation.cache import Cache
+from muse_core.results import tensor_files
 
 INPUTS = {"weights": "a1", "data": "scenes", "limit": 5, "sizes": [1, 2]}
 TENSORS = {"x": torch.rand(3, 4).half(), "labels": torch.arange(3)}
@@ -30,7 +30,9 @@ def test_a_second_call_reads_what_the_first_made_bit_by_bit(tmp_path) -> None:
         tensors, note = Cache(tmp_path / "deep" / "folder").recall("row", INPUTS, made)
         assert note == NOTE and tensors.keys() == TENSORS.keys()
         assert all(torch.equal(tensors[name], TENSORS[name]) for name in TENSORS)
-        assert {name: each.dtype for name, each in tensors.items()} == {name: t.dtype for name, t in TENSORS.items()}
+        assert {name: each.dtype for name, each in tensors.items()} == {
+            name: t.dtype for name, t in TENSORS.items()
+        }
     assert made.times == 1
 
 
@@ -128,7 +130,11 @@ def test_a_measurement_without_tensors_is_remembered_too(tmp_path) -> None:
 
 
 def test_views_and_tensors_on_a_tape_can_be_kept(tmp_path) -> None:
-    odd = {"view": torch.rand(4, 4)[:, 1], "turned": torch.rand(2, 3).T, "taped": torch.ones(2, requires_grad=True) * 2}
+    odd = {
+        "view": torch.rand(4, 4)[:, 1],
+        "turned": torch.rand(2, 3).T,
+        "taped": torch.ones(2, requires_grad=True) * 2,
+    }
     Cache(tmp_path).recall("row", {}, lambda: (odd, {}))
     tensors, _ = Cache(tmp_path).recall("row", {}, Made())
     assert all(torch.equal(tensors[name], odd[name]) for name in odd)

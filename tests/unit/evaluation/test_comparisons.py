@@ -1,4 +1,6 @@
-"""Paired differences: their sign, their verdict in the metric's own direction, and that pairing helps."""
+"""Paired differences: their sign, their verdict in the metric's own direction, and that pairing
+helps.
+"""
 
 import math
 
@@ -9,15 +11,18 @@ from scipy.stats import ttest_rel
 from muse_core.evaluation.comparisons import compare
 from muse_core.evaluation.evaluate import Evaluated
 from muse_core.evaluation.intervals import mean_interval
-from muse_core.evaluation.segmentation import mean_iou
-from muse_core.measurements import Measurement, Row
+from muse_core.evaluation.understanding.segmentation import mean_iou
+from muse_core.results.measurements import Measurement, Row
 
 N = 200
 
 
 def row(name: str, confusion: torch.Tensor | None = None, **per_image: torch.Tensor) -> Evaluated:
     """A row that measured these values."""
-    measurements = {metric: Measurement(values.double().nanmean().item()) for metric, values in per_image.items()}
+    measurements = {
+        metric: Measurement(values.double().nanmean().item())
+        for metric, values in per_image.items()
+    }
     return Evaluated(Row(name, "", measurements), per_image, {}, confusion)
 
 
@@ -29,7 +34,8 @@ def confusions(right: float) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(
-    ("metric", "more"), [("psnr", "better"), ("perceptual_teacher", "worse"), ("attention_kl", "worse")]
+    ("metric", "more"),
+    [("psnr", "better"), ("perceptual_teacher", "worse"), ("attention_kl", "worse")],
 )
 def test_the_sign_is_a_minus_b_and_the_verdict_the_metrics_own(metric, more) -> None:
     low, less = torch.randn(N), "worse" if more == "better" else "better"
@@ -39,7 +45,9 @@ def test_the_sign_is_a_minus_b_and_the_verdict_the_metrics_own(metric, more) -> 
         for one, other in ((high, low), (low, high))
     )
     assert up.difference == pytest.approx(0.5, abs=0.05) and up.low <= up.difference <= up.high
-    assert (up.verdict, down.verdict) == (more, less) and down.difference == pytest.approx(-up.difference)
+    assert (up.verdict, down.verdict) == (more, less) and down.difference == pytest.approx(
+        -up.difference
+    )
     assert (up.metric, up.a, up.b) == (metric, "a", "b")
 
 
@@ -54,9 +62,15 @@ def test_the_interval_is_that_of_a_paired_t_test_and_narrower_than_an_unpaired_o
 
 
 def test_identical_rows_do_not_differ() -> None:
-    given = dict(psnr=torch.randn(N), linear_probe=torch.randint(0, 2, (N,)).float(), confusion=confusions(0.7))
+    given = dict(
+        psnr=torch.randn(N),
+        linear_probe=torch.randint(0, 2, (N,)).float(),
+        confusion=confusions(0.7),
+    )
     found = compare(row("a", **given), row("b", **given), ["psnr", "linear_probe", "miou"])
-    assert [(each.difference, each.low, each.high, each.verdict) for each in found] == [(0, 0, 0, "no difference")] * 3
+    assert [(each.difference, each.low, each.high, each.verdict) for each in found] == [
+        (0, 0, 0, "no difference")
+    ] * 3
 
 
 def test_noise_is_no_difference() -> None:
@@ -85,7 +99,9 @@ def test_the_order_asked_for_is_kept() -> None:
 def test_images_without_a_value_are_left_out_of_the_interval() -> None:
     one = torch.randn(N)
     one[::3] = math.nan
-    (found,) = compare(row("a", attention_auc=one), row("b", attention_auc=one - 0.2), ["attention_auc"])
+    (found,) = compare(
+        row("a", attention_auc=one), row("b", attention_auc=one - 0.2), ["attention_auc"]
+    )
     assert (found.difference, found.low, found.high) == pytest.approx((0.2, 0.2, 0.2), abs=1e-6)
 
 
@@ -94,6 +110,9 @@ def test_a_single_image_is_not_compared() -> None:
 
 
 def test_the_same_seed_gives_the_same_interval() -> None:
-    pair = row("a", confusions(0.8), psnr=torch.randn(N)), row("b", confusions(0.7), psnr=torch.randn(N))
+    pair = (
+        row("a", confusions(0.8), psnr=torch.randn(N)),
+        row("b", confusions(0.7), psnr=torch.randn(N)),
+    )
     assert compare(*pair, ["psnr", "miou"], seed=2) == compare(*pair, ["psnr", "miou"], seed=2)
     assert compare(*pair, ["psnr"], seed=2) != compare(*pair, ["psnr"], seed=3)

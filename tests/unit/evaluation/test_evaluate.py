@@ -1,4 +1,6 @@
-"""A whole row at a small size: every figure against its own reference, what is missing said in a sentence, nothing changed."""
+"""A whole row at a small size: every figure against its own reference, what is missing said in a
+sentence, nothing changed.
+"""
 
 import math
 from collections.abc import Callable
@@ -13,20 +15,20 @@ from sklearn.metrics import accuracy_score, recall_score, top_k_accuracy_score
 from torch import nn
 from torchmetrics.functional.classification import multiclass_jaccard_index
 
-from muse_core.data.batches import Batch
+from muse_core.data.batch import Batch
 from muse_core.data.scenes import Scenes
 from muse_core.evaluation import evaluate as module
 from muse_core.evaluation import intervals
-from muse_core.evaluation.attention_maps import student_query_keys, teacher_attention
+from muse_core.evaluation.attention.student_teacher import student_query_keys, teacher_attention
 from muse_core.evaluation.cache import Cache
 from muse_core.evaluation.evaluate import Evaluated, evaluate
+from muse_core.evaluation.feature_extractors import HIDDEN, LATENT, SEMANTIC, BackboneSubject
 from muse_core.evaluation.features import extract
-from muse_core.evaluation.instruments import Instruments
-from muse_core.evaluation.segmentation import predict
-from muse_core.evaluation.subjects import HIDDEN, LATENT, SEMANTIC, BackboneSubject
+from muse_core.evaluation.reconstruction.pixel_metrics.metric_networks import Instruments
+from muse_core.evaluation.understanding.segmentation import predict
 from muse_core.foundations.backbone import Backbone
 from muse_core.losses.topology import topology_loss
-from muse_core.measurements import GENERATION_METRICS, METRICS
+from muse_core.results.measurements import GENERATION_METRICS, METRICS
 from tests.integration.micro import BACKBONE
 
 from .small_evaluations import (
@@ -75,7 +77,9 @@ def both(change: Callable[[Batch], Batch], **sizes) -> module.Protocol:
 
 def missing(found: Evaluated) -> dict[str, str]:
     """Metric -> the sentence that says why it is not there."""
-    return {name: each.protocol for name, each in found.row.measurements.items() if each.value is None}
+    return {
+        name: each.protocol for name, each in found.row.measurements.items() if each.value is None
+    }
 
 
 def value(found: Evaluated, metric: str) -> float:
@@ -91,7 +95,10 @@ def test_every_metric_is_there_and_no_stand_in_takes_a_real_ones_name(found) -> 
     assert found.row.measurements.keys() == HERE and not missing(found)
     for name, each in found.row.measurements.items():
         assert math.isfinite(each.value) and each.protocol, name
-        assert each.n == (8 if name.startswith("attention") else 20 if name == "miou" else 40) or name in ATTENTION
+        assert (
+            each.n == (8 if name.startswith("attention") else 20 if name == "miou" else 40)
+            or name in ATTENTION
+        )
     assert (found.row.name, found.row.subject) == ("small", "TokenizerSubject random")
 
 
@@ -116,29 +123,42 @@ def test_psnr_is_numpys(found, batch) -> None:
 
 def test_the_frechet_distance_is_the_matrix_roots(found, protocol) -> None:
     real, other = (
-        extract(small_subject(), protocol.test, 40, protocol.instruments).frechet["fd_teacher"].double().numpy()
+        extract(small_subject(), protocol.test, 40, protocol.instruments)
+        .frechet["fd_teacher"]
+        .double()
+        .numpy()
     )
     s1, s2 = np.cov(real, rowvar=False), np.cov(other, rowvar=False)
-    expected = ((real.mean(0) - other.mean(0)) ** 2).sum() + np.trace(s1 + s2 - 2 * sqrtm(s1 @ s2).real)
+    expected = ((real.mean(0) - other.mean(0)) ** 2).sum() + np.trace(
+        s1 + s2 - 2 * sqrtm(s1 @ s2).real
+    )
     assert value(found, "fd_teacher") == pytest.approx(expected, rel=1e-3)
 
 
 def test_zero_shot_is_scikit_learns(found, protocol, batch) -> None:
     with torch.no_grad():
-        scores = F.normalize(small_subject().see(batch.images).embedding, dim=-1) @ protocol.classes.T
-    assert value(found, "zero_shot") == pytest.approx(accuracy_score(batch.labels, scores.argmax(1)))
+        scores = (
+            F.normalize(small_subject().see(batch.images).embedding, dim=-1) @ protocol.classes.T
+        )
+    assert value(found, "zero_shot") == pytest.approx(
+        accuracy_score(batch.labels, scores.argmax(1))
+    )
     assert value(found, "zero_shot_top5") == pytest.approx(
         top_k_accuracy_score(batch.labels, scores, k=5, labels=range(10))
     )
     assert torch.equal(found.predicted["zero_shot"], scores.argmax(1))
     by_class = found.row.measurements["zero_shot"].details["by_class"]
-    recalls = recall_score(batch.labels, scores.argmax(1), labels=range(10), average=None, zero_division=0)
+    recalls = recall_score(
+        batch.labels, scores.argmax(1), labels=range(10), average=None, zero_division=0
+    )
     assert list(by_class) == list(protocol.test.class_names)
     assert [each or 0 for each in by_class.values()] == pytest.approx(recalls.tolist())
 
 
 def test_the_linear_probe_is_scikit_learns_score_of_its_predictions(found, batch) -> None:
-    assert value(found, "linear_probe") == pytest.approx(accuracy_score(batch.labels, found.predicted["linear_probe"]))
+    assert value(found, "linear_probe") == pytest.approx(
+        accuracy_score(batch.labels, found.predicted["linear_probe"])
+    )
     by_feature = found.row.measurements["linear_probe"].details["by_feature"]
     assert by_feature.keys() == {SEMANTIC, HIDDEN, LATENT}
     assert by_feature[SEMANTIC] == pytest.approx(value(found, "linear_probe"))
@@ -158,7 +178,9 @@ def test_miou_is_torchmetrics_of_the_kept_head(found, protocol, batch) -> None:
 def test_the_divergence_is_the_loss_that_trains_it(found, protocol, batch) -> None:
     images, tokenizer = batch.images[:8], small_subject().network
     targets = teacher_attention(protocol.instruments.teacher, images, GRID, 2)
-    expected = topology_loss(targets, [layer.logits() for layer in student_query_keys(tokenizer, images)]).item()
+    expected = topology_loss(
+        targets, [layer.logits() for layer in student_query_keys(tokenizer, images)]
+    ).item()
     assert value(found, "attention_kl") == pytest.approx(expected, rel=1e-3)
     table = np.array(found.row.measurements["attention_kl"].details["by_layer_and_head"])
     assert table.shape == (6, 2) and table.mean() == pytest.approx(expected, abs=1e-3)
@@ -177,21 +199,31 @@ def test_no_weight_changes_and_every_module_keeps_its_mode(protocol) -> None:
     after = [weight for network in networks for weight in network.state_dict().values()]
     assert all(torch.equal(one, other) for one, other in zip(before, after, strict=True))
     assert [module.training for network in networks for module in network.modules()] == modes
-    assert [weight.requires_grad for network in networks for weight in network.parameters()] == asked
+    assert [
+        weight.requires_grad for network in networks for weight in network.parameters()
+    ] == asked
     assert all(weight.grad is None for network in networks for weight in network.parameters())
 
 
-def test_the_same_seed_gives_the_same_row_and_the_global_numbers_do_not_matter(found, protocol) -> None:
+def test_the_same_seed_gives_the_same_row_and_the_global_numbers_do_not_matter(
+    found, protocol
+) -> None:
     torch.manual_seed(99), np.random.seed(99)
     told = []
     again = evaluate(small_subject(), protocol, progress=told.append)
-    assert "psnr" in told and told[-1] == "attention kl" and any("images 40/40" in words for words in told)
+    assert (
+        "psnr" in told
+        and told[-1] == "attention kl"
+        and any("images 40/40" in words for words in told)
+    )
     assert asdict(again.row) == asdict(found.row)
     assert all(same(again.per_image[name], found.per_image[name]) for name in found.per_image)
     assert torch.equal(again.confusion, found.confusion)
 
 
-def test_a_remembered_row_is_the_same_and_asks_neither_network_nor_data(tmp_path, found, monkeypatch) -> None:
+def test_a_remembered_row_is_the_same_and_asks_neither_network_nor_data(
+    tmp_path, found, monkeypatch
+) -> None:
     cache, test = Cache(tmp_path), Changed()
     evaluate(small_subject(), small_protocol(test=test), cache)
     subject = small_subject(name="another name")
@@ -201,7 +233,9 @@ def test_a_remembered_row_is_the_same_and_asks_neither_network_nor_data(tmp_path
     assert test.asked == 0 and again.row.name == "another name"
     assert asdict(again.row)["measurements"] == asdict(found.row)["measurements"]
     assert all(same(again.per_image[name], values) for name, values in found.per_image.items())
-    assert torch.equal(again.confusion, found.confusion) and torch.equal(again.head[0], found.head[0])
+    assert torch.equal(again.confusion, found.confusion) and torch.equal(
+        again.head[0], found.head[0]
+    )
     assert torch.equal(again.predicted["linear_probe"], found.predicted["linear_probe"])
 
 
@@ -216,32 +250,46 @@ LABELS = {"zero_shot", "zero_shot_top5", "linear_probe"}
         ("instance_masks", ATTENTION, "this data has no instance masks"),
     ],
 )
-def test_what_the_data_lacks_is_missing_with_a_sentence_and_all_else_is_there(lacks, gone, sentence) -> None:
+def test_what_the_data_lacks_is_missing_with_a_sentence_and_all_else_is_there(
+    lacks, gone, sentence
+) -> None:
     row = evaluate(small_subject(), both(without(lacks)))
     assert missing(row) == dict.fromkeys(gone, sentence)
     assert row.row.measurements.keys() == HERE and not gone & row.per_image.keys()
 
 
 def test_bare_images_still_have_pixels_and_a_divergence() -> None:
-    row = evaluate(small_subject(), both(without("labels", "class_masks", "instance_masks"), classes=None))
+    row = evaluate(
+        small_subject(), both(without("labels", "class_masks", "instance_masks"), classes=None)
+    )
     assert missing(row).keys() == LABELS | {"miou"} | ATTENTION
     assert row.confusion is None and row.head is None and not row.predicted
 
 
 def test_one_class_has_no_linear_probe_but_a_zero_shot() -> None:
-    row = evaluate(small_subject(), both(lambda batch: replace(batch, labels=torch.zeros_like(batch.labels))))
-    assert missing(row).keys() == {"linear_probe"} and "needs two classes" in missing(row)["linear_probe"]
+    row = evaluate(
+        small_subject(), both(lambda batch: replace(batch, labels=torch.zeros_like(batch.labels)))
+    )
+    assert (
+        missing(row).keys() == {"linear_probe"}
+        and "needs two classes" in missing(row)["linear_probe"]
+    )
 
 
 def test_labels_outside_the_class_list_are_named() -> None:
     row = evaluate(small_subject(), both(lambda batch: replace(batch, labels=batch.labels + 20)))
-    assert missing(row).keys() == LABELS and all("the class list has 10 names" in why for why in missing(row).values())
+    assert missing(row).keys() == LABELS and all(
+        "the class list has 10 names" in why for why in missing(row).values()
+    )
 
 
-@pytest.mark.parametrize(("new", "sentence"), [(50, "class 50 but there are 11 classes"), (255, "is void")])
+@pytest.mark.parametrize(
+    ("new", "sentence"), [(50, "class 50 but there are 11 classes"), (255, "is void")]
+)
 def test_mask_classes_outside_the_list_and_masks_all_void_are_named(new, sentence) -> None:
     row = evaluate(
-        small_subject(), both(lambda batch: replace(batch, class_masks=torch.full_like(batch.class_masks, new)))
+        small_subject(),
+        both(lambda batch: replace(batch, class_masks=torch.full_like(batch.class_masks, new))),
     )
     assert missing(row).keys() == {"miou"} and sentence in missing(row)["miou"]
 
@@ -249,16 +297,23 @@ def test_mask_classes_outside_the_list_and_masks_all_void_are_named(new, sentenc
 def test_unlabelled_images_are_left_out_and_label_zero_counts(protocol) -> None:
     """Of the test images only those of class 0 keep their label."""
     only_zero = lambda batch: replace(batch, labels=torch.where(batch.labels == 0, 0, -1))
-    row, labels = evaluate(small_subject(), small_protocol(test=Changed(only_zero))), protocol.test.first(40).labels
+    row, labels = (
+        evaluate(small_subject(), small_protocol(test=Changed(only_zero))),
+        protocol.test.first(40).labels,
+    )
     for name in ("zero_shot", "linear_probe"):
         measured = row.row.measurements[name]
         assert measured.n == (labels == 0).sum() > 0
-        assert measured.value == pytest.approx((row.predicted[name][labels == 0] == 0).double().mean().item())
+        assert measured.value == pytest.approx(
+            (row.predicted[name][labels == 0] == 0).double().mean().item()
+        )
 
 
 def test_fewer_images_than_features_are_called_biased(found) -> None:
     few = evaluate(small_subject(), small_protocol(n_test=20, n_dense=5))
-    assert "biased upwards: 20 images for 32 features" in few.row.measurements["fd_teacher"].protocol
+    assert (
+        "biased upwards: 20 images for 32 features" in few.row.measurements["fd_teacher"].protocol
+    )
     assert "biased" not in found.row.measurements["fd_teacher"].protocol
 
 
@@ -279,7 +334,10 @@ def test_a_backbone_has_attention_but_no_pixels_and_no_text() -> None:
 
 
 def test_a_teacher_of_other_layers_is_not_compared() -> None:
-    row = evaluate(small_subject(), small_protocol(instruments=Instruments(small_teacher((0,)), None, None, "one")))
+    row = evaluate(
+        small_subject(),
+        small_protocol(instruments=Instruments(small_teacher((0,)), None, None, "one")),
+    )
     assert missing(row).keys() == {"attention_kl", "attention_rank"}
 
 
@@ -289,7 +347,10 @@ def test_five_classes_or_fewer_have_no_top_five() -> None:
 
     fewer = lambda batch: replace(batch, labels=batch.labels % 5)
     classes = small_protocol().classes[:5]
-    row = evaluate(small_subject(), small_protocol(train=Five(fewer, "train"), test=Five(fewer), classes=classes))
+    row = evaluate(
+        small_subject(),
+        small_protocol(train=Five(fewer, "train"), test=Five(fewer), classes=classes),
+    )
     assert missing(row) == {"zero_shot_top5": "there are five classes or fewer"}
 
 
@@ -303,10 +364,14 @@ def test_the_real_networks_names_appear_where_they_measure() -> None:
             return (fake - real).abs().mean((1, 2, 3), keepdim=True)
 
     row = evaluate(
-        small_subject(), small_protocol(instruments=Instruments(small_teacher(), Colour(), Difference(), "all"))
+        small_subject(),
+        small_protocol(instruments=Instruments(small_teacher(), Colour(), Difference(), "all")),
     )
     assert row.row.measurements.keys() == EVALUATED and not missing(row)
-    assert "Inception" in row.row.measurements["rfid"].protocol and "LPIPS" in row.row.measurements["lpips"].protocol
+    assert (
+        "Inception" in row.row.measurements["rfid"].protocol
+        and "LPIPS" in row.row.measurements["lpips"].protocol
+    )
 
 
 def test_chance_is_at_chance() -> None:
@@ -332,7 +397,9 @@ def test_images_without_an_object_are_left_out_of_the_attention_scores() -> None
 
     row = evaluate(small_subject(), both(half_empty))
     assert row.per_image["attention_iou"].isnan().tolist()[::2] == [True] * 4
-    assert row.row.measurements["attention_iou"].n <= 4 and math.isfinite(value(row, "attention_iou"))
+    assert row.row.measurements["attention_iou"].n <= 4 and math.isfinite(
+        value(row, "attention_iou")
+    )
 
 
 def test_objects_too_small_for_a_patch_are_missing_with_a_sentence() -> None:

@@ -1,4 +1,6 @@
-"""What one pass over a split keeps: every image once, in order, finite, and the same from the cache."""
+"""What one pass over a split keeps: every image once, in order, finite, and the same from the
+cache.
+"""
 
 import math
 from dataclasses import replace
@@ -11,12 +13,24 @@ from torch import nn
 from muse_core.errors import MuseError
 from muse_core.evaluation import features as module
 from muse_core.evaluation.cache import Cache
+from muse_core.evaluation.feature_extractors import HIDDEN, LATENT, SEMANTIC, Seen, Subject
 from muse_core.evaluation.features import Features, extract
-from muse_core.evaluation.instruments import Instruments
-from muse_core.evaluation.reconstruction import eight_bits, feature_distance, psnr, ssim
-from muse_core.evaluation.subjects import HIDDEN, LATENT, SEMANTIC, Seen, Subject
+from muse_core.evaluation.reconstruction.pixel_metrics.metric_networks import Instruments
+from muse_core.evaluation.reconstruction.pixel_metrics.pixel_metrics import (
+    eight_bits,
+    feature_distance,
+    psnr,
+    ssim,
+)
 
-from .small_evaluations import GRID, Changed, small_instruments, small_subject, small_teacher, without
+from .small_evaluations import (
+    GRID,
+    Changed,
+    small_instruments,
+    small_subject,
+    small_teacher,
+    without,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -26,8 +40,15 @@ def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def everything(found: Features) -> dict[str, torch.Tensor]:
-    groups = {"pooled": found.pooled, "tokens": found.tokens, "pixels": found.pixels, "frechet": found.frechet}
-    flat = {f"{group}/{name}": t for group, tensors in groups.items() for name, t in tensors.items()}
+    groups = {
+        "pooled": found.pooled,
+        "tokens": found.tokens,
+        "pixels": found.pixels,
+        "frechet": found.frechet,
+    }
+    flat = {
+        f"{group}/{name}": t for group, tensors in groups.items() for name, t in tensors.items()
+    }
     alone = {"labels": found.labels, "embedding": found.embedding, "class_masks": found.class_masks}
     return flat | {name: tensor for name, tensor in alone.items() if tensor is not None}
 
@@ -38,7 +59,12 @@ def test_every_image_is_there_once_and_in_order() -> None:
     seen = subject.see(batch.images)
     assert len(found) == 23 and torch.equal(found.labels, batch.labels)
     assert torch.allclose(found.embedding, seen.embedding, atol=1e-5)
-    assert found.pooled.keys() == found.tokens.keys() == found.grid.keys() == {SEMANTIC, HIDDEN, LATENT}
+    assert (
+        found.pooled.keys()
+        == found.tokens.keys()
+        == found.grid.keys()
+        == {SEMANTIC, HIDDEN, LATENT}
+    )
     for name, tokens in seen.tokens.items():
         assert torch.allclose(found.pooled[name], tokens.mean(1), atol=1e-5)
         assert torch.allclose(found.tokens[name], tokens[:13], rtol=2e-3, atol=1e-3)
@@ -52,7 +78,11 @@ def test_pixels_are_measured_on_eight_bits() -> None:
     fake, real = eight_bits(subject.see(images).reconstruction), eight_bits(images)
     of_fake, of_real = (instruments.teacher.features(each) for each in (fake, real))
     perceptual = feature_distance(of_fake, of_real)
-    expected = {"psnr": psnr(fake, real), "ssim": ssim(fake, real), "perceptual_teacher": perceptual}
+    expected = {
+        "psnr": psnr(fake, real),
+        "ssim": ssim(fake, real),
+        "perceptual_teacher": perceptual,
+    }
     assert found.pixels.keys() == expected.keys()
     for name, values in expected.items():
         assert torch.allclose(found.pixels[name], values, atol=1e-3), name
@@ -119,14 +149,20 @@ def test_from_the_cache_it_is_equal_bit_by_bit_and_the_network_rests(tmp_path, m
     source = Changed()
     again = extract(subject, source, 23, instruments, 13, cache)
     ours, theirs = everything(first), everything(again)
-    assert ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
+    assert ours.keys() == theirs.keys() and all(
+        torch.equal(ours[name], theirs[name]) for name in ours
+    )
     assert all(ours[name].dtype == theirs[name].dtype for name in ours)
     assert first.grid == again.grid and source.asked == 0
 
 
 @pytest.mark.parametrize("change", ["weights", "data", "limit", "dense", "instruments"])
 def test_another_input_is_extracted_anew(tmp_path, change) -> None:
-    subject, source, given = small_subject(), Changed(), {"limit": 5, "dense": 2, "instruments": small_instruments()}
+    subject, source, given = (
+        small_subject(),
+        Changed(),
+        {"limit": 5, "dense": 2, "instruments": small_instruments()},
+    )
     extract(subject, source, **given, cache=Cache(tmp_path))
     match change:
         case "weights":
@@ -150,7 +186,9 @@ def test_weights_and_modes_are_left_as_they_were() -> None:
     weights = {name: weight.clone() for name, weight in subject.network.state_dict().items()}
     extract(subject, Changed(), 12, small_instruments())
     assert [each.training for each in subject.network.modules()] == modes
-    assert all(torch.equal(weights[name], weight) for name, weight in subject.network.state_dict().items())
+    assert all(
+        torch.equal(weights[name], weight) for name, weight in subject.network.state_dict().items()
+    )
 
 
 def test_the_real_instruments_names_appear_where_they_measure() -> None:
@@ -171,7 +209,10 @@ def test_the_real_instruments_names_appear_where_they_measure() -> None:
     found = extract(small_subject(), Changed(), 12, instruments)
     assert found.pixels["lpips"].shape == (12,) and found.frechet["rfid"].shape == (2, 12, 3)
     assert found.frechet.keys() == {"fd_teacher", "rfid"}
-    assert asked["rfid"] == torch.uint8 and -1 <= asked["lpips"][0] < -0.2 < 0.2 < asked["lpips"][1] <= 1
+    assert (
+        asked["rfid"] == torch.uint8
+        and -1 <= asked["lpips"][0] < -0.2 < 0.2 < asked["lpips"][1] <= 1
+    )
 
 
 class Perfect(Subject):

@@ -1,4 +1,6 @@
-"""Bootstrap intervals: they hold the figure, narrow with n, agree with the normal theory, and repeat."""
+"""Bootstrap intervals: they hold the figure, narrow with n, agree with the normal theory, and
+repeat.
+"""
 
 import math
 
@@ -7,9 +9,9 @@ import pytest
 import torch
 from scipy.stats import norm
 
+from muse_core.evaluation.generation.sample_quality.precision_recall import precision_recall
 from muse_core.evaluation.intervals import around, half_sample_errors, interval, mean_interval
-from muse_core.evaluation.precision_recall import precision_recall
-from muse_core.evaluation.reconstruction import psnr
+from muse_core.evaluation.reconstruction.pixel_metrics.pixel_metrics import psnr
 
 from .small_evaluations import blurred, photographs
 
@@ -38,7 +40,9 @@ def test_it_covers_the_truth_about_as_often_as_it_says() -> None:
 
 def test_four_times_the_images_halve_it() -> None:
     width = lambda ends: ends[1] - ends[0]
-    assert width(mean_interval(VALUES[:100])) / width(mean_interval(VALUES)) == pytest.approx(2, rel=0.25)
+    assert width(mean_interval(VALUES[:100])) / width(mean_interval(VALUES)) == pytest.approx(
+        2, rel=0.25
+    )
 
 
 def test_values_that_are_not_finite_are_left_out() -> None:
@@ -64,7 +68,9 @@ def test_a_statistic_of_one_image_has_none() -> None:
 
 
 def test_about_a_value_it_is_symmetric_and_as_wide_as_the_standard_error_says() -> None:
-    low, high = interval(lambda images: VALUES[images].mean(), len(VALUES), resamples=500, about=7.0)
+    low, high = interval(
+        lambda images: VALUES[images].mean(), len(VALUES), resamples=500, about=7.0
+    )
     error = VALUES.std(ddof=1) / math.sqrt(len(VALUES))
     assert (low + high) / 2 == pytest.approx(7.0)
     assert high - low == pytest.approx(2 * 1.96 * error, rel=0.15)
@@ -89,11 +95,17 @@ def test_half_samples_never_repeat_an_image() -> None:
 
 
 def test_half_samples_know_how_far_precision_moves_between_draws() -> None:
-    draws = np.random.default_rng(0).normal(size=(60, 2, 80, 3)) * np.array([1.0, 1.3])[:, None, None]
+    draws = (
+        np.random.default_rng(0).normal(size=(60, 2, 80, 3)) * np.array([1.0, 1.3])[:, None, None]
+    )
     both = [[torch.from_numpy(each) for each in pair] for pair in draws]
     truth = np.std([precision_recall(*pair)[0] for pair in both])
     real, other = both[0]
-    found = half_sample_errors(lambda images: precision_recall(real[images], other[images]), 80, seed=3)
+    found = half_sample_errors(
+        lambda images: precision_recall(real[images], other[images]), 80, seed=3
+    )
     assert found[0] == pytest.approx(truth, rel=0.5)
-    again = half_sample_errors(lambda images: precision_recall(real[images], other[images]), 80, seed=3)
+    again = half_sample_errors(
+        lambda images: precision_recall(real[images], other[images]), 80, seed=3
+    )
     assert (found == again).all()

@@ -1,4 +1,6 @@
-"""The rows of a run's table, in order; a row that cannot be measured names the command that makes it."""
+"""The rows of a run's table, in order; a row that cannot be measured names the command that makes
+it.
+"""
 
 import shutil
 from dataclasses import replace
@@ -10,8 +12,7 @@ from safetensors.torch import save_file
 
 from muse_core.data.scenes import Scenes
 from muse_core.errors import MuseError
-from muse_core.evaluation.run_rows import Absent, run_subjects, tokenizer_folder
-from muse_core.evaluation.subjects import (
+from muse_core.evaluation.feature_extractors import (
     AutoencoderSubject,
     BackboneSubject,
     Chance,
@@ -20,6 +21,7 @@ from muse_core.evaluation.subjects import (
     folder_fingerprint,
     resting,
 )
+from muse_core.evaluation.run_rows import Absent, run_subjects, tokenizer_folder
 from muse_core.foundations.image_tower import PROJECTION_FILE
 from tests.integration.micro import IMAGE_SIZE, STAGES, micro_preset, write_foundations
 from tests.unit.models.small_models import small_tokenizer
@@ -40,7 +42,11 @@ def workspace(tmp_path, monkeypatch):
 
 def rows(foundations) -> list:
     train = Scenes("train", IMAGE_SIZE)
-    return list(run_subjects(micro_preset(foundations), "mine", "mine-shared", small_teacher(), train, "cpu"))
+    return list(
+        run_subjects(
+            micro_preset(foundations), "mine", "mine-shared", small_teacher(), train, "cpu"
+        )
+    )
 
 
 tokenizer = cache(lambda routing: small_tokenizer(routing=routing))
@@ -55,26 +61,41 @@ def finish(run: str, stage: str, mark: float, routing: str = "orthogonal") -> No
 def test_a_run_without_anything_names_every_command(foundations) -> None:
     absent = [row for row in rows(foundations) if isinstance(row, Absent)]
     own = [
-        Absent(f"MUSE, after stage {number}",
-               f"run 'mine' has no finished {stage}; `muse run 0{number} --run mine -p preset micro` makes it")
+        Absent(
+            f"MUSE, after stage {number}",
+            f"run 'mine' has no finished {stage}; `muse run 0{number} --run mine -p preset micro` makes it",
+        )
         for number, stage in enumerate(STAGES, start=1)
-    ]  # fmt: skip
+    ]
     command = "`muse run 01 02 03 --run mine-shared -p preset micro -p routing shared` makes it"
-    shared = Absent("shared routing, after stage 3", f"run 'mine-shared' has no finished {STAGES[2]}; {command}")
+    shared = Absent(
+        "shared routing, after stage 3", f"run 'mine-shared' has no finished {STAGES[2]}; {command}"
+    )
     assert absent == [*own, shared]
 
 
 def test_the_frozen_parts_are_there_without_any_training(foundations) -> None:
     found = rows(foundations)[4:]
-    assert [type(row) for row in found] == [BackboneSubject, AutoencoderSubject, TeacherSubject, Chance]
+    assert [type(row) for row in found] == [
+        BackboneSubject,
+        AutoencoderSubject,
+        TeacherSubject,
+        Chance,
+    ]
     assert [row.name for row in found] == [
-        "frozen backbone (InternViT)", "plain autoencoder (DC-AE)", "topology teacher (DINOv3)", "chance"
-    ]  # fmt: skip
+        "frozen backbone (InternViT)",
+        "plain autoencoder (DC-AE)",
+        "topology teacher (DINOv3)",
+        "chance",
+    ]
     images = Scenes("test", IMAGE_SIZE).first(2).images
     for row in found:
         with resting(row.network):
             seen, maps = row.see(images), row.attention(images)
-        assert seen.tokens[row.segmented].shape[:2] == (2, 36 if isinstance(row, TeacherSubject) else 16)
+        assert seen.tokens[row.segmented].shape[:2] == (
+            2,
+            36 if isinstance(row, TeacherSubject) else 16,
+        )
         assert maps is None or maps[0].shape[-1] == GRID[0] * GRID[1]
         assert not any(weight.requires_grad for weight in row.network.parameters())
 
@@ -86,8 +107,9 @@ def test_finished_stages_come_in_the_order_of_the_curriculum(foundations) -> Non
     found = rows(foundations)[:4]
     assert all(isinstance(row, TokenizerSubject) for row in found)
     assert [row.name for row in found] == [
-        *(f"MUSE, after stage {number}" for number in (1, 2, 3)), "shared routing, after stage 3"
-    ]  # fmt: skip
+        *(f"MUSE, after stage {number}" for number in (1, 2, 3)),
+        "shared routing, after stage 3",
+    ]
     assert [row.network.to_latent[1].bias[0].item() for row in found] == [0, 1, 2, 9]
     assert not any(row.network.training for row in found)
     assert [row.network.config.routing for row in found] == ["orthogonal"] * 3 + ["shared"]
@@ -120,10 +142,14 @@ def test_fingerprints_are_those_of_the_files(foundations) -> None:
     assert found[5].fingerprint == folder_fingerprint(foundations / "autoencoder")
 
 
-def test_the_teachers_fingerprint_is_that_of_its_files_and_of_what_psi_makes(foundations, tmp_path) -> None:
+def test_the_teachers_fingerprint_is_that_of_its_files_and_of_what_psi_makes(
+    foundations, tmp_path
+) -> None:
     of = lambda preset: next(
         row.fingerprint
-        for row in run_subjects(preset, "mine", "b", small_teacher(), Scenes("train", IMAGE_SIZE), "cpu")
+        for row in run_subjects(
+            preset, "mine", "b", small_teacher(), Scenes("train", IMAGE_SIZE), "cpu"
+        )
         if isinstance(row, TeacherSubject)
     )
     shutil.copytree(foundations, tmp_path / "other")
@@ -141,7 +167,9 @@ def test_chance_shows_the_mean_of_the_training_images(foundations) -> None:
 
 
 def test_rows_are_loaded_one_at_a_time(foundations) -> None:
-    each = run_subjects(micro_preset(foundations), "mine", "b", small_teacher(), Scenes("train", IMAGE_SIZE), "cpu")
+    each = run_subjects(
+        micro_preset(foundations), "mine", "b", small_teacher(), Scenes("train", IMAGE_SIZE), "cpu"
+    )
     finish("mine", STAGES[1], mark=0)
     assert isinstance(next(each), Absent)
     shutil.rmtree(tokenizer_folder("mine", STAGES[1]))

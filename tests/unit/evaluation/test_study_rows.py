@@ -5,15 +5,19 @@ import torch
 
 from muse_core.evaluation.evaluate import Evaluated
 from muse_core.evaluation.study_rows import plain_cell, study_cell
-from muse_core.measurements import Measurement, Row
+from muse_core.results.measurements import Measurement, Row
 
 
 def seed(metric: str, values: torch.Tensor) -> Evaluated:
-    return Evaluated(Row("r", "", {metric: Measurement(values.double().mean().item())}), {metric: values}, {})
+    return Evaluated(
+        Row("r", "", {metric: Measurement(values.double().mean().item())}), {metric: values}, {}
+    )
 
 
 def test_the_value_is_the_mean_over_seeds_and_each_seed_is_kept() -> None:
-    cell = study_cell("psnr", [seed("psnr", torch.full((4,), 20.0)), seed("psnr", torch.full((4,), 22.0))])
+    cell = study_cell(
+        "psnr", [seed("psnr", torch.full((4,), 20.0)), seed("psnr", torch.full((4,), 22.0))]
+    )
     assert (cell.value, cell.low, cell.high, cell.by_seed) == (21.0, 21.0, 21.0, [20.0, 22.0])
     assert cell.difference is None and cell.direction == "same"
 
@@ -32,7 +36,9 @@ def test_a_difference_is_told_where_images_are_paired_though_they_vary_more_than
 
 def test_seeds_that_disagree_tell_nothing() -> None:
     base = torch.zeros(50)
-    cell = study_cell("psnr", [seed("psnr", base + 3), seed("psnr", base - 1)], [seed("psnr", base)] * 2)
+    cell = study_cell(
+        "psnr", [seed("psnr", base + 3), seed("psnr", base - 1)], [seed("psnr", base)] * 2
+    )
     assert cell.difference == 1.0 and cell.difference_low > 0 and cell.direction == "same"
 
 

@@ -8,7 +8,9 @@ VALUES = {"MUSE": 24.1, "shared": 21.3, "untrained": float("nan")}
 
 def test_bars_are_as_long_as_their_numbers_in_the_given_order():
     picture = bars(VALUES, "PSNR", "dB")
-    assert [patch.get_width() for patch in picture.still.axes[0].patches] == pytest.approx([24.1, 21.3, 0])
+    assert [patch.get_width() for patch in picture.still.axes[0].patches] == pytest.approx(
+        [24.1, 21.3, 0]
+    )
     assert list(picture.figure.data[0].y) == list(VALUES)
     assert picture.still.axes[0].yaxis_inverted(), "the first is on top"
 

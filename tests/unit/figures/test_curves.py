@@ -2,11 +2,20 @@ import numpy as np
 import pytest
 
 from muse_core.errors import MuseError
-from muse_core.figures.curves import MOST_POINTS, column, learning_rate_curve, loss_curves, smoothed, thinned
+from muse_core.figures.curves import (
+    MOST_POINTS,
+    column,
+    learning_rate_curve,
+    loss_curves,
+    smoothed,
+    thinned,
+)
 
 
 def rows(count: int, value=lambda step: 1.0 + step, name: str = "loss/topology") -> list[dict]:
-    return [{"step": step, name: value(step), "learning_rate": 1e-4} for step in range(1, count + 1)]
+    return [
+        {"step": step, name: value(step), "learning_rate": 1e-4} for step in range(1, count + 1)
+    ]
 
 
 def test_a_long_curve_is_thinned_and_keeps_its_spike_and_ends():
@@ -29,14 +38,19 @@ def test_the_smoothed_curve_starts_at_the_first_value_and_follows_a_constant():
 
 
 def test_gaps_are_tolerated():
-    picture = loss_curves(rows(200, lambda step: float("nan") if step % 3 == 0 else 2.0), ["loss/topology"])
+    picture = loss_curves(
+        rows(200, lambda step: float("nan") if step % 3 == 0 else 2.0), ["loss/topology"]
+    )
     bold = picture.figure.data[1]
     assert np.isfinite(bold.y[10:]).all()
     assert picture.figure.layout.yaxis.type == "log"
 
 
 def test_a_loss_below_zero_keeps_the_axis_linear():
-    assert loss_curves(rows(20, lambda step: -1.0), ["loss/topology"]).still.axes[0].get_yscale() == "linear"
+    assert (
+        loss_curves(rows(20, lambda step: -1.0), ["loss/topology"]).still.axes[0].get_yscale()
+        == "linear"
+    )
 
 
 def test_rows_without_the_metric_are_passed_over():

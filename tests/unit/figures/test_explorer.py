@@ -1,4 +1,6 @@
-"""What the explorer is given is what it can give back: maps to 1/510 of their largest value, in a page without requests."""
+"""What the explorer is given is what it can give back: maps to 1/510 of their largest value, in a
+page without requests.
+"""
 
 import base64
 import gzip
@@ -18,10 +20,12 @@ from muse_core.figures.explorer import (
 )
 from muse_core.figures.explorer_budget import within_budget
 from muse_core.figures.explorer_widget import explorer_widget
-from muse_core.reporting.html import external_requests
+from muse_core.report.html import external_requests
 
 
-def maps(images: int = 2, layers: int = 3, heads: int = 2, tokens: int = 4, seed: int = 0) -> np.ndarray:
+def maps(
+    images: int = 2, layers: int = 3, heads: int = 2, tokens: int = 4, seed: int = 0
+) -> np.ndarray:
     scores = np.random.default_rng(seed).normal(size=(images, layers, heads, tokens, tokens)) * 3
     weights = np.exp(scores)
     return weights / weights.sum(-1, keepdims=True)
@@ -33,13 +37,17 @@ def source(name: str = "student", role: str = "student", **shape: int) -> Attent
 
 def data(*sources: AttentionSource) -> dict:
     images = np.random.default_rng(0).random((2, 8, 8, 3))
-    return explorer_data(images, ["a <b>", "c"], sources or (source(), source("teacher", "teacher")))
+    return explorer_data(
+        images, ["a <b>", "c"], sources or (source(), source("teacher", "teacher"))
+    )
 
 
 def test_maps_survive_eight_bits() -> None:
     given = source()
     packed = data(given)["sources"][0]
-    whole = np.frombuffer(gzip.decompress(base64.b64decode(packed["maps"])), np.uint8).reshape(given.maps.shape)
+    whole = np.frombuffer(gzip.decompress(base64.b64decode(packed["maps"])), np.uint8).reshape(
+        given.maps.shape
+    )
     scales = np.reshape(packed["scales"], given.maps.shape[:3])[..., None, None]
     assert np.abs(whole / 255 * scales - given.maps).max() <= (scales / 509).max()
 
@@ -86,11 +94,17 @@ def test_every_image_needs_a_name() -> None:
 @pytest.mark.parametrize("keys", [False, True])
 def test_what_is_looked_at_is_the_row_of_the_query_or_the_column_of_the_key(keys: bool) -> None:
     given = source()
-    chosen = first_selection(data(given)) | {"image": 1, "layer": 2, "head": 1, "patch": 3, "keys": keys}
+    chosen = first_selection(data(given)) | {
+        "image": 1,
+        "layer": 2,
+        "head": 1,
+        "patch": 3,
+        "keys": keys,
+    }
     truth = given.maps[1, 2, 1]
     np.testing.assert_array_equal(
         looked_at([given], chosen)["student"].ravel(), truth[:, 3] if keys else truth[3]
-    )  # fmt: skip
+    )
 
 
 def test_a_patch_off_the_grid_is_a_sentence() -> None:

@@ -1,4 +1,6 @@
-"""Comparisons of generators: values and intervals arrive in both faces, nothing to draw is a sentence."""
+"""Comparisons of generators: values and intervals arrive in both faces, nothing to draw is a
+sentence.
+"""
 
 import pytest
 
@@ -15,15 +17,25 @@ VALUES = {
 def test_convergence_draws_each_curve_on_log_axes_with_its_floor() -> None:
     picture = convergence(CURVES, "distance", "FD", floor=("real images", 0.1))
     assert [trace.name for trace in picture.figure.data] == [*CURVES, "real images"]
-    assert list(picture.figure.data[-1].y) == [0.1, 0.1] and list(picture.figure.data[-1].x) == [10, 1000]
-    assert list(picture.figure.data[0].y) == [2.0, 0.8, 0.3] and picture.figure.layout.yaxis.type == "log"
+    assert list(picture.figure.data[-1].y) == [0.1, 0.1] and list(picture.figure.data[-1].x) == [
+        10,
+        1000,
+    ]
+    assert (
+        list(picture.figure.data[0].y) == [2.0, 0.8, 0.3]
+        and picture.figure.layout.yaxis.type == "log"
+    )
     assert picture.still.axes[0].get_yscale() == "log"
 
 
 def test_following_bars_are_percent_with_intervals_ceiling_and_chance() -> None:
-    picture = following_bars(VALUES, {"shape": 0.98, "count": 0.99}, {"shape": 0.05, "count": 0.4}, "prompts")
+    picture = following_bars(
+        VALUES, {"shape": 0.98, "count": 0.99}, {"shape": 0.05, "count": 0.4}, "prompts"
+    )
     bars = [trace for trace in picture.figure.data if trace.type == "bar"]
-    assert list(bars[0].y) == pytest.approx([80, 60]) and list(bars[0].error_y.array) == pytest.approx([10, 10])
+    assert list(bars[0].y) == pytest.approx([80, 60]) and list(
+        bars[0].error_y.array
+    ) == pytest.approx([10, 10])
     marks = {trace.name: list(trace.y) for trace in picture.figure.data if trace.type == "scatter"}
     assert marks["the judge on real scenes"] == [98, 99] and marks["chance"] == [5, 40]
 

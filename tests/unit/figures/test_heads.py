@@ -19,7 +19,11 @@ NETWORKS = {
 
 def means(picture) -> dict:
     """Network -> its line of means in the still."""
-    return {line.get_label(): line for line in picture.still.axes[0].lines if not line.get_label().startswith("_")}
+    return {
+        line.get_label(): line
+        for line in picture.still.axes[0].lines
+        if not line.get_label().startswith("_")
+    }
 
 
 def dots(picture) -> list:
@@ -32,21 +36,29 @@ def test_the_line_is_the_mean_over_heads_and_every_head_has_a_dot():
     assert means(picture)["a"].get_ydata() == pytest.approx(expected)
     assert means(picture)["a"].get_xdata().tolist() == [1, 2, 3, 4, 5, 6]
     assert np.asarray(dots(picture)[0].get_ydata()) == pytest.approx(HEADS.ravel())
-    assert dots(picture)[0].get_xdata().tolist() == [layer for layer in range(1, 7) for _ in range(4)]
+    assert dots(picture)[0].get_xdata().tolist() == [
+        layer for layer in range(1, 7) for _ in range(4)
+    ]
 
 
 def test_both_faces_show_the_same_numbers_in_the_same_colours():
     picture = by_layer(NETWORKS, "t", "u", {"chance": 0.5})
     assert list(means(picture)) == list(NETWORKS)
-    for heads, line, trace in zip(dots(picture), means(picture).values(), picture.figure.data[1::2], strict=True):
-        assert np.array_equal(line.get_ydata(), trace.y) and np.array_equal(line.get_xdata(), trace.x)
+    for heads, line, trace in zip(
+        dots(picture), means(picture).values(), picture.figure.data[1::2], strict=True
+    ):
+        assert np.array_equal(line.get_ydata(), trace.y) and np.array_equal(
+            line.get_xdata(), trace.x
+        )
         assert trace.name == line.get_label()
         assert heads.get_color() == line.get_color() == trace.line.color == trace.marker.color
 
 
 def test_the_hover_names_layer_and_head_from_one():
     where = by_layer({"a": HEADS}, "t", "u").figure.data[0].customdata
-    assert where[0].tolist() == [1, 1] and where[-1].tolist() == [6, 4] and where[5].tolist() == [2, 2]
+    assert (
+        where[0].tolist() == [1, 1] and where[-1].tolist() == [6, 4] and where[5].tolist() == [2, 2]
+    )
 
 
 def test_networks_stand_beside_each_other_and_nearer_to_their_own_layer_than_to_the_next():
@@ -75,8 +87,12 @@ def test_networks_of_different_depth_share_the_axis_from_0_to_1():
 
 
 def test_reference_lines_stand_at_their_level_with_their_name_beside_them():
-    picture = by_layer({"a": HEADS}, "t", "u", {"nearness of patches": 0.87, "chance": 0.5, "unknown": np.nan})
-    levels = [line.get_ydata()[0] for line in picture.still.axes[0].lines if line.get_linestyle() == ":"]
+    picture = by_layer(
+        {"a": HEADS}, "t", "u", {"nearness of patches": 0.87, "chance": 0.5, "unknown": np.nan}
+    )
+    levels = [
+        line.get_ydata()[0] for line in picture.still.axes[0].lines if line.get_linestyle() == ":"
+    ]
     assert levels == [0.87, 0.5]
     words = [text.get_text().replace("\n", " ") for text in picture.still.axes[0].texts]
     assert words == ["nearness of patches 0.87", "chance 0.5"]
@@ -87,21 +103,32 @@ def test_reference_lines_stand_at_their_level_with_their_name_beside_them():
 def test_a_reference_outside_the_values_is_still_in_the_picture():
     picture = by_layer({"a": HEADS}, "t", "u", {"far": 3.0, "below": -2.0})
     low, high = picture.still.axes[0].get_ylim()
-    assert low < -2 and high > 3 and tuple(picture.figure.layout.yaxis.range) == pytest.approx((low, high))
+    assert (
+        low < -2
+        and high > 3
+        and tuple(picture.figure.layout.yaxis.range) == pytest.approx((low, high))
+    )
 
 
 def test_names_of_references_side_by_side_do_not_touch_each_other_or_the_plot():
     still = by_layer(
-        NETWORKS, "t", "u", {"chance": 0.5, "a random student": 0.51, "nearness of all patches": 0.505}
+        NETWORKS,
+        "t",
+        "u",
+        {"chance": 0.5, "a random student": 0.51, "nearness of all patches": 0.505},
     ).still
     still.draw_without_rendering()
     (axes,) = still.axes
     boxes = [axes.bbox, *(Text.get_window_extent(text) for text in axes.texts)]
-    assert not [(one, other) for at, one in enumerate(boxes) for other in boxes[:at] if one.overlaps(other)]
+    assert not [
+        (one, other) for at, one in enumerate(boxes) for other in boxes[:at] if one.overlaps(other)
+    ]
 
 
 def test_the_legend_lies_outside_the_plot_and_inside_the_page():
-    still = by_layer({f"a network with quite a long name, number {at}": HEADS for at in range(7)}, "t", "u").still
+    still = by_layer(
+        {f"a network with quite a long name, number {at}": HEADS for at in range(7)}, "t", "u"
+    ).still
     still.draw_without_rendering()
     legend = still.legends[0].get_window_extent()
     assert not legend.overlaps(still.axes[0].get_tightbbox()) and still.get_figwidth() <= 9.6
@@ -116,7 +143,9 @@ def test_a_gap_stays_a_gap_and_a_head_without_a_number_does_not_count():
     assert "b (not measured)" in means(picture)
 
 
-@pytest.mark.parametrize("heads", [np.array([[0.3, 0.4]]), np.array([[0.5]]), np.full((2, 2), np.nan)])
+@pytest.mark.parametrize(
+    "heads", [np.array([[0.3, 0.4]]), np.array([[0.5]]), np.full((2, 2), np.nan)]
+)
 def test_one_layer_one_head_and_no_number_at_all_are_drawn(heads):
     picture = by_layer({"one": heads}, "t", "u")
     picture.still.draw_without_rendering()

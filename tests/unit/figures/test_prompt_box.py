@@ -17,7 +17,14 @@ def test_it_draws_what_its_controls_say_and_keeps_the_last_image_on_a_mistake() 
 
     box = PromptBox(draw, "a star", 3.0, 1)
     box.prompt.value, box.guidance.value, box.seed.value = "a heart", 5.0, 7
-    assert asked == [("a star", 3.0, 1), ("a heart", 3.0, 1), ("a heart", 5.0, 1), ("a heart", 5.0, 7)]
+    assert asked == [
+        ("a star", 3.0, 1),
+        ("a heart", 3.0, 1),
+        ("a heart", 5.0, 1),
+        ("a heart", 5.0, 7),
+    ]
     before = box.image.value
     box.prompt.value = "a dog"
-    assert box.sentence.value == "This generator never saw &lt;dog&gt;." and box.image.value == before
+    assert (
+        box.sentence.value == "This generator never saw &lt;dog&gt;." and box.image.value == before
+    )

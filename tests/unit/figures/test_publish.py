@@ -21,7 +21,9 @@ from matplotlib import pyplot as plt
 def shown(monkeypatch: pytest.MonkeyPatch) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     """What `show` displays, as (data, metadata) pairs."""
     calls: list[tuple[dict[str, Any], dict[str, Any]]] = []
-    monkeypatch.setattr("IPython.display.display", lambda data, metadata, raw: calls.append((data, metadata)))
+    monkeypatch.setattr(
+        "IPython.display.display", lambda data, metadata, raw: calls.append((data, metadata))
+    )
     return calls
 
 

@@ -10,7 +10,10 @@ def test_the_planted_maximum_is_in_its_row_and_column_on_both_faces():
     values[1, 4] = 0.9
     picture = similarity_matrix(values, list("abc"), list("vwxyz"))
     assert np.unravel_index(np.argmax(picture.figure.data[0].z), (3, 5)) == (1, 4)
-    assert np.unravel_index(np.argmax(picture.still.axes[0].images[0].get_array()), (3, 5)) == (1, 4)
+    assert np.unravel_index(np.argmax(picture.still.axes[0].images[0].get_array()), (3, 5)) == (
+        1,
+        4,
+    )
 
 
 def test_a_square_matrix_has_its_diagonal_marked_and_counted():

@@ -6,9 +6,17 @@ from muse_core.errors import MuseError
 from muse_core.foundations.backbone import Backbone
 
 CONFIG = dict(
-    hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64, image_size=[32, 32],
-    patch_size=[8, 8], attention_bias=True, use_qk_norm=True, layer_scale_init_value=0.5, layer_norm_eps=1e-5,
-)  # fmt: skip
+    hidden_size=32,
+    num_hidden_layers=2,
+    num_attention_heads=4,
+    intermediate_size=64,
+    image_size=[32, 32],
+    patch_size=[8, 8],
+    attention_bias=True,
+    use_qk_norm=True,
+    layer_scale_init_value=0.5,
+    layer_norm_eps=1e-5,
+)
 MEAN, STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])  # of ImageNet
 
 
@@ -17,7 +25,10 @@ def test_images_are_normalised_exactly_once_and_the_class_token_is_dropped() -> 
     backbone, images = Backbone(CONFIG).eval(), torch.rand(2, 3, 32, 32)
     pixels = (images - MEAN.view(3, 1, 1)) / STD.view(3, 1, 1)
     assert torch.equal(backbone(images), backbone.network(pixels).last_hidden_state[:, 1:])
-    assert backbone(images).shape == (2, 16, 32) and (backbone.width, backbone.patch_size) == (32, 8)
+    assert backbone(images).shape == (2, 16, 32) and (backbone.width, backbone.patch_size) == (
+        32,
+        8,
+    )
 
 
 @torch.no_grad()
@@ -48,12 +59,19 @@ def test_a_checkpoint_that_lacks_a_weight_is_a_sentence(tmp_path) -> None:
     name = next(name for name in weights if "q_proj.weight" in name)
     del weights[name]
     save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(MuseError, match=r"The backbone checkpoint .* lacks 1 weights \(first: .*q_proj"):
+    with pytest.raises(
+        MuseError, match=r"The backbone checkpoint .* lacks 1 weights \(first: .*q_proj"
+    ):
         Backbone.from_pretrained(tmp_path)
 
 
 def test_a_folder_that_does_not_exist_is_a_sentence(tmp_path) -> None:
-    for location in (tmp_path / "nowhere", str(tmp_path / "nowhere"), "./nowhere", "~/nowhere-at-all"):
+    for location in (
+        tmp_path / "nowhere",
+        str(tmp_path / "nowhere"),
+        "./nowhere",
+        "~/nowhere-at-all",
+    ):
         with pytest.raises(MuseError, match=r"The backbone folder .*nowhere.* does not exist"):
             Backbone.from_pretrained(location)
 
@@ -68,5 +86,7 @@ def test_its_attention_is_transformers_own_without_the_class_token() -> None:
     assert len(maps) == len(eager) == 2
     for own, true in zip(maps, eager, strict=True):
         patches = true[:, :, 1:, 1:]
-        torch.testing.assert_close(own, patches / patches.sum(-1, keepdim=True), rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(
+            own, patches / patches.sum(-1, keepdim=True), rtol=1e-4, atol=1e-6
+        )
     torch.testing.assert_close(backbone(images), before, rtol=1e-4, atol=1e-5)

@@ -6,18 +6,30 @@ import torch
 from transformers import DINOv3ViTConfig, DINOv3ViTModel
 
 from muse_core.errors import MuseError
-from muse_core.foundations.captured_attention import CAPTURING, captured_attention, captured_fused_calls
+from muse_core.foundations.captured_attention import (
+    CAPTURING,
+    captured_attention,
+    captured_fused_calls,
+)
 
 CONFIG = dict(
-    hidden_size=32, intermediate_size=64, num_hidden_layers=4, num_attention_heads=4, num_register_tokens=2,
-    image_size=32, patch_size=8, initializer_range=0.3,
-)  # fmt: skip
+    hidden_size=32,
+    intermediate_size=64,
+    num_hidden_layers=4,
+    num_attention_heads=4,
+    num_register_tokens=2,
+    image_size=32,
+    patch_size=8,
+    initializer_range=0.3,
+)
 
 
 def model(implementation: str) -> DINOv3ViTModel:
     """The same random weights behind another attention function."""
     torch.manual_seed(0)
-    return DINOv3ViTModel._from_config(DINOv3ViTConfig(**CONFIG), attn_implementation=implementation).eval()
+    return DINOv3ViTModel._from_config(
+        DINOv3ViTConfig(**CONFIG), attn_implementation=implementation
+    ).eval()
 
 
 def attention_modules(network: DINOv3ViTModel, layers: list[int]) -> list[torch.nn.Module]:
@@ -41,9 +53,13 @@ def test_maps_equal_transformers_eager_attention_in_the_chosen_layers_only() -> 
 def test_outputs_are_those_of_fused_attention() -> None:
     pixels, capturing = torch.randn(2, 3, 32, 32), model(CAPTURING)
     fused = model("sdpa")(pixels).last_hidden_state
-    assert torch.equal(capturing(pixels).last_hidden_state, fused), "no layer chosen: the very same kernel"
+    assert torch.equal(capturing(pixels).last_hidden_state, fused), (
+        "no layer chosen: the very same kernel"
+    )
     with captured_attention(capturing, attention_modules(capturing, [0, 1, 2, 3])):
-        assert torch.equal(capturing(pixels).last_hidden_state, fused), "and the same where layers are chosen"
+        assert torch.equal(capturing(pixels).last_hidden_state, fused), (
+            "and the same where layers are chosen"
+        )
 
 
 def test_a_model_that_bypasses_the_interface_is_noticed() -> None:
@@ -76,7 +92,9 @@ def test_fused_calls_of_timm_are_watched_in_the_chosen_layers_only() -> None:
         tokens = network.forward_features(pixels)
     for layer in (0, 2):
         network.blocks[layer].attn.fused_attn = False
-        network.blocks[layer].attn.attn_drop.register_forward_hook(lambda *given: formed.append(given[2]))
+        network.blocks[layer].attn.attn_drop.register_forward_hook(
+            lambda *given: formed.append(given[2])
+        )
     torch.testing.assert_close(network.forward_features(pixels), tokens)
     assert len(layers) == 2
     for found, true in zip(layers, formed, strict=True):

@@ -20,7 +20,9 @@ from ...hostile_values import JSON_VALUES, damaged, json_bytes
 CONFIG = (paths.foundations("tiny") / "text_tower" / "config.json").read_bytes()
 INDEX = json_bytes({"metadata": {}, "weight_map": {"a": "model-00001.safetensors"}})
 FILES = st.binary(max_size=30) | JSON_VALUES.map(json_bytes)
-quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quick = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 
 
 def answered(call: Callable[[], Any]) -> None:
@@ -38,10 +40,14 @@ def test_a_class_is_right_or_a_sentence(tmp_path: Path, content: bytes) -> None:
 
 
 @given(
-    content=FILES | damaged(CONFIG), index=FILES | damaged(INDEX), part=st.sampled_from((BACKBONE, TEACHER, TEXT_TOWER))
+    content=FILES | damaged(CONFIG),
+    index=FILES | damaged(INDEX),
+    part=st.sampled_from((BACKBONE, TEACHER, TEXT_TOWER)),
 )
 @quick
-def test_a_part_opens_or_is_a_sentence(tmp_path: Path, content: bytes, index: bytes, part: Part) -> None:
+def test_a_part_opens_or_is_a_sentence(
+    tmp_path: Path, content: bytes, index: bytes, part: Part
+) -> None:
     (tmp_path / "config.json").write_bytes(content)
     (tmp_path / "model.safetensors.index.json").write_bytes(index)
     answered(lambda: open_part(part, tmp_path))
@@ -52,7 +58,9 @@ def test_a_part_opens_or_is_a_sentence(tmp_path: Path, content: bytes, index: by
 def test_colours_are_imagenets_or_a_sentence(tmp_path: Path, value: Any, kind: Part) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": kind.kinds[0]}))
     (tmp_path / "model.safetensors").write_bytes(b"")
-    (tmp_path / "preprocessor_config.json").write_text(json.dumps({"image_mean": value, "image_processor": value}))
+    (tmp_path / "preprocessor_config.json").write_text(
+        json.dumps({"image_mean": value, "image_processor": value})
+    )
     answered(lambda: open_part(kind, tmp_path))
 
 
@@ -62,7 +70,9 @@ def test_colours_are_imagenets_or_a_sentence(tmp_path: Path, value: Any, kind: P
     )
 )
 @quick
-def test_a_text_configuration_is_read_or_a_sentence(tmp_path: Path, changes: dict[str, Any]) -> None:
+def test_a_text_configuration_is_read_or_a_sentence(
+    tmp_path: Path, changes: dict[str, Any]
+) -> None:
     (tmp_path / "config.json").write_text(json.dumps(json.loads(CONFIG) | changes))
     (tmp_path / "model.safetensors").write_bytes(b"")
     answered(lambda: text_config(tmp_path))

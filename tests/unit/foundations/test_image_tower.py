@@ -31,5 +31,7 @@ def test_it_is_the_patches_mean_projected(folder: Path) -> None:
 
 def test_without_a_projection_it_is_a_sentence(folder: Path) -> None:
     assert image_projection(folder) is None
-    with pytest.raises(MuseError, match=f"{PROJECTION_FILE} does not lie beside .* use anchoring='contrast'"):
+    with pytest.raises(
+        MuseError, match=f"{PROJECTION_FILE} does not lie beside .* use anchoring='contrast'"
+    ):
         ImageTower.from_pretrained(folder)

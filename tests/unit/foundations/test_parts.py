@@ -1,4 +1,6 @@
-"""Whatever is wrong with a checkpoint is one sentence that names the file or the weight and says what to do."""
+"""Whatever is wrong with a checkpoint is one sentence that names the file or the weight and says
+what to do.
+"""
 
 import json
 from collections.abc import Callable
@@ -6,11 +8,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+)
 from safetensors.torch import load_file, save_file
 
 from muse_core.errors import MuseError
-from muse_core.foundations import hub
+from muse_core.foundations import hub_download as hub
 from muse_core.foundations.backbone import Backbone
 from muse_core.foundations.parts import TEACHER, open_part
 from muse_core.foundations.pixel_decoder import load_autoencoder
@@ -66,7 +73,9 @@ def cut_shard(folder: Path) -> None:
 
 
 def other_model(folder: Path) -> None:
-    mend(folder / "config.json", lambda config: config.update(model_type="bert", _class_name="UNet"))
+    mend(
+        folder / "config.json", lambda config: config.update(model_type="bert", _class_name="UNet")
+    )
 
 
 def no_json(folder: Path) -> None:
@@ -74,21 +83,34 @@ def no_json(folder: Path) -> None:
 
 
 def other_colours(folder: Path) -> None:
-    (folder / "preprocessor_config.json").write_text(json.dumps({"image_mean": [0.5] * 3, "image_std": [0.5] * 3}))
+    (folder / "preprocessor_config.json").write_text(
+        json.dumps({"image_mean": [0.5] * 3, "image_std": [0.5] * 3})
+    )
 
 
 @pytest.mark.parametrize("part", LOADERS)
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (lose_shard, r"lacks .*-00001-of-\d+\.safetensors, one of the \d+ files that .*index\.json lists: copy or download"),
-        (lose_weights, r"holds no weights: it needs model\.safetensors or diffusion_pytorch_model\.safetensors"),
+        (
+            lose_shard,
+            r"lacks .*-00001-of-\d+\.safetensors, one of the \d+ files that .*index\.json lists: copy or download",
+        ),
+        (
+            lose_weights,
+            r"holds no weights: it needs model\.safetensors or diffusion_pytorch_model\.safetensors",
+        ),
         (cut_shard, r"cannot be read \(.*\): copy or download it again"),
         (other_model, r"holds '(bert|UNet)', not an? (InternVL3|DINOv3|DC-AE|CLIP)"),
-        (no_json, r"cannot be read: give a folder with config\.json and safetensors weights \(config\.json: JSONDecode"),
+        (
+            no_json,
+            r"cannot be read: give a folder with config\.json and safetensors weights \(config\.json: JSONDecode",
+        ),
     ],
-)  # fmt: skip
-def test_a_damaged_folder_is_a_sentence(folder: Path, part: str, damage: Callable[[Path], None], words: str) -> None:
+)
+def test_a_damaged_folder_is_a_sentence(
+    folder: Path, part: str, damage: Callable[[Path], None], words: str
+) -> None:
     damage(folder / part)
     with pytest.raises(MuseError, match=words) as caught:
         LOADERS[part](folder / part)
@@ -98,17 +120,38 @@ def test_a_damaged_folder_is_a_sentence(folder: Path, part: str, damage: Callabl
 @pytest.mark.parametrize(
     ("part", "change", "words"),
     [
-        ("backbone", lambda config: config["vision_config"].update(hidden_size=64),
-         r"holds embeddings\.cls_token of shape \(1, 1, 32\), and its config\.json asks for \(1, 1, 64\)"),
-        ("backbone", lambda config: config["vision_config"].update(num_hidden_layers=3), r"lacks 18 weights"),
-        ("backbone", lambda config: config["vision_config"].update(num_hidden_layers=1), r"holds 18 weights that its"),
-        ("teacher", lambda config: config.update(intermediate_size=96),
-         r"holds .*mlp\.\w+\.weight of shape \(64, 64\), .*asks for \((64, 96|96, 64)\)"),
-        ("autoencoder", lambda config: config.update(latent_channels=16), r"holds .*shape .*asks for "),
-        ("text_tower", lambda config: config.update(projection_dim=48),
-         r"holds text_projection\.weight of shape \(24, 32\), and its config\.json asks for \(48, 32\)"),
+        (
+            "backbone",
+            lambda config: config["vision_config"].update(hidden_size=64),
+            r"holds embeddings\.cls_token of shape \(1, 1, 32\), and its config\.json asks for \(1, 1, 64\)",
+        ),
+        (
+            "backbone",
+            lambda config: config["vision_config"].update(num_hidden_layers=3),
+            r"lacks 18 weights",
+        ),
+        (
+            "backbone",
+            lambda config: config["vision_config"].update(num_hidden_layers=1),
+            r"holds 18 weights that its",
+        ),
+        (
+            "teacher",
+            lambda config: config.update(intermediate_size=96),
+            r"holds .*mlp\.\w+\.weight of shape \(64, 64\), .*asks for \((64, 96|96, 64)\)",
+        ),
+        (
+            "autoencoder",
+            lambda config: config.update(latent_channels=16),
+            r"holds .*shape .*asks for ",
+        ),
+        (
+            "text_tower",
+            lambda config: config.update(projection_dim=48),
+            r"holds text_projection\.weight of shape \(24, 32\), and its config\.json asks for \(48, 32\)",
+        ),
     ],
-)  # fmt: skip
+)
 def test_weights_that_do_not_fit_their_configuration_are_named(
     folder: Path, part: str, change: Callable[[dict], None], words: str
 ) -> None:
@@ -120,7 +163,10 @@ def test_weights_that_do_not_fit_their_configuration_are_named(
 @pytest.mark.parametrize("part", ["backbone", "teacher"])
 def test_another_normalisation_of_the_images_is_a_sentence(folder: Path, part: str) -> None:
     other_colours(folder / part)
-    with pytest.raises(MuseError, match=r"preprocessor_config\.json gives image_mean \[0\.5, 0\.5, 0\.5\].*ImageNet"):
+    with pytest.raises(
+        MuseError,
+        match=r"preprocessor_config\.json gives image_mean \[0\.5, 0\.5, 0\.5\].*ImageNet",
+    ):
         LOADERS[part](folder / part)
 
 
@@ -136,7 +182,9 @@ def test_biases_are_not_lost_where_the_configuration_does_not_name_them(tmp_path
 def test_a_clip_without_its_words_is_a_sentence(folder: Path) -> None:
     for file in (folder / "text_tower").glob("*token*"):
         file.unlink()
-    with pytest.raises(MuseError, match=r"has no tokenizer: put tokenizer\.json, or vocab\.json and merges\.txt"):
+    with pytest.raises(
+        MuseError, match=r"has no tokenizer: put tokenizer\.json, or vocab\.json and merges\.txt"
+    ):
         TextTower.from_pretrained(folder / "text_tower")
 
 
@@ -149,15 +197,25 @@ class Answer:
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (GatedRepoError("gated", response=Answer()),
-         r"accept it on huggingface\.co/owner/name, log in with `hf auth login`.*`-p teacher FOLDER`"),
-        (LocalEntryNotFoundError("offline"), r"not on this machine.*`hf download owner/name`.*`-p teacher FOLDER`"),
-        (RepositoryNotFoundError("none", response=Answer()), r"could not be fetched.*check the id.*`-p teacher FOLDER`"),
+        (
+            GatedRepoError("gated", response=Answer()),
+            r"accept it on huggingface\.co/owner/name, log in with `hf auth login`.*`-p teacher FOLDER`",
+        ),
+        (
+            LocalEntryNotFoundError("offline"),
+            r"not on this machine.*`hf download owner/name`.*`-p teacher FOLDER`",
+        ),
+        (
+            RepositoryNotFoundError("none", response=Answer()),
+            r"could not be fetched.*check the id.*`-p teacher FOLDER`",
+        ),
         (HfHubHTTPError("500", response=Answer()), r"could not be fetched \(HfHubHTTPError\)"),
         (PermissionError("disk"), r"could not be fetched \(PermissionError\)"),
     ],
-)  # fmt: skip
-def test_a_hub_that_does_not_give_is_a_sentence(monkeypatch: pytest.MonkeyPatch, error: Exception, words: str) -> None:
+)
+def test_a_hub_that_does_not_give_is_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, words: str
+) -> None:
     def refuse(*given: object, **options: object) -> str:
         raise error
 
@@ -166,7 +224,9 @@ def test_a_hub_that_does_not_give_is_a_sentence(monkeypatch: pytest.MonkeyPatch,
         open_part(TEACHER, "owner/name")
 
 
-def test_only_weights_tokenizers_and_configurations_are_fetched(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_weights_tokenizers_and_configurations_are_fetched(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked = {}
 
     def give(hub_id: str, allow_patterns: list[str]) -> str:
@@ -181,7 +241,9 @@ def test_only_weights_tokenizers_and_configurations_are_fetched(folder: Path, mo
 
 
 def test_what_is_neither_a_folder_nor_a_hub_id_is_a_sentence() -> None:
-    with pytest.raises(MuseError, match=r"'my/own/folder' is neither a folder nor a hub id \(OWNER/NAME\)"):
+    with pytest.raises(
+        MuseError, match=r"'my/own/folder' is neither a folder nor a hub id \(OWNER/NAME\)"
+    ):
         open_part(TEACHER, "my/own/folder")
 
 
@@ -194,5 +256,6 @@ def test_a_single_file_is_as_good_as_shards(folder: Path) -> None:
     lose_weights(place)
     save_file(weights, place / "model.safetensors", metadata={"format": "pt"})
     assert all(
-        torch.equal(value, expected[name]) for name, value in Backbone.from_pretrained(place).state_dict().items()
+        torch.equal(value, expected[name])
+        for name, value in Backbone.from_pretrained(place).state_dict().items()
     )

@@ -7,12 +7,19 @@ from muse_core.errors import MuseError
 from muse_core.foundations.pixel_decoder import PixelDecoder, load_autoencoder, reconstruct_with
 
 CONFIG = dict(
-    latent_channels=8, attention_head_dim=8, encoder_block_types=["ResBlock"] * 3, decoder_block_types=["ResBlock"] * 3,
-    encoder_block_out_channels=[8, 16, 16], decoder_block_out_channels=[8, 16, 16],
-    encoder_layers_per_block=[1] * 3, decoder_layers_per_block=[1] * 3,
-    encoder_qkv_multiscales=[[]] * 3, decoder_qkv_multiscales=[[]] * 3,
-    upsample_block_type="pixel_shuffle", downsample_block_type="conv",
-)  # fmt: skip
+    latent_channels=8,
+    attention_head_dim=8,
+    encoder_block_types=["ResBlock"] * 3,
+    decoder_block_types=["ResBlock"] * 3,
+    encoder_block_out_channels=[8, 16, 16],
+    decoder_block_out_channels=[8, 16, 16],
+    encoder_layers_per_block=[1] * 3,
+    decoder_layers_per_block=[1] * 3,
+    encoder_qkv_multiscales=[[]] * 3,
+    decoder_qkv_multiscales=[[]] * 3,
+    upsample_block_type="pixel_shuffle",
+    downsample_block_type="conv",
+)
 
 
 @torch.no_grad()
@@ -20,7 +27,11 @@ def test_it_is_the_autoencoders_decoder_with_minus_one_to_one_mapped_to_zero_to_
     autoencoder, latent = AutoencoderDC(**CONFIG).eval(), torch.randn(2, 8, 4, 6)
     decoder = PixelDecoder.from_autoencoder(autoencoder).eval()
     assert torch.equal(decoder(latent), (autoencoder.decode(latent).sample + 1) / 2)
-    assert decoder(latent).shape == (2, 3, 16, 24) and decoder.upsampling == 4 and decoder.latent_channels == 8
+    assert (
+        decoder(latent).shape == (2, 3, 16, 24)
+        and decoder.upsampling == 4
+        and decoder.latent_channels == 8
+    )
 
 
 @torch.no_grad()

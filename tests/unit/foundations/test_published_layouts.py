@@ -27,15 +27,27 @@ HEADS = 2
 
 
 def original_forward(weights: dict[str, Tensor], pixels: Tensor) -> Tensor:
-    """InternViT as published: pre-norm blocks with layer scale, fused query, key and value, and no norm at the end."""
+    """InternViT as published: pre-norm blocks with layer scale, fused query, key and value, and no
+    norm at the end.
+    """
     patches = F.conv2d(
-        pixels, weights["embeddings.patch_embedding.weight"], weights["embeddings.patch_embedding.bias"], stride=PATCH
+        pixels,
+        weights["embeddings.patch_embedding.weight"],
+        weights["embeddings.patch_embedding.bias"],
+        stride=PATCH,
     )
     rows, columns = patches.shape[-2:]
     position = weights["embeddings.position_embedding"]
     table = position[:, 1:].reshape(1, 32, 32, WIDTH).permute(0, 3, 1, 2)
-    table = F.interpolate(table, (rows, columns), mode="bicubic", align_corners=False).flatten(2).transpose(1, 2)
-    tokens = torch.cat([weights["embeddings.class_embedding"].expand(len(pixels), -1, -1), patches.flatten(2).mT], 1)
+    table = (
+        F.interpolate(table, (rows, columns), mode="bicubic", align_corners=False)
+        .flatten(2)
+        .transpose(1, 2)
+    )
+    tokens = torch.cat(
+        [weights["embeddings.class_embedding"].expand(len(pixels), -1, -1), patches.flatten(2).mT],
+        1,
+    )
     tokens = tokens + torch.cat([position[:, :1], table], 1)
     for layer in range(LAYERS):
         own = {
@@ -46,10 +58,14 @@ def original_forward(weights: dict[str, Tensor], pixels: Tensor) -> Tensor:
         normed = F.layer_norm(tokens, (WIDTH,), own["norm1.weight"], own["norm1.bias"], 1e-6)
         fused = F.linear(normed, own["attn.qkv.weight"], own["attn.qkv.bias"])
         batch, count, _ = tokens.shape
-        query, key, value = fused.reshape(batch, count, 3, HEADS, WIDTH // HEADS).permute(2, 0, 3, 1, 4)
+        query, key, value = fused.reshape(batch, count, 3, HEADS, WIDTH // HEADS).permute(
+            2, 0, 3, 1, 4
+        )
         attention = ((query * (WIDTH // HEADS) ** -0.5) @ key.mT).softmax(-1)
         heard = (attention @ value).transpose(1, 2).reshape(batch, count, WIDTH)
-        tokens = tokens + F.linear(heard, own["attn.proj.weight"], own["attn.proj.bias"]) * own["ls1"]
+        tokens = (
+            tokens + F.linear(heard, own["attn.proj.weight"], own["attn.proj.bias"]) * own["ls1"]
+        )
         normed = F.layer_norm(tokens, (WIDTH,), own["norm2.weight"], own["norm2.bias"], 1e-6)
         hidden = F.gelu(F.linear(normed, own["mlp.fc1.weight"], own["mlp.fc1.bias"]))
         tokens = tokens + F.linear(hidden, own["mlp.fc2.weight"], own["mlp.fc2.bias"]) * own["ls2"]
@@ -71,7 +87,9 @@ def test_the_original_internvl_layout_computes_what_the_original_computes(
 
 @torch.no_grad()
 @pytest.mark.parametrize("prefix", ["vision_tower.", "model.vision_tower."])
-def test_transformers_internvl_layout_gives_its_vision_tower_in_float32(tmp_path: Path, prefix: str) -> None:
+def test_transformers_internvl_layout_gives_its_vision_tower_in_float32(
+    tmp_path: Path, prefix: str
+) -> None:
     written, images = write_internvl_hf(tmp_path, prefix).eval(), torch.rand(1, 3, 56, 56)
     backbone = Backbone.from_pretrained(tmp_path).eval()
     assert torch.equal(backbone.all_tokens(images), written.all_tokens(images))
@@ -114,8 +132,13 @@ def test_a_sharded_dinov3_is_read_whole(tmp_path: Path) -> None:
     written = write_dinov3(tmp_path)
     assert len(list(tmp_path.glob("model-*.safetensors"))) > 1
     teacher = DinoV3Teacher.from_pretrained(tmp_path, blocks=3)
-    assert teacher.image_size == 224 and teacher.layers == (1, 3, 5) and teacher.num_prefix_tokens == 5
-    assert all(torch.equal(teacher.network.state_dict()[name], value) for name, value in written.state_dict().items())
+    assert (
+        teacher.image_size == 224 and teacher.layers == (1, 3, 5) and teacher.num_prefix_tokens == 5
+    )
+    assert all(
+        torch.equal(teacher.network.state_dict()[name], value)
+        for name, value in written.state_dict().items()
+    )
     assert observe(teacher, torch.rand(1, 3, 224, 224)).attention[0].shape == (1, 8, 196, 196)
 
 
@@ -130,7 +153,9 @@ def test_bfloat16_teachers_and_text_towers_become_float32(tmp_path: Path) -> Non
 def test_a_sharded_autoencoder_is_read_whole(tmp_path: Path) -> None:
     written, images = write_autoencoder(tmp_path), torch.rand(1, 3, 64, 64)
     assert len(list(tmp_path.glob("diffusion_pytorch_model-*.safetensors"))) > 1
-    assert torch.equal(load_autoencoder(tmp_path).encode(images).latent, written.encode(images).latent)
+    assert torch.equal(
+        load_autoencoder(tmp_path).encode(images).latent, written.encode(images).latent
+    )
 
 
 @torch.no_grad()

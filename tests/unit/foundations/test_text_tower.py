@@ -4,7 +4,11 @@ import torch
 from muse_core.errors import MuseError
 from muse_core.foundations.text_tower import TextTower, text_embeddings
 
-CAPTIONS = ["a red star", "a small blue circle left of a very large green striped hourglass", "a ring"]
+CAPTIONS = [
+    "a red star",
+    "a small blue circle left of a very large green striped hourglass",
+    "a ring",
+]
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,6 @@
-"""Both kinds of teacher: what they show of their attention, and that nothing puts them in training mode."""
+"""Both kinds of teacher: what they show of their attention, and that nothing puts them in training
+mode.
+"""
 
 import pytest
 import torch
@@ -15,9 +17,15 @@ from muse_core.foundations.topology_teacher import (
 )
 
 DINO = DINOv3ViTConfig(
-    hidden_size=32, intermediate_size=64, num_hidden_layers=4, num_attention_heads=4, num_register_tokens=2,
-    image_size=32, patch_size=8, initializer_range=0.3,
-)  # fmt: skip
+    hidden_size=32,
+    intermediate_size=64,
+    num_hidden_layers=4,
+    num_attention_heads=4,
+    num_register_tokens=2,
+    image_size=32,
+    patch_size=8,
+    initializer_range=0.3,
+)
 SMALL_VIT = dict(embed_dim=32, depth=3, num_heads=2, pretrained=False)
 MEAN, STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])  # of ImageNet
 
@@ -34,11 +42,17 @@ def timm_teacher(name: str = "vit_tiny_patch16_224", **options) -> TimmTeacher:
 @pytest.mark.parametrize(
     ("layers", "blocks", "expected"),
     [
-        (12, 6, (1, 3, 5, 7, 9, 11)), (24, 6, (3, 7, 11, 15, 19, 23)), (6, 6, (0, 1, 2, 3, 4, 5)),
-        (40, 6, (6, 12, 19, 26, 32, 39)), (8, 3, (2, 4, 7)), (5, 1, (4,)),
+        (12, 6, (1, 3, 5, 7, 9, 11)),
+        (24, 6, (3, 7, 11, 15, 19, 23)),
+        (6, 6, (0, 1, 2, 3, 4, 5)),
+        (40, 6, (6, 12, 19, 26, 32, 39)),
+        (8, 3, (2, 4, 7)),
+        (5, 1, (4,)),
     ],
-)  # fmt: skip
-def test_layers_are_spread_over_the_depth(layers: int, blocks: int, expected: tuple[int, ...]) -> None:
+)
+def test_layers_are_spread_over_the_depth(
+    layers: int, blocks: int, expected: tuple[int, ...]
+) -> None:
     assert spread_layers(layers, blocks) == expected
 
 
@@ -77,7 +91,9 @@ def test_dinov3_sees_resized_images_normalised_exactly_once() -> None:
     view = observe(dino(), images)
     torch.testing.assert_close(view.features, plain.last_hidden_state[:, 3:], atol=1e-5, rtol=1e-5)
     patches = plain.attentions[3][:, :, 3:, 3:]
-    torch.testing.assert_close(view.attention[1], patches / patches.sum(-1, keepdim=True), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(
+        view.attention[1], patches / patches.sum(-1, keepdim=True), atol=1e-5, rtol=1e-4
+    )
 
 
 @torch.no_grad()
@@ -85,17 +101,25 @@ def test_timm_maps_equal_its_own_queries_and_keys_in_the_chosen_order() -> None:
     teacher = timm_teacher()
     view = observe(teacher, images := torch.rand(1, 3, 64, 64))
     network, inputs = teacher.network, []
-    hook = network.blocks[2].attn.register_forward_hook(lambda module, given, output: inputs.append(given[0]))
+    hook = network.blocks[2].attn.register_forward_hook(
+        lambda module, given, output: inputs.append(given[0])
+    )
     network.forward_features(teacher.normalise(images))
     hook.remove()
     q, k, _ = network.blocks[2].attn.qkv(inputs[0]).view(1, 17, 3, 2, 16).permute(2, 0, 3, 1, 4)
     maps = torch.softmax(q @ k.transpose(-1, -2) / 4, -1)[:, :, 1:, 1:]
-    torch.testing.assert_close(view.attention[1], maps / maps.sum(-1, keepdim=True), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(
+        view.attention[1], maps / maps.sum(-1, keepdim=True), atol=1e-5, rtol=1e-4
+    )
 
 
 def test_a_dinov3_of_timm_drops_its_registers_too() -> None:
     view = observe(timm_teacher("vit_small_patch16_dinov3"), torch.rand(1, 3, 64, 64))
-    assert view.grid == (4, 4) and view.attention[0].shape == (1, 2, 16, 16) and view.features.shape == (1, 16, 32)
+    assert (
+        view.grid == (4, 4)
+        and view.attention[0].shape == (1, 2, 16, 16)
+        and view.features.shape == (1, 16, 32)
+    )
 
 
 def test_layers_may_repeat_and_come_in_any_order() -> None:
@@ -133,14 +157,19 @@ def test_a_saved_dinov3_comes_back_with_layers_spread_over_its_depth(tmp_path) -
     teacher = DinoV3Teacher.from_pretrained(tmp_path, blocks=2)
     assert teacher.layers == (1, 3) and teacher.image_size == 32
     images = torch.rand(1, 3, 32, 32)
-    torch.testing.assert_close(observe(teacher, images).attention[1], observe(dino(), images).attention[1])
+    torch.testing.assert_close(
+        observe(teacher, images).attention[1], observe(dino(), images).attention[1]
+    )
 
 
 @pytest.mark.parametrize(
     ("config", "words"),
-    [(None, "cannot be read"), ('{"model_type": "clip"}', "holds 'clip', not a DINOv3 ViT"),
-     ('{"model_type": "dinov3_vit"}', "holds no weights: it needs model.safetensors")],
-)  # fmt: skip
+    [
+        (None, "cannot be read"),
+        ('{"model_type": "clip"}', "holds 'clip', not a DINOv3 ViT"),
+        ('{"model_type": "dinov3_vit"}', "holds no weights: it needs model.safetensors"),
+    ],
+)
 def test_a_folder_without_a_dinov3_is_a_sentence(tmp_path, config: str | None, words: str) -> None:
     if config:
         (tmp_path / "config.json").write_text(config)
@@ -155,5 +184,7 @@ def test_weights_that_cannot_be_fetched_are_a_sentence(monkeypatch) -> None:
         raise FileNotFoundError("no network")
 
     monkeypatch.setattr(timm, "create_model", offline)
-    with pytest.raises(MuseError, match="weights of timm's 'vit_tiny_patch16_224' are not on this machine"):
+    with pytest.raises(
+        MuseError, match="weights of timm's 'vit_tiny_patch16_224' are not on this machine"
+    ):
         TimmTeacher.from_name("vit_tiny_patch16_224")

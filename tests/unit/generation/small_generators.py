@@ -3,13 +3,13 @@
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 
+from muse_core.config.preset import DenoiserShape
+from muse_core.config.presets import tiny
 from muse_core.foundations.text_tower import TextTower
 from muse_core.generation.codecs import codec_of
 from muse_core.generation.denoiser import build_denoiser
 from muse_core.generation.latent_normalisation import LatentNormalisation
 from muse_core.generation.pipeline import MusePipeline
-from muse_core.presets import tiny
-from muse_core.sizes import DenoiserShape
 
 from ..models.small_models import small_tokenizer
 
@@ -24,7 +24,9 @@ def small_pipeline() -> MusePipeline:
     codec = codec_of(tokenizer)
     size = tokenizer.config.image_size
     latents = codec.encode(torch.rand(6, 3, size, size))
-    denoiser = build_denoiser(SMALL, latents.shape[1], latents.shape[2], text.network.config.hidden_size)
+    denoiser = build_denoiser(
+        SMALL, latents.shape[1], latents.shape[2], text.network.config.hidden_size
+    )
     normalisation = LatentNormalisation.measured(latents, codec.fingerprint)
     pipeline = MusePipeline(
         tokenizer,

@@ -22,18 +22,25 @@ def half() -> torch.Tensor:
 
 def edited(strength: float = 1.0, mask=None, **options):
     seeded = torch.Generator().manual_seed(1)
-    return edit(PIPELINE, images(), ["a red star", "a circle"], mask, strength, 3.0, 4, seeded, **options)
+    return edit(
+        PIPELINE, images(), ["a red star", "a circle"], mask, strength, 3.0, 4, seeded, **options
+    )
 
 
 def test_the_background_is_bit_equal_in_latent_and_the_inside_is_not() -> None:
     found = edited(mask=half())
     outside = ~found.inside.expand_as(found.latents)
     assert found.background_equal() and torch.equal(found.latents[outside], found.before[outside])
-    assert 0 < found.inside.float().mean() < 1 and not torch.allclose(found.latents[~outside], found.before[~outside])
+    assert 0 < found.inside.float().mean() < 1 and not torch.allclose(
+        found.latents[~outside], found.before[~outside]
+    )
 
 
 def test_a_weaker_edit_stays_nearer() -> None:
-    away = [(edited(strength).latents - edited(strength).before).square().mean() for strength in (0.25, 1.0)]
+    away = [
+        (edited(strength).latents - edited(strength).before).square().mean()
+        for strength in (0.25, 1.0)
+    ]
     assert away[0] < away[1]
 
 

@@ -8,9 +8,9 @@ from muse_core.generation.latent_normalisation import LatentNormalisation
 
 
 def latents() -> torch.Tensor:
-    return torch.randn(40, 3, 4, 4) * torch.tensor([0.5, 7.0, 0.0]).view(-1, 1, 1) + torch.tensor([1.0, -3, 2]).view(
-        -1, 1, 1
-    )
+    return torch.randn(40, 3, 4, 4) * torch.tensor([0.5, 7.0, 0.0]).view(-1, 1, 1) + torch.tensor(
+        [1.0, -3, 2]
+    ).view(-1, 1, 1)
 
 
 def test_each_channel_gets_zero_mean_and_unit_variance_and_comes_back() -> None:

@@ -10,7 +10,9 @@ from muse_core.generation.latents import FreshLatents, StoredLatents
 from ..models.small_models import small_tokenizer
 
 
-def test_stored_and_fresh_latents_agree_and_shards_are_not_made_twice(tmp_path, monkeypatch) -> None:
+def test_stored_and_fresh_latents_agree_and_shards_are_not_made_twice(
+    tmp_path, monkeypatch
+) -> None:
     monkeypatch.setattr(module, "SHARD", 8)
     codec = codec_of(small_tokenizer())
     source = Scenes("train", codec.network.config.image_size)

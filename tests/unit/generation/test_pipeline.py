@@ -1,4 +1,6 @@
-"""The pipeline has diffusers' conventions: repeatable by generator, whole in one folder, plain sentences for bad requests."""
+"""The pipeline has diffusers' conventions: repeatable by generator, whole in one folder, plain
+sentences for bad requests.
+"""
 
 import numpy as np
 import pytest
@@ -18,13 +20,17 @@ def pipeline() -> MusePipeline:
 
 def drawn(pipeline: MusePipeline, seed: int, prompt: str = "a red star", **options) -> np.ndarray:
     generator = torch.Generator().manual_seed(seed)
-    return pipeline(prompt, num_inference_steps=3, generator=generator, output_type="np", **options).images
+    return pipeline(
+        prompt, num_inference_steps=3, generator=generator, output_type="np", **options
+    ).images
 
 
 def test_the_same_seed_draws_the_same_image_and_another_does_not(pipeline) -> None:
     first = drawn(pipeline, 1)
     assert first.shape[0] == 1 and first.min() >= 0 and first.max() <= 1
-    assert np.array_equal(first, drawn(pipeline, 1)) and not np.array_equal(first, drawn(pipeline, 2))
+    assert np.array_equal(first, drawn(pipeline, 1)) and not np.array_equal(
+        first, drawn(pipeline, 2)
+    )
 
 
 def test_it_comes_back_whole_from_a_folder(pipeline, tmp_path) -> None:
@@ -53,7 +59,9 @@ def test_parts_that_do_not_belong_together_are_refused(pipeline, tmp_path) -> No
 
 def test_guidance_one_asks_the_prompt_alone_and_guidance_changes_the_image(pipeline) -> None:
     velocities = []
-    pipeline.transformer.register_forward_hook(lambda module, inputs, output: velocities.append(len(output.sample)))
+    pipeline.transformer.register_forward_hook(
+        lambda module, inputs, output: velocities.append(len(output.sample))
+    )
     plain, guided = drawn(pipeline, 1, guidance_scale=1.0), drawn(pipeline, 1, guidance_scale=4.0)
     assert velocities == [1, 1, 1, 2, 2, 2] and not np.array_equal(plain, guided)
     pipeline.transformer._forward_hooks.clear()
@@ -65,8 +73,14 @@ def test_several_prompts_and_images_a_prompt(pipeline) -> None:
 
 
 def test_other_flow_schedulers_work(pipeline) -> None:
-    other = MusePipeline(**{**pipeline.components, "scheduler": DPMSolverMultistepScheduler(
-        use_flow_sigmas=True, prediction_type="flow_prediction", flow_shift=1.0)})  # fmt: skip
+    other = MusePipeline(
+        **{
+            **pipeline.components,
+            "scheduler": DPMSolverMultistepScheduler(
+                use_flow_sigmas=True, prediction_type="flow_prediction", flow_shift=1.0
+            ),
+        }
+    )
     other.set_progress_bar_config(disable=True)
     assert np.isfinite(drawn(other, 1)).all()
 

@@ -1,13 +1,15 @@
-"""The oracle for `fused_topology`: the plain equation on whole maps, and random layers to hold both against."""
+"""The oracle for `fused_topology`: the plain equation on whole maps, and random layers to hold both
+against.
+"""
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from muse_core.attention import QueryKeys
 from muse_core.losses.topology import Grid, teacher_targets, topology_loss
 from muse_core.losses.topology_target import TopologyTarget, topology_targets
-from muse_core.query_keys import QueryKeys
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,13 @@ class Case:
 
 
 def random_layer(
-    batch: int, heads: int, grid: Grid, width: int, sharpness: float, requires_grad: bool = False, **options
+    batch: int,
+    heads: int,
+    grid: Grid,
+    width: int,
+    sharpness: float,
+    requires_grad: bool = False,
+    **options,
 ) -> QueryKeys:
     """Leaves of a graph, where they require gradients."""
 
@@ -50,9 +58,13 @@ def targets_of(case: Case, teachers: tuple[QueryKeys, ...]) -> tuple[TopologyTar
     return topology_targets(teachers, case.source, case.grid, case.heads)
 
 
-def plain_loss(case: Case, teachers: tuple[QueryKeys, ...], students: tuple[QueryKeys, ...]) -> Tensor:
+def plain_loss(
+    case: Case, teachers: tuple[QueryKeys, ...], students: tuple[QueryKeys, ...]
+) -> Tensor:
     """L_topo from whole maps."""
-    maps = teacher_targets([teacher.probabilities() for teacher in teachers], case.source, case.grid, case.heads)
+    maps = teacher_targets(
+        [teacher.probabilities() for teacher in teachers], case.source, case.grid, case.heads
+    )
     return topology_loss(maps, [student.logits() for student in students])
 
 

@@ -1,7 +1,12 @@
 import pytest
 import torch
 
-from muse_core.losses.adversarial import LeCamAnchors, discriminator_loss, generator_loss, lecam_penalty
+from muse_core.losses.adversarial import (
+    LeCamAnchors,
+    discriminator_loss,
+    generator_loss,
+    lecam_penalty,
+)
 
 
 def logits(*values: float) -> torch.Tensor:
@@ -33,4 +38,6 @@ def test_the_anchors_follow_the_running_means() -> None:
     anchors = LeCamAnchors(decay=0.9)
     for _ in range(2):
         anchors.update(2.0, -1.0)
-    assert anchors.real == pytest.approx(2 * (1 - 0.9**2)) and anchors.fake == pytest.approx(-(1 - 0.9**2))
+    assert anchors.real == pytest.approx(2 * (1 - 0.9**2)) and anchors.fake == pytest.approx(
+        -(1 - 0.9**2)
+    )

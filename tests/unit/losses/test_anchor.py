@@ -1,4 +1,6 @@
-"""The semantic contrast: against torch's cross-entropy written out, and across processes against a single one."""
+"""The semantic contrast: against torch's cross-entropy written out, and across processes against a
+single one.
+"""
 
 import socket
 from pathlib import Path
@@ -13,7 +15,10 @@ from muse_core.losses.anchor import anchor_loss
 
 
 def by_hand(images: torch.Tensor, texts: torch.Tensor, scale: float) -> torch.Tensor:
-    images, texts = images / images.norm(dim=1, keepdim=True), texts / texts.norm(dim=1, keepdim=True)
+    images, texts = (
+        images / images.norm(dim=1, keepdim=True),
+        texts / texts.norm(dim=1, keepdim=True),
+    )
     scores = (scale * images @ texts.T).exp()
     pairs = scores.diagonal()
     return -((pairs / scores.sum(1)).log().mean() + (pairs / scores.sum(0)).log().mean()) / 2
@@ -21,7 +26,9 @@ def by_hand(images: torch.Tensor, texts: torch.Tensor, scale: float) -> torch.Te
 
 def test_it_is_the_mean_of_both_cross_entropies() -> None:
     images, texts = torch.randn(5, 8), torch.randn(5, 8)
-    torch.testing.assert_close(anchor_loss(images, texts, torch.tensor(10.0)), by_hand(images, texts, 10.0))
+    torch.testing.assert_close(
+        anchor_loss(images, texts, torch.tensor(10.0)), by_hand(images, texts, 10.0)
+    )
 
 
 def test_images_and_texts_may_change_places_and_lengths_do_not_matter() -> None:
@@ -33,13 +40,17 @@ def test_images_and_texts_may_change_places_and_lengths_do_not_matter() -> None:
 
 def test_equal_embeddings_cost_log_n() -> None:
     same = torch.ones(8, 4)
-    assert anchor_loss(same, same, torch.tensor(20.0)).item() == pytest.approx(2.0794415, rel=1e-6)  # log 8
+    assert anchor_loss(same, same, torch.tensor(20.0)).item() == pytest.approx(
+        2.0794415, rel=1e-6
+    )  # log 8
 
 
 def test_perfect_alignment_costs_nothing_and_swapped_pairs_cost_the_scale() -> None:
     basis = torch.eye(6)
     assert anchor_loss(basis, basis, torch.tensor(100.0)).item() < 1e-6
-    assert anchor_loss(basis, basis.roll(1, 0), torch.tensor(100.0)).item() == pytest.approx(100.0, rel=1e-4)
+    assert anchor_loss(basis, basis.roll(1, 0), torch.tensor(100.0)).item() == pytest.approx(
+        100.0, rel=1e-4
+    )
 
 
 def test_a_single_pair_is_a_sentence() -> None:
@@ -59,13 +70,18 @@ def one_process(rank: int, port: int, folder: str) -> None:
     scale = torch.tensor(10.0, requires_grad=True)
     loss = anchor_loss(images, texts, scale)
     loss.backward()
-    torch.save({"loss": loss.detach(), "images": images.grad, "scale": scale.grad}, Path(folder) / f"{rank}.pt")
+    torch.save(
+        {"loss": loss.detach(), "images": images.grad, "scale": scale.grad},
+        Path(folder) / f"{rank}.pt",
+    )
     dist.destroy_process_group()
 
 
 @pytest.mark.slow
 def test_two_processes_equal_one_in_value_and_gradient(tmp_path: Path) -> None:
-    """Each process backs the whole loss, so gathered gradients are summed; data-parallel training then takes the mean."""
+    """Each process backs the whole loss, so gathered gradients are summed; data-parallel training
+    then takes the mean.
+    """
     images, texts = embeddings()
     images.requires_grad_(True)
     scale = torch.tensor(10.0, requires_grad=True)

@@ -1,4 +1,6 @@
-"""Flow matching learns a known distribution, its target is the line's velocity, and no tokenizer weight is in its reach."""
+"""Flow matching learns a known distribution, its target is the line's velocity, and no tokenizer
+weight is in its reach.
+"""
 
 import math
 
@@ -27,9 +29,13 @@ def test_times_are_logit_normal_and_the_shift_moves_them_towards_noise() -> None
 
 
 def test_a_small_network_recovers_a_mixture_of_gaussians() -> None:
-    """Two components in the plane, weights 0.25 and 0.75: Euler sampling of the learnt field has their moments."""
+    """Two components in the plane, weights 0.25 and 0.75: Euler sampling of the learnt field has
+    their moments.
+    """
     centres, spread = torch.tensor([[-2.0, 1.0], [1.5, -0.5]]), 0.3
-    field = nn.Sequential(nn.Linear(3, 96), nn.SiLU(), nn.Linear(96, 96), nn.SiLU(), nn.Linear(96, 2))
+    field = nn.Sequential(
+        nn.Linear(3, 96), nn.SiLU(), nn.Linear(96, 96), nn.SiLU(), nn.Linear(96, 2)
+    )
     optimiser = torch.optim.Adam(field.parameters(), lr=3e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, 1200)
     draw = lambda n: centres[(torch.rand(n) < 0.75).long()] + spread * torch.randn(n, 2)

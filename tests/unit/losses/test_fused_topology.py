@@ -1,4 +1,6 @@
-"""The walk in blocks against the plain equation on whole maps: value, gradient, and how much is ever held."""
+"""The walk in blocks against the plain equation on whole maps: value, gradient, and how much is
+ever held.
+"""
 
 import pytest
 import torch
@@ -8,13 +10,13 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from muse_core.attention import QueryKeys
 from muse_core.errors import MuseError
 from muse_core.losses import fused_topology
 from muse_core.losses.fused_topology import fused_topology_loss, topology_divergences
 from muse_core.losses.topology import attention_divergence, teacher_targets
 from muse_core.losses.topology_block import block_terms
 from muse_core.losses.topology_target import TopologyTarget, topology_targets
-from muse_core.query_keys import QueryKeys
 
 from .plain_topology import Case, plain_loss, students_of, targets_of, teachers_of, tensors_of
 
@@ -66,24 +68,36 @@ def test_they_are_for_any_grids_heads_and_budget(case: Case, elements: int) -> N
 
 def agrees(case: Case) -> None:
     teachers, students = teachers_of(case), students_of(case)
-    plain, fused = plain_loss(case, teachers, students), fused_topology_loss(targets_of(case, teachers), students)
+    plain, fused = (
+        plain_loss(case, teachers, students),
+        fused_topology_loss(targets_of(case, teachers), students),
+    )
     torch.testing.assert_close(fused, plain, atol=1e-5, rtol=1e-5)
     expected = torch.autograd.grad(plain, tensors_of(students))
     found = torch.autograd.grad(fused, tensors_of(students))
     for one, other in zip(found, expected, strict=True):
-        torch.testing.assert_close(one, other, atol=1e-5 * max(1e-3, other.abs().max().item()), rtol=1e-5)
+        torch.testing.assert_close(
+            one, other, atol=1e-5 * max(1e-3, other.abs().max().item()), rtol=1e-5
+        )
 
 
 @pytest.mark.parametrize(
-    "case", [Case((2, 2), (2, 2), batch=1, width=2), Case((3, 2), (2, 3), 1, group=2, width=2)], ids=str
+    "case",
+    [Case((2, 2), (2, 2), batch=1, width=2), Case((3, 2), (2, 3), 1, group=2, width=2)],
+    ids=str,
 )
 def test_gradcheck_in_double(case: Case, budget: int) -> None:
-    teachers, students = teachers_of(case, dtype=torch.float64), students_of(case, dtype=torch.float64)
+    teachers, students = (
+        teachers_of(case, dtype=torch.float64),
+        students_of(case, dtype=torch.float64),
+    )
     targets, scale = targets_of(case, teachers), students[0].scale
 
     def loss(*tensors: Tensor) -> Tensor:
         pairs = zip(tensors[::2], tensors[1::2], strict=True)
-        return fused_topology_loss(targets, [QueryKeys(queries, keys, scale) for queries, keys in pairs])
+        return fused_topology_loss(
+            targets, [QueryKeys(queries, keys, scale) for queries, keys in pairs]
+        )
 
     assert torch.autograd.gradcheck(loss, tensors_of(students))
 
@@ -91,8 +105,13 @@ def test_gradcheck_in_double(case: Case, budget: int) -> None:
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_divergences_by_layer_and_head_are_those_of_the_maps(case: Case, budget: int) -> None:
     teachers, students = teachers_of(case), students_of(case)
-    maps = teacher_targets([teacher.probabilities() for teacher in teachers], case.source, case.grid, case.heads)
-    expected = [attention_divergence(t, s.logits()).mean((0, 2)) for t, s in zip(maps, students, strict=True)]
+    maps = teacher_targets(
+        [teacher.probabilities() for teacher in teachers], case.source, case.grid, case.heads
+    )
+    expected = [
+        attention_divergence(t, s.logits()).mean((0, 2))
+        for t, s in zip(maps, students, strict=True)
+    ]
     found = topology_divergences(targets_of(case, teachers), students)
     assert not found.requires_grad
     torch.testing.assert_close(found, torch.stack(expected).detach(), atol=1e-5, rtol=1e-5)
@@ -101,7 +120,9 @@ def test_divergences_by_layer_and_head_are_those_of_the_maps(case: Case, budget:
 def test_a_student_equal_to_its_teacher_has_no_divergence_and_no_gradient(budget: int) -> None:
     case = Case((5, 5), (5, 5))
     students = students_of(case)
-    loss = fused_topology_loss(targets_of(case, tuple(student.detach() for student in students)), students)
+    loss = fused_topology_loss(
+        targets_of(case, tuple(student.detach() for student in students)), students
+    )
     loss.backward()
     assert abs(loss.item()) < 1e-6
     assert max(tensor.grad.abs().max().item() for tensor in tensors_of(students)) < 1e-7
@@ -123,10 +144,16 @@ def test_under_autocast_it_computes_in_single_precision_and_answers_in_the_stude
     case = Case((6, 6), (4, 4), group=2)
     teachers, drawn_students = teachers_of(case), students_of(case)
     students = [
-        QueryKeys(s.queries.detach().bfloat16().requires_grad_(), s.keys.detach().bfloat16().requires_grad_(), s.scale)
+        QueryKeys(
+            s.queries.detach().bfloat16().requires_grad_(),
+            s.keys.detach().bfloat16().requires_grad_(),
+            s.scale,
+        )
         for s in drawn_students
     ]
-    single = [QueryKeys(s.queries.detach().float(), s.keys.detach().float(), s.scale) for s in students]
+    single = [
+        QueryKeys(s.queries.detach().float(), s.keys.detach().float(), s.scale) for s in students
+    ]
     for tensor in tensors_of(single):
         tensor.requires_grad_()
     with torch.autocast("cpu", torch.bfloat16):
@@ -156,7 +183,9 @@ def test_without_gradients_none_are_made(monkeypatch) -> None:
     teachers, students = teachers_of(case), students_of(case)
     asked = []
     walk = fused_topology._walk
-    monkeypatch.setattr(fused_topology, "_walk", lambda *given: asked.append(given[-1]) or walk(*given))
+    monkeypatch.setattr(
+        fused_topology, "_walk", lambda *given: asked.append(given[-1]) or walk(*given)
+    )
     with torch.no_grad():
         loss = fused_topology_loss(targets_of(case, teachers), students)
     assert not loss.requires_grad and not any(asked)
@@ -179,7 +208,9 @@ def test_compilation_steps_around_it() -> None:
     case = Case((4, 4), (4, 4))
     teachers, students = teachers_of(case), students_of(case)
     targets = targets_of(case, teachers)
-    compiled = torch.compile(lambda layers: 2 * fused_topology_loss(targets, layers), backend="eager")
+    compiled = torch.compile(
+        lambda layers: 2 * fused_topology_loss(targets, layers), backend="eager"
+    )
     torch.testing.assert_close(compiled(students), 2 * fused_topology_loss(targets, students))
 
 
@@ -199,12 +230,14 @@ class LargestTensor(TorchDispatchMode):
 
 @pytest.mark.parametrize(("source", "grid"), [(16, 16), (24, 16), (32, 32), (12, 32)])
 def test_no_tensor_is_as_large_as_a_map(source: int, grid: int, monkeypatch) -> None:
-    """At the least budget one row of the grid of one image is formed: of N^2 numbers a head, N sqrt(N) (times what Psi
-    overlaps)."""
+    """At the least budget one row of the grid of one image is formed: of N^2 numbers a head, N
+    sqrt(N) (times what Psi overlaps)."""
     monkeypatch.setitem(fused_topology.BLOCK_ELEMENTS, "cpu", 1)
     case = Case((source, source), (grid, grid), layers=1, batch=2, width=4)
     teachers, students = teachers_of(case), students_of(case)
-    fused_topology.topology_divergences(targets_of(case, teachers), students)  # the resizing matrices are made once
+    fused_topology.topology_divergences(
+        targets_of(case, teachers), students
+    )  # the resizing matrices are made once
     with LargestTensor() as largest:
         fused_topology_loss(targets_of(case, teachers), students).backward()
     by_head = largest.elements / case.heads
@@ -230,7 +263,9 @@ def test_what_does_not_fit_is_a_sentence() -> None:
     teachers, students = teachers_of(case), students_of(case)
     with pytest.raises(MuseError, match="3 teacher layers cannot teach 2 student blocks"):
         fused_topology_loss(targets_of(case, teachers), students[:2])
-    with pytest.raises(MuseError, match="target of 2 heads and 20 tokens cannot teach a student of 2 heads and 16"):
+    with pytest.raises(
+        MuseError, match="target of 2 heads and 20 tokens cannot teach a student of 2 heads and 16"
+    ):
         fused_topology_loss(topology_targets(teachers, (4, 4), (4, 5), 2), students)
     with pytest.raises(MuseError, match="teacher's 2 heads do not divide into the student's 3"):
         TopologyTarget(teachers[0], (4, 4), (4, 4), 3).grid_rows()

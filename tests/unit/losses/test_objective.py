@@ -1,14 +1,15 @@
 import pytest
 import torch
 
+from muse_core.config.stage import Loss, weights
 from muse_core.losses.objective import weighted_sum
-from muse_core.stages import Loss, weights
 
 
 def test_the_total_is_the_weighted_sum_and_the_parts_stay_unweighted() -> None:
     topology, rec = torch.tensor(2.0, requires_grad=True), torch.tensor(3.0, requires_grad=True)
     terms = weighted_sum(
-        {Loss.TOPOLOGY: topology, Loss.RECONSTRUCTION: rec}, weights(topology=0.5, reconstruction=10.0)
+        {Loss.TOPOLOGY: topology, Loss.RECONSTRUCTION: rec},
+        weights(topology=0.5, reconstruction=10.0),
     )
     terms.total.backward()
     assert terms.as_floats() == {"topology": 2.0, "reconstruction": 3.0, "total": 31.0}

@@ -7,14 +7,20 @@ from muse_core.losses.reconstruction import perceptual_loss, reconstruction_loss
 def test_a_constant_error_costs_its_size_and_five_times_its_square() -> None:
     images = torch.rand(2, 3, 8, 8)
     assert reconstruction_loss(images, images).item() == 0
-    assert reconstruction_loss(images + 0.1, images).item() == pytest.approx(0.1 + 5 * 0.01, rel=1e-4)
-    assert reconstruction_loss(images - 0.2, images).item() == pytest.approx(0.2 + 5 * 0.04, rel=1e-4)
+    assert reconstruction_loss(images + 0.1, images).item() == pytest.approx(
+        0.1 + 5 * 0.01, rel=1e-4
+    )
+    assert reconstruction_loss(images - 0.2, images).item() == pytest.approx(
+        0.2 + 5 * 0.04, rel=1e-4
+    )
 
 
 def test_the_perceptual_distance_looks_at_directions_only() -> None:
     features = torch.randn(2, 7, 5)
     assert perceptual_loss([3 * features], [features]).item() < 1e-10
-    assert perceptual_loss([-features], [features]).item() == pytest.approx(4.0, rel=1e-5)  # |u - (-u)|^2
+    assert perceptual_loss([-features], [features]).item() == pytest.approx(
+        4.0, rel=1e-5
+    )  # |u - (-u)|^2
 
 
 def test_the_perceptual_distance_is_the_mean_over_layers_of_any_shape() -> None:

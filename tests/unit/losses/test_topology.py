@@ -1,4 +1,6 @@
-"""Psi and the divergence, against scipy, torch's own resizing, and a map whose orientation cannot be mistaken."""
+"""Psi and the divergence, against scipy, torch's own resizing, and a map whose orientation cannot
+be mistaken.
+"""
 
 import pytest
 import torch
@@ -29,7 +31,9 @@ def interpolated_twice(attention: Tensor, source: Grid, target: Grid) -> Tensor:
     """Psi by two calls of torch's 4-D resizing: the query grid first, then the key grid."""
     options = dict(mode="bilinear", align_corners=False, antialias=True)
     batch, heads = attention.shape[:2]
-    rows = rearrange(attention, "b n (qh qw) (kh kw) -> (b n) (kh kw) qh qw", qh=source[0], kh=source[0])
+    rows = rearrange(
+        attention, "b n (qh qw) (kh kw) -> (b n) (kh kw) qh qw", qh=source[0], kh=source[0]
+    )
     rows = F.interpolate(rows, target, **options)
     columns = rearrange(rows, "bn (kh kw) qh qw -> bn (qh qw) kh kw", kh=source[0])
     columns = F.interpolate(columns, target, **options)
@@ -44,7 +48,11 @@ def permuted(attention: Tensor, order: Tensor) -> Tensor:
 def symmetry(name: str, grid: Grid) -> Tensor:
     """New place -> old place of each token, for a symmetry of the grid."""
     places = torch.arange(grid[0] * grid[1]).view(grid)
-    turned = {"upside down": places.flip(0), "left right": places.flip(1), "turned": places.flip(0, 1)}
+    turned = {
+        "upside down": places.flip(0),
+        "left right": places.flip(1),
+        "turned": places.flip(0, 1),
+    }
     return (turned | {"transposed": places.T})[name].flatten()
 
 
@@ -58,13 +66,17 @@ def test_at_equal_size_psi_is_the_identity_bit_for_bit() -> None:
 def test_psi_equals_a_double_interpolate(source: Grid, target: Grid) -> None:
     maps = random_maps(source)
     expected = interpolated_twice(maps.double(), source, target)
-    torch.testing.assert_close(resize_attention(maps, source, target).double(), expected, atol=1e-6, rtol=0)
+    torch.testing.assert_close(
+        resize_attention(maps, source, target).double(), expected, atol=1e-6, rtol=0
+    )
 
 
 def test_a_grid_one_column_wide_is_resized_as_one_row_is() -> None:
     """Where torch's own antialiased resizing goes wrong."""
     maps = random_maps((5, 1))
-    torch.testing.assert_close(resize_attention(maps, (5, 1), (3, 1)), resize_attention(maps, (1, 5), (1, 3)))
+    torch.testing.assert_close(
+        resize_attention(maps, (5, 1), (3, 1)), resize_attention(maps, (1, 5), (1, 3))
+    )
 
 
 @pytest.mark.parametrize(("source", "target"), GRIDS)
@@ -98,7 +110,9 @@ def test_a_query_stays_a_query() -> None:
 
 
 def test_one_planted_pair_lands_where_it_should() -> None:
-    """Query (row 0, column 3) of 4 x 4 looks at key (row 3, column 0); on 2 x 2 that is query 1 and key 2."""
+    """Query (row 0, column 3) of 4 x 4 looks at key (row 3, column 0); on 2 x 2 that is query 1 and
+    key 2.
+    """
     maps = torch.full((1, 1, 16, 16), 1e-4)
     maps[0, 0, 3, 12] = 1.0
     resized = resize_attention(maps, (4, 4), (2, 2))[0, 0]
@@ -117,14 +131,22 @@ def test_a_student_equal_to_its_teacher_has_no_divergence_and_no_gradient(heads:
 
 def test_the_divergence_equals_scipys() -> None:
     teacher, student = random_maps((3, 3)), torch.randn(2, 3, 9, 9)
-    expected = entropy(teacher.double().numpy(), torch.softmax(student.double(), -1).numpy(), axis=-1)
+    expected = entropy(
+        teacher.double().numpy(), torch.softmax(student.double(), -1).numpy(), axis=-1
+    )
     torch.testing.assert_close(
-        attention_divergence(teacher, student).double(), torch.from_numpy(expected), atol=1e-5, rtol=1e-5
+        attention_divergence(teacher, student).double(),
+        torch.from_numpy(expected),
+        atol=1e-5,
+        rtol=1e-5,
     )
 
 
 def test_the_loss_is_the_mean_over_layers_heads_queries_and_images() -> None:
-    teachers, students = [random_maps((2, 2)) for _ in range(3)], [torch.randn(2, 3, 4, 4) for _ in range(3)]
+    teachers, students = (
+        [random_maps((2, 2)) for _ in range(3)],
+        [torch.randn(2, 3, 4, 4) for _ in range(3)],
+    )
     one_by_one = [
         entropy(t[b, h, q].double().numpy(), torch.softmax(s[b, h, q].double(), -1).numpy())
         for t, s in zip(teachers, students, strict=True)
@@ -132,17 +154,23 @@ def test_the_loss_is_the_mean_over_layers_heads_queries_and_images() -> None:
         for h in range(3)
         for q in range(4)
     ]
-    assert topology_loss(teachers, students).item() == pytest.approx(sum(one_by_one) / len(one_by_one), rel=1e-5)
+    assert topology_loss(teachers, students).item() == pytest.approx(
+        sum(one_by_one) / len(one_by_one), rel=1e-5
+    )
 
 
 def test_a_uniform_student_costs_log_n_minus_the_teachers_entropy() -> None:
     teacher = random_maps((4, 4))
     expected = torch.log(torch.tensor(16.0)) - torch.from_numpy(entropy(teacher.numpy(), axis=-1))
-    torch.testing.assert_close(attention_divergence(teacher, torch.zeros(2, 3, 16, 16)), expected, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(
+        attention_divergence(teacher, torch.zeros(2, 3, 16, 16)), expected, atol=1e-5, rtol=1e-4
+    )
 
 
 def test_it_is_the_teacher_that_weighs_the_error() -> None:
-    """KL(teacher || student) of a one-hot teacher is -log of the student's share there: log 4; the reverse is infinite."""
+    """KL(teacher || student) of a one-hot teacher is -log of the student's share there: log 4; the
+    reverse is infinite.
+    """
     teacher = torch.zeros(1, 1, 4, 4)
     teacher[..., 2] = 1.0
     divergence = attention_divergence(teacher, torch.zeros(1, 1, 4, 4))
@@ -159,7 +187,9 @@ def test_zeros_of_the_teacher_are_no_nan_in_loss_or_gradient() -> None:
 def test_half_precision_logits_are_compared_in_single() -> None:
     teacher, logits = random_maps((4, 4)), torch.randn(2, 3, 16, 16).bfloat16()
     assert attention_divergence(teacher, logits).dtype == torch.float32
-    torch.testing.assert_close(attention_divergence(teacher, logits), attention_divergence(teacher, logits.float()))
+    torch.testing.assert_close(
+        attention_divergence(teacher, logits), attention_divergence(teacher, logits.float())
+    )
 
 
 def test_teacher_heads_are_averaged_in_consecutive_groups() -> None:
@@ -179,7 +209,9 @@ def test_targets_are_grouped_and_resized() -> None:
     targets = teacher_targets(maps, (6, 6), (4, 4), 2)
     for target, teacher in zip(targets, maps, strict=True):
         pairs = rearrange(teacher, "b (heads pair) q k -> b heads pair q k", pair=2).mean(2)
-        torch.testing.assert_close(target, interpolated_twice(pairs, (6, 6), (4, 4)), atol=1e-6, rtol=1e-5)
+        torch.testing.assert_close(
+            target, interpolated_twice(pairs, (6, 6), (4, 4)), atol=1e-6, rtol=1e-5
+        )
 
 
 def test_another_number_of_layers_is_a_sentence() -> None:

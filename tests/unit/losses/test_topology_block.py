@@ -7,7 +7,10 @@ from muse_core.losses.topology_block import block_terms
 
 
 def test_a_block_is_the_plain_divergence_with_its_gradients() -> None:
-    queries, keys = torch.randn(2, 3, 5, 8, requires_grad=True), torch.randn(2, 3, 11, 8, requires_grad=True)
+    queries, keys = (
+        torch.randn(2, 3, 5, 8, requires_grad=True),
+        torch.randn(2, 3, 11, 8, requires_grad=True),
+    )
     target = torch.softmax(3 * torch.randn(2, 3, 5, 11), -1) * 0.9  # rows need not sum to one
     expected = attention_divergence(target, queries @ keys.transpose(-1, -2))
     into_queries, into_keys = torch.autograd.grad(expected.sum(), [queries, keys])
@@ -20,6 +23,8 @@ def test_a_block_is_the_plain_divergence_with_its_gradients() -> None:
 
 def test_logits_far_from_zero_do_not_overflow() -> None:
     target = torch.tensor([[[[0.0, 1.0]]]])
-    found = block_terms(target, torch.tensor([[[[500.0]]]]), torch.tensor([[[[1.0], [-1.0]]]]), True)
+    found = block_terms(
+        target, torch.tensor([[[[500.0]]]]), torch.tensor([[[[1.0], [-1.0]]]]), True
+    )
     torch.testing.assert_close(found.divergence, torch.tensor([[[1000.0]]]))
     assert torch.isfinite(found.into_keys).all()

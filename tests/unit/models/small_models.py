@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from muse_core.attention import QueryKeys
+from muse_core.config.stage import Loss
 from muse_core.losses.adversarial import generator_loss
 from muse_core.losses.anchor import anchor_loss
 from muse_core.losses.distillation import distillation_loss
@@ -13,8 +15,6 @@ from muse_core.losses.reconstruction import perceptual_loss, reconstruction_loss
 from muse_core.losses.topology_target import TopologyTarget
 from muse_core.models.discriminator import PatchDiscriminator, frozen_logits
 from muse_core.models.tokenizer import MuseTokenizer, TokenizerOutput
-from muse_core.query_keys import QueryKeys
-from muse_core.stages import Loss
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,8 @@ class Size:
 
 TINY = Size(32, 8, 32, 1, 32, 2, 6, (8, 16, 16, 32), 16)
 LARGER = Size(64, 8, 48, 2, 96, 6, 6, (8, 16, 16, 32, 32), 40)
-"""Another depth of decoder, unshuffling, more heads: nothing about routing may depend on the size."""
+"""Another depth of decoder, unshuffling, more heads: nothing about routing may depend on the size.
+"""
 SIZES = {"tiny": TINY, "larger": LARGER}
 
 
@@ -45,19 +46,35 @@ def small_tokenizer(
     torch.manual_seed(seed)
     blocks = len(size.decoder_channels)
     backbone = dict(
-        hidden_size=size.backbone_width, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64,
-        image_size=[size.image_size] * 2, patch_size=[size.patch_size] * 2, attention_bias=True,
-    )  # fmt: skip
+        hidden_size=size.backbone_width,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
+        image_size=[size.image_size] * 2,
+        patch_size=[size.patch_size] * 2,
+        attention_bias=True,
+    )
     decoder = dict(
-        latent_channels=8, attention_head_dim=8, decoder_block_types=["ResBlock"] * blocks,
-        decoder_block_out_channels=list(size.decoder_channels), decoder_layers_per_block=[1] * blocks,
-        decoder_qkv_multiscales=[[]] * blocks, upsample_block_type="pixel_shuffle",
-    )  # fmt: skip
+        latent_channels=8,
+        attention_head_dim=8,
+        decoder_block_types=["ResBlock"] * blocks,
+        decoder_block_out_channels=list(size.decoder_channels),
+        decoder_layers_per_block=[1] * blocks,
+        decoder_qkv_multiscales=[[]] * blocks,
+        upsample_block_type="pixel_shuffle",
+    )
     return MuseTokenizer(
-        backbone_config=backbone, decoder_config=decoder, image_size=size.image_size, unshuffle=size.unshuffle,
-        width=size.width, num_heads=size.num_heads, num_blocks=size.num_blocks,
-        embedding_width=size.embedding_width, routing=routing, attention=attention,
-    )  # fmt: skip
+        backbone_config=backbone,
+        decoder_config=decoder,
+        image_size=size.image_size,
+        unshuffle=size.unshuffle,
+        width=size.width,
+        num_heads=size.num_heads,
+        num_blocks=size.num_blocks,
+        embedding_width=size.embedding_width,
+        routing=routing,
+        attention=attention,
+    )
 
 
 def random_images(size: Size = TINY, count: int = 4) -> Tensor:
@@ -71,13 +88,19 @@ def random_target(student: QueryKeys) -> TopologyTarget:
     return TopologyTarget(QueryKeys(queries, keys, student.scale), grid, grid, student.num_heads)
 
 
-def loss_of(loss: Loss, output: TokenizerOutput, images: Tensor, tokenizer: MuseTokenizer) -> Tensor:
+def loss_of(
+    loss: Loss, output: TokenizerOutput, images: Tensor, tokenizer: MuseTokenizer
+) -> Tensor:
     """One term against random targets: enough to follow its gradient."""
     match loss:
         case Loss.TOPOLOGY:
-            return fused_topology_loss([random_target(layer) for layer in output.attention], output.attention)
+            return fused_topology_loss(
+                [random_target(layer) for layer in output.attention], output.attention
+            )
         case Loss.ANCHOR:
-            return anchor_loss(output.embedding, torch.randn_like(output.embedding), tokenizer.semantic_head.scale)
+            return anchor_loss(
+                output.embedding, torch.randn_like(output.embedding), tokenizer.semantic_head.scale
+            )
         case Loss.DISTILLATION:
             return distillation_loss(output.embedding, torch.randn_like(output.embedding))
         case Loss.RECONSTRUCTION:

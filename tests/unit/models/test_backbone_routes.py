@@ -1,15 +1,30 @@
-"""A split backbone: bitwise zeros where a loss has no business, plain autograd where it has, and no value changed."""
+"""A split backbone: bitwise zeros where a loss has no business, plain autograd where it has, and no
+value changed.
+"""
 
 import pytest
 import torch
 from torch import Tensor
 
-from muse_core.models.backbone_routes import HEARS, BackbonePart, may_reach_weight, part_of, routed_groups
-from muse_core.models.gradient_routes import ORTHOGONAL, ROUTES, TRUNK_ROUTED, Routing, may_reach, routes_of
+from muse_core.config.presets import tiny
+from muse_core.config.stage import PIXEL_LOSSES, TRUNK_CLOSED, TRUNK_OPEN, Loss
+from muse_core.models.backbone_routes import (
+    HEARS,
+    BackbonePart,
+    may_reach_weight,
+    part_of,
+    routed_groups,
+)
+from muse_core.models.gradient_routes import (
+    ORTHOGONAL,
+    ROUTES,
+    TRUNK_ROUTED,
+    Routing,
+    may_reach,
+    routes_of,
+)
 from muse_core.models.tokenizer import MuseTokenizer
 from muse_core.models.weight_groups import group_of
-from muse_core.presets import tiny
-from muse_core.stages import PIXEL_LOSSES, TRUNK_CLOSED, TRUNK_OPEN, Loss
 from muse_core.training.optimiser import freeze
 
 from .small_models import SIZES, TINY, Size, loss_of, random_images, small_tokenizer
@@ -20,7 +35,10 @@ TASKS = (Loss.TOPOLOGY, Loss.ANCHOR, Loss.RECONSTRUCTION)
 
 
 def gradients(
-    tokenizer: MuseTokenizer, images: Tensor, *losses: Loss, trunk_hears: frozenset[Loss] = TRUNK_OPEN
+    tokenizer: MuseTokenizer,
+    images: Tensor,
+    *losses: Loss,
+    trunk_hears: frozenset[Loss] = TRUNK_OPEN,
 ) -> dict[str, Tensor | None]:
     """Name -> gradient of the losses' sum, against targets that depend on the loss alone."""
     tokenizer.zero_grad()
@@ -30,7 +48,9 @@ def gradients(
         torch.manual_seed(2)
         terms.append(loss_of(loss, output, images, tokenizer))
     torch.stack(terms).sum().backward()
-    return {name: None if w.grad is None else w.grad.clone() for name, w in tokenizer.named_parameters()}
+    return {
+        name: None if w.grad is None else w.grad.clone() for name, w in tokenizer.named_parameters()
+    }
 
 
 def backbone_part(found: dict[str, Tensor | None], part: BackbonePart) -> dict[str, Tensor | None]:
@@ -44,14 +64,22 @@ def touched(gradient: Tensor | None) -> bool:
 
 @pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
 @pytest.mark.parametrize("loss", Loss, ids=str)
-def test_each_loss_reaches_its_part_in_every_layer_and_not_a_bit_of_the_other(size: Size, loss: Loss) -> None:
+def test_each_loss_reaches_its_part_in_every_layer_and_not_a_bit_of_the_other(
+    size: Size, loss: Loss
+) -> None:
     found = gradients(small_tokenizer(size, "trunk-routed"), random_images(size), loss)
     for name, gradient in found.items():
         allowed = may_reach_weight(loss, name, TRUNK_OPEN, True, TRUNK_ROUTED)
-        exactly_flat = name.endswith("k_proj.bias")  # softmax does not feel it: what arrives is rounding error
+        exactly_flat = name.endswith(
+            "k_proj.bias"
+        )  # softmax does not feel it: what arrives is rounding error
         assert touched(gradient) <= allowed, f"{loss} leaks into {name}"
-        assert touched(gradient) or not allowed or exactly_flat or "backbone" not in name, f"{loss} misses {name}"
-    reached = {name.split("layer.")[1][0] for name in found if ".layer." in name and touched(found[name])}
+        assert touched(gradient) or not allowed or exactly_flat or "backbone" not in name, (
+            f"{loss} misses {name}"
+        )
+    reached = {
+        name.split("layer.")[1][0] for name in found if ".layer." in name and touched(found[name])
+    }
     assert reached == set(map(str, LAYERS))
 
 
@@ -75,7 +103,8 @@ def test_no_value_differs_in_training(size: Size) -> None:
 def assert_equal_values(size: Size) -> None:
     images = random_images(size)
     plain, split = (
-        small_tokenizer(size, routing)(images, with_attention=True) for routing in ("orthogonal", "trunk-routed")
+        small_tokenizer(size, routing)(images, with_attention=True)
+        for routing in ("orthogonal", "trunk-routed")
     )
     *one, layers = (getattr(plain, name) for name in vars(plain))
     *other, split_layers = (getattr(split, name) for name in vars(split))
@@ -107,12 +136,18 @@ def test_one_backward_of_the_sum_gives_each_part_its_own_losses() -> None:
         assert torch.equal(gradient, topology[name]), name
     for name, gradient in backbone_part(together, BackbonePart.CONTENT).items():
         assert torch.equal(gradient, without_topology[name]), name
-        torch.testing.assert_close(gradient, sum(each[name] for each in others), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(
+            gradient, sum(each[name] for each in others), rtol=1e-4, atol=1e-5
+        )
 
 
 def test_a_closed_trunk_keeps_topology_out_of_the_whole_backbone() -> None:
-    """Pixels alone open the trunk, of a backbone that trains: its content learns, its queries and keys do not."""
-    found = gradients(small_tokenizer(routing="trunk-routed"), random_images(), *TASKS, trunk_hears=TRUNK_CLOSED)
+    """Pixels alone open the trunk, of a backbone that trains: its content learns, its queries and
+    keys do not.
+    """
+    found = gradients(
+        small_tokenizer(routing="trunk-routed"), random_images(), *TASKS, trunk_hears=TRUNK_CLOSED
+    )
     assert not any(map(touched, backbone_part(found, BackbonePart.QUERY_KEY).values()))
     assert all(map(touched, backbone_part(found, BackbonePart.CONTENT).values()))
 
@@ -145,10 +180,16 @@ def test_a_frozen_backbone_is_routed_as_ever() -> None:
     for routing in ("orthogonal", "trunk-routed"):
         tokenizer = small_tokenizer(routing=routing)
         freeze(tokenizer, FIRST)
-        found.append(gradients(tokenizer, images, Loss.TOPOLOGY, Loss.RECONSTRUCTION, trunk_hears=FIRST.trunk_hears))
+        found.append(
+            gradients(
+                tokenizer, images, Loss.TOPOLOGY, Loss.RECONSTRUCTION, trunk_hears=FIRST.trunk_hears
+            )
+        )
     one, other = found
     for name in one:
-        assert (one[name] is None and other[name] is None) or torch.equal(one[name], other[name]), name
+        assert (one[name] is None and other[name] is None) or torch.equal(one[name], other[name]), (
+            name
+        )
 
 
 @pytest.mark.parametrize(
@@ -171,7 +212,9 @@ def test_names_have_their_part(name: str, part: BackbonePart | None) -> None:
 @pytest.mark.parametrize("routing", [ORTHOGONAL, TRUNK_ROUTED], ids=lambda routing: routing.name)
 @pytest.mark.parametrize("stage", [FIRST, THIRD], ids=lambda stage: stage.name)
 def test_the_parts_refine_the_table_of_groups(routing: Routing, stage) -> None:
-    """A group hears a loss where one of its weights does; outside a split backbone every weight of a group agrees."""
+    """A group hears a loss where one of its weights does; outside a split backbone every weight of
+    a group agrees.
+    """
     fields = (stage.trunk_hears, stage.trains_backbone, routing)
     assert routes_of(routing) is ROUTES
     for loss in Loss:

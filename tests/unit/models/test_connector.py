@@ -3,16 +3,22 @@
 import torch
 import torch.nn.functional as F
 
+from muse_core.config.stage import TRUNK_OPEN
 from muse_core.models.connector import Connector
 from muse_core.models.gradient_routes import ORTHOGONAL
-from muse_core.stages import TRUNK_OPEN
 
 
 def connector(unshuffle: int = 2, query_grid: int = 4, blocks: int = 2) -> Connector:
     return Connector(
-        backbone_width=6, unshuffle=unshuffle, width=16, num_heads=2, num_blocks=blocks, feedforward_ratio=2.0,
-        query_grid=query_grid, routing=ORTHOGONAL,
-    )  # fmt: skip
+        backbone_width=6,
+        unshuffle=unshuffle,
+        width=16,
+        num_heads=2,
+        num_blocks=blocks,
+        feedforward_ratio=2.0,
+        query_grid=query_grid,
+        routing=ORTHOGONAL,
+    )
 
 
 def test_two_by_two_patches_become_one_token_in_raster_order() -> None:
@@ -23,7 +29,11 @@ def test_two_by_two_patches_become_one_token_in_raster_order() -> None:
     joined = built.trunk(tokens, (rows, columns))
     for row in range(rows // 2):
         for column in range(columns // 2):
-            patches = [tokens[:, (2 * row + p) * columns + 2 * column + q] for p in range(2) for q in range(2)]
+            patches = [
+                tokens[:, (2 * row + p) * columns + 2 * column + q]
+                for p in range(2)
+                for q in range(2)
+            ]
             expected = torch.cat(patches, dim=-1)
             torch.testing.assert_close(joined[:, row * (columns // 2) + column], expected)
 
@@ -34,9 +44,13 @@ def test_queries_on_their_own_grid_are_used_as_they_are() -> None:
 
 
 def test_queries_on_another_grid_are_resized_rows_first() -> None:
-    """A table that grows downwards only: each row of the resized grid is constant, and rows increase."""
+    """A table that grows downwards only: each row of the resized grid is constant, and rows
+    increase.
+    """
     built = connector()
-    built.queries.data = torch.arange(4.0).repeat_interleave(4)[None, :, None].expand(1, 16, 16).clone()
+    built.queries.data = (
+        torch.arange(4.0).repeat_interleave(4)[None, :, None].expand(1, 16, 16).clone()
+    )
     resized = built.queries_for((6, 3)).view(6, 3, 16)
     torch.testing.assert_close(resized, resized[:, :1].expand(6, 3, 16))
     assert (resized[1:] > resized[:-1]).all()
@@ -49,7 +63,11 @@ def test_streams_start_at_the_trunk_and_at_zero() -> None:
     built = connector(unshuffle=1, blocks=0)
     tokens = torch.randn(2, 15, 6)
     out = built(tokens, (3, 5), TRUNK_OPEN, True)
-    assert torch.equal(out.hidden, built.trunk(tokens, (3, 5))) and not out.semantic.any() and out.attention == ()
+    assert (
+        torch.equal(out.hidden, built.trunk(tokens, (3, 5)))
+        and not out.semantic.any()
+        and out.attention == ()
+    )
 
 
 def test_a_grid_that_is_not_square_gives_a_map_per_block() -> None:
@@ -63,5 +81,8 @@ def test_turning_the_grid_is_not_a_no_op() -> None:
     """The rotary grid is (rows, columns): 4 x 6 and 6 x 4 are different pictures."""
     built, tokens = connector(unshuffle=1), torch.randn(1, 24, 6)
     built.queries.data.zero_()
-    upright, lying = built(tokens, (6, 4), TRUNK_OPEN, False), built(tokens, (4, 6), TRUNK_OPEN, False)
+    upright, lying = (
+        built(tokens, (6, 4), TRUNK_OPEN, False),
+        built(tokens, (4, 6), TRUNK_OPEN, False),
+    )
     assert not torch.allclose(upright.hidden, lying.hidden, atol=1e-4)

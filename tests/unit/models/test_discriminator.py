@@ -29,11 +29,15 @@ def test_training_the_critic_does_move_its_spectral_norm() -> None:
     critic = PatchDiscriminator(8, 2)
     before = {name: value.clone() for name, value in critic.named_buffers()}
     critic(torch.rand(2, 3, 32, 32))
-    assert before and any(not torch.equal(before[name], value) for name, value in critic.named_buffers())
+    assert before and any(
+        not torch.equal(before[name], value) for name, value in critic.named_buffers()
+    )
 
 
 def test_each_layer_has_unit_gain() -> None:
-    """Spectral norm: the largest singular value of every convolution is 1, once power iteration has settled."""
+    """Spectral norm: the largest singular value of every convolution is 1, once power iteration has
+    settled.
+    """
     critic = PatchDiscriminator(8, 2)
     for _ in range(50):
         critic(torch.rand(1, 3, 16, 16))

@@ -1,8 +1,12 @@
-"""The routing table, walked: every (loss, weight group) pair, in every stage, at two sizes, in one backward pass."""
+"""The routing table, walked: every (loss, weight group) pair, in every stage, at two sizes, in one
+backward pass.
+"""
 
 import pytest
 import torch
 
+from muse_core.config.presets import tiny
+from muse_core.config.stage import PIXEL_LOSSES, TRUNK_OPEN, Loss, Stage
 from muse_core.models.gradient_routes import (
     BLOCK_GROUPS,
     ORTHOGONAL,
@@ -16,8 +20,6 @@ from muse_core.models.gradient_routes import (
     straight_to,
 )
 from muse_core.models.weight_groups import block_of, group_of, weight_groups
-from muse_core.presets import tiny
-from muse_core.stages import PIXEL_LOSSES, TRUNK_OPEN, Loss, Stage
 from muse_core.training.optimiser import freeze
 
 from .small_models import SIZES, Size, loss_of, random_images, small_tokenizer
@@ -51,7 +53,9 @@ def test_every_loss_reaches_its_groups_and_no_other(size: Size, stage: Stage, lo
             assert is_zero(gradient), f"{loss} leaks into {name}"
     for group in WeightGroup:
         if may_reach(loss, group, stage.trunk_hears, stage.trains_backbone):
-            reached = [name for name in measured if group_of(name) is group and not is_zero(measured[name])]
+            reached = [
+                name for name in measured if group_of(name) is group and not is_zero(measured[name])
+            ]
             assert reached, f"{loss} never reaches {group}"
             if group in BLOCK_GROUPS:
                 assert {block_of(name) for name in reached} == set(range(size.num_blocks)), (
@@ -61,7 +65,9 @@ def test_every_loss_reaches_its_groups_and_no_other(size: Size, stage: Stage, lo
 
 @pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
 def test_one_backward_of_the_sum_gives_each_group_its_own_loss(size: Size) -> None:
-    """On each group of the blocks, the summed objective's gradient equals that of its one loss: nothing else arrives."""
+    """On each group of the blocks, the summed objective's gradient equals that of its one loss:
+    nothing else arrives.
+    """
     stage = STAGES["03_synergistic_tuning"]
     tokenizer, images = small_tokenizer(size), random_images(size)
     freeze(tokenizer, stage)
@@ -75,7 +81,11 @@ def test_one_backward_of_the_sum_gives_each_group_its_own_loss(size: Size) -> No
             torch.manual_seed(2)
             terms.append(loss_of(loss, output, images, tokenizer))
         torch.stack(terms).sum().backward()
-        return {name: weight.grad.clone() for name, weight in tokenizer.named_parameters() if weight.grad is not None}
+        return {
+            name: weight.grad.clone()
+            for name, weight in tokenizer.named_parameters()
+            if weight.grad is not None
+        }
 
     together = run([Loss.TOPOLOGY, Loss.ANCHOR, Loss.RECONSTRUCTION])
     alone = {
@@ -103,14 +113,18 @@ def test_a_weight_outside_the_table_is_refused() -> None:
 
 
 def test_shared_routing_mixes_all_losses_in_one_value_matrix() -> None:
-    """The naive baseline really is naive: reconstruction and semantics meet in W_Q, W_K and the single W_V."""
+    """The naive baseline really is naive: reconstruction and semantics meet in W_Q, W_K and the
+    single W_V.
+    """
     for loss in (Loss.TOPOLOGY, Loss.ANCHOR, Loss.RECONSTRUCTION):
         tokenizer, images = small_tokenizer(routing="shared"), random_images()
         output = tokenizer(images, with_attention=True)
         loss_of(loss, output, images, tokenizer).backward()
         groups = weight_groups(tokenizer)
         assert any(not is_zero(weight.grad) for weight in groups[WeightGroup.QUERY_KEY].values())
-        assert any(not is_zero(weight.grad) for weight in groups[WeightGroup.SEMANTIC_VALUE].values())
+        assert any(
+            not is_zero(weight.grad) for weight in groups[WeightGroup.SEMANTIC_VALUE].values()
+        )
     assert not any("texture_value" in name for name, _ in tokenizer.named_parameters())
 
 
@@ -125,7 +139,8 @@ def test_each_cut_is_needed(cut: str, monkeypatch: pytest.MonkeyPatch) -> None:
         (loss, name)
         for loss in (Loss.TOPOLOGY, Loss.ANCHOR, Loss.RECONSTRUCTION)
         for name, gradient in gradients(SIZES["tiny"], stage, loss).items()
-        if not is_zero(gradient) and not may_reach(loss, group_of(name), stage.trunk_hears, stage.trains_backbone)
+        if not is_zero(gradient)
+        and not may_reach(loss, group_of(name), stage.trunk_hears, stage.trains_backbone)
     ]
     assert leaks
 
@@ -157,13 +172,22 @@ def test_frozen_weights_are_bit_equal_after_a_step(stage: Stage) -> None:
     optimiser = optimiser_for(tokenizer, stage)
     set_rates(optimiser, 1.0)
     output = tokenizer(images, trunk_hears=stage.trunk_hears, with_attention=True)
-    torch.stack([loss_of(loss, output, images, tokenizer) for loss in stage.weights]).sum().backward()
+    torch.stack(
+        [loss_of(loss, output, images, tokenizer) for loss in stage.weights]
+    ).sum().backward()
     optimiser.step()
-    moved = {group_of(name) for name, weight in tokenizer.named_parameters() if not torch.equal(weight, before[name])}
+    moved = {
+        group_of(name)
+        for name, weight in tokenizer.named_parameters()
+        if not torch.equal(weight, before[name])
+    }
     expected = {
         group
         for group in WeightGroup
-        if any(may_reach(loss, group, stage.trunk_hears, stage.trains_backbone) for loss in stage.weights)
+        if any(
+            may_reach(loss, group, stage.trunk_hears, stage.trains_backbone)
+            for loss in stage.weights
+        )
     }
     assert moved == expected
 
@@ -191,5 +215,7 @@ def test_without_the_stop_gradient_pixels_reach_the_semantic_values_and_nothing_
 
 def test_a_routing_that_isolates_nothing_promises_nothing() -> None:
     for name in ("shared", "release"):
-        assert {route for row in routes_of(routing_named(name)).values() for route in row.values()} == {Route.ALWAYS}
+        assert {
+            route for row in routes_of(routing_named(name)).values() for route in row.values()
+        } == {Route.ALWAYS}
     assert routes_of(ORTHOGONAL) is ROUTES

@@ -6,9 +6,9 @@ import torch.nn.functional as F
 from timm.layers import RotaryEmbeddingCat
 from torch import Tensor
 
+from muse_core.config.stage import TRUNK_OPEN, Loss
 from muse_core.models.gradient_routes import ROUTINGS
 from muse_core.models.synergistic_block import BlockState, SynergisticBlock
-from muse_core.stages import TRUNK_OPEN, Loss
 
 WIDTH, HEADS, GRID = 32, 2, (3, 5)
 DEPTH = WIDTH // HEADS
@@ -49,7 +49,9 @@ def turned(x: Tensor, embedding: Tensor) -> Tensor:
     return x * cosine + swapped * sine
 
 
-def explicit(b: SynergisticBlock, s: BlockState, embedding: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def explicit(
+    b: SynergisticBlock, s: BlockState, embedding: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
     """(H_{l+1}, S_{l+1}, logits) by the equations of the module's docstring."""
     read = normed(s.hidden, b.topology_norm.weight)
     q = turned(normed(heads(read @ b.query.weight.T), b.query_norm.weight), embedding)
@@ -64,7 +66,9 @@ def explicit(b: SynergisticBlock, s: BlockState, embedding: Tensor) -> tuple[Ten
     inner = normed(hidden, b.feedforward_norm.weight)
     f = b.feedforward
     gate = F.silu(F.linear(inner, f.fc1_g.weight, f.fc1_g.bias))
-    hidden = hidden + F.linear(gate * F.linear(inner, f.fc1_x.weight, f.fc1_x.bias), f.fc2.weight, f.fc2.bias)
+    hidden = hidden + F.linear(
+        gate * F.linear(inner, f.fc1_x.weight, f.fc1_x.bias), f.fc2.weight, f.fc2.bias
+    )
     return hidden, s.semantic + merged(attention @ v_sem), logits
 
 
@@ -98,7 +102,9 @@ def test_queries_and_keys_are_handed_out_only_when_asked_for_and_change_nothing(
 
 
 def test_rotary_makes_attention_depend_on_relative_position_only() -> None:
-    """Equal tokens everywhere: the logit of (i, j) depends on row and column distance alone, and really depends on it."""
+    """Equal tokens everywhere: the logit of (i, j) depends on row and column distance alone, and
+    really depends on it.
+    """
     b, grid = block("orthogonal"), (4, 4)
     same = torch.randn(1, 1, WIDTH).expand(1, 16, WIDTH).contiguous()
     in_steps = RotaryEmbeddingCat(DEPTH, in_pixels=False, temperature=100.0).get_embed(list(grid))

@@ -1,4 +1,6 @@
-"""The tokenizer as a user meets it: encode, decode, save, load, other sizes, and sentences for wrong ones."""
+"""The tokenizer as a user meets it: encode, decode, save, load, other sizes, and sentences for
+wrong ones.
+"""
 
 import json
 
@@ -17,7 +19,9 @@ from .small_models import LARGER, SIZES, TINY, Size, random_images, small_tokeni
 def test_encode_then_decode_is_forward(size: Size) -> None:
     tokenizer, images = small_tokenizer(size).eval(), random_images(size)
     output, encoding = tokenizer(images), tokenizer.encode(images)
-    assert torch.equal(encoding.latent, output.latent) and torch.equal(encoding.semantic, output.semantic)
+    assert torch.equal(encoding.latent, output.latent) and torch.equal(
+        encoding.semantic, output.semantic
+    )
     assert torch.equal(encoding.embedding, output.embedding)
     decoded = tokenizer.decode(encoding.latent, tuple(images.shape[-2:])).sample
     assert torch.equal(decoded, output.reconstruction)
@@ -28,7 +32,9 @@ def test_encode_then_decode_is_forward(size: Size) -> None:
 
 @torch.no_grad()
 def test_latent_positions_follow_the_image() -> None:
-    """A change in the bottom left corner moves the latent there most (raster order survives every reshape)."""
+    """A change in the bottom left corner moves the latent there most (raster order survives every
+    reshape).
+    """
     tokenizer, images = small_tokenizer().eval(), random_images(count=1)
     changed = images.clone()
     changed[..., 24:, :8] = 1 - changed[..., 24:, :8]
@@ -43,11 +49,15 @@ def test_a_saved_tokenizer_is_whole_and_bit_equal(routing: str, tmp_path) -> Non
     tokenizer.save_pretrained(tmp_path)
     loaded = MuseTokenizer.from_pretrained(tmp_path).eval()
     state, again = tokenizer.state_dict(), loaded.state_dict()
-    assert state.keys() == again.keys() and all(torch.equal(state[name], again[name]) for name in state)
+    assert state.keys() == again.keys() and all(
+        torch.equal(state[name], again[name]) for name in state
+    )
     assert loaded.config.routing == routing
     assert torch.equal(loaded(images).reconstruction, tokenizer(images).reconstruction)
     written = json.loads((tmp_path / "config.json").read_text())
-    assert "_name_or_path" not in written.get("backbone_config", {}), "no path of this machine in the file"
+    assert "_name_or_path" not in written.get("backbone_config", {}), (
+        "no path of this machine in the file"
+    )
 
 
 def test_a_checkpoint_that_lacks_a_weight_is_a_sentence(tmp_path) -> None:
@@ -74,7 +84,10 @@ def test_other_resolutions_and_shapes_work(shape: tuple[int, int]) -> None:
 @pytest.mark.parametrize("shape", [(33, 32), (32, 36), (30, 30)])
 def test_images_that_are_not_whole_tokens_are_a_sentence(shape: tuple[int, int]) -> None:
     tokenizer = small_tokenizer()
-    with pytest.raises(MuseError, match=f"Images of {shape[0]} x {shape[1]} pixels do not divide into tokens of 8 x 8"):
+    with pytest.raises(
+        MuseError,
+        match=f"Images of {shape[0]} x {shape[1]} pixels do not divide into tokens of 8 x 8",
+    ):
         tokenizer(torch.rand(1, 3, *shape))
     with pytest.raises(MuseError, match="do not divide into tokens of 16 x 16"):
         small_tokenizer(LARGER).encode(torch.rand(1, 3, 72, 64))

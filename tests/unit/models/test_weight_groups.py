@@ -34,6 +34,7 @@ def test_groups_partition_the_tokenizer_and_each_block_has_the_same_members() ->
     assert len(names) == len(set(names))
     for group in (WeightGroup.QUERY_KEY, WeightGroup.SEMANTIC_VALUE, WeightGroup.TEXTURE):
         per_block = [
-            {name.split(".", 3)[3] for name in groups[group] if block_of(name) == b} for b in range(TINY.num_blocks)
+            {name.split(".", 3)[3] for name in groups[group] if block_of(name) == b}
+            for b in range(TINY.num_blocks)
         ]
         assert per_block[0] and all(members == per_block[0] for members in per_block)

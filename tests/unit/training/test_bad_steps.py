@@ -28,7 +28,12 @@ def test_as_many_as_allowed_are_skipped_and_one_more_stops() -> None:
     skipped: list[int] = []
     learner = Moody(1, 2, 4)
     rows = [update_or_skip(learner, None, step, skipped, 2) for step in range(4)]
-    assert rows == [{"loss/total": 1.0}, {"skipped": 1}, {"skipped": 1}, {"loss/total": 1.0}] and skipped == [2, 3]
+    assert rows == [
+        {"loss/total": 1.0},
+        {"skipped": 1},
+        {"skipped": 1},
+        {"loss/total": 1.0},
+    ] and skipped == [2, 3]
     with pytest.raises(FloatingPointError):
         update_or_skip(learner, None, 4, skipped, 2)
     assert skipped == [2, 3]

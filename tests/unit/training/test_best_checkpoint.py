@@ -1,4 +1,6 @@
-"""The best checkpoint is the one after the steps with the lowest mean loss, and it is kept beside the last."""
+"""The best checkpoint is the one after the steps with the lowest mean loss, and it is kept beside
+the last.
+"""
 
 import json
 
@@ -6,7 +8,10 @@ import pytest
 
 from muse_core.training.best_checkpoint import NOTE, best_step, note_best, smoothed_loss, total_loss
 
-ROWS = [{"step": step, "loss/total": loss} for step, loss in enumerate((9, 7, 1, 3, 6, 4, 2, 2), start=1)]
+ROWS = [
+    {"step": step, "loss/total": loss}
+    for step, loss in enumerate((9, 7, 1, 3, 6, 4, 2, 2), start=1)
+]
 
 
 def test_the_mean_is_over_the_steps_since_the_checkpoint_before() -> None:
@@ -21,7 +26,10 @@ def test_the_lowest_wins_and_of_equals_the_later() -> None:
 def test_a_skipped_step_has_no_loss_and_steps_without_rows_tell_nothing() -> None:
     rows = [ROWS[0], {"step": 2, "skipped": 1}]
     assert smoothed_loss(rows, 2, 2) == 9
-    assert best_step((2,), [{"step": 2, "skipped": 1}], 2) is None and best_step((50,), ROWS, 2) is None
+    assert (
+        best_step((2,), [{"step": 2, "skipped": 1}], 2) is None
+        and best_step((50,), ROWS, 2) is None
+    )
 
 
 def test_without_a_total_the_terms_are_added() -> None:

@@ -10,9 +10,9 @@ import pytest
 import torch
 from safetensors import SafetensorError
 
+from muse_core.config.presets import tiny
 from muse_core.errors import MuseError
 from muse_core.models.tokenizer import MuseTokenizer
-from muse_core.presets import tiny
 from muse_core.training import checkpoint
 from muse_core.training.checkpoint import (
     TrainingState,
@@ -47,12 +47,18 @@ def three(tokenizer, tmp_path) -> Path:
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 def test_everything_comes_back_bit_for_bit(tokenizer, tmp_path) -> None:
     facts = {"third": 1 / 3, "lecam": [0.1 + 0.2, -1e-17], "nothing": None}
-    saved = TrainingState({"a/b": torch.randn(3, 4), "count": torch.tensor(7.0), "rng": torch.get_rng_state()}, facts)
+    saved = TrainingState(
+        {"a/b": torch.randn(3, 4), "count": torch.tensor(7.0), "rng": torch.get_rng_state()}, facts
+    )
     place = save_checkpoint(tmp_path, 12, tokenizer, saved)
     loaded = load_state(place)
     assert place.name == "step-00000012" and loaded.facts["step"] == 12
@@ -78,7 +84,9 @@ def test_optimiser_moments_come_back_and_the_next_step_is_the_same(tmp_path) -> 
     (first, optimiser), (second, fresh) = prepared(), prepared()
     for seed in range(2):
         step(first, optimiser, seed)
-    place = save_checkpoint(tmp_path, 2, first, TrainingState(optimiser_tensors(optimiser, names_of(first), "o"), {}))
+    place = save_checkpoint(
+        tmp_path, 2, first, TrainingState(optimiser_tensors(optimiser, names_of(first), "o"), {})
+    )
     second.load_state_dict(MuseTokenizer.from_pretrained(place / "tokenizer").state_dict())
     restore_optimiser(fresh, names_of(second), "o", load_state(place).tensors)
     before = optimiser_tensors(optimiser, names_of(first), "o")
@@ -92,7 +100,9 @@ def test_optimiser_moments_come_back_and_the_next_step_is_the_same(tmp_path) -> 
 
 def test_the_last_two_are_kept(three) -> None:
     assert [path.name for path in complete_checkpoints(three)] == ["step-00000004", "step-00000006"]
-    assert latest_checkpoint(three).name == "step-00000006" and all(map(is_intact, complete_checkpoints(three)))
+    assert latest_checkpoint(three).name == "step-00000006" and all(
+        map(is_intact, complete_checkpoints(three))
+    )
 
 
 def no_state(folder: Path) -> None:
@@ -112,7 +122,9 @@ def list_state(folder: Path) -> None:
 
 
 def cut_tensors(folder: Path) -> None:
-    (folder / "training.safetensors").write_bytes((folder / "training.safetensors").read_bytes()[:-9])
+    (folder / "training.safetensors").write_bytes(
+        (folder / "training.safetensors").read_bytes()[:-9]
+    )
 
 
 def no_weights(folder: Path) -> None:
@@ -134,7 +146,9 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(three, damage) -
     damage(three / "step-00000006")
     assert latest_checkpoint(three).name == "step-00000004"
     damage(three / "step-00000004")
-    with pytest.raises(MuseError, match="step-00000006 is half-written or damaged and no older one is left"):
+    with pytest.raises(
+        MuseError, match="step-00000006 is half-written or damaged and no older one is left"
+    ):
         latest_checkpoint(three)
 
 
@@ -160,7 +174,9 @@ def test_a_disk_that_refuses_is_a_sentence_and_harms_nothing_earlier(
         raise error
 
     monkeypatch.setattr(checkpoint, function, refuse)
-    with pytest.raises(MuseError, match=r"Cannot write the checkpoint .*step-00000008.*earlier .* untouched"):
+    with pytest.raises(
+        MuseError, match=r"Cannot write the checkpoint .*step-00000008.*earlier .* untouched"
+    ):
         save_checkpoint(three, 8, tokenizer, state())
     assert files(three) == before, "no half-written file is left"
 
@@ -182,10 +198,16 @@ except MuseError as error:
 
 @pytest.mark.slow
 def test_a_file_that_really_cannot_grow_is_a_sentence(tmp_path) -> None:
-    """The operating system itself refuses (a limit on file size): whatever exception safetensors has for it is caught."""
+    """The operating system itself refuses (a limit on file size): whatever exception safetensors
+    has for it is caught.
+    """
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     done = subprocess.run(
-        [sys.executable, "-c", FULL_DISK, str(tmp_path)], capture_output=True, text=True, env=environment, check=False
+        [sys.executable, "-c", FULL_DISK, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
     )
     assert "MuseError: Cannot write the checkpoint" in done.stdout, done.stderr[-600:]
     assert not files(tmp_path)
@@ -193,4 +215,6 @@ def test_a_file_that_really_cannot_grow_is_a_sentence(tmp_path) -> None:
 
 def test_saving_the_same_step_again_replaces_it(three, tokenizer) -> None:
     save_checkpoint(three, 6, tokenizer, state(99.0))
-    assert load_state(three / "step-00000006").tensors["value"] == 99.0 and is_intact(three / "step-00000006")
+    assert load_state(three / "step-00000006").tensors["value"] == 99.0 and is_intact(
+        three / "step-00000006"
+    )

@@ -4,22 +4,30 @@ import pytest
 import torch
 from torch import nn
 
+from muse_core.config.stage import Loss
 from muse_core.losses.objective import weighted_sum
-from muse_core.stages import Loss
-from muse_core.training.gradient_surgery import backward_without_conflict, task_losses, without_conflict
+from muse_core.training.gradient_surgery import (
+    backward_without_conflict,
+    task_losses,
+    without_conflict,
+)
 
 vector = lambda *values: torch.tensor(values).double()
 
 
 def test_two_gradients_in_conflict_lose_their_components_along_each_other() -> None:
     a, b = vector(1.0, 0.0), vector(-1.0, 1.0)
-    expected = (a - (a @ b) / (b @ b) * b) + (b - (a @ b) / (a @ a) * a)  # Algorithm 1 of arXiv 2001.06782
+    expected = (a - (a @ b) / (b @ b) * b) + (
+        b - (a @ b) / (a @ a) * a
+    )  # Algorithm 1 of arXiv 2001.06782
     torch.testing.assert_close(without_conflict([a, b]), expected)
     torch.testing.assert_close(expected, vector(0.5, 1.5))
 
 
 def test_without_conflict_the_sum_is_plain() -> None:
-    assert torch.equal(without_conflict([vector(1.0, 0.0), vector(1.0, 1.0), vector(0.0, 2.0)]), vector(2.0, 3.0))
+    assert torch.equal(
+        without_conflict([vector(1.0, 0.0), vector(1.0, 1.0), vector(0.0, 2.0)]), vector(2.0, 3.0)
+    )
 
 
 def test_exactly_opposite_gradients_and_nought_give_finite_numbers() -> None:
@@ -48,11 +56,14 @@ def test_losses_of_one_task_are_summed_with_their_weights() -> None:
     weights = {Loss.RECONSTRUCTION: 1.0, Loss.PERCEPTUAL: 0.1, Loss.TOPOLOGY: 0.5}
     found = task_losses(weighted_sum(terms, weights), weights)
     assert {task: loss.item() for task, loss in found.items()} == {
-        "pixels": pytest.approx(3.0), "topology": pytest.approx(1.5),
-    }  # fmt: skip
+        "pixels": pytest.approx(3.0),
+        "topology": pytest.approx(1.5),
+    }
 
 
-def test_it_is_plain_backward_where_tasks_share_nothing_and_leaves_alone_what_no_task_reaches() -> None:
+def test_it_is_plain_backward_where_tasks_share_nothing_and_leaves_alone_what_no_task_reaches() -> (
+    None
+):
     first, second, idle = (nn.Parameter(torch.randn(3)) for _ in range(3))
     losses = lambda: {"a": (first**2).sum(), "b": torch.sin(second).sum()}
     backward_without_conflict(losses(), [first, second, idle])

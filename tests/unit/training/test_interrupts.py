@@ -12,7 +12,9 @@ from muse_core.training.interrupts import deferred_interrupts
 
 @pytest.fixture
 def ctrl_c_raises() -> Iterator[None]:
-    """Python's own handler, also where the tests run in the background and were started with SIGINT ignored."""
+    """Python's own handler, also where the tests run in the background and were started with SIGINT
+    ignored.
+    """
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)

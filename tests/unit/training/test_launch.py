@@ -1,4 +1,6 @@
-"""What is started, with which words, and what becomes of a mistake. Real processes: tests/integration/test_processes.py."""
+"""What is started, with which words, and what becomes of a mistake. Real processes:
+tests/integration/test_processes.py.
+"""
 
 import json
 import os
@@ -9,20 +11,25 @@ from pathlib import Path
 
 import pytest
 
-from muse_core.curricula import Changes
+from muse_core.config.curriculum import Changes
+from muse_core.config.preset import FoundationChoice
 from muse_core.errors import MuseError
-from muse_core.generation.run import GenerationRun
-from muse_core.records import append_jsonl, write_json
-from muse_core.sizes import FoundationChoice
+from muse_core.generation.generation_run import GenerationRun
+from muse_core.results.records import append_jsonl, write_json
 from muse_core.training import interrupts
 from muse_core.training.launch import ALONE, Launch, read_run, run_entry, train_launched
-from muse_core.training.run import StageRun
+from muse_core.training.stage_run import StageRun
 
 MODULE = "muse_core.training"
 RUN = StageRun(
-    "mine", "smoke", "01_topology_warmup", changes=Changes(order="joint"), foundations=FoundationChoice(teacher="timm:vit"),
-    launch=Launch(2), trackers=("tensorboard",),
-)  # fmt: skip
+    "mine",
+    "smoke",
+    "01_topology_warmup",
+    changes=Changes(order="joint"),
+    foundations=FoundationChoice(teacher="timm:vit"),
+    launch=Launch(2),
+    trackers=("tensorboard",),
+)
 
 
 def test_torchrun_or_accelerate(tmp_path: Path) -> None:
@@ -30,11 +37,18 @@ def test_torchrun_or_accelerate(tmp_path: Path) -> None:
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "3"]
     assert Launch(3).command(MODULE, file) == [sys.executable, *torchrun, "-m", MODULE, str(file)]
     with pytest.raises(
-        MuseError, match=r"no Accelerate configuration .*accelerate.yaml: write one with `accelerate conf"
+        MuseError,
+        match=r"no Accelerate configuration .*accelerate.yaml: write one with `accelerate conf",
     ):
         Launch(1, str(config)).command(MODULE, file)
     config.write_text("num_processes: 2")
-    assert Launch(1, str(config)).command(MODULE, file)[3:] == ["--config_file", str(config), "-m", MODULE, str(file)]
+    assert Launch(1, str(config)).command(MODULE, file)[3:] == [
+        "--config_file",
+        str(config),
+        "-m",
+        MODULE,
+        str(file),
+    ]
 
 
 def test_a_started_process_starts_no_others(monkeypatch) -> None:
@@ -46,13 +60,16 @@ def test_a_started_process_starts_no_others(monkeypatch) -> None:
     assert not Launch(2).wanted
 
 
-@pytest.mark.parametrize("run", [RUN, GenerationRun("mine", "smoke", latents="shared", launch=Launch(2))])
+@pytest.mark.parametrize(
+    "run", [RUN, GenerationRun("mine", "smoke", latents="shared", launch=Launch(2))]
+)
 def test_a_run_travels_as_json(tmp_path: Path, run: StageRun | GenerationRun) -> None:
     assert read_run(type(run), [str(write_json(tmp_path / "run.json", run))]) == run
 
 
 @pytest.mark.parametrize(
-    "text", ["{", "[]", json.dumps({"run": "mine"}), json.dumps({"run": 3, "preset": "", "stage": ""})]
+    "text",
+    ["{", "[]", json.dumps({"run": "mine"}), json.dumps({"run": 3, "preset": "", "stage": ""})],
 )
 def test_another_file_is_one_sentence(tmp_path: Path, text: str) -> None:
     (tmp_path / "run.json").write_text(text)
@@ -62,7 +79,9 @@ def test_another_file_is_one_sentence(tmp_path: Path, text: str) -> None:
         read_run(StageRun, [])
 
 
-def test_what_fails_leaves_its_sentence_for_the_one_that_waits(tmp_path: Path, monkeypatch, capsys) -> None:
+def test_what_fails_leaves_its_sentence_for_the_one_that_waits(
+    tmp_path: Path, monkeypatch, capsys
+) -> None:
     monkeypatch.setenv(interrupts.FOLDER_VARIABLE, str(tmp_path))
     monkeypatch.setenv("RANK", "3")
 
@@ -97,17 +116,27 @@ def test_rows_of_an_earlier_training_are_not_taken_for_this_ones(
     run = replace(RUN, resume=resume)
     append_jsonl(run.metrics_file, [{"step": step, "loss/total": 9.0} for step in range(1, 10)])
     words = [str(run.metrics_file), str(kept + 1), str(kept)]
-    monkeypatch.setattr(Launch, "command", lambda self, module, file: [sys.executable, "-c", WRITES, str(file), *words])
+    monkeypatch.setattr(
+        Launch,
+        "command",
+        lambda self, module, file: [sys.executable, "-c", WRITES, str(file), *words],
+    )
     seen: list[int] = []
-    rows = train_launched(run, run.launch, "none", 6, lambda rows: seen.append(rows[-1]["step"]), {})
+    rows = train_launched(
+        run, run.launch, "none", 6, lambda rows: seen.append(rows[-1]["step"]), {}
+    )
     assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6] and seen[-1] == 6
     assert [row["loss/total"] for row in rows] == [9.0] * kept + [1.0] * (6 - kept)
     assert resume or seen == [6], "nothing of the earlier training is shown as progress"
 
 
 def test_observers_are_refused() -> None:
-    with pytest.raises(MuseError, match="geometry looks on in one process only: leave processes at 1"):
-        train_launched(RUN, RUN.launch, "muse_core.training", 1, None, {"geometry": lambda *_: None})
+    with pytest.raises(
+        MuseError, match="geometry looks on in one process only: leave processes at 1"
+    ):
+        train_launched(
+            RUN, RUN.launch, "muse_core.training", 1, None, {"geometry": lambda *_: None}
+        )
 
 
 def test_the_one_that_waits_can_stop_it_by_a_file_or_by_dying(tmp_path: Path, monkeypatch) -> None:

@@ -4,11 +4,18 @@ from dataclasses import replace
 import pytest
 import torch
 
+from muse_core.config.presets import tiny
+from muse_core.config.stage import Loss
 from muse_core.models.gradient_routes import WeightGroup
 from muse_core.models.weight_groups import group_of, weight_groups
-from muse_core.presets import tiny
-from muse_core.stages import Loss
-from muse_core.training.optimiser import clip_groups, freeze, optimiser_for, rate_factor, set_rates, trainable
+from muse_core.training.optimiser import (
+    clip_groups,
+    freeze,
+    optimiser_for,
+    rate_factor,
+    set_rates,
+    trainable,
+)
 
 from ..models.small_models import small_tokenizer
 
@@ -17,7 +24,9 @@ SCHEDULE = replace(FIRST, steps=100, warmup_share=0.1, final_rate=0.05)
 
 
 def test_the_rate_warms_up_linearly_then_falls_by_a_cosine_to_its_end() -> None:
-    assert [rate_factor(step, SCHEDULE) for step in (0, 4, 9, 10)] == pytest.approx([0.1, 0.5, 1.0, 1.0])
+    assert [rate_factor(step, SCHEDULE) for step in (0, 4, 9, 10)] == pytest.approx(
+        [0.1, 0.5, 1.0, 1.0]
+    )
     assert rate_factor(55, SCHEDULE) == pytest.approx((1 + 0.05) / 2)  # half way down
     assert rate_factor(100, SCHEDULE) == pytest.approx(0.05)
     factors = [rate_factor(step, SCHEDULE) for step in range(10, 100)]
@@ -66,7 +75,12 @@ def test_a_split_backbone_is_two_groups_at_the_backbones_rate() -> None:
     groups = {group["name"]: group for group in optimiser_for(tokenizer, THIRD).param_groups}
     assert set(groups) == {*map(str, WeightGroup), "backbone W_Q, W_K"}
     attention = [layer.attention for layer in tokenizer.backbone.network.encoder.layer]
-    expected = [p for each in attention for proj in (each.q_proj, each.k_proj) for p in (proj.weight, proj.bias)]
+    expected = [
+        p
+        for each in attention
+        for proj in (each.q_proj, each.k_proj)
+        for p in (proj.weight, proj.bias)
+    ]
     assert list(map(id, groups["backbone W_Q, W_K"]["params"])) == list(map(id, expected))
     rate = THIRD.learning_rate * THIRD.backbone_rate
     assert groups["backbone"]["peak_rate"] == groups["backbone W_Q, W_K"]["peak_rate"] == rate
@@ -79,16 +93,26 @@ def test_a_split_backbones_queries_and_keys_are_frozen_where_no_topology_trains_
     kept = {loss: weight for loss, weight in THIRD.weights.items() if loss is not Loss.TOPOLOGY}
     stage = replace(THIRD, weights=kept)
     freeze(tokenizer, stage)
-    still = {name for name in dict(tokenizer.backbone.named_parameters()) if "q_proj" in name or "k_proj" in name}
-    asked = {name for name, weight in tokenizer.backbone.named_parameters() if not weight.requires_grad}
+    still = {
+        name
+        for name in dict(tokenizer.backbone.named_parameters())
+        if "q_proj" in name or "k_proj" in name
+    }
+    asked = {
+        name for name, weight in tokenizer.backbone.named_parameters() if not weight.requires_grad
+    }
     assert asked == still and still
-    assert "backbone W_Q, W_K" not in [group["name"] for group in optimiser_for(tokenizer, stage).param_groups]
+    assert "backbone W_Q, W_K" not in [
+        group["name"] for group in optimiser_for(tokenizer, stage).param_groups
+    ]
 
 
 def test_each_group_is_clipped_on_its_own() -> None:
     """A huge gradient in one group must not shrink another's step."""
     loud, quiet = torch.nn.Parameter(torch.zeros(4)), torch.nn.Parameter(torch.zeros(4))
-    optimiser = torch.optim.AdamW([{"name": "loud", "params": [loud]}, {"name": "quiet", "params": [quiet]}])
+    optimiser = torch.optim.AdamW(
+        [{"name": "loud", "params": [loud]}, {"name": "quiet", "params": [quiet]}]
+    )
     loud.grad, quiet.grad = torch.full((4,), 50.0), torch.full((4,), 0.1)
     norms = clip_groups(optimiser, 1.0)
     assert norms == pytest.approx({"loud": 100.0, "quiet": 0.2})

@@ -24,7 +24,11 @@ def test_a_line_every_few_seconds_about_the_time_since_the_last(tmp_path, clock)
     clock[0] += 10.0
     found.note(35, 3.0)
     first, second = map(json.loads, file.read_text().splitlines())
-    assert (first["step"], first["steps_per_second"], first["data_wait_share"]) == (30, 20 / 8, 2 / 8)
+    assert (first["step"], first["steps_per_second"], first["data_wait_share"]) == (
+        30,
+        20 / 8,
+        2 / 8,
+    )
     assert (second["step"], second["steps_per_second"], second["data_wait_share"]) == (35, 0.5, 0.0)
     assert first["memory/rss_mb"] > 50
 
@@ -37,4 +41,7 @@ def test_memory_grows_by_what_is_held() -> None:
 
 
 def test_it_lies_beside_the_metrics(tmp_path) -> None:
-    assert pace_file(tmp_path / "08_generation_muse.jsonl") == tmp_path / "08_generation_muse.pace.jsonl"
+    assert (
+        pace_file(tmp_path / "08_generation_muse.jsonl")
+        == tmp_path / "08_generation_muse.pace.jsonl"
+    )

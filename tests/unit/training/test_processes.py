@@ -13,7 +13,8 @@ from muse_core.training.processes import any_process, images_each, mean_over_pro
 def test_a_step_is_shared_evenly_or_refused() -> None:
     assert images_each(32, 4) == 8 and images_each(7, 1) == 7
     with pytest.raises(
-        MuseError, match=r"batch_size 30, .* does not divide among 4 processes: use 28, or another number"
+        MuseError,
+        match=r"batch_size 30, .* does not divide among 4 processes: use 28, or another number",
     ):
         images_each(30, 4)
     with pytest.raises(MuseError, match="use 4"):
@@ -22,7 +23,9 @@ def test_a_step_is_shared_evenly_or_refused() -> None:
 
 def test_parts_are_the_whole_in_order() -> None:
     drawn = torch.arange(6)
-    parts = [own_part(drawn, Mock(Accelerator, num_processes=3, process_index=rank)) for rank in range(3)]
+    parts = [
+        own_part(drawn, Mock(Accelerator, num_processes=3, process_index=rank)) for rank in range(3)
+    ]
     assert torch.equal(torch.cat(parts), drawn) and all(len(part) == 2 for part in parts)
 
 

@@ -54,9 +54,7 @@ def test_a_second_one_is_told_who_holds_it_and_what_to_do(run, stranger) -> None
     started = psutil.Process(stranger.pid).create_time()
     file = held_by(run, pid=stranger.pid, started=started)
     before = file.read_bytes()
-    words = (
-        rf"process {stranger.pid} on {socket.gethostname()} since \d{{4}}-.*kill -TERM {stranger.pid}.*another run name"
-    )
+    words = rf"process {stranger.pid} on {socket.gethostname()} since \d{{4}}-.*kill -TERM {stranger.pid}.*another run name"
     with pytest.raises(MuseError, match=words), run_lock(run):
         pytest.fail("it was let in")
     assert file.read_bytes() == before
@@ -84,7 +82,10 @@ def test_a_number_that_another_process_has_by_now_holds_nothing(run, stranger) -
 
 def test_another_hosts_lock_is_respected_and_says_how_to_remove_it(run) -> None:
     file = held_by(run, host="elsewhere")
-    with pytest.raises(MuseError, match=rf"on elsewhere since .*remove {file} and run again"), run_lock(run):
+    with (
+        pytest.raises(MuseError, match=rf"on elsewhere since .*remove {file} and run again"),
+        run_lock(run),
+    ):
         pytest.fail("it was let in")
     assert file.exists()
 

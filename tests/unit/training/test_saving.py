@@ -76,7 +76,9 @@ def test_files_and_folders_are_forced_before_the_name_is_given(tmp_path, monkeyp
     forced: list[str] = []
     plain = os.fsync
     monkeypatch.setattr(
-        saving.os, "fsync", lambda handle: forced.append(os.readlink(f"/proc/self/fd/{handle}")) or plain(handle)
+        saving.os,
+        "fsync",
+        lambda handle: forced.append(os.readlink(f"/proc/self/fd/{handle}")) or plain(handle),
     )
     save_whole(Network("new"), tmp_path / "kept")
     inside = [tmp_path / ".kept.tmp" / name for name in ("a", "b")] + [tmp_path / ".kept.tmp"]

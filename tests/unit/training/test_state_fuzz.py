@@ -1,4 +1,6 @@
-"""A checkpoint's state.json, damaged in any way: the checkpoint is passed over or refused in one sentence."""
+"""A checkpoint's state.json, damaged in any way: the checkpoint is passed over or refused in one
+sentence.
+"""
 
 from pathlib import Path
 
@@ -14,7 +16,9 @@ STATE = json_bytes({"step": 4, "sha256": {"training.safetensors": "00"}})
 
 
 @given(content=st.binary(max_size=30) | damaged(STATE) | JSON_VALUES.map(json_bytes))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 def test_it_is_passed_over_or_a_sentence(tmp_path: Path, content: bytes) -> None:
     folder = tmp_path / "step-00000004"
     folder.mkdir(exist_ok=True)

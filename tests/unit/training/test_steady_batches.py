@@ -1,4 +1,6 @@
-"""A loader that loses its workers goes on at the step it was at; what it costs and how long it waited is known."""
+"""A loader that loses its workers goes on at the step it was at; what it costs and how long it
+waited is known.
+"""
 
 import os
 import signal
@@ -8,16 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from muse_core.data.batches import training_batches
+from muse_core.data.batch import training_batches
 from muse_core.errors import MuseError
-from muse_core.training.journal import Journal
+from muse_core.training.metrics_logger import Journal
 from muse_core.training.steady_batches import RETRIES, SteadyBatches, WorkersDied
 
 from .small_run import SmallRun
 
 
 class Numbers:
-    """Batches of their own positions; position ``deadly`` kills its reader as often as ``times`` says."""
+    """Batches of their own positions; position ``deadly`` kills its reader as often as ``times``
+    says.
+    """
 
     def __init__(self, folder: Path, deadly: int = -1, times: int = 0, refused: int = -1) -> None:
         self.folder, self.deadly, self.times, self.refused = folder, deadly, times, refused
@@ -42,7 +46,9 @@ def journal() -> Journal:
 
 
 def steady(numbers: Numbers, notes: Journal, start: int = 0, workers: int = 2) -> SteadyBatches:
-    return SteadyBatches(lambda first: training_batches(numbers, 4, 5, first, 12, workers=workers), start, notes)
+    return SteadyBatches(
+        lambda first: training_batches(numbers, 4, 5, first, 12, workers=workers), start, notes
+    )
 
 
 @pytest.mark.parametrize("times", [1, 2])

@@ -3,10 +3,10 @@ from dataclasses import replace
 import pytest
 import torch
 
+from muse_core.config.preset import Preset
+from muse_core.config.presets import tiny
 from muse_core.errors import MuseError
 from muse_core.foundations.topology_teacher import DinoV3Teacher
-from muse_core.presets import tiny
-from muse_core.sizes import Preset
 from muse_core.training import teachers
 from muse_core.training.teachers import load_teachers, load_topology_teacher
 
@@ -48,14 +48,18 @@ def test_a_hub_id_of_the_text_tower_reaches_transformers_as_it_is(preset, monkey
 
     monkeypatch.setattr(teachers.TextTower, "from_pretrained", remember)
     with pytest.raises(Asked):
-        load_teachers(located(preset, text_tower="openai/clip-vit-large-patch14"), torch.device("cpu"))
+        load_teachers(
+            located(preset, text_tower="openai/clip-vit-large-patch14"), torch.device("cpu")
+        )
     assert asked == ["openai/clip-vit-large-patch14"] and isinstance(asked[0], str)
 
 
 def test_any_timm_vit_can_teach_by_name(preset, monkeypatch) -> None:
     asked = []
     monkeypatch.setattr(
-        teachers.TimmTeacher, "from_name", lambda name, **options: asked.append(name) or load_topology_teacher(preset)
+        teachers.TimmTeacher,
+        "from_name",
+        lambda name, **options: asked.append(name) or load_topology_teacher(preset),
     )
     load_topology_teacher(located(preset, teacher="timm:vit_small_patch16_dinov3"))
     assert asked == ["vit_small_patch16_dinov3"] and tiny().connector.num_blocks == 6

@@ -18,7 +18,9 @@ def run(tmp_path) -> SmallRun:
 
 
 def test_unknown_and_absent_ones_are_refused(monkeypatch) -> None:
-    with pytest.raises(MuseError, match="Unknown tracker 'tensorbored': choose one of tensorboard, wandb"):
+    with pytest.raises(
+        MuseError, match="Unknown tracker 'tensorbored': choose one of tensorboard, wandb"
+    ):
         check_trackers(("tensorbored",))
     monkeypatch.setattr(trackers, "get_available_trackers", lambda: [])
     with pytest.raises(MuseError, match="'wandb' needs its package: `pip install wandb`"):

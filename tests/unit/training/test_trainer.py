@@ -6,13 +6,13 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from muse_core.data.batches import Batch
+from muse_core.config.presets import tiny
+from muse_core.config.stage import Surgery
+from muse_core.data.batch import Batch
 from muse_core.data.scenes import Scenes
 from muse_core.errors import MuseError
 from muse_core.foundations.perceptual import TeacherFeatures
 from muse_core.foundations.topology_teacher import DinoV3Teacher
-from muse_core.presets import tiny
-from muse_core.stages import Surgery
 from muse_core.training.teachers import Teachers
 from muse_core.training.trainer import Trainer, accelerator_for
 
@@ -39,17 +39,26 @@ def trainer(teachers: Teachers, stage=THIRD) -> Trainer:
 
 
 def everything(t: Trainer) -> dict[str, torch.Tensor]:
-    return t.state().tensors | {f"raw/{name}": value.clone() for name, value in t.tokenizer.state_dict().items()}
+    return t.state().tensors | {
+        f"raw/{name}": value.clone() for name, value in t.tokenizer.state_dict().items()
+    }
 
 
 def test_an_update_moves_weights_average_and_critic_but_no_teacher(teachers) -> None:
     t = trainer(teachers)
-    before, frozen = everything(t), {n: w.clone() for n, w in teachers.topology.state_dict().items()}
+    before, frozen = (
+        everything(t),
+        {n: w.clone() for n, w in teachers.topology.state_dict().items()},
+    )
     row = t.update(batch(), 0)
     after = everything(t)
     for part in ("raw/connector.", "raw/decoder.", "raw/backbone.", "ema/connector.", "critic/"):
-        assert any(not torch.equal(after[name], before[name]) for name in before if name.startswith(part)), part
-    assert all(torch.equal(frozen[name], weight) for name, weight in teachers.topology.state_dict().items())
+        assert any(
+            not torch.equal(after[name], before[name]) for name in before if name.startswith(part)
+        ), part
+    assert all(
+        torch.equal(frozen[name], weight) for name, weight in teachers.topology.state_dict().items()
+    )
     assert {"loss/total", "loss/discriminator", "learning_rate"} <= row.keys()
     total = sum(weight * row[f"loss/{loss}"] for loss, weight in THIRD.weights.items())
     assert row["loss/total"] == pytest.approx(total, rel=1e-5)
@@ -117,7 +126,9 @@ def test_a_device_this_machine_lacks_is_a_sentence(device, monkeypatch) -> None:
 def test_surgery_trains_like_plain_descent_where_tasks_do_not_meet_and_is_refused_for_several_processes(
     teachers,
 ) -> None:
-    """With a closed trunk, orthogonal routing leaves no weight to two tasks: PCGrad has nothing to do there."""
+    """With a closed trunk, orthogonal routing leaves no weight to two tasks: PCGrad has nothing to
+    do there.
+    """
     states = []
     for surgery in (Surgery.NONE, Surgery.PCGRAD):
         t = trainer(teachers, replace(SECOND, surgery=surgery))

@@ -1,0 +1,134 @@
+"""The curriculum as data: which losses a stage hears, at what weight, and which of them reach the
+trunk.
+
+Paper: topology warm-up -> semantic injection -> synergistic tuning (arXiv 2605.05646, "Loss &
+Training"). The loop knows no stage by name; a new curriculum is a new list."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+
+from muse_core.errors import unknown
+
+MOST_SAMPLING_STEPS = 10_000
+"""From noise to image; a hundred are plenty."""
+
+
+class Loss(StrEnum):
+    """The terms of the objective, by the name they have in records and figures."""
+
+    TOPOLOGY = "topology"
+    ANCHOR = "anchor"
+    RECONSTRUCTION = "reconstruction"
+    PERCEPTUAL = "perceptual"
+    ADVERSARIAL = "adversarial"
+    DISTILLATION = "distillation"
+
+
+PIXEL_LOSSES = frozenset({Loss.RECONSTRUCTION, Loss.PERCEPTUAL, Loss.ADVERSARIAL})
+"""The losses on the decoded image; they share one route ("L_rec")."""
+
+SEMANTIC_LOSSES = frozenset({Loss.ANCHOR, Loss.DISTILLATION})
+"""The losses on the image embedding; they share one route ("L_anchor"). MUSE anchors, the ablation
+distils.
+"""
+
+
+class Surgery(StrEnum):
+    """What happens to the gradients of the tasks where they meet."""
+
+    NONE = "none"
+    PCGRAD = "pcgrad"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """What every stage has, whatever it trains: how long, how fast, how often it is saved."""
+
+    name: str
+    notebook: str
+    learning_rate: float
+    steps: int
+    batch_size: int
+    warmup_share: float = 0.05
+    final_rate: float = 0.05
+    """The cosine's end, as a share of ``learning_rate``."""
+    ema_decay: float = 0.999
+    clip_norm: float = 1.0
+    weight_decay: float = 1e-4
+    checkpoint_every: int = 1000
+    checkpoints_kept: int = 2
+    """The last so many, and the best beside them (`muse_core.training.best_checkpoint`)."""
+    bad_steps: int = 0
+    """Steps of the stage whose loss or gradient may be NaN or infinite: they change nothing and are
+    listed in the record; one more stops the stage."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage(Schedule):
+    """One stage of the tokenizer's training.
+
+    ``weights``: loss -> weight; a loss that is absent is not computed. ``trunk_hears``: the losses
+    whose gradient may enter adapter, queries and backbone. ``backbone_rate``: the backbone's
+    learning rate as a share of ``learning_rate``; 0 keeps it frozen. ``starts_from``: the stage
+    whose tokenizer this one continues."""
+
+    weights: Mapping[Loss, float]
+    trunk_hears: frozenset[Loss]
+    backbone_rate: float = 0.0
+    starts_from: str | None = None
+    discriminator_rate: float = 1.0
+    """The discriminator's learning rate, as a share of ``learning_rate``."""
+    surgery: Surgery = Surgery.NONE
+
+    @property
+    def trains_backbone(self) -> bool:
+        return self.backbone_rate > 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerationStage(Schedule):
+    """Training a denoiser on a tokenizer's latents by flow matching.
+
+    ``denoiser``: a name in `muse_core.config.preset.DENOISERS`. ``images``: how many images'
+    latents are stored and trained on. ``caption_dropout``: share of captions replaced by the empty
+    one, for classifier-free guidance. Times are logit-normal (``time_mean``, ``time_spread``), then
+    shifted towards noise by ``shift`` (SANA, arXiv 2410.10629, uses 3 at 512 px)."""
+
+    denoiser: str
+    images: int
+    caption_dropout: float = 0.1
+    time_mean: float = 0.0
+    time_spread: float = 1.0
+    shift: float = 1.0
+
+
+TRUNK_CLOSED = PIXEL_LOSSES
+"""Stages 1 and 2, the strict reading of the paper: topology trains only W_Q and W_K, semantics only
+W_V and the projector.
+"""
+
+TRUNK_OPEN = frozenset(Loss)
+"""Stage 3: every loss reaches the trunk, through `route`."""
+
+
+@dataclass(frozen=True)
+class Curriculum:
+    """Stages in order, found by name."""
+
+    stages: tuple[Stage, ...] = field(default_factory=tuple)
+
+    def __getitem__(self, name: str) -> Stage:
+        for stage in self.stages:
+            if stage.name == name:
+                return stage
+        raise unknown("stage", name, [stage.name for stage in self.stages])
+
+    def __iter__(self):
+        return iter(self.stages)
+
+
+def weights(**terms: float) -> Mapping[Loss, float]:
+    """Loss weights by keyword, e.g. ``weights(topology=1.0, reconstruction=0.1)``."""
+    return MappingProxyType({Loss(name): value for name, value in terms.items()})

@@ -1,0 +1,162 @@
+"""A 1x1 linear head on frozen tokens, its logits resized to the mask: what each token says about
+its place.
+
+mIoU is taken from one confusion matrix over all test pixels, over the classes that occur in truth
+or prediction."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+from torchmetrics.functional.classification import multiclass_confusion_matrix
+
+from muse_core.data.batch import IGNORED_PIXEL
+from muse_core.errors import MuseError
+from muse_core.evaluation.understanding.linear_probe import VALIDATION_SHARE, split_for_validation
+from muse_core.losses.topology import Grid
+
+RATE_GRID = (0.003, 0.03)
+"""AdamW's learning rates; the better one on the validation images is taken."""
+BATCH_SIZE = 32
+
+
+@dataclass(frozen=True)
+class Segmented:
+    """``confusion`` (test images, classes, classes), rows = truth; ``weight`` and ``bias`` of the
+    head on raw tokens.
+    """
+
+    confusion: Tensor
+    weight: Tensor
+    bias: Tensor
+    protocol: str
+
+
+def segmentation_probe(
+    train: Tensor,
+    train_masks: Tensor,
+    test: Tensor,
+    test_masks: Tensor,
+    grid: Grid,
+    num_classes: int,
+    seed: int = 0,
+    *,
+    steps: int,
+) -> Segmented:
+    """Train the head on tokens (images, tokens, width) and masks (images, h, w; 255 = void),
+    measure it on the test ones.
+
+    The rate is chosen after a third of the ``steps``.
+
+    Raises MuseError for masks whose number is not the images', for classes outside the list and for
+    masks all void."""
+    for tokens, masks in ((train, train_masks), (test, test_masks)):
+        _check(tokens, masks, num_classes)
+    fitted, held = map(torch.from_numpy, split_for_validation(len(train), seed))
+    chosen_on = (train, train_masks, fitted, held, grid, num_classes)
+    rate = max(RATE_GRID, key=lambda rate: _score(*chosen_on, rate, seed, max(1, steps // 3)))
+    weight, bias = _fit(train, train_masks, grid, num_classes, rate, seed, steps)
+    protocol = (
+        f"1x1 linear head, AdamW lr {rate:g} chosen on {VALIDATION_SHARE:.0%} of {len(train)} training images, {steps} steps of "
+        f"{BATCH_SIZE}, logits resized bilinearly, void pixels ignored, global confusion matrix"
+    )
+    return Segmented(confusions(test, test_masks, grid, weight, bias), weight, bias, protocol)
+
+
+def iou(confusion: Tensor) -> Tensor:
+    """Intersection over union of each class from a confusion matrix (classes, classes); NaN for a
+    class that never occurs.
+
+    The matrix is torchmetrics'; this last step is ours, because a bootstrap needs it on sums of
+    matrices (a test holds it against torchmetrics' Jaccard index)."""
+    hits = confusion.diagonal().double()
+    return hits / (confusion.sum(0) + confusion.sum(1) - hits)
+
+
+def mean_iou(confusion: Tensor) -> float:
+    """mIoU over the classes that occur; ``confusion`` (images, classes, classes) is summed over
+    images first.
+    """
+    return iou(confusion.sum(0)).nanmean().item()
+
+
+def predict(tokens: Tensor, grid: Grid, weight: Tensor, bias: Tensor, size: Grid) -> Tensor:
+    """Class of every pixel, (images, height, width)."""
+    return _logits(tokens, grid, weight, bias, size).argmax(1)
+
+
+def confusions(tokens: Tensor, masks: Tensor, grid: Grid, weight: Tensor, bias: Tensor) -> Tensor:
+    """A confusion matrix an image, (images, classes, classes), rows = truth."""
+    found = []
+    for part in torch.arange(len(tokens)).split(BATCH_SIZE):
+        predicted = predict(tokens[part], grid, weight, bias, tuple(masks.shape[-2:]))
+        found += [
+            multiclass_confusion_matrix(p, m, len(bias), ignore_index=IGNORED_PIXEL)
+            for p, m in zip(predicted, masks[part], strict=True)
+        ]
+    return torch.stack(found)
+
+
+def _logits(tokens: Tensor, grid: Grid, weight: Tensor, bias: Tensor, size: Grid) -> Tensor:
+    maps = rearrange(F.linear(tokens, weight, bias), "b (h w) c -> b c h w", h=grid[0], w=grid[1])
+    return F.interpolate(maps, size, mode="bilinear", align_corners=False)
+
+
+def _check(tokens: Tensor, masks: Tensor, num_classes: int) -> None:
+    if len(tokens) != len(masks):
+        raise MuseError(
+            f"There are {len(tokens)} images but {len(masks)} masks: give one mask an image."
+        )
+    known = masks[masks != IGNORED_PIXEL]
+    if not known.numel():
+        raise MuseError("Every pixel of the masks is void: give masks with classes.")
+    if int(known.max()) >= num_classes or int(known.min()) < 0:
+        raise MuseError(
+            f"A mask holds class {int(known.max())} but there are {num_classes} classes: mend the class list."
+        )
+
+
+def _score(
+    tokens: Tensor,
+    masks: Tensor,
+    fitted: Tensor,
+    held: Tensor,
+    grid: Grid,
+    num_classes: int,
+    rate: float,
+    seed: int,
+    steps: int,
+) -> float:
+    weight, bias = _fit(tokens[fitted], masks[fitted], grid, num_classes, rate, seed, steps)
+    found = mean_iou(confusions(tokens[held], masks[held], grid, weight, bias))
+    return found if found == found else 0.0
+
+
+def _fit(
+    tokens: Tensor, masks: Tensor, grid: Grid, num_classes: int, rate: float, seed: int, steps: int
+) -> tuple[Tensor, Tensor]:
+    """Weight and bias on raw tokens; trained on standardised ones, so that no feature's scale is an
+    advantage.
+    """
+    mean, scale = tokens.mean((0, 1)), tokens.std((0, 1)).clamp(min=1e-6)
+    head = nn.Linear(tokens.shape[-1], num_classes)
+    nn.init.zeros_(head.weight), nn.init.zeros_(head.bias)
+    optimiser = torch.optim.AdamW(head.parameters(), lr=rate, weight_decay=1e-4)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.enable_grad():
+        for _ in range(steps):
+            part = torch.randint(len(tokens), (min(BATCH_SIZE, len(tokens)),), generator=generator)
+            logits = _logits(
+                (tokens[part] - mean) / scale, grid, head.weight, head.bias, tuple(masks.shape[-2:])
+            )
+            optimiser.zero_grad()
+            F.cross_entropy(logits, masks[part], ignore_index=IGNORED_PIXEL).nan_to_num(
+                0.0
+            ).backward()
+            optimiser.step()
+            schedule.step()
+    weight = (head.weight / scale).detach()
+    return weight, (head.bias - weight @ mean).detach()

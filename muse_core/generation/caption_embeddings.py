@@ -1,0 +1,94 @@
+"""Prompts: the text tower's tokens as a denoiser's conditioning, and what a user should know about
+the words asked for.
+"""
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from transformers import CLIPTextModelWithProjection, PreTrainedTokenizerBase
+
+from muse_core.errors import MuseError
+from muse_core.shapes import Float
+
+LARGEST_VOCABULARY = 500
+"""Captions with more words than these are open language: no word is refused."""
+
+
+@dataclass(frozen=True)
+class Conditioning:
+    """``states``: one vector a token; ``mask``: 1 for tokens that are there, 0 for padding."""
+
+    states: Float[Tensor, "batch tokens width"]
+    mask: Float[Tensor, "batch tokens"]
+
+
+@torch.no_grad()
+def conditioning(
+    network: CLIPTextModelWithProjection, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str]
+) -> Conditioning:
+    """The last hidden state of a frozen text tower, for every token of every prompt; too long
+    prompts are cut.
+    """
+    tokens = tokenizer(
+        list(prompts),
+        padding=True,
+        truncation=True,
+        max_length=context(network),
+        return_tensors="pt",
+    ).to(network.device)
+    states = network(
+        input_ids=tokens.input_ids, attention_mask=tokens.attention_mask
+    ).last_hidden_state
+    return Conditioning(states, tokens.attention_mask.to(states.dtype))
+
+
+def context(network: CLIPTextModelWithProjection) -> int:
+    """The most tokens a prompt may have."""
+    return network.config.max_position_embeddings
+
+
+def words(text: str) -> list[str]:
+    return re.findall(r"[^\W\d_]+|\d+", text.lower())
+
+
+def vocabulary(captions: Iterable[str]) -> list[str]:
+    """The words of the captions a denoiser was trained on, sorted; empty where there are too many
+    to be a closed list.
+    """
+    found = sorted({word for caption in captions for word in words(caption)})
+    return found if len(found) <= LARGEST_VOCABULARY else []
+
+
+def check_words(prompts: Sequence[str], known: Sequence[str]) -> None:
+    """Raises MuseError that lists words the denoiser never saw, with the nearest ones it did;
+    anything goes if ``known`` is empty."""
+    unknown = list(
+        dict.fromkeys(
+            word for prompt in prompts for word in words(prompt) if known and word not in known
+        )
+    )
+    if not unknown:
+        return
+    said = "; ".join(f"{word!r}{_suggestion(word, known)}" for word in unknown[:5])
+    raise MuseError(f"This generator never saw {said}: its words are {', '.join(known)}.")
+
+
+def truncation_notes(
+    prompts: Sequence[str], tokenizer: PreTrainedTokenizerBase, most: int
+) -> list[str]:
+    """One sentence for each prompt that is longer than the text tower's context."""
+    lengths = [len(ids) for ids in tokenizer(list(prompts), verbose=False).input_ids]
+    return [
+        f"The prompt {prompt[:40]!r}... has {length} tokens and the text tower reads {most}: its end is left out."
+        for prompt, length in zip(prompts, lengths, strict=True)
+        if length > most
+    ]
+
+
+def _suggestion(word: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(word, known, n=2, cutoff=0.6)
+    return f" (did you mean {' or '.join(map(repr, near))}?)" if near else ""

@@ -1,0 +1,137 @@
+"""From words on the command line to notebooks and parameter values, refusing what no notebook
+knows.
+"""
+
+import ast
+import difflib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from muse_core import paths
+from muse_core.errors import MuseError, shown
+from muse_core.report.stamps import read_notebook, sources
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One line of a parameters cell."""
+
+    name: str
+    type: str
+    default: str
+    help: str
+
+
+def known_parameters(source: Path) -> dict[str, Parameter]:
+    """The parameters that a notebook declares, in its own order. Raises MuseError when it cannot be
+    read.
+
+    Read from the syntax tree: papermill's own inspection loses a line whose comment holds "=" ("0 =
+    the preset's")."""
+    notebook = read_notebook(source)
+    if not notebook:
+        raise MuseError(
+            f"The notebook {source} cannot be read as JSON: mend it or take it from git again."
+        )
+    cells = notebook.get("cells", [])
+    tagged = (cell for cell in cells if "parameters" in cell.get("metadata", {}).get("tags", []))
+    text = "".join(next(tagged, {}).get("source", ""))
+    try:
+        statements = ast.parse(text).body
+        found = [
+            _parameter(one, text)
+            for one in statements
+            if isinstance(one, ast.AnnAssign | ast.Assign)
+        ]
+    except SyntaxError as error:
+        raise MuseError(
+            f"The parameters cell of {source.name} is not Python (line {error.lineno}): mend it."
+        ) from error
+    return {one.name: one for one in found}
+
+
+def _parameter(statement: ast.AnnAssign | ast.Assign, text: str) -> Parameter:
+    target = statement.target if isinstance(statement, ast.AnnAssign) else statement.targets[0]
+    kind = ast.unparse(statement.annotation) if isinstance(statement, ast.AnnAssign) else ""
+    default = ast.unparse(statement.value) if statement.value else ""
+    line = text.splitlines()[statement.end_lineno - 1].encode()[statement.end_col_offset :].decode()
+    return Parameter(ast.unparse(target), kind, default, line.strip().removeprefix("#").strip())
+
+
+def choose_notebooks(words: list[str]) -> list[Path]:
+    """The notebooks that "all", a number, a stem or a path names: the numbered ones in pipeline
+    order, then others, which have to be given as paths. Raises MuseError."""
+    available = sources()
+    if not available:
+        raise MuseError("There is no numbered notebook in the notebooks folder: check MUSE_ROOT.")
+    chosen = dict.fromkeys(path for word in words for path in _matching(word, available))
+    return [path for path in available if path in chosen] + [
+        path for path in chosen if path not in available
+    ]
+
+
+def _matching(word: str, available: list[Path]) -> list[Path]:
+    stem = Path(word).name.removesuffix(".ipynb")
+    found = [
+        path for path in available if word == "all" or stem in (path.stem, path.stem.split("_")[0])
+    ]
+    other = paths.user_path(word)
+    if not found and other.suffix == ".ipynb" and other.is_file():
+        return [other]
+    if found:
+        return found
+    stems = [path.stem for path in available]
+    raise MuseError(
+        f"There is no notebook {shown(word)}{_closest(stem, stems)}: choose all or one of {', '.join(stems)}."
+    )
+
+
+def check_names(given: dict[str, Any], known: list[str]) -> None:
+    """Raises MuseError for the first parameter that none of the chosen notebooks knows."""
+    for name in given:
+        if name not in known:
+            raise MuseError(
+                f"There is no parameter {shown(name)}{_closest(name, known)}: the parameters are {', '.join(known)}."
+            )
+
+
+def _closest(word: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(word, known, n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def parse_value(text: Any, type_name: str = "") -> Any:
+    """A value typed on the command line; what a notebook declares as ``str`` stays a text.
+
+    Unlike plain YAML, "1e-4" is a number, and "yes", "on" or "2026-01-01" stay texts.
+    """
+    if not isinstance(text, str) or type_name == "str":
+        return text
+    word = text.strip()
+    if word.lower() in ("true", "false"):
+        return word.lower() == "true"
+    if word.lower() in ("none", "null"):
+        return None
+    return _number(word) if re.fullmatch(_NUMBER, word) else _collection(word, text)
+
+
+_NUMBER = r"[+-]?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?"
+
+
+def _number(word: str) -> int | float:
+    return int(word) if re.fullmatch(r"[+-]?\d+", word) else float(word)
+
+
+def _collection(word: str, text: str) -> Any:
+    if not word.startswith(("[", "{")):
+        return text
+    from muse_core.config.safe_yaml import Unreadable, read_yaml
+
+    try:
+        return read_yaml(word)
+    except Unreadable as error:
+        raise MuseError(
+            f"The value {shown(text)} is no list or mapping: write it as '[1, 2]' or '{{a: 1}}'."
+        ) from error

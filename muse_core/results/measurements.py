@@ -1,0 +1,314 @@
+"""What evaluations return: measurements with their interval, rows of them, and the record a run
+writes.
+"""
+
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from muse_core.results.records import Provenance
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A column of the table. ``better``: +1 where more is better, -1 where less is; ``scale`` turns
+    values to ``unit``.
+    """
+
+    words: str
+    unit: str
+    better: int
+    digits: int = 1
+    scale: float = 1.0
+
+
+METRICS = MappingProxyType(
+    {
+        "psnr": Metric("PSNR", "dB", +1),
+        "ssim": Metric("SSIM", "", +1, 3),
+        "lpips": Metric("LPIPS", "", -1, 3),
+        "perceptual_teacher": Metric("perceptual distance, teacher", "", -1, 3),
+        "rfid": Metric("rFID", "", -1, 2),
+        "fd_teacher": Metric("Fréchet distance, teacher", "", -1, 2),
+        "zero_shot": Metric("zero-shot", "%", +1, 1, 100.0),
+        "zero_shot_top5": Metric("zero-shot, top 5", "%", +1, 1, 100.0),
+        "linear_probe": Metric("linear probe", "%", +1, 1, 100.0),
+        "miou": Metric("mIoU", "%", +1, 1, 100.0),
+        "attention_auc": Metric("attention AUC", "", +1, 3),
+        "attention_iou": Metric("attention IoU", "", +1, 3),
+        "attention_pointing": Metric("pointing", "%", +1, 1, 100.0),
+        "attention_kl": Metric("KL to the teacher", "nats", -1, 3),
+        "attention_rank": Metric("rank correlation with the teacher", "", +1, 3),
+        "gradient_cosine": Metric("gradient cosine", "", +1, 3),
+        "gfid": Metric("gFID", "", -1, 2),
+        "precision": Metric("precision", "%", +1, 1, 100.0),
+        "recall": Metric("recall", "%", +1, 1, 100.0),
+        "follows_shape": Metric("shape", "%", +1, 1, 100.0),
+        "follows_colour": Metric("shape and colour", "%", +1, 1, 100.0),
+        "follows_count": Metric("count", "%", +1, 1, 100.0),
+        "follows_relation": Metric("relation", "%", +1, 1, 100.0),
+        "follows_all": Metric("whole prompt", "%", +1, 1, 100.0),
+    }
+)
+"""Names in ``evaluation.json`` -> how a table shows them. ``lpips`` and ``rfid`` appear only where
+the real networks measured.
+"""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One figure: ``value`` with its bootstrap 95 % interval over ``n`` images, and how it was
+    measured (``protocol``).
+
+    ``value`` None means not available, and ``protocol`` says why. ``low`` and ``high`` are None
+    where no interval exists."""
+
+    value: float | None
+    n: int = 0
+    protocol: str = ""
+    low: float | None = None
+    high: float | None = None
+    details: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def missing(cls, why: str) -> "Measurement":
+        """Not available for this row or this data."""
+        return cls(None, protocol=why)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One subject of the table: ``subject`` says which weights were measured, ``measurements``
+    metric -> figure.
+    """
+
+    name: str
+    subject: str
+    measurements: dict[str, Measurement]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Row ``a`` minus row ``b`` on the same images: paired bootstrap of the difference, in the
+    metric's own unit.
+    """
+
+    metric: str
+    a: str
+    b: str
+    difference: float
+    low: float
+    high: float
+
+    @property
+    def verdict(self) -> str:
+        """ "better", "worse" or "no difference" of ``a``, at the 95 % level."""
+        if not (self.low > 0 or self.high < 0):
+            return "no difference"
+        return "better" if (self.difference > 0) == (METRICS[self.metric].better > 0) else "worse"
+
+
+@dataclass(frozen=True)
+class EvaluationRecord:
+    """``records/evaluation.json``: rows in the order of the table, comparisons, and where all of it
+    comes from.
+    """
+
+    run: str
+    preset: str
+    data: str
+    split: str
+    n_train: int
+    n_test: int
+    seed: int
+    rows: list[Row]
+    comparisons: list[Comparison]
+    notes: list[str]
+    seconds: float
+    provenance: Provenance
+
+
+FOLLOWING = tuple(name for name in METRICS if name.startswith("follows_"))
+"""Does an image show what its prompt says? By category."""
+
+GENERATION_METRICS = ("gfid", "fd_teacher", "precision", "recall", *FOLLOWING)
+
+
+@dataclass(frozen=True)
+class GenerationRecord:
+    """``records/generation.json``: rows are generators on unlike latents, then real images and
+    chance.
+
+    ``convergence``: row's name -> [steps, Fréchet distance] along training, on ``n_convergence``
+    images without guidance. ``reconstruction``: row's name -> Fréchet distance of the tokenizer's
+    own reconstructions. ``copies``: row's name -> share of samples nearer to a training latent than
+    99 % of unseen images. ``background_psnr``: dB outside the mask of edits, against the
+    tokenizer's reconstruction of the same images. ``seconds_an_image``: of sampling one at a time.
+    """
+
+    run: str
+    preset: str
+    data: str
+    tokenizers: str
+    denoiser: str
+    seed: int
+    steps: int
+    batch_size: int
+    images: int
+    guidance: float
+    sampling_steps: int
+    n_test: int
+    n_convergence: int
+    rows: list[Row]
+    comparisons: list[Comparison]
+    convergence: dict[str, list[list[float]]]
+    reconstruction: dict[str, float]
+    copies: dict[str, float]
+    background_psnr: dict[str, float]
+    seconds_an_image: float
+    notes: list[str]
+    provenance: Provenance
+
+
+@dataclass(frozen=True)
+class StudyCell:
+    """One metric of one row of a study: mean over seeds with its 95 % interval, and each seed's own
+    value.
+
+    ``difference``: this row minus the study's first row, mean over seeds, with its interval; None
+    in the first row itself and where it cannot be formed. Intervals resample images; they are None
+    for figures that are not means over images."""
+
+    value: float
+    low: float | None
+    high: float | None
+    by_seed: list[float]
+    difference: float | None = None
+    difference_low: float | None = None
+    difference_high: float | None = None
+    differences_by_seed: list[float] = field(default_factory=list)
+
+    @property
+    def direction(self) -> str:
+        """ "lower", "higher" or "same" than the first row: both ends of the interval and every seed
+        must agree.
+        """
+        ends = [end for end in (self.difference_low, self.difference_high) if end is not None]
+        signs = {(each > 0) - (each < 0) for each in [*ends, *self.differences_by_seed]}
+        return {frozenset({1}): "higher", frozenset({-1}): "lower"}.get(frozenset(signs), "same")
+
+    def meets(self, expectation: str) -> bool:
+        """Whether the cell is what a row of the study expects: a direction, or "below NUMBER" for
+        every seed.
+        """
+        word, _, number = expectation.partition(" ")
+        return (
+            max(self.by_seed) < float(number) if word == "below" else self.direction == expectation
+        )
+
+
+@dataclass(frozen=True)
+class StudyRow:
+    """One row of a study. ``words``: what it changes; ``paper``: what the paper says of it;
+    ``expects``: metric -> what this means: a direction ("lower", "higher", "same"), or "below
+    NUMBER"; ``failures``: seeds that did not finish, and why."""
+
+    name: str
+    words: str
+    parameters: dict[str, Any]
+    paper: str
+    expects: dict[str, str]
+    cells: dict[str, StudyCell]
+    failures: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def outcome(self) -> str:
+        """ "reproduced", "in part", "not at this scale", "failed", or "" where the paper says
+        nothing.
+        """
+        if not self.cells:
+            return "failed"
+        met = [
+            self.cells[metric].meets(want)
+            for metric, want in self.expects.items()
+            if metric in self.cells
+        ]
+        if not met:
+            return ""
+        return "reproduced" if all(met) else "in part" if any(met) else "not at this scale"
+
+
+@dataclass(frozen=True)
+class StudyRecord:
+    """``records/ablations.json``: the rows in the order of the study's file, the first being what
+    others are compared with.
+    """
+
+    study: str
+    preset: str
+    data: str
+    seeds: list[int]
+    n_test: int
+    rows: list[StudyRow]
+    commits: list[str]
+    provenance: Provenance
+
+
+@dataclass(frozen=True)
+class VariantRow:
+    """One attention of `attention_variants`: ``parameters`` of one block. ``forbidden``: the
+    largest absolute gradient, over all tasks, weights and both settings of the trunk, where the
+    routing table allows none; ``pairs``: how many (task, weight) pairs that were. ``time``: forward
+    and backward against the plain block."""
+
+    name: str
+    words: str
+    parameters: int
+    forbidden: float
+    pairs: int
+    time: float
+
+
+@dataclass(frozen=True)
+class AttentionProfile:
+    """One network's attention as tables (layers, heads), means over images.
+
+    ``distance``: mean attention distance, share of the image's diagonal. ``entropy``: nats.
+    ``auc``, ``iou``, ``pointing``: against object masks. ``kl`` (nats) and ``rank``: against the
+    teacher. None where it was not measured."""
+
+    name: str
+    role: str
+    grid: tuple[int, int]
+    distance: list[list[float]]
+    entropy: list[list[float]]
+    auc: list[list[float]] | None = None
+    iou: list[list[float]] | None = None
+    pointing: list[list[float]] | None = None
+    kl: list[list[float]] | None = None
+    rank: list[list[float]] | None = None
+
+    def mean(self, measure: str) -> float | None:
+        """Over layers and heads; None where it was not measured."""
+        values = [
+            value for heads in getattr(self, measure) or [] for value in heads if value == value
+        ]
+        return sum(values) / len(values) if values else None
+
+
+@dataclass(frozen=True)
+class AttentionRecord:
+    """``records/attention.json``. ``nearness_auc``: what attention scores that knows only how near
+    two patches are.
+    """
+
+    run: str
+    preset: str
+    data: str
+    teacher: str
+    n: int
+    profiles: list[AttentionProfile]
+    nearness_auc: float | None
+    seconds: float
+    provenance: Provenance

@@ -1,0 +1,94 @@
+"""Following a run that another process trains, by what it appends to its records; nothing of the
+run is touched.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from muse_core.errors import MuseError
+from muse_core.results.records import RowReader
+
+GEOMETRY, PACE = "geometry_", ".pace.jsonl"
+"""How names of files begin or end that hold measured gradients or the machine's speed, and no steps
+of training.
+"""
+
+
+@dataclass
+class StageFollower:
+    """The rows of one stage as they are written. ``record``: the file whose appearance says that
+    the stage has ended.
+    """
+
+    name: str
+    reader: RowReader
+    record: Path | None = None
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the stage's record is there, and not of an earlier training."""
+        if self.record is None or not self.record.exists():
+            return False
+        return self.record.stat().st_mtime >= self.reader.path.stat().st_mtime
+
+    def update(self) -> list[dict[str, Any]]:
+        """The rows that are new; after a restart of the stage, its rows begin again."""
+        before = self.reader.position
+        new = [row for row in self.reader.new_rows() if "step" in row]
+        if self.reader.position < before or (
+            new and self.rows and new[0]["step"] <= self.rows[-1]["step"]
+        ):
+            self.rows = [row for row in self.rows if new and row["step"] < new[0]["step"]]
+        self.rows += new
+        return new
+
+
+def followed(records: Path, record_of: Callable[[str], Path | None]) -> list[StageFollower]:
+    """A follower for each stage that has written rows into a run's folder of records, in order.
+
+    ``record_of``: stage -> the file that it writes at its end, None where that is not known. Raises
+    MuseError where there is no such folder, or no stage in it yet."""
+    files = sorted(
+        file
+        for file in records.glob("*.jsonl")
+        if not (file.name.startswith(GEOMETRY) or file.name.endswith(PACE))
+    )
+    if not files:
+        raise MuseError(
+            f"The run {records.parent.name!r} has no records to follow in {records}: start one with `muse run 01 --run "
+            f"{records.parent.name}`, or check its name."
+        )
+    return [StageFollower(file.stem, RowReader(file), record_of(file.stem)) for file in files]
+
+
+def updates(
+    find: Callable[[], list[StageFollower]],
+    seconds: float,
+    every: float = 1.0,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[StageFollower]:
+    """Each follower with new rows, again and again, until all stages have ended or ``seconds`` are
+    over (0: look once).
+
+    ``find`` is asked each time, so that a stage that begins later is followed too.
+    """
+    known: dict[str, StageFollower] = {}
+    until = time.monotonic() + seconds
+    while True:
+        for follower in find():
+            known.setdefault(follower.name, follower)
+        for follower in known.values():
+            if follower.update():
+                yield follower
+        if all(follower.finished for follower in known.values()) or time.monotonic() >= until:
+            return
+        sleep(min(every, max(0.0, until - time.monotonic())))
+
+
+def losses_of(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """The columns of losses that these rows have."""
+    return list(dict.fromkeys(name for row in rows for name in row if name.startswith("loss/")))

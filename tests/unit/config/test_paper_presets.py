@@ -1,0 +1,137 @@
+"""The paper's sizes: parts built on the meta device have the published numbers of parameters, and
+fit each other.
+"""
+
+import pytest
+import torch
+from diffusers import AutoencoderDC
+from torch import nn
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModelWithProjection,
+    DINOv3ViTConfig,
+    DINOv3ViTModel,
+)
+
+from muse_core.config.preset import FoundationChoice, Preset, denoiser_named
+from muse_core.config.presets import preset_named
+from muse_core.foundations.backbone import Backbone
+from muse_core.foundations.pixel_decoder import PixelDecoder
+from muse_core.foundations.published import AUTOENCODER, BACKBONE, CLIP_TEXT, TEACHERS
+from muse_core.generation.denoiser import build_denoiser
+from muse_core.models.assembly import new_tokenizer
+from muse_core.models.tokenizer import MuseTokenizer
+
+SIZES = ("muse-1b", "muse-3b")
+
+
+def millions(network: nn.Module) -> float:
+    return sum(weight.numel() for weight in network.parameters()) / 1e6
+
+
+def full_size_tokenizer(preset: Preset) -> MuseTokenizer:
+    return new_tokenizer(preset, BACKBONE, AUTOENCODER, CLIP_TEXT["projection_dim"])
+
+
+@pytest.fixture(autouse=True)
+def meta() -> None:
+    with torch.device("meta"):
+        yield
+
+
+def test_pretrained_parts_have_their_published_sizes() -> None:
+    assert millions(Backbone(BACKBONE)) == pytest.approx(304.01, abs=0.01)
+    autoencoder = AutoencoderDC(**AUTOENCODER)
+    assert millions(PixelDecoder(dict(autoencoder.config))) == pytest.approx(159.22, abs=0.01)
+    assert millions(autoencoder) == pytest.approx(312.25, abs=0.01)
+    assert millions(CLIPTextModelWithProjection(CLIPTextConfig(**CLIP_TEXT))) == pytest.approx(
+        123.65, abs=0.01
+    )
+    large, huge = (millions(DINOv3ViTModel(DINOv3ViTConfig(**TEACHERS[name]))) for name in SIZES)
+    assert large == pytest.approx(303.13, abs=0.01) and huge == pytest.approx(840.59, abs=0.01)
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_the_whole_tokenizer_is_its_parts_and_a_connector_counted_by_hand(name: str) -> None:
+    preset = preset_named(name)
+    shape, tokenizer = preset.connector, full_size_tokenizer(preset)
+    width, joined, latent = shape.width, 4 * 1024, 32
+    adapter, queries = joined + joined * width, 16 * 16 * width
+    head, hidden = width // shape.num_heads, int(8 / 3 * width)
+    matrices = 5 * width**2 + 3 * width * hidden  # W_Q, W_K, two W_V, W_O; the three of SwiGLU
+    norms = 4 * width + 2 * head
+    expected = adapter + queries + shape.num_blocks * (matrices + norms)
+    assert sum(weight.numel() for weight in tokenizer.connector.parameters()) == expected
+    assert millions(tokenizer.to_latent) * 1e6 == width + width * latent + latent
+    parts = (
+        tokenizer.backbone,
+        tokenizer.decoder,
+        tokenizer.connector,
+        tokenizer.to_latent,
+        tokenizer.semantic_head,
+    )
+    assert millions(tokenizer) == pytest.approx(sum(map(millions, parts)))
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_images_of_224_pixels_give_8_x_8_latents_from_256_queries_and_come_back_at_224(
+    name: str,
+) -> None:
+    preset = preset_named(name)
+    tokenizer = full_size_tokenizer(preset)
+    images = torch.rand(1, 3, preset.image_size, preset.image_size)
+    output = tokenizer(images)
+    assert output.latent.shape == (1, 32, 8, 8) and output.reconstruction.shape == images.shape
+    assert tokenizer.decode(output.latent).sample.shape == (1, 3, 256, 256)
+    assert tokenizer.connector.queries.shape == (1, 256, 512) and tokenizer.config.query_grid == 16
+    assert tokenizer.encode(torch.rand(1, 3, 448, 448)).latent.shape == (1, 32, 16, 16)
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_the_teachers_heads_and_layers_fit_the_student(name: str) -> None:
+    teacher, shape = TEACHERS[name], preset_named(name).connector
+    assert (
+        teacher["num_attention_heads"] % shape.num_heads == 0
+        and teacher["num_hidden_layers"] >= shape.num_blocks
+    )
+    assert preset_named(name).image_size % teacher["patch_size"] == 0
+
+
+@pytest.mark.parametrize(("name", "expected"), [("muse-1b", 592), ("muse-3b", 1604)])
+def test_generators_are_sana_of_the_papers_size(name: str, expected: float) -> None:
+    shape = denoiser_named(preset_named(name).generation.denoiser)
+    assert millions(build_denoiser(shape, 32, 8, 2304)) == pytest.approx(expected, abs=1)
+
+
+def test_steps_rates_and_weights_are_the_papers() -> None:
+    stages = preset_named("muse-1b").curriculum
+    assert [stage.steps for stage in stages] == [50_000] * 3
+    assert [stage.learning_rate for stage in stages] == [4e-4, 2e-4, 1e-5]
+    assert [stage.weights["reconstruction"] for stage in stages] == [0.1, 0.1, 1.0]
+    assert [stage.ema_decay for stage in stages] == [0.999] * 3
+    assert [stage.steps for stage in preset_named("muse-3b").curriculum] == [75_000, 75_000, 50_000]
+
+
+def test_chosen_parts_take_the_place_of_the_presets(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    preset = FoundationChoice(backbone="mine", teacher=" timm:vit_small_patch16_dinov3 ").applied(
+        preset_named("tiny")
+    )
+    where = preset.foundations
+    assert (
+        where.backbone == str(tmp_path / "mine")
+        and where.teacher == "timm:vit_small_patch16_dinov3"
+    )
+    assert (
+        where.teacher_layers is None
+        and where.text_tower == preset_named("tiny").foundations.text_tower
+    )
+    assert FoundationChoice().applied(preset_named("tiny")) == preset_named("tiny")
+
+
+def test_a_tokenizer_saved_before_there_was_a_query_grid_still_has_its_images_grid() -> None:
+    tokenizer = full_size_tokenizer(preset_named("muse-1b"))
+    config = {key: value for key, value in tokenizer.config.items() if key != "query_grid"}
+    older = MuseTokenizer.from_config(config)
+    assert older.connector.query_grid == 8 and older.config.query_grid is None

@@ -1,0 +1,295 @@
+import json
+import pickle
+import shutil
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageFile
+
+from muse_core.data import decode as images
+from muse_core.data.batch import IGNORED_PIXEL, NO_LABEL, EpochOrder, training_batches
+from muse_core.data.decode import Unreadable
+from muse_core.data.splits import SPLITS
+from muse_core.data.tar_index import read_index
+from muse_core.data.tar_offsets import MOST_BYTES, MOST_NOTES
+from muse_core.data.webdataset import captions_in, open_shards
+from muse_core.errors import MuseError
+
+from .tars import numbered, picture, write_tar
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Three shards of twenty samples, their classes and masks named."""
+    for shard in range(3):
+        write_tar(tmp_path / "pairs" / f"{shard:06d}.tar", numbered(20 * shard, 20 * shard + 20))
+    (tmp_path / "pairs" / "classes.txt").write_text("ant\nbee\ncat\n")
+    (tmp_path / "pairs" / "mask_classes.txt").write_text("ground\nthing\n")
+    return tmp_path / "pairs"
+
+
+def everything(source):
+    return source.__getitems__(list(range(len(source))))
+
+
+def test_each_sample_is_in_one_split_with_all_that_belongs_to_it(folder) -> None:
+    batches = [everything(open_shards(str(folder), split, 8)) for split in SPLITS]
+    assert sum(map(len, batches)) == 60 == len({name for batch in batches for name in batch.ids})
+    for batch in batches:
+        numbers = [int(name.rsplit("/", 1)[1]) for name in batch.ids]
+        assert (batch.images[:, 0].mean((1, 2)) * 255).round().tolist() == numbers
+        assert batch.captions == tuple(f"picture {number}" for number in numbers)
+        assert batch.labels.tolist() == [number % 3 for number in numbers]
+        assert [mask.unique().tolist() for mask in batch.class_masks] == [
+            [number % 2] for number in numbers
+        ]
+        assert batch.skipped == () and batch.instance_masks is None
+
+
+def test_a_brace_pattern_a_folder_and_a_copy_are_the_same(folder, tmp_path) -> None:
+    one = open_shards(f"{folder}/{{000000..000002}}.tar", "train", 8)
+    shutil.copytree(folder, tmp_path / "elsewhere" / "pairs")
+    other = open_shards(str(tmp_path / "elsewhere" / "pairs"), "train", 8)
+    assert one.fingerprint == other.fingerprint and everything(one).ids == everything(other).ids
+    assert one.class_names == ("ant", "bee", "cat") and one.mask_class_names == ("ground", "thing")
+    assert one.described().first(3).captions == one.first(3).captions
+
+
+def test_more_shards_move_no_sample_to_another_split(folder) -> None:
+    before = set(everything(open_shards(f"{folder}/00000{{0,1}}.tar", "train", 8)).ids)
+    assert before <= set(everything(open_shards(str(folder), "train", 8)).ids)
+
+
+def test_the_fingerprint_says_what_is_read(folder) -> None:
+    def fingerprint(split="train", size=8, seed=0, pattern=str(folder)) -> str:
+        return open_shards(pattern, split, size, seed).fingerprint
+
+    others = {
+        fingerprint("val"),
+        fingerprint(size=16),
+        fingerprint(seed=1),
+        fingerprint(pattern=f"{folder}/000000.tar"),
+    }
+    assert len({fingerprint(), fingerprint(), *others}) == 5 and str(folder) not in fingerprint()
+
+
+def test_workers_and_processes_read_each_sample_once_an_epoch(folder) -> None:
+    """Two processes of two workers, resumed in between: together one epoch, none twice, in the
+    order of one process.
+    """
+    source = open_shards(str(folder), "train", 8)
+    steps = len(source) // 8
+    shares = [
+        [
+            batch.to("cpu").ids
+            for start, stop in ((0, 2), (2, steps))
+            for batch in training_batches(source, 8, 7, start, stop, rank, 2, workers=2)
+        ]
+        for rank in (0, 1)
+    ]
+    read = [name for pair in zip(*shares, strict=True) for ids in pair for name in ids]
+    assert len(read) == len(set(read)) == 8 * steps
+    order = [index for batch in EpochOrder(len(source), 8, 7, 0, steps) for index in batch]
+    assert read == [source.sample_id(index) for index in order]
+
+
+def test_a_process_that_is_sent_the_source_opens_its_own_handles(folder) -> None:
+    source = open_shards(str(folder), "train", 8)
+    before = source.first(5)
+    copy = pickle.loads(pickle.dumps(source))
+    assert copy.files._open == {} and copy.first(5).ids == before.ids
+
+
+def test_numbers_name_the_classes_where_no_file_does_and_masks_need_names(folder) -> None:
+    (folder / "classes.txt").unlink(), (folder / "mask_classes.txt").unlink()
+    source = open_shards(str(folder), "train", 8)
+    batch = source.first(2)
+    assert (
+        source.class_names == ("0", "1", "2")
+        and batch.class_masks is None
+        and source.mask_class_names == ()
+    )
+    assert batch.skipped == ("pairs: its .seg.png, since no mask_classes.txt names their classes",)
+
+
+def test_numbers_beyond_the_names_are_no_class_and_void(folder) -> None:
+    (
+        (folder / "classes.txt").write_text("ant\nbee\n"),
+        (folder / "mask_classes.txt").write_text("ground\n"),
+    )
+    batch = everything(open_shards(str(folder), "train", 8))
+    assert set(batch.labels.tolist()) == {0, 1, NO_LABEL}
+    assert set(batch.class_masks.unique().tolist()) == {0, IGNORED_PIXEL}
+    assert batch.skipped == ("pairs: the labels beyond the 2 of classes.txt",)
+
+
+def test_captions_as_json_or_none_at_all(tmp_path) -> None:
+    members = {
+        "a.json": b'{"captions": ["one", "two"], "url": "x"}',
+        "a.png": picture(),
+        "b.JPG": picture(),
+        "b.json": b'"words"',
+        "c.cls": b"1",
+        "c.webp": picture(),
+        "d.png": picture(),
+        "e.json": b"{}",
+        "e.png": picture(),
+        "e.txt": b"from text",
+    }
+    write_tar(tmp_path / "x" / "0.tar", list(members.items()))
+    (tmp_path / "x" / "classes.txt").write_text("ant\nowl\n")
+    batches = [everything(open_shards(f"{tmp_path}/x/0.tar", split, 8)) for split in SPLITS]
+    said = {
+        name[-1]: caption
+        for batch in batches
+        for name, caption in zip(batch.ids, batch.captions, strict=True)
+    }
+    assert said.pop("a") in ("one", "two")
+    assert said == {"b": "words", "c": "a photo of an owl", "d": "a photo", "e": "from text"}
+
+
+def test_a_truncated_shard_gives_its_whole_samples_and_is_listed(folder) -> None:
+    path = folder / "000001.tar"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    sources = [open_shards(str(folder), split, 8) for split in SPLITS]
+    assert 45 <= sum(map(len, sources)) < 60
+    for source in sources:
+        assert everything(source).skipped[0].startswith("pairs/000001.tar: ")
+
+
+def test_damaged_pictures_are_replaced_and_listed(folder) -> None:
+    write_tar(
+        folder / "000003.tar",
+        [("bad.png", b"no picture"), ("odd.json", b"{"), ("odd.png", picture())],
+    )
+    skipped = {
+        note for split in SPLITS for note in everything(open_shards(str(folder), split, 8)).skipped
+    }
+    assert skipped == {
+        "pairs/000003.tar/bad (not an image in a format that is read)",
+        "pairs/000003.tar/odd (its .json holds no captions)",
+    }
+
+
+def test_shards_with_nothing_to_read(folder) -> None:
+    (folder / "000001.tar").write_bytes(b"")
+    assert any(
+        "000001.tar: holds no samples" in note
+        for note in open_shards(str(folder), "val", 8).first(1).skipped
+    )
+    with pytest.raises(
+        MuseError, match=r"holds no samples with an image \(pairs/000001.tar: cut short"
+    ):
+        open_shards(f"{folder}/000001.tar", "train", 8)
+
+
+def test_members_that_are_too_large_or_double_are_listed(tmp_path, monkeypatch) -> None:
+    monkeypatch.setitem(MOST_BYTES, "text", 10)
+    members = [
+        ("1.png", picture()),
+        ("1.png", picture()),
+        ("1.txt", b"x" * 11),
+        ("1.cls", b"-3"),
+        ("2.txt", b"alone"),
+    ]
+    write_tar(tmp_path / "x" / "0.tar", members)
+    index = read_index((tmp_path / "x" / "0.tar",))
+    assert len(index) == 1 and index.damage == (
+        "x/0.tar: 1.png is the second image of its sample",
+        "x/0.tar: 1.txt has 11 bytes, more than the 10 that are read",
+        "x/0.tar: 1.cls is not a class number",
+        "x/0.tar: 2 has no image",
+    )
+
+
+def test_a_list_of_damage_does_not_grow_without_end(tmp_path) -> None:
+    write_tar(
+        tmp_path / "x" / "0.tar", [(f"{number}.txt", b"") for number in range(3 * MOST_NOTES)]
+    )
+    damage = read_index((tmp_path / "x" / "0.tar",)).damage
+    assert (
+        len(damage) == MOST_NOTES + 1
+        and damage[-1] == f"x/0.tar: and {2 * MOST_NOTES + 1:,} more like these"
+    )
+
+
+def test_the_index_holds_no_pixels(folder) -> None:
+    index = read_index(tuple(sorted(folder.glob("*.tar"))))
+    columns = (index.shard, index.keys, index.labels, index.blocks, index.sizes)
+    assert sum(column.nbytes for column in columns) / len(index) < 64
+
+
+def test_a_hundred_megapixels_are_refused_from_the_header(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
+    monkeypatch.setattr(images, "MOST_PIXELS", 10_000)
+    write_tar(tmp_path / "x" / "0.tar", [("bomb.png", picture(0, (101, 100), "L"))])
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda self: pytest.fail("decoded"))
+    with pytest.raises(MuseError, match=r"bomb: more than 10,000 pixels"):
+        open_shards(str(tmp_path / "x"), "train", 8).first(1)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "sentence"),
+    [
+        ("{0..", "absent|cannot be expanded"),
+        ("{0..99999999}.tar", "names more than 1,000,000 shards"),
+        ("{5000000000000000000000..35..3}.tar", "names more than 1,000,000 shards"),
+        ("pipe:cat /etc/passwd", "are absent"),
+        ("https://example.org/{0..9}.tar", "10 of the 10 shards"),
+        ("", "holds no .tar"),
+    ],
+)
+def test_patterns_that_name_no_shards(tmp_path, monkeypatch, pattern, sentence) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(MuseError, match=sentence):
+        open_shards(pattern, "train", 8)
+
+
+@given(st.text(st.sampled_from("{}.,0129a-\\/\0é"), max_size=20))
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_any_pattern_is_shards_or_a_sentence(tmp_path, pattern) -> None:
+    try:
+        open_shards(f"{tmp_path}/{pattern}", "train", 8)
+    except MuseError as error:
+        assert str(error).endswith(".")
+
+
+@given(
+    st.binary(max_size=60)
+    | st.recursive(
+        st.none() | st.integers() | st.text(),
+        lambda inner: (
+            st.lists(inner)
+            | st.dictionaries(st.sampled_from(["captions", "caption", "text"]), inner)
+        ),
+    ).map(lambda value: json.dumps(value).encode())
+)
+@settings(max_examples=100, deadline=None)
+def test_any_json_is_captions_or_unreadable(content) -> None:
+    try:
+        assert all(text.strip() for text in captions_in(content))
+    except Unreadable as reason:
+        assert str(reason) == "its .json holds no captions"
+
+
+@given(st.data())
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_a_shard_damaged_anywhere_gives_samples_or_a_sentence(tmp_path, data) -> None:
+    path = write_tar(
+        tmp_path / "x" / "0.tar", [*numbered(0, 3), ("9.json", b'["x"]'), ("9.png", picture())]
+    )
+    content = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 8))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    path.write_bytes(content[: data.draw(st.integers(1, len(content)))])
+    try:
+        batch = everything(open_shards(str(path), "train", 8))
+        assert np.isfinite(batch.images.numpy()).all() and len(batch.ids) == len(batch.captions)
+    except MuseError as error:
+        assert str(error).endswith(".")

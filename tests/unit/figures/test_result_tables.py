@@ -1,0 +1,210 @@
+from html.parser import HTMLParser
+
+import pytest
+
+from muse_core.errors import MuseError
+from muse_core.figures.result_tables import (
+    comparison_table,
+    features_table,
+    intervals,
+    results_table,
+)
+from muse_core.results.measurements import Comparison, Measurement, Row
+
+NO_DECODER = "It has no decoder: nothing <is> reconstructed."
+
+
+def row(name: str, **values: float | Measurement) -> Row:
+    """Plain numbers become measurements with an interval of a hundredth around them."""
+    found = {
+        metric: value
+        if isinstance(value, Measurement)
+        else Measurement(value, 100, "", value - 0.01, value + 0.01)
+        for metric, value in values.items()
+    }
+    return Row(name, name, found)
+
+
+class Reader(HTMLParser):
+    """Collects cells (with their text), what is bold, and refuses tags that do not close."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.lines: list[list[str]] = []
+        self.bold: list[str] = []
+        self.below = ""
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list) -> None:
+        if tag == "br":
+            return self.handle_data("|")
+        self.open.append(tag)
+        if tag == "tr":
+            self.lines.append([])
+        if tag in ("td", "th"):
+            assert tag == "td" or dict(attrs)["scope"] in ("row", "col")
+            self.lines[-1].append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "td" in self.open or "th" in self.open:
+            self.lines[-1][-1] += data
+        elif "caption" not in self.open:
+            self.below += data
+        if "strong" in self.open:
+            self.bold.append(data)
+
+
+ROWS = [
+    row("chance", zero_shot=0.999, fd_teacher=0.01, psnr=Measurement.missing(NO_DECODER)),
+    row("a <b> & c", zero_shot=0.962, fd_teacher=7.05, psnr=Measurement.missing(NO_DECODER)),
+    row("MUSE", zero_shot=0.985, fd_teacher=6.42, psnr=26.62),
+]
+
+
+def test_values_and_intervals_are_in_the_metrics_unit_and_digits():
+    read = Reader(results_table(ROWS, ["zero_shot", "fd_teacher", "psnr"], "Run tiny"))
+    assert read.lines[0] == ["", "zero-shot|% ↑", "Fréchet distance, teacher| ↓", "PSNR|dB ↑"]
+    assert read.lines[3] == ["MUSE", "98.5|97.5 – 99.5", "6.42|6.41 – 6.43", "26.6|26.6 – 26.6"]
+
+
+def test_the_best_is_bold_in_its_direction_and_chance_never_is():
+    assert Reader(results_table(ROWS, ["zero_shot", "fd_teacher"], "")).bold == ["98.5", "6.42"]
+
+
+def test_what_looks_equal_is_equally_bold():
+    rows = [row("a", psnr=20.01), row("b", psnr=20.02), row("c", psnr=19.9)]
+    assert Reader(results_table(rows, ["psnr"], "")).bold == ["20.0", "20.0"]
+
+
+def test_a_reason_is_told_once_and_everything_is_escaped():
+    text = results_table(ROWS, ["psnr", "zero_shot"], "1 < 2")
+    read = Reader(text)
+    assert [line[1] for line in read.lines[1:3]] == ["–a", "–a"]
+    assert read.below == f"a {NO_DECODER}"
+    assert read.lines[2][0] == "a <b> & c" and "<b>" not in text
+    assert "1 &lt; 2</caption>" in text
+
+
+def test_a_figure_nobody_mentioned_is_a_dash_without_a_letter():
+    read = Reader(results_table([*ROWS, row("later")], ["zero_shot"], ""))
+    assert read.lines[-1] == ["later", "–"] and read.below == ""
+
+
+def test_nan_is_missing_and_never_the_best():
+    read = Reader(results_table([row("a", psnr=float("nan")), row("b", psnr=20.0)], ["psnr"], ""))
+    assert read.lines[1][1] == "–a" and read.bold == ["20.0"]
+    assert "not a number" in read.below
+
+
+def test_a_column_that_no_row_has_is_left_out():
+    rows = [row("a", psnr=20.0, lpips=Measurement.missing("No VGG here.")), row("b", psnr=21.0)]
+    read = Reader(results_table(rows, ["lpips", "psnr", "miou"], ""))
+    assert read.lines[0] == ["", "PSNR|dB ↑"] and read.below == ""
+
+
+def test_without_an_interval_the_value_stands_alone_with_a_true_minus():
+    rows = [
+        row("a", attention_rank=Measurement(-0.25)),
+        row("b", attention_rank=Measurement(-0.0001)),
+    ]
+    assert [line[1] for line in Reader(results_table(rows, ["attention_rank"], "")).lines[1:]] == [
+        "−0.250",
+        "0.000",
+    ]
+
+
+def test_comparisons_are_said_in_words_and_points():
+    found = [
+        Comparison("zero_shot", "MUSE", "a <b>", 0.023, 0.012, 0.034),
+        Comparison("fd_teacher", "MUSE", "old", -0.6, -1.3, 0.1),
+        Comparison("fd_teacher", "MUSE", "old", 0.6, 0.5, 0.7),
+    ]
+    lines = Reader(comparison_table(found)).lines[1:]
+    assert lines[0] == ["zero-shot", "MUSE", "a <b>", "+2.30 points|+1.20 to +3.40", "better"]
+    assert lines[1][3].endswith("−1.300 to +0.100")
+    assert [line[4] for line in lines] == ["better", "no difference", "worse"]
+
+
+def test_no_comparison_is_no_table():
+    assert comparison_table([]) == ""
+
+
+def test_dots_and_error_bars_are_in_the_metrics_unit_first_on_top():
+    picture = intervals(
+        [*ROWS[1:], row("gone", zero_shot=Measurement.missing("no"))], "zero_shot", "Zero-shot"
+    )
+    (trace,) = picture.figure.data
+    assert list(trace.x) == pytest.approx([96.2, 98.5])
+    assert list(trace.error_x.array) == pytest.approx([1, 1]) == list(trace.error_x.arrayminus)
+    axes = picture.still.axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a <b> & c", "MUSE"]
+    assert (
+        axes.yaxis_inverted()
+        and picture.figure.layout.yaxis.range[0] > picture.figure.layout.yaxis.range[1]
+    )
+    assert axes.containers[0].lines[0].get_xdata() == pytest.approx([96.2, 98.5])
+
+
+def test_chance_is_a_line_with_its_name_and_not_a_dot():
+    picture = intervals(
+        [row("chance", zero_shot=0.1), row("MUSE", zero_shot=0.9)], "zero_shot", "Zero-shot"
+    )
+    assert len(picture.figure.data[0].x) == 1
+    assert picture.figure.layout.shapes[0].x0 == pytest.approx(10)
+    assert "chance 10.0" in [text.get_text() for text in picture.still.axes[0].texts]
+
+
+def test_one_row_without_an_interval_is_drawn():
+    picture = intervals([row("MUSE", psnr=Measurement(26.6))], "psnr", "PSNR")
+    assert list(picture.figure.data[0].error_x.array) == [0]
+    picture.still.canvas.draw()
+
+
+def test_an_interval_beside_its_value_is_drawn():
+    picture = intervals([row("MUSE", psnr=Measurement(26.6, 9, "", 26.7, 26.9))], "psnr", "PSNR")
+    assert list(picture.figure.data[0].error_x.arrayminus) == [0]
+
+
+@pytest.mark.parametrize("rows", [[], [row("chance", psnr=1.0)], [row("a", zero_shot=0.5)]])
+def test_nothing_to_draw_is_refused(rows):
+    with pytest.raises(MuseError, match="nothing to draw"):
+        intervals(rows, "psnr", "PSNR")
+
+
+def test_an_unknown_metric_names_the_known_ones():
+    for draw in (lambda: intervals(ROWS, "psnrr", ""), lambda: results_table(ROWS, ["psnrr"], "")):
+        with pytest.raises(MuseError, match="psnr, ssim"):
+            draw()
+    with pytest.raises(MuseError, match="psnr, ssim"):
+        comparison_table([Comparison("psnrr", "a", "b", 1.0, 0.5, 2.0)])
+
+
+def test_a_table_of_nothing_is_refused():
+    with pytest.raises(MuseError, match="at least one row"):
+        results_table([], ["psnr"], "Run tiny")
+
+
+def test_every_probed_feature_has_a_column_and_what_a_row_lacks_stays_empty() -> None:
+    probed = Measurement(
+        0.9, 10, "", details={"by_feature": {"semantic <stream>": 0.9, "latent z": 0.25}}
+    )
+    other = Measurement(0.5, 10, "", details={"by_feature": {"latent z": 0.5}})
+    read = Reader(
+        features_table(
+            [row("a", linear_probe=probed), row("b", linear_probe=other)], "linear_probe"
+        )
+    )
+    assert read.lines == [
+        ["", "semantic <stream>", "latent z"],
+        ["a", "90.0", "25.0"],
+        ["b", "", "50.0"],
+    ]
+
+
+def test_without_probed_features_there_is_no_table() -> None:
+    assert features_table([row("a", psnr=20.0)], "linear_probe") == ""

@@ -1,0 +1,120 @@
+"""The console script: one sentence for a mistake, the right exit code, the right run name."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from muse_core.cli import _run_name, main
+from muse_core.errors import MuseError
+
+from .conftest import Writer
+
+
+def test_help_needs_no_heavy_import() -> None:
+    heavy = "{'torch', 'papermill', 'nbconvert', 'plotly', 'pydantic'}"
+    code = f"import sys, muse_core.cli as m; m.parser(); print(sorted({heavy} & set(sys.modules)))"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip()
+        == "[]"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["run", "07"], "muse: There is no notebook '07': choose all or one of 00_a.\n"),
+        (["run", "00", "-p", "devise", "cpu"], "did you mean 'device'?"),
+        (["run", "00", "--run", "a/b"], "not a folder name"),
+        (["run", "00", "--run", "a", "-p", "run", "b"], "two names"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_code_2(
+    write_notebook: Writer, capsys: pytest.CaptureFixture[str], words: list[str], sentence: str
+) -> None:
+    write_notebook("00_a")
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("muse: ") and sentence in said and said.count("\n") == 1
+
+
+def test_a_command_that_does_not_parse_is_one_sentence_too(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["run"])
+    assert caught.value.code == 2 and capsys.readouterr().err.startswith(
+        "muse: the following arguments are required"
+    )
+
+
+def test_no_notebooks_is_said(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list"]) == 2 and "no numbered notebook" in capsys.readouterr().err
+
+
+def test_list_shows_parameters_with_their_help(
+    write_notebook: Writer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_notebook(
+        "00_a", parameters="steps: int = 0  # 0 = what the preset says", title="Foundations"
+    )
+    assert main(["list"]) == 0
+    said = capsys.readouterr().out
+    assert "00_a  Foundations" in said and "steps: int = 0  # 0 = what the preset says" in said
+
+
+def test_a_failing_notebook_is_its_sentence_and_code_1(
+    write_notebook: Writer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_notebook(
+        "00_a",
+        "from muse_core.errors import MuseError\nraise MuseError('No weights: run 00 first.')",
+    )
+    assert main(["run", "00"]) == 1
+    said = capsys.readouterr()
+    assert (
+        "muse: 00_a stopped: No weights: run 00 first." in said.err and "Traceback" not in said.err
+    )
+    assert "failed after" in said.out
+
+
+def test_the_run_is_named_after_the_preset() -> None:
+    assert _run_name(None, {}) == "smoke"
+    assert _run_name(None, {"preset": "tiny"}) == "tiny"
+    assert _run_name("mine", {"preset": "tiny"}) == "mine"
+    assert _run_name(None, {"run": "also"}) == "also"
+    with pytest.raises(MuseError):
+        _run_name("a", {"run": "b"})
+
+
+def test_shards_are_written_and_verified(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["shards", "scenes", "--into", str(workspace / "shards"), "--image-size", "8"]
+    words += ["--limit", "3", "--samples-per-shard", "2"]
+    assert main(words) == 0 and "9 samples in 6 shards, 0 left out" in capsys.readouterr().out
+    assert main(["shards", "--verify", str(workspace / "shards")]) == 0
+    assert "every shard is as it was written" in capsys.readouterr().out
+    (workspace / "shards" / "000004.tar").write_bytes(b"damaged")
+    assert main(["shards", "--verify", str(workspace / "shards")]) == 1
+    assert "muse: 000004.tar is not as it was written" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ([], "Write shards with `muse shards SOURCE --into FOLDER`"),
+        (["scenes"], "Write shards with `muse shards SOURCE --into FOLDER`"),
+        (["--verify", "nowhere"], "There is no shards.json in"),
+        (["scense", "--into", "x"], "Unknown data source 'scense'"),
+        (["scenes", "--into", "x", "--samples-per-shard", "0"], "at least one sample"),
+    ],
+)
+def test_a_mistake_with_shards_is_a_sentence(
+    workspace: Path, capsys: pytest.CaptureFixture[str], words: list[str], sentence: str
+) -> None:
+    assert main(["shards", *words]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("muse: ") and sentence in said and said.count("\n") == 1
+    assert not list(workspace.rglob("*.tar"))

@@ -1,0 +1,118 @@
+"""The index: newest run first, honest states, key numbers from records, tolerance of what is
+missing.
+"""
+
+import json
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from muse_core.report import freshness, index
+from muse_core.report.html import external_requests
+from muse_core.report.stamps import title_and_claim
+
+from .conftest import Writer
+from .executed import executed_copy, picture
+
+
+@pytest.fixture(autouse=True)
+def _quiet_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(freshness, "package_sha", lambda: "package")
+
+
+def test_runs_come_newest_first(write_notebook: Writer) -> None:
+    source = write_notebook("00_a")
+    executed_copy(source, "old")
+    executed_copy(source, "new", date="2026-02-01T10:00:00+00:00")
+    assert [run.name for run in index.summaries()] == ["new", "old"]
+
+
+def test_each_notebook_says_its_title_claim_state_and_minutes(write_notebook: Writer) -> None:
+    executed_copy(
+        write_notebook("00_a", title="Foundations", claim="The **parts** are [sane](x.md)."),
+        "smoke",
+    )
+    (row,) = index.summaries()[0].notebooks
+    assert (row.title, row.claim, row.state, row.minutes) == (
+        "Foundations",
+        "The parts are sane.",
+        "done",
+        "1.5",
+    )
+
+
+def test_a_changed_source_is_stale_and_a_failure_says_why(write_notebook: Writer) -> None:
+    executed_copy(write_notebook("00_a"), "smoke")
+    executed_copy(write_notebook("01_b"), "smoke", status="failed", error="No <checkpoint>.")
+    write_notebook("00_a", "print('changed')")
+    assert [row.state for row in index.summaries()[0].notebooks] == ["stale", "failed"]
+    assert "No &lt;checkpoint&gt;." in index.write().read_text()
+
+
+def test_an_unstamped_notebook_is_unfinished(workspace: Path) -> None:
+    folder = workspace / "reports" / "cut"
+    folder.mkdir(parents=True)
+    nbformat.write(nbformat.v4.new_notebook(), folder / "00_a.ipynb")
+    assert index.summaries()[0].notebooks[0].state == "unfinished"
+
+
+@pytest.mark.parametrize(
+    "record", ["[]", "{}", '{"losses": [1], "held_out": 3, "seconds": "x"}', '{"losses": {"a": 1}}']
+)
+def test_odd_records_are_tolerated(write_notebook: Writer, workspace: Path, record: str) -> None:
+    executed_copy(write_notebook("00_a"), "smoke")
+    (workspace / "reports/smoke/records").mkdir()
+    (workspace / "reports/smoke/records/stage1.json").write_text(record)
+    assert "MUSE reports" in index.write().read_text()
+
+
+def test_each_card_has_its_picture_or_a_plain_tile(write_notebook: Writer) -> None:
+    executed_copy(write_notebook("00_a", "1"), "smoke", picture("A red <tile>."))
+    executed_copy(write_notebook("01_b", "1"), "smoke")
+    page = index.write().read_text()
+    assert page.count("<img ") == 1 and 'alt="A red &lt;tile&gt;."' in page
+    assert '<div class="cover none" aria-hidden="true">01</div>' in page
+    assert external_requests(page) == []
+
+
+def test_headline_numbers_stand_with_unit_interval_and_baseline(
+    write_notebook: Writer, workspace: Path
+) -> None:
+    executed_copy(write_notebook("00_a"), "smoke")
+    figure = {"psnr": {"value": 26.54, "low": 26.4, "high": 26.7}}
+    rows = [{"name": "MUSE, after stage 3", "measurements": figure}]
+    rows += [{"name": "shared routing, after stage 3", "measurements": {"psnr": {"value": 25.5}}}]
+    (workspace / "reports/smoke/records").mkdir()
+    (workspace / "reports/smoke/records/evaluation.json").write_text(
+        json.dumps({"rows": rows, "n_test": 10})
+    )
+    page = index.write().read_text()
+    for words in (
+        "26.5<small>&nbsp;dB",
+        "26.4 to 26.7",
+        "shared routing: 25.5\N{NO-BREAK SPACE}dB",
+        "10 test images",
+    ):
+        assert words in page
+
+
+def test_a_stale_page_says_what_that_means(write_notebook: Writer) -> None:
+    executed_copy(write_notebook("00_a"), "smoke", key="another")
+    page = index.write().read_text()
+    assert "the notebook or the package changed since" in page
+    executed_copy(write_notebook("00_a"), "smoke")
+    assert "changed since" not in index.write().read_text()
+
+
+def test_an_empty_workspace_has_an_index_that_says_how_to_begin(workspace: Path) -> None:
+    assert "muse run all" in index.write().read_text()
+
+
+def test_the_claim_loses_its_marks() -> None:
+    text = "# The *title*\n\n**Claim.** $W_Q$ and $\\mathcal{L}_{topo}$ with `code`\nand more.\n\nNext paragraph."
+    notebook = {"cells": [{"cell_type": "markdown", "source": text}]}
+    assert title_and_claim(notebook, "x") == (
+        "The title",
+        "Claim. W_Q and L_topo with code and more.",
+    )

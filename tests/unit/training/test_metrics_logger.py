@@ -1,0 +1,106 @@
+"""The metrics file is whole lines at every moment, and rewinding never loses a row."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from muse_core.results.records import read_jsonl
+from muse_core.training import metrics_logger as journal
+from muse_core.training.metrics_logger import Journal
+
+from .small_run import SmallRun
+
+BATCH = SimpleNamespace(skipped=(), enlarged=())
+
+
+@pytest.fixture
+def notes(tmp_path) -> Journal:
+    return Journal(SmallRun(tmp_path))
+
+
+def written(notes: Journal) -> list[int]:
+    return [row["step"] for row in read_jsonl(notes.run.metrics_file)]
+
+
+def test_a_row_is_in_the_file_after_a_second(notes, monkeypatch) -> None:
+    now = [notes.flushed]
+    monkeypatch.setattr(journal.time, "monotonic", lambda: now[0])
+    notes.note({"step": 1}, BATCH, keep=True)
+    assert written(notes) == []
+    now[0] += 1.0
+    notes.note({"step": 2}, BATCH, keep=True)
+    assert written(notes) == [1, 2]
+
+
+def test_rows_share_the_names_of_their_columns(notes) -> None:
+    for step in (1, 2):
+        notes.note({"".join(["loss/", "total"]): step}, BATCH, keep=True)
+    (first,), (second,) = notes.rows
+    assert first is second
+
+
+def test_a_reader_sees_whole_lines_whenever_it_looks(notes, monkeypatch) -> None:
+    seen: list[str] = []
+    rows = [{"step": step, "loss/total": 0.1} for step in range(5000)]  # more than any buffer holds
+    plain = journal.append_jsonl
+    monkeypatch.setattr(
+        journal, "append_jsonl", lambda *given: (plain(*given), seen.append(given[0].read_text()))
+    )
+    for row in rows:
+        notes.note(row, BATCH, keep=True)
+    notes.flush(to_disk=True)
+    assert (
+        seen and all(text.endswith("\n") for text in seen) and written(notes) == list(range(5000))
+    )
+
+
+class Died(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("function", ["append_jsonl", "force"])
+def test_a_death_while_rewinding_keeps_every_row(notes, monkeypatch, function) -> None:
+    for step in range(1, 7):
+        notes.note({"step": step}, BATCH, keep=True)
+    notes.flush()
+
+    def die(*arguments) -> None:
+        raise Died
+
+    with monkeypatch.context() as patch:
+        patch.setattr(journal, function, die)
+        with pytest.raises(Died):
+            Journal(notes.run).rewind(4)
+    assert written(notes) == [1, 2, 3, 4, 5, 6]
+    again = Journal(notes.run)
+    again.rewind(4)
+    assert written(again) == [row["step"] for row in again.rows] == [1, 2, 3, 4]
+    assert [path.name for path in Path(notes.run.metrics_file.parent).iterdir()] == ["stage.jsonl"]
+
+
+def test_losses_pass_over_skipped_steps(notes) -> None:
+    for row in (
+        {"step": 1, "skipped": 1},
+        {"step": 2, "loss/a": 4.0},
+        {"step": 3, "loss/a": 2.0},
+        {"step": 4, "skipped": 1},
+    ):
+        notes.note(row, BATCH, keep=True)
+    assert notes.losses() == {"a": {"first": 4.0, "last": 3.0}}
+
+
+def test_what_went_wrong_comes_back_with_the_checkpoint(notes) -> None:
+    notes.bad_steps, notes.workers_died, notes.waited = [3], 2, 1.5
+    notes.skipped.add("broken.png")
+    again = Journal(notes.run)
+    again.remember(notes.facts())
+    assert (again.bad_steps, again.workers_died, again.waited, again.skipped) == (
+        [3],
+        2,
+        1.5,
+        {"broken.png"},
+    )
+    old = {"files_skipped": [], "files_enlarged": [], "seconds": 9.0}
+    again.remember(old)
+    assert again.bad_steps == [] and again.seconds_before == 9.0
