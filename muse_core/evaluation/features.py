@@ -11,8 +11,8 @@ from muse_core.data.batch import Batch, Source, evaluation_batches
 from muse_core.errors import MuseError
 from muse_core.evaluation.cache import Cache
 from muse_core.evaluation.feature_extractors import Seen, Subject, resting
-from muse_core.evaluation.reconstruction.pixel_metrics.metric_networks import Instruments
-from muse_core.evaluation.reconstruction.pixel_metrics.pixel_metrics import (
+from muse_core.evaluation.reconstruction.metric_networks import Instruments
+from muse_core.evaluation.reconstruction.pixel_metrics import (
     eight_bits,
     feature_distance,
     psnr,

@@ -23,7 +23,7 @@ from muse_core.evaluation.feature_extractors import Subject, resting
 from muse_core.evaluation.features import Features, Progress, extract
 from muse_core.evaluation.intervals import interval, mean_interval
 from muse_core.evaluation.protocol import Protocol
-from muse_core.evaluation.reconstruction.pixel_metrics.frechet import biased, frechet_distance
+from muse_core.evaluation.reconstruction.frechet import biased, frechet_distance
 from muse_core.evaluation.understanding.linear_probe import linear_probe
 from muse_core.evaluation.understanding.segmentation import iou, mean_iou, segmentation_probe
 from muse_core.evaluation.understanding.zero_shot import accuracy_by_class, ranked_classes

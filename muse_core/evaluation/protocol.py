@@ -7,7 +7,7 @@ from torch import Tensor
 
 from muse_core.config.preset import Preset
 from muse_core.data.batch import Source
-from muse_core.evaluation.reconstruction.pixel_metrics.metric_networks import Instruments
+from muse_core.evaluation.reconstruction.metric_networks import Instruments
 
 
 @dataclass(frozen=True)

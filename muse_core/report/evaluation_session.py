@@ -22,7 +22,7 @@ from muse_core.evaluation.evaluate import Evaluated, evaluate
 from muse_core.evaluation.feature_extractors import TokenizerSubject
 from muse_core.evaluation.features import Progress
 from muse_core.evaluation.protocol import Protocol
-from muse_core.evaluation.reconstruction.pixel_metrics.metric_networks import load_instruments
+from muse_core.evaluation.reconstruction.metric_networks import load_instruments
 from muse_core.evaluation.run_rows import (
     BACKBONE,
     MUSE,

@@ -18,8 +18,8 @@ from muse_core.config.stage import GenerationStage
 from muse_core.data.batch import Source
 from muse_core.data.sources import open_source
 from muse_core.errors import MuseError
-from muse_core.evaluation.generation.sample_quality.memorisation import copies, nearest_training
-from muse_core.evaluation.generation.sample_quality.sample_quality import (
+from muse_core.evaluation.generation.memorisation import copies, nearest_training
+from muse_core.evaluation.generation.sample_quality import (
     Judges,
     RealImages,
     draw,
@@ -27,8 +27,8 @@ from muse_core.evaluation.generation.sample_quality.sample_quality import (
     generation_measurements,
     teacher_features,
 )
-from muse_core.evaluation.reconstruction.pixel_metrics.frechet import frechet_distance
-from muse_core.evaluation.reconstruction.pixel_metrics.metric_networks import load_instruments
+from muse_core.evaluation.reconstruction.frechet import frechet_distance
+from muse_core.evaluation.reconstruction.metric_networks import load_instruments
 from muse_core.evaluation.run_rows import teacher_fingerprint
 from muse_core.figures.result_tables import CHANCE, REAL_IMAGES
 from muse_core.foundations.scene_detector import SceneDetector, load_scene_detector

@@ -8,15 +8,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from muse_core.evaluation.generation.sample_quality.precision_recall import (
+from muse_core.evaluation.generation.precision_recall import (
     NEIGHBOURS,
     precision_recall,
 )
-from muse_core.evaluation.generation.sample_quality.prompt_following import prompt_following
+from muse_core.evaluation.generation.prompt_following import prompt_following
 from muse_core.evaluation.intervals import around, half_sample_errors, interval
-from muse_core.evaluation.reconstruction.pixel_metrics.frechet import biased, frechet_distance
-from muse_core.evaluation.reconstruction.pixel_metrics.metric_networks import Instruments
-from muse_core.evaluation.reconstruction.pixel_metrics.pixel_metrics import eight_bits
+from muse_core.evaluation.reconstruction.frechet import biased, frechet_distance
+from muse_core.evaluation.reconstruction.metric_networks import Instruments
+from muse_core.evaluation.reconstruction.pixel_metrics import eight_bits
 from muse_core.foundations.scene_detector import SceneDetector
 from muse_core.generation.pipeline import MusePipeline
 from muse_core.results.measurements import Measurement

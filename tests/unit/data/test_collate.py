@@ -6,7 +6,7 @@ import torch
 from muse_core.data.batch import Batch, training_batches
 from muse_core.data.collate import EightBitBatch, packed
 from muse_core.data.scenes import Scenes
-from tests.unit.data.test_batches import Counting
+from tests.unit.data.test_batch import Counting
 
 
 def photographs(levels: torch.Tensor) -> Batch:

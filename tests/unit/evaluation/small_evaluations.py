@@ -16,7 +16,7 @@ from muse_core.data.scenes import Scenes
 from muse_core.data.shape_templates import SHAPES
 from muse_core.evaluation.feature_extractors import Chance, TokenizerSubject
 from muse_core.evaluation.protocol import Protocol
-from muse_core.evaluation.reconstruction.pixel_metrics.metric_networks import Instruments
+from muse_core.evaluation.reconstruction.metric_networks import Instruments
 from muse_core.foundations.topology_teacher import DinoV3Teacher
 from tests.integration.micro import TEACHER
 from tests.unit.models.small_models import TINY, small_tokenizer

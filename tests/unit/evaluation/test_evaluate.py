@@ -24,7 +24,7 @@ from muse_core.evaluation.cache import Cache
 from muse_core.evaluation.evaluate import Evaluated, evaluate
 from muse_core.evaluation.feature_extractors import HIDDEN, LATENT, SEMANTIC, BackboneSubject
 from muse_core.evaluation.features import extract
-from muse_core.evaluation.reconstruction.pixel_metrics.metric_networks import Instruments
+from muse_core.evaluation.reconstruction.metric_networks import Instruments
 from muse_core.evaluation.understanding.segmentation import predict
 from muse_core.foundations.backbone import Backbone
 from muse_core.losses.topology import topology_loss

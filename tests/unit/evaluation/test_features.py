@@ -15,8 +15,8 @@ from muse_core.evaluation import features as module
 from muse_core.evaluation.cache import Cache
 from muse_core.evaluation.feature_extractors import HIDDEN, LATENT, SEMANTIC, Seen, Subject
 from muse_core.evaluation.features import Features, extract
-from muse_core.evaluation.reconstruction.pixel_metrics.metric_networks import Instruments
-from muse_core.evaluation.reconstruction.pixel_metrics.pixel_metrics import (
+from muse_core.evaluation.reconstruction.metric_networks import Instruments
+from muse_core.evaluation.reconstruction.pixel_metrics import (
     eight_bits,
     feature_distance,
     psnr,

@@ -9,9 +9,9 @@ import pytest
 import torch
 from scipy.stats import norm
 
-from muse_core.evaluation.generation.sample_quality.precision_recall import precision_recall
+from muse_core.evaluation.generation.precision_recall import precision_recall
 from muse_core.evaluation.intervals import around, half_sample_errors, interval, mean_interval
-from muse_core.evaluation.reconstruction.pixel_metrics.pixel_metrics import psnr
+from muse_core.evaluation.reconstruction.pixel_metrics import psnr
 
 from .small_evaluations import blurred, photographs
 

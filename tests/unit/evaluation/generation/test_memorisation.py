@@ -2,7 +2,7 @@
 
 import torch
 
-from muse_core.evaluation.generation.sample_quality.memorisation import copies, nearest_training
+from muse_core.evaluation.generation.memorisation import copies, nearest_training
 
 
 def test_copies_are_found_and_fresh_samples_are_not() -> None:

@@ -3,7 +3,7 @@ import torch
 from sklearn.datasets import load_digits
 
 from muse_core.errors import MuseError
-from muse_core.evaluation.generation.sample_quality.precision_recall import precision_recall
+from muse_core.evaluation.generation.precision_recall import precision_recall
 
 
 def digits() -> torch.Tensor:

@@ -7,7 +7,7 @@ import torch
 
 from muse_core.data.scene_claims import scene_claims
 from muse_core.data.scenes import Scenes
-from muse_core.evaluation.generation.sample_quality.prompt_following import (
+from muse_core.evaluation.generation.prompt_following import (
     follows,
     prompt_following,
 )

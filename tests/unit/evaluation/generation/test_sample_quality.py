@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from muse_core.evaluation.generation.sample_quality.sample_quality import (
+from muse_core.evaluation.generation.sample_quality import (
     Judges,
     RealImages,
     draw,
     generation_measurements,
 )
-from muse_core.evaluation.reconstruction.pixel_metrics.metric_networks import Instruments
+from muse_core.evaluation.reconstruction.metric_networks import Instruments
 
 from ..generation.small_generators import small_pipeline
 from .small_evaluations import small_teacher

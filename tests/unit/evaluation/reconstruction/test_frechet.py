@@ -9,7 +9,7 @@ from scipy.linalg import sqrtm
 from sklearn.datasets import load_digits
 
 from muse_core.errors import MuseError
-from muse_core.evaluation.reconstruction.pixel_metrics.frechet import (
+from muse_core.evaluation.reconstruction.frechet import (
     FrechetDistance,
     biased,
     frechet_distance,

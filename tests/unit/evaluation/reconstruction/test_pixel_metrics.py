@@ -8,7 +8,7 @@ import torch
 from scipy.ndimage import correlate1d
 from scipy.spatial import distance
 
-from muse_core.evaluation.reconstruction.pixel_metrics.pixel_metrics import (
+from muse_core.evaluation.reconstruction.pixel_metrics import (
     IDENTICAL,
     eight_bits,
     feature_distance,
