@@ -15,7 +15,7 @@ from muse_core.evaluation.attention.object_alignment import (
     same_object_auc,
 )
 
-from .small_evaluations import small_teacher
+from ..small_evaluations import small_teacher
 
 
 def two_objects() -> torch.Tensor:

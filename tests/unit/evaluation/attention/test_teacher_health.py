@@ -21,7 +21,7 @@ from muse_core.evaluation.attention.teacher_health import (
 )
 from muse_core.foundations.topology_teacher import DinoV3Teacher, TopologyTeacher
 
-from .small_evaluations import Changed, small_teacher, without
+from ..small_evaluations import Changed, small_teacher, without
 
 GRID = (8, 8)
 

@@ -14,8 +14,8 @@ from muse_core.evaluation.generation.sample_quality import (
 )
 from muse_core.evaluation.reconstruction.metric_networks import Instruments
 
-from ..generation.small_generators import small_pipeline
-from .small_evaluations import small_teacher
+from ...generation.small_generators import small_pipeline
+from ..small_evaluations import small_teacher
 
 CAPTIONS = ("a red star", "a blue circle", "a star left of a circle", "a red circle")
 

@@ -25,7 +25,7 @@ from muse_core.training.fsdp import TAKEN, VERSION
 from muse_core.training.teachers import Teachers
 from muse_core.training.trainer import Trainer
 
-from ..models.small_models import small_tokenizer
+from ...models.small_models import small_tokenizer
 
 FIRST, SECOND, THIRD = (replace(stage, steps=10, ema_decay=0.5) for stage in tiny().curriculum)
 SCENES = Scenes("train", 32)
@@ -33,7 +33,7 @@ SCENES = Scenes("train", 32)
 
 @pytest.fixture(scope="module")
 def teachers() -> Teachers:
-    from ...integration.micro import TEACHER, small_text_tower
+    from ....integration.micro import TEACHER, small_text_tower
 
     torch.manual_seed(0)
     teacher = DinoV3Teacher.from_config(TEACHER, (0, 1, 1, 2, 2, 3)).requires_grad_(False)

@@ -10,15 +10,15 @@ from torch import nn
 
 from muse_core.errors import MuseError
 from muse_core.evaluation.features import extract
+from muse_core.evaluation.reconstruction import metric_networks as module
 from muse_core.evaluation.reconstruction.metric_networks import (
     ALEXNET_URL,
     INCEPTION_URL,
     load_instruments,
     weights_file,
 )
-from muse_core.evaluation.reconstruction.pixel_metrics import metric_networks as module
 
-from .small_evaluations import Changed, small_subject, small_teacher
+from ..small_evaluations import Changed, small_subject, small_teacher
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ from muse_core.evaluation.reconstruction.pixel_metrics import (
     ssim,
 )
 
-from .small_evaluations import blurred, photographs, small_teacher
+from ..small_evaluations import blurred, photographs, small_teacher
 
 
 def pairs() -> list:
