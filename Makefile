@@ -11,6 +11,7 @@ OFFLINE := HF_HUB_OFFLINE=1
 HALF_THE_CORES := $(shell $(PYTHON) -c 'import os; print(max(1, os.cpu_count() // 2))')
 
 export JUPYTER_PLATFORM_DIRS := 1
+export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
 .PHONY: help env reports tokenizer baseline ablations generation generation-long bench torture gallery test lab lint clean-env

@@ -1,0 +1,3 @@
+"""Speed and memory, measured; `make bench` runs them."""
+
+import muse_core  # noqa: F401 - before torch, for how its threads wait

@@ -2,9 +2,16 @@
 
 The folders read from left to right, and imports only go left:
 
-    base -> data -> foundations -> models -> losses -> training -> evaluation -> figures -> reporting
+    base -> config -> losses, figures -> data -> foundations -> models -> training -> generation
+         -> evaluation -> report
 
-*base* is the handful of modules beside this file (errors, shapes, paths, presets, stages, records).
+*base* is errors, shapes, paths, attention and `results`; `cli` and `notebook` stand at the end.
 """
 
+import os
+
 __version__ = "0.1.0"
+
+# OpenMP reads this once, when torch is loaded. By default its waiting threads spin, and beside
+# other work that makes a training step several times slower (benchmarks/waiting_threads.py).
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -1,9 +1,13 @@
 """What every test shares: one seed, and the photographs some of them need."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+# As muse_core does, which is imported later here: jaxtyping's import hook has to be there first.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 @pytest.fixture(autouse=True)
