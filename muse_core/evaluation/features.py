@@ -7,7 +7,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from muse_core.data.batch import Batch, Source, evaluation_batches
+from muse_core.data.batch import Batch, Source
+from muse_core.data.loader import evaluation_batches
 from muse_core.errors import MuseError
 from muse_core.evaluation.cache import Cache
 from muse_core.evaluation.feature_extractors import Seen, Subject, resting

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
-from muse_core.data.batch import Source, evaluation_batches
+from muse_core.data.batch import Source
+from muse_core.data.loader import evaluation_batches
 from muse_core.evaluation.reconstruction.pixel_metrics import psnr
 from muse_core.evaluation.understanding.zero_shot import (
     accuracy,

@@ -14,7 +14,7 @@ from torch import nn
 from tqdm import tqdm
 
 from muse_core.config.stage import Schedule
-from muse_core.data.batch import Samples, training_batches
+from muse_core.data.loader import Samples, training_batches
 from muse_core.errors import MuseError
 from muse_core.results.records import provenance
 from muse_core.training import failures

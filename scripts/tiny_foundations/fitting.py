@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 from transformers import get_cosine_schedule_with_warmup
 
-from muse_core.data.batch import Batch, Source, training_batches
+from muse_core.data.batch import Batch, Source
+from muse_core.data.loader import training_batches
 from muse_core.errors import MuseError
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import torch
 
-from muse_core.data.batch import Source, evaluation_batches
+from muse_core.data.batch import Source
+from muse_core.data.loader import evaluation_batches
 from muse_core.evaluation.attention.object_alignment import patch_instances, same_object_auc
 from muse_core.evaluation.reconstruction.pixel_metrics import psnr
 from muse_core.evaluation.understanding.zero_shot import (

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 READ = f"""
 from muse_core.data import row_groups
-from muse_core.data.batch import training_batches
+from muse_core.data.loader import training_batches
 from muse_core.data.sources import open_source
 
 row_groups.MOST_LANES, row_groups.WAITS = 8, (0.0,)

@@ -9,9 +9,9 @@ import torch
 from datasets import NamedSplit
 
 from muse_core.data import hub_stream, row_groups
-from muse_core.data.batch import EpochOrder, training_batches
 from muse_core.data.hub_stream import HubStream, open_hub_stream
 from muse_core.data.lanes import STEPS, pieces_of
+from muse_core.data.loader import EpochOrder, training_batches
 from muse_core.data.sources import open_source
 from muse_core.data.splits import SPLITS
 from muse_core.errors import MuseError

@@ -5,8 +5,9 @@ import torch
 from PIL import Image
 
 from muse_core.data import reading
-from muse_core.data.batch import IGNORED_PIXEL, NO_LABEL, training_batches
+from muse_core.data.batch import IGNORED_PIXEL, NO_LABEL
 from muse_core.data.image_files import FileSource, MaskMeaning, Sample
+from muse_core.data.loader import training_batches
 from muse_core.errors import MuseError
 
 MEANING = MaskMeaning(names=("ground", "pet"), classes={1: 1, 2: 0}, instances={1: 1})

@@ -7,8 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from muse_core.data.batch import IGNORED_PIXEL, NO_LABEL, EpochOrder
+from muse_core.data.batch import IGNORED_PIXEL, NO_LABEL
 from muse_core.data.image_files import FileSource, MaskMeaning, Sample
+from muse_core.data.loader import EpochOrder
 from muse_core.data.mixtures import Corpus, Mixture, open_mixture, parsed_mixture, shares
 from muse_core.data.scenes import Scenes
 from muse_core.data.sources import open_source

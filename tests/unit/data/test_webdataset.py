@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
 from muse_core.data import decode as images
-from muse_core.data.batch import IGNORED_PIXEL, NO_LABEL, EpochOrder, training_batches
+from muse_core.data.batch import IGNORED_PIXEL, NO_LABEL
 from muse_core.data.decode import Unreadable
+from muse_core.data.loader import EpochOrder, training_batches
 from muse_core.data.splits import SPLITS
 from muse_core.data.tar_index import read_index
 from muse_core.data.tar_offsets import MOST_BYTES, MOST_NOTES

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from muse_core.data.batch import training_batches
+from muse_core.data.loader import training_batches
 from muse_core.errors import MuseError
 from muse_core.training.metrics_logger import Journal
 from muse_core.training.steady_batches import RETRIES, SteadyBatches, WorkersDied
