@@ -7,38 +7,48 @@ from collections.abc import Sequence
 from muse_core.evaluation.evaluate import Evaluated
 from muse_core.evaluation.intervals import interval, mean_interval
 from muse_core.evaluation.understanding.segmentation import mean_iou
-from muse_core.results.measurements import Comparison
+from muse_core.results.measurements import METRICS, Comparison
 
 
 def compare(a: Evaluated, b: Evaluated, metrics: Sequence[str], seed: int = 0) -> list[Comparison]:
     """``a`` minus ``b`` for each metric that both rows have; a metric that is missing on either
     side is left out.
     """
-    found = [_difference(a, b, metric, seed) for metric in metrics]
-    return [each for each in found if each is not None]
+    found = []
+    for metric in metrics:
+        ends = _ends(metric, a, b, seed)
+        if ends is not None:
+            one, other = (each.row.measurements[metric].value for each in (a, b))
+            found.append(Comparison(metric, a.row.name, b.row.name, one - other, *ends))
+    return found
 
 
-def _difference(a: Evaluated, b: Evaluated, metric: str, seed: int) -> Comparison | None:
+def _ends(metric: str, a: Evaluated, b: Evaluated, seed: int) -> tuple[float, float] | None:
     if metric == "miou":
-        return _miou_difference(a, b, seed)
-    if metric not in a.per_image or metric not in b.per_image:
+        one, other = a.confusion, b.confusion
+        if one is None or other is None:
+            return None
+        difference = lambda images: mean_iou(one[images]) - mean_iou(other[images])
+        return interval(difference, len(one), seed)
+    one, other = a.per_image.get(metric), b.per_image.get(metric)
+    if one is None or other is None:
         return None
-    each = (a.per_image[metric].double() - b.per_image[metric].double()).numpy()
-    ends = mean_interval(each, seed)
-    if ends is None:
-        return None
-    difference = a.row.measurements[metric].value - b.row.measurements[metric].value
-    return Comparison(metric, a.row.name, b.row.name, difference, *ends)
+    return mean_interval((one.double() - other.double()).numpy(), seed)
 
 
-def _miou_difference(a: Evaluated, b: Evaluated, seed: int) -> Comparison | None:
-    if a.confusion is None or b.confusion is None:
-        return None
-    difference = lambda images: mean_iou(a.confusion[images]) - mean_iou(b.confusion[images])
-    n = len(a.confusion)
-    ends = interval(difference, n, seed)
-    return (
-        None
-        if ends is None
-        else Comparison("miou", a.row.name, b.row.name, difference(slice(None)), *ends)
-    )
+def verdicts(comparisons: Sequence[Comparison]) -> list[str]:
+    """What comparisons of one row with others show: a sentence for each other row."""
+    found = []
+    for other in dict.fromkeys(each.b for each in comparisons):
+        by_verdict: dict[str, list[str]] = {"better": [], "worse": [], "no difference": []}
+        for each in comparisons:
+            if each.b == other:
+                by_verdict[each.verdict].append(METRICS[each.metric].words)
+        words = zip(
+            ("better in", "worse in", "not told apart in"), by_verdict.values(), strict=True
+        )
+        parts = [f"{verdict} {', '.join(metrics)}" for verdict, metrics in words if metrics]
+        found.append(
+            f"Against {other}, at the 95 % level and for one training seed: {'; '.join(parts)}."
+        )
+    return found

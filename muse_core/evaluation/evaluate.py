@@ -1,4 +1,4 @@
-"""`evaluate`: one subject, every measure, one row. The same protocol for all subjects of a table."""
+"""`evaluate`: one network, every metric, one row. The same protocol for all rows of a table."""
 
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -7,8 +7,8 @@ from torch import Tensor
 
 from muse_core.errors import MuseError
 from muse_core.evaluation.cache import Cache
-from muse_core.evaluation.feature_extractors import Subject
-from muse_core.evaluation.features import Progress
+from muse_core.evaluation.feature_extractors import FeatureExtractor
+from muse_core.evaluation.features import group
 from muse_core.evaluation.measures import MEASURES, Bench
 from muse_core.evaluation.protocol import Protocol
 from muse_core.results.measurements import Measurement, Row
@@ -24,78 +24,68 @@ class Evaluated:
     ``head`` its weight and bias."""
 
     row: Row
-    per_image: dict[str, Tensor]
-    predicted: dict[str, Tensor]
-    confusion: Tensor | None = None
-    head: tuple[Tensor, Tensor] | None = None
+    tensors: dict[str, Tensor]
+
+    @property
+    def per_image(self) -> dict[str, Tensor]:
+        return group(self.tensors, "per_image")
+
+    @property
+    def predicted(self) -> dict[str, Tensor]:
+        return group(self.tensors, "predicted")
+
+    @property
+    def confusion(self) -> Tensor | None:
+        return self.tensors.get("confusion")
+
+    @property
+    def head(self) -> tuple[Tensor, Tensor] | None:
+        head = group(self.tensors, "head")
+        return (head["weight"], head["bias"]) if head else None
 
 
 def evaluate(
-    subject: Subject,
-    protocol: Protocol,
-    cache: Cache | None = None,
-    progress: Progress = lambda words: None,
+    extractor: FeatureExtractor, protocol: Protocol, cache: Cache | None = None
 ) -> Evaluated:
     """Measure everything the data allows; what it does not allow is said in the row. No weight or
     mode changes.
+
+    Args:
+        extractor: the network to measure, under the name of its row.
+        protocol: data, sizes, seed and metric networks, shared by all rows of a table.
+        cache: remembers the row; None remembers nothing.
     """
     cache = cache or Cache(None)
-    inputs = protocol.key() | {"weights": subject.fingerprint, "subject": type(subject).__name__}
-    tensors, note = cache.recall(
-        "row", inputs, partial(_measured, subject, protocol, cache, progress)
-    )
-    return from_stored(subject.name, (tensors, note))
+    kind = type(extractor).__name__
+    inputs = protocol.key() | {"weights": extractor.fingerprint, "extractor": kind}
+    stored = cache.recall("row", inputs, partial(_measured, extractor, protocol, cache))
+    return from_stored(extractor.name, stored)
 
 
 def from_stored(name: str, stored: Stored) -> Evaluated:
     """The row as it was kept, under this name. Raises MuseError where what was kept is no row."""
     tensors, note = stored
     try:
-        measurements = {
-            metric: Measurement(**each) for metric, each in note["measurements"].items()
-        }
-        row = Row(name, note["subject"], measurements)
+        found = {metric: Measurement(**each) for metric, each in note["measurements"].items()}
+        return Evaluated(Row(name, note["subject"], found), tensors)
     except (KeyError, TypeError, AttributeError) as error:
         raise MuseError(
             f"The stored row of {name} is damaged: delete its file and measure it again."
         ) from error
-    group = lambda prefix: {
-        name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)
-    }
-    return Evaluated(
-        row=row,
-        per_image=group("per_image/"),
-        predicted=group("predicted/"),
-        confusion=tensors.get("confusion"),
-        head=(tensors["head/weight"], tensors["head/bias"]) if "head/weight" in tensors else None,
-    )
 
 
 def to_stored(evaluated: Evaluated) -> Stored:
     """The inverse of `from_stored`, but for the name."""
-    tensors = {f"per_image/{name}": each for name, each in evaluated.per_image.items()}
-    tensors |= {f"predicted/{name}": each for name, each in evaluated.predicted.items()}
-    tensors |= {"confusion": evaluated.confusion} if evaluated.confusion is not None else {}
-    tensors |= (
-        dict(zip(("head/weight", "head/bias"), evaluated.head, strict=True))
-        if evaluated.head
-        else {}
-    )
-    measurements = {name: asdict(each) for name, each in evaluated.row.measurements.items()}
-    return tensors, {"subject": evaluated.row.subject, "measurements": measurements}
+    return evaluated.tensors, asdict(evaluated.row)
 
 
-def _measured(subject: Subject, protocol: Protocol, cache: Cache, progress: Progress) -> Stored:
-    bench = Bench(subject, protocol, cache, progress)
+def _measured(extractor: FeatureExtractor, protocol: Protocol, cache: Cache) -> Stored:
+    bench = Bench(extractor, protocol, cache)
     found: dict[str, Measurement] = {}
-    for names, measure in MEASURES:
-        progress(names[0].replace("_", " "))
+    for metrics, measure in MEASURES:
         try:
             found |= measure(bench)
         except MuseError as reason:
-            found |= {name: Measurement.missing(str(reason)) for name in names}
-    note = {
-        "subject": f"{type(subject).__name__} {subject.fingerprint}",
-        "measurements": {name: asdict(each) for name, each in found.items()},
-    }
-    return bench.tensors, note
+            found |= {metric: Measurement.missing(str(reason)) for metric in metrics}
+    subject = f"{type(extractor).__name__} {extractor.fingerprint}"
+    return to_stored(Evaluated(Row(extractor.name, subject, found), bench.tensors))

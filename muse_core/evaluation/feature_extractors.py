@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
+from typing import ClassVar, Generic, TypeVar
 
 import torch
 from diffusers import AutoencoderDC
@@ -27,15 +28,19 @@ from muse_core.shapes import AttentionMaps, Embeddings, Float, Images, Tokens
 
 SEMANTIC, HIDDEN, LATENT = "semantic stream", "block output", "latent z"
 PATCHES, CLASS_TOKEN = "patch tokens", "class token"
+RANDOM, RANDOM_WIDTH = "random numbers", 64
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What one subject makes of a batch.
+class Features:
+    """What a frozen network makes of a batch of images.
 
-    ``tokens``: feature name -> tokens in raster order on ``grid[name]``. ``pooled``: features that
-    are one vector an image. ``embedding`` (in the text space) and ``reconstruction`` are None for
-    subjects without them."""
+    ``tokens``: feature name -> (batch, tokens, width) in raster order on ``grid[name]``.
+    ``pooled``: features that are one vector an image, (batch, width). ``embedding`` (batch, width
+    of the text space) and ``reconstruction`` (batch, 3, height, width) are None for networks
+    without them."""
 
     tokens: dict[str, Tokens]
     grid: dict[str, Grid]
@@ -44,52 +49,60 @@ class Seen:
     reconstruction: Images | None = None
 
 
-class Subject(ABC):
-    """A frozen network to measure.
+@dataclass
+class FeatureExtractor(ABC, Generic[Network]):
+    """A frozen network to measure, under the ``name`` of its row; ``fingerprint`` tells its weights.
 
-    ``probed`` names the feature whose mean the linear probe reads, ``segmented`` the one behind the
-    mIoU."""
+    ``probed`` names the feature whose mean the linear probe reads, ``segmented`` the one behind
+    the mIoU."""
 
     name: str
+    network: Network
     fingerprint: str
-    probed: str
-    segmented: str
-    network: nn.Module
+    probed: ClassVar[str]
+    segmented: ClassVar[str]
 
     @abstractmethod
-    def see(self, images: Images, pixels: bool = True) -> Seen:
-        """Features of images in [0, 1]; ``pixels`` False leaves the reconstruction out."""
+    def features(self, images: Images, pixels: bool = True) -> Features:
+        """Features of a batch.
+
+        Args:
+            images: (batch, 3, height, width) in [0, 1].
+            pixels: False leaves the reconstruction out.
+        """
 
     def attention(self, images: Images) -> tuple[AttentionMaps, ...] | None:
-        """Attention probabilities of every block on the token grid; None for subjects whose
+        """Attention probabilities of every block on the token grid; None for networks whose
         attention is not measured.
         """
         return None
 
+    @property
+    def device(self) -> torch.device:
+        return next(self.network.parameters()).device
 
-class TokenizerSubject(Subject):
+
+class TokenizerExtractor(FeatureExtractor[MuseTokenizer]):
     """A MUSE tokenizer of either routing. Probed where the authors' release does: the semantic
     stream for classes, the last block's output for masks (scripts/linear_probe.py,
     scripts/segment_probe.py)."""
 
     probed, segmented = SEMANTIC, HIDDEN
 
-    def __init__(self, name: str, tokenizer: MuseTokenizer, fingerprint: str) -> None:
-        self.name, self.network, self.fingerprint = name, tokenizer, fingerprint
-
     @classmethod
     def from_pretrained(
         cls, name: str, folder: Path, device: torch.device | str = "cpu"
-    ) -> "TokenizerSubject":
-        """Raises MuseError where the folder holds no whole tokenizer."""
-        return cls(
-            name,
-            MuseTokenizer.from_pretrained(folder).to(device).eval(),
-            folder_fingerprint(folder),
-        )
+    ) -> "TokenizerExtractor":
+        """A saved tokenizer under the name of its row.
 
-    def see(self, images: Images, pixels: bool = True) -> Seen:
-        grid = self.network.token_grid(images)
+        Raises:
+            MuseError: where the folder holds no whole tokenizer.
+        """
+        tokenizer = MuseTokenizer.from_pretrained(folder).to(device).eval()
+        return cls(name, tokenizer, folder_fingerprint(folder))
+
+    def features(self, images: Images, pixels: bool = True) -> Features:
+        size, grid = tuple(images.shape[-2:]), self.network.token_grid(images)
         connected = self.network.connect(images)
         latent = self.network.latent_of(connected, grid)
         tokens = {
@@ -97,41 +110,31 @@ class TokenizerSubject(Subject):
             HIDDEN: connected.hidden,
             LATENT: latent_tokens(latent),
         }
-        return Seen(
+        return Features(
             tokens=tokens,
             grid=dict.fromkeys(tokens, grid),
             embedding=self.network.semantic_head(connected.semantic),
-            reconstruction=self.network.decode(latent, tuple(images.shape[-2:])).sample
-            if pixels
-            else None,
+            reconstruction=self.network.decode(latent, size).sample if pixels else None,
         )
 
     def attention(self, images: Images) -> tuple[AttentionMaps, ...]:
         return student_attention(self.network, images)
 
 
-class BackboneSubject(Subject):
+@dataclass
+class BackboneExtractor(FeatureExtractor[Backbone]):
     """The pretrained backbone as it was before MUSE; ``projection`` into the text space where it
     has one.
     """
 
+    projection: nn.Module | None = None
     probed = segmented = PATCHES
 
-    def __init__(
-        self, name: str, backbone: Backbone, fingerprint: str, projection: nn.Module | None = None
-    ) -> None:
-        self.name, self.network, self.fingerprint, self.projection = (
-            name,
-            backbone,
-            fingerprint,
-            projection,
-        )
-
-    def see(self, images: Images, pixels: bool = True) -> Seen:
+    def features(self, images: Images, pixels: bool = True) -> Features:
         hidden = self.network.all_tokens(images)
         patches = hidden[:, 1:]
         rows, columns = (side // self.network.patch_size for side in images.shape[-2:])
-        return Seen(
+        return Features(
             tokens={PATCHES: patches},
             grid={PATCHES: (rows, columns)},
             pooled={CLASS_TOKEN: hidden[:, 0]},
@@ -142,87 +145,68 @@ class BackboneSubject(Subject):
         return self.network.attention(images)
 
 
-class AutoencoderSubject(Subject):
+class AutoencoderExtractor(FeatureExtractor[AutoencoderDC]):
     """The plain DC-AE: pixels only, nothing ever taught it what an image shows."""
 
     probed = segmented = LATENT
 
-    def __init__(self, name: str, autoencoder: AutoencoderDC, fingerprint: str) -> None:
-        self.name, self.network, self.fingerprint = name, autoencoder, fingerprint
-
-    def see(self, images: Images, pixels: bool = True) -> Seen:
+    def features(self, images: Images, pixels: bool = True) -> Features:
         latent = self.network.encode(images * 2 - 1).latent
-        return Seen(
+        return Features(
             tokens={LATENT: latent_tokens(latent)},
             grid={LATENT: tuple(latent.shape[-2:])},
             reconstruction=reconstruct_with(self.network, images) if pixels else None,
         )
 
 
-class TeacherSubject(Subject):
-    """The topology teacher; its attention as the student gets it, after Psi, on ``grid`` with
-    ``heads``.
+@dataclass
+class TeacherExtractor(FeatureExtractor[TopologyTeacher]):
+    """The topology teacher; its attention as the student gets it, after Psi, on ``student_grid``
+    with ``heads``.
     """
 
+    heads: int
+    student_grid: Grid
     probed = segmented = PATCHES
 
-    def __init__(
-        self, name: str, teacher: TopologyTeacher, fingerprint: str, heads: int, grid: Grid
-    ) -> None:
-        self.name, self.network, self.fingerprint, self.heads, self.grid = (
-            name,
-            teacher,
-            fingerprint,
-            heads,
-            grid,
-        )
-
-    def see(self, images: Images, pixels: bool = True) -> Seen:
+    def features(self, images: Images, pixels: bool = True) -> Features:
         side = self.network.image_size // self.network.patch_size
-        return Seen(tokens={PATCHES: self.network.features(images)}, grid={PATCHES: (side, side)})
+        return Features({PATCHES: self.network.features(images)}, {PATCHES: (side, side)})
 
     def attention(self, images: Images) -> tuple[AttentionMaps, ...]:
-        return teacher_attention(self.network, images, self.grid, self.heads)
+        return teacher_attention(self.network, images, self.student_grid, self.heads)
 
 
-class Chance(Subject):
+class ChanceExtractor(FeatureExtractor[nn.ParameterList]):
     """Knows nothing: the mean training image for every image, random numbers for features, the same
     attention everywhere.
     """
 
-    name = "chance"
-    probed = segmented = "random numbers"
-    width = 64
+    probed = segmented = RANDOM
 
     def __init__(self, mean_image: Images, embedding_width: int, grid: Grid) -> None:
         """``mean_image`` (1, 3, height, width)."""
-        self.network = nn.ParameterList([nn.Parameter(mean_image, requires_grad=False)])
-        self.embedding_width, self.grid = embedding_width, grid
-        image = mean_image.detach().cpu().contiguous().numpy().tobytes()
-        self.fingerprint = blake2b(
-            image + f"{embedding_width} {grid}".encode(), digest_size=8
-        ).hexdigest()
+        digest = blake2b(f"{embedding_width} {grid}".encode(), digest_size=8)
+        digest.update(tensor_bytes(mean_image))
+        network = nn.ParameterList([nn.Parameter(mean_image, requires_grad=False)])
+        super().__init__("chance", network, digest.hexdigest())
+        self.embedding_width, self.grid, self.tokens = embedding_width, grid, grid[0] * grid[1]
 
-    def see(self, images: Images, pixels: bool = True) -> Seen:
-        seed = int(
-            images.double().sum().item() * 1e3
-        )  # the same numbers for the same images, whatever the order of batches
-        draw = torch.Generator().manual_seed(seed)
-        tokens = torch.randn(
-            len(images), self.grid[0] * self.grid[1], self.width, generator=draw
-        ).to(images.device)
-        return Seen(
-            tokens={self.probed: tokens},
-            grid={self.probed: self.grid},
-            embedding=torch.randn(len(images), self.embedding_width, generator=draw).to(
-                images.device
-            ),
-            reconstruction=self.network[0].expand(len(images), -1, -1, -1) if pixels else None,
+    def features(self, images: Images, pixels: bool = True) -> Features:
+        # the same numbers for the same images, whatever the order of batches
+        draw = torch.Generator().manual_seed(int(images.double().sum().item() * 1e3))
+        n, device = len(images), images.device
+        tokens = torch.randn(n, self.tokens, RANDOM_WIDTH, generator=draw).to(device)
+        return Features(
+            tokens={RANDOM: tokens},
+            grid={RANDOM: self.grid},
+            embedding=torch.randn(n, self.embedding_width, generator=draw).to(device),
+            reconstruction=self.network[0].expand(n, -1, -1, -1) if pixels else None,
         )
 
     def attention(self, images: Images) -> tuple[AttentionMaps, ...]:
-        tokens = self.grid[0] * self.grid[1]
-        return (torch.full((len(images), 1, tokens, tokens), 1 / tokens, device=images.device),)
+        shape = (len(images), 1, self.tokens, self.tokens)
+        return (torch.full(shape, 1 / self.tokens, device=images.device),)
 
 
 def latent_tokens(latent: Tensor) -> Tokens:
@@ -230,14 +214,17 @@ def latent_tokens(latent: Tensor) -> Tokens:
     return rearrange(latent, "b c h w -> b (h w) c")
 
 
+def tensor_bytes(tensor: Tensor) -> bytes:
+    """A tensor's values, to be hashed."""
+    return tensor.detach().cpu().contiguous().numpy().tobytes()
+
+
 def folder_fingerprint(folder: Path) -> str:
     """A hash of every weight and configuration file below a folder. Raises MuseError where there is
     none.
     """
-    digest = blake2b(digest_size=8)
-    files = sorted(
-        file for file in Path(folder).rglob("*") if file.suffix in (".safetensors", ".json", ".bin")
-    )
+    digest, kinds = blake2b(digest_size=8), (".safetensors", ".json", ".bin")
+    files = sorted(file for file in Path(folder).rglob("*") if file.suffix in kinds)
     if not files:
         raise MuseError(
             f"{folder} holds no weights to evaluate: run the notebook that makes them first."
@@ -251,17 +238,16 @@ def folder_fingerprint(folder: Path) -> str:
 
 
 @contextmanager
-def resting(*networks: nn.Module) -> Iterator[None]:
-    """Networks in eval mode and without gradient inside the block; each in the mode it had,
+def eval_mode(*networks: nn.Module) -> Iterator[None]:
+    """Networks in eval mode and without gradient inside the block; every module in the mode it had,
     afterwards.
     """
-    modes = [{module: module.training for module in network.modules()} for network in networks]
+    modes = {module: module.training for network in networks for module in network.modules()}
     for network in networks:
         network.eval()
     try:
         with torch.no_grad():
             yield
     finally:
-        for mode in modes:
-            for module, training in mode.items():
-                module.training = training
+        for module, training in modes.items():
+            module.training = training

@@ -1,7 +1,6 @@
-"""One pass of a subject over a split: everything the measures look at, kept by the cache."""
+"""One pass of a feature extractor over a split: everything the metrics look at, kept by the cache."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -11,8 +10,8 @@ from muse_core.data.batch import Batch, Source
 from muse_core.data.loader import evaluation_batches
 from muse_core.errors import MuseError
 from muse_core.evaluation.cache import Cache
-from muse_core.evaluation.feature_extractors import Seen, Subject, resting
-from muse_core.evaluation.reconstruction.metric_networks import Instruments
+from muse_core.evaluation.feature_extractors import FeatureExtractor, Features, eval_mode
+from muse_core.evaluation.reconstruction.metric_networks import MetricNetworks
 from muse_core.evaluation.reconstruction.pixel_metrics import (
     eight_bits,
     feature_distance,
@@ -24,147 +23,169 @@ from muse_core.results.tensor_files import Stored
 from muse_core.shapes import Images
 
 BATCH = 50
-Progress = Callable[[str], None]
-"""Told, now and then, in a few words, how far a measurement is."""
+
+
+def group(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names begin with ``prefix/``, under the rest of their names."""
+    return {
+        name.removeprefix(f"{prefix}/"): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(f"{prefix}/")
+    }
 
 
 @dataclass(frozen=True)
-class Features:
-    """What was extracted from ``n`` images.
+class SplitFeatures:
+    """Features of the first n images of a split.
 
-    ``pooled``: feature name -> (n, width), tokens averaged; ``tokens``: feature name -> (m, tokens,
-    width) of the first m images; ``pixels``: metric -> one number an image; ``frechet``: metric ->
-    (2, n, width), real and reconstructed. ``embedding`` (n, width), ``labels`` (n,) with -1 =
-    unknown, ``class_masks`` (m, h, w) with 255 = void, or None."""
+    ``pooled``: feature name -> (n, width), tokens averaged. ``tokens``: feature name -> (m,
+    tokens, width) of the first m images, on ``grid[name]``. ``pixels``: metric -> (n,).
+    ``frechet``: metric -> (2, n, width), real and reconstructed. ``labels`` (n,), -1 unknown.
+    ``embedding`` (n, width) and ``class_masks`` (m, h, w; 255 = void) may be None.
+    """
 
-    labels: Tensor
-    pooled: dict[str, Tensor]
-    tokens: dict[str, Tensor]
+    tensors: dict[str, Tensor]
     grid: dict[str, Grid]
-    pixels: dict[str, Tensor] = field(default_factory=dict)
-    frechet: dict[str, Tensor] = field(default_factory=dict)
-    embedding: Tensor | None = None
-    class_masks: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def labels(self) -> Tensor:
+        return self.tensors["labels"]
 
-def extract(
-    subject: Subject,
+    @property
+    def pooled(self) -> dict[str, Tensor]:
+        return group(self.tensors, "pooled")
+
+    @property
+    def tokens(self) -> dict[str, Tensor]:
+        return {name: half.float() for name, half in group(self.tensors, "tokens").items()}
+
+    @property
+    def pixels(self) -> dict[str, Tensor]:
+        return group(self.tensors, "pixels")
+
+    @property
+    def frechet(self) -> dict[str, Tensor]:
+        return group(self.tensors, "frechet")
+
+    @property
+    def embedding(self) -> Tensor | None:
+        return self.tensors.get("embedding")
+
+    @property
+    def class_masks(self) -> Tensor | None:
+        masks = self.tensors.get("class_masks")
+        return None if masks is None else masks.long()
+
+
+def split_features(
+    extractor: FeatureExtractor,
     source: Source,
     limit: int,
-    instruments: Instruments | None = None,
+    networks: MetricNetworks | None = None,
     dense: int = 1000,
     cache: Cache | None = None,
-    progress: Progress = lambda words: None,
-) -> Features:
-    """Features of the first ``limit`` images of a split, token by token for the first ``dense``.
+) -> SplitFeatures:
+    """Features of the first images of a split; weights and modes stay as they are.
 
-    ``instruments`` measure the reconstruction; without them no image is decoded. Weights and modes
-    stay as they are. Raises MuseError for an empty split and for features that are not finite."""
+    Args:
+        extractor: the frozen network to look with.
+        source: a split.
+        limit: how many images, at most.
+        networks: measure the reconstruction; without them no image is decoded.
+        dense: of how many images to keep every token, at most.
+        cache: remembers the features; None remembers nothing.
+
+    Raises:
+        MuseError: for an empty split and for features that are not finite.
+    """
+    require_images(source)
+    inputs = {
+        "weights": extractor.fingerprint,
+        "extractor": type(extractor).__name__,
+        "data": source.fingerprint,
+        "limit": limit,
+        "dense": dense,
+        "networks": networks.fingerprint if networks else None,
+    }
+    make = partial(_of_split, extractor, source, limit, networks, dense)
+    tensors, note = (cache or Cache(None)).recall("features", inputs, make)
+    return SplitFeatures(tensors, {name: tuple(grid) for name, grid in note["grid"].items()})
+
+
+def require_images(source: Source) -> Source:
+    """The source itself. Raises MuseError for an empty split."""
     if not len(source):
         raise MuseError(
             f"There is no image in {source.fingerprint}: give data whose split is not empty."
         )
-    inputs = {
-        "weights": subject.fingerprint,
-        "subject": type(subject).__name__,
-        "data": source.fingerprint,
-        "limit": limit,
-        "dense": dense,
-        "instruments": instruments.fingerprint if instruments else None,
-    }
-    make = partial(_extracted, subject, source, limit, instruments, dense, progress)
-    return _from_stored((cache or Cache(None)).recall("features", inputs, make))
+    return source
 
 
-def _extracted(
-    subject: Subject,
+def _of_split(
+    extractor: FeatureExtractor,
     source: Source,
     limit: int,
-    instruments: Instruments | None,
+    networks: MetricNetworks | None,
     dense: int,
-    progress: Progress,
 ) -> Stored:
-    pieces: dict[str, list[Tensor]] = {}
-    seen_images = 0
-    with resting(subject.network):
+    parts: dict[str, list[Tensor]] = {}
+    grid, done = {}, 0
+    with eval_mode(extractor.network):
         for batch in evaluation_batches(source, BATCH, limit):
-            batch = batch.to(next(subject.network.parameters()).device)
-            seen = subject.see(batch.images, pixels=instruments is not None)
-            found = _of_batch(batch, seen, instruments, max(0, dense - seen_images))
+            batch = batch.to(extractor.device)
+            features = extractor.features(batch.images, pixels=networks is not None)
+            found = _of_batch(batch, features, max(0, dense - done))
+            if networks is not None and features.reconstruction is not None:
+                found |= reconstruction_metrics(features.reconstruction, batch.images, networks)
             for name, values in found.items():
-                pieces.setdefault(name, []).append(values.cpu())
-            seen_images += len(batch)
-            progress(f"images {seen_images}/{min(limit, len(source))}")
+                parts.setdefault(name, []).append(values.cpu())
+            grid, done = features.grid, done + len(batch)
     tensors = {
         name: torch.cat(values, dim=1 if name.startswith("frechet/") else 0)
-        for name, values in pieces.items()
+        for name, values in parts.items()
     }
     for name, values in tensors.items():
         if values.is_floating_point() and not torch.isfinite(values).all():
             raise MuseError(
-                f"{subject.name}: {name} is not finite for some image of {source.fingerprint}: "
+                f"{extractor.name}: {name} is not finite for some image of {source.fingerprint}: "
                 "look for NaN in the weights or in the images."
             )
-    return tensors, {"grid": seen.grid}
+    return tensors, {"grid": grid}
 
 
-def _of_batch(
-    batch: Batch, seen: Seen, instruments: Instruments | None, dense: int
-) -> dict[str, Tensor]:
+def _of_batch(batch: Batch, features: Features, dense: int) -> dict[str, Tensor]:
     found = {"labels": batch.labels}
-    found |= {f"pooled/{name}": tokens.float().mean(1) for name, tokens in seen.tokens.items()}
-    found |= {f"pooled/{name}": vectors.float() for name, vectors in seen.pooled.items()}
-    found |= {f"tokens/{name}": tokens[:dense].half() for name, tokens in seen.tokens.items()}
-    if seen.embedding is not None:
-        found["embedding"] = seen.embedding.float()
+    for name, tokens in features.tokens.items():
+        found[f"pooled/{name}"] = tokens.float().mean(1)
+        found[f"tokens/{name}"] = tokens[:dense].half()
+    found |= {f"pooled/{name}": vectors.float() for name, vectors in features.pooled.items()}
+    if features.embedding is not None:
+        found["embedding"] = features.embedding.float()
     if batch.class_masks is not None:
         found["class_masks"] = batch.class_masks[:dense].to(torch.uint8)
-    if seen.reconstruction is not None and instruments is not None:
-        found |= _of_pixels(eight_bits(seen.reconstruction), eight_bits(batch.images), instruments)
     return found
 
 
-def _of_pixels(
-    reconstruction: Images, images: Images, instruments: Instruments
+def reconstruction_metrics(
+    reconstruction: Images, images: Images, networks: MetricNetworks
 ) -> dict[str, Tensor]:
-    real, fake = (instruments.teacher.features(each) for each in (images, reconstruction))
+    """``pixels/METRIC`` (batch,), and what Fréchet distances are made of: ``frechet/METRIC`` (2,
+    batch, width); both images as a file would hold them, in 8 bits.
+    """
+    fake, real = eight_bits(reconstruction), eight_bits(images)
+    of_fake, of_real = networks.teacher.features(fake), networks.teacher.features(real)
     found = {
-        "pixels/psnr": psnr(reconstruction, images),
-        "pixels/ssim": ssim(reconstruction, images),
-        "pixels/perceptual_teacher": feature_distance(fake, real),
-        "frechet/fd_teacher": torch.stack([real.mean(1), fake.mean(1)]),
+        "pixels/psnr": psnr(fake, real),
+        "pixels/ssim": ssim(fake, real),
+        "pixels/perceptual_teacher": feature_distance(of_fake, of_real),
+        "frechet/fd_teacher": torch.stack([of_real.mean(1), of_fake.mean(1)]),
     }
-    if instruments.lpips is not None:
-        found["pixels/lpips"] = instruments.lpips(reconstruction * 2 - 1, images * 2 - 1).flatten()
-    if instruments.inception is not None:
-        found["frechet/rfid"] = torch.stack(
-            [_inception(instruments, each) for each in (images, reconstruction)]
-        )
+    if networks.lpips is not None:
+        found["pixels/lpips"] = networks.lpips(fake * 2 - 1, real * 2 - 1).flatten()
+    if networks.inception is not None:
+        pooled = [networks.inception((each * 255).round().to(torch.uint8)) for each in (real, fake)]
+        found["frechet/rfid"] = torch.stack(pooled)
     return found
-
-
-def _inception(instruments: Instruments, images: Images) -> Tensor:
-    """Inception reads whole numbers 0 .. 255."""
-    return instruments.inception((images * 255).round().to(torch.uint8))
-
-
-def _from_stored(stored: Stored) -> Features:
-    tensors, note = stored
-    group = lambda prefix: {
-        name.removeprefix(prefix): values
-        for name, values in tensors.items()
-        if name.startswith(prefix)
-    }
-    return Features(
-        labels=tensors["labels"],
-        pooled=group("pooled/"),
-        tokens={name: values.float() for name, values in group("tokens/").items()},
-        grid={name: tuple(grid) for name, grid in note["grid"].items()},
-        pixels=group("pixels/"),
-        frechet=group("frechet/"),
-        embedding=tensors.get("embedding"),
-        class_masks=tensors["class_masks"].long() if "class_masks" in tensors else None,
-    )

@@ -1,9 +1,9 @@
-"""Every measure of a row: what it needs of the data, what it finds, and how it says so. `MEASURES`
+"""Every metric of a row: what it needs of the data, what it finds, and how it says so. `MEASURES`
 lists them.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -12,269 +12,225 @@ from torch import Tensor
 
 from muse_core.data.batch import Batch
 from muse_core.errors import MuseError
-from muse_core.evaluation.attention.object_alignment import (
-    object_scores,
-    patch_instances,
-    rank_correlation,
-)
-from muse_core.evaluation.attention.student_teacher import divergence_of_maps, teacher_attention
+from muse_core.evaluation.attention.object_alignment import object_scores, patch_instances
+from muse_core.evaluation.attention.student_teacher import teacher_attention, teacher_scores
 from muse_core.evaluation.cache import Cache
-from muse_core.evaluation.feature_extractors import Subject, resting
-from muse_core.evaluation.features import Features, Progress, extract
+from muse_core.evaluation.feature_extractors import FeatureExtractor, eval_mode
+from muse_core.evaluation.features import SplitFeatures, require_images, split_features
 from muse_core.evaluation.intervals import interval, mean_interval
 from muse_core.evaluation.protocol import Protocol
-from muse_core.evaluation.reconstruction.frechet import biased, frechet_distance
+from muse_core.evaluation.reconstruction.frechet import measured_frechet
 from muse_core.evaluation.understanding.linear_probe import linear_probe
 from muse_core.evaluation.understanding.segmentation import iou, mean_iou, segmentation_probe
 from muse_core.evaluation.understanding.zero_shot import accuracy_by_class, ranked_classes
+from muse_core.losses.topology import Grid
 from muse_core.results.measurements import Measurement
+from muse_core.shapes import AttentionMaps
 
-PIXEL_PROTOCOLS = {
+PROTOCOLS = {
     "psnr": "mean over images, 8-bit images on [0, 1], identical images count as 100 dB",
-    "ssim": "mean over images, Gaussian window, reflected borders, data_range 1, 8-bit images on [0, 1]",
+    "ssim": "mean over images, Gaussian window, reflected borders, data_range 1, 8-bit images on "
+    "[0, 1]",
     "lpips": "mean over images, LPIPS v0.1, AlexNet, 8-bit images",
-    "perceptual_teacher": "mean over images and patches, squared distance of unit features of the topology teacher; not LPIPS",
-    "fd_teacher": "Fréchet distance of mean features of the topology teacher, 8-bit images; not FID",
-    "rfid": "Fréchet distance of Inception-v3 pool features (torch-fidelity's weights), 8-bit images",
+    "perceptual_teacher": "mean over images and patches, squared distance of unit features of the "
+    "topology teacher; not LPIPS",
+    "fd_teacher": "Fréchet distance of mean features of the topology teacher, 8-bit images; not "
+    "FID",
+    "rfid": "Fréchet distance of Inception-v3 pool features (torch-fidelity's weights), 8-bit "
+    "images",
+    "attention_auc": "same-object ROC-AUC of all patch pairs of an image",
+    "attention_iou": "seed token's k strongest patches against its object of k patches",
+    "attention_pointing": "seed token's strongest other patch lies on its object",
+    "attention_kl": "KL(teacher || student), mean over queries",
+    "attention_rank": "Spearman correlation of rows, mean over queries",
 }
 
 
 @dataclass
 class Bench:
-    """One subject on the bench: its features, made when first asked for, and what was found so far."""
+    """One row on the bench: its features, made when first asked for, and the ``tensors`` that its
+    metrics leave behind.
+    """
 
-    subject: Subject
+    extractor: FeatureExtractor
     protocol: Protocol
     cache: Cache
-    progress: Progress
-
-    def __post_init__(self) -> None:
-        self.tensors: dict[str, Tensor] = {}
+    tensors: dict[str, Tensor] = field(default_factory=dict)
 
     @cached_property
-    def test(self) -> Features:
+    def test(self) -> SplitFeatures:
         p = self.protocol
-        return extract(
-            self.subject, p.test, p.n_test, p.instruments, p.n_dense, self.cache, self.progress
-        )
+        return split_features(self.extractor, p.test, p.n_test, p.networks, p.n_dense, self.cache)
 
     @cached_property
-    def train(self) -> Features:
+    def train(self) -> SplitFeatures:
         p = self.protocol
-        return extract(self.subject, p.train, p.n_train, None, p.n_dense, self.cache, self.progress)
+        return split_features(self.extractor, p.train, p.n_train, None, p.n_dense, self.cache)
 
-    def mean_of(self, metric: str, values: Tensor, protocol: str, **details: object) -> Measurement:
+    @cached_property
+    def batch(self) -> Batch:
+        """The images whose attention is looked at."""
+        return require_images(self.protocol.test).first(self.protocol.n_attention)
+
+    @cached_property
+    def maps(self) -> tuple[AttentionMaps, ...]:
+        """Their attention, one map a layer."""
+        with eval_mode(self.extractor.network):
+            maps = self.extractor.attention(self.batch.images.to(self.extractor.device))
+        if maps is None:
+            raise MuseError("the attention of this network is not measured")
+        if not all(torch.isfinite(each).all() for each in maps):
+            raise MuseError("the attention is not finite: look for NaN in the weights")
+        return tuple(each.cpu() for each in maps)
+
+    @property
+    def grid(self) -> Grid:
+        side = round(self.maps[0].shape[-1] ** 0.5)
+        return side, side
+
+    def labels(self, features: SplitFeatures) -> Tensor:
+        """Raises MuseError where there are none, and for one outside the class list."""
+        labels, classes = features.labels, self.protocol.classes
+        if classes is None or not (labels >= 0).any():
+            raise MuseError("this data has no class labels")
+        if int(labels.max()) >= len(classes):
+            raise MuseError(
+                f"a label is {int(labels.max())} but the class list has {len(classes)} names"
+            )
+        return labels
+
+    def mean(self, metric: str, values: Tensor, protocol: str, **details: object) -> Measurement:
         """A mean over images with its interval; the values are kept for paired comparisons."""
         self.tensors[f"per_image/{metric}"] = values.float()
         low, high = mean_interval(values.numpy(), self.protocol.seed) or (None, None)
-        finite = int(torch.isfinite(values).sum())
-        return Measurement(
-            float(values.double().nanmean()), finite, protocol, low, high, dict(details)
-        )
+        n, value = int(torch.isfinite(values).sum()), float(values.double().nanmean())
+        return Measurement(value, n, protocol, low, high, details)
+
+    def share(self, metric: str, right: Tensor, protocol: str, **details: object) -> Measurement:
+        """The share of labelled test images that are right."""
+        values = torch.where(self.test.labels >= 0, right.float(), torch.nan)
+        return self.mean(metric, values, protocol, **details)
+
+    def over_heads(self, scores: dict[str, np.ndarray]) -> dict[str, Measurement]:
+        """Means over layers and heads of (layers, heads, images), with the table of layers and
+        heads kept.
+        """
+        if not all(np.isfinite(values).any() for values in scores.values()):
+            raise MuseError("no test image has an object of two patches or more")
+        return {
+            metric: self.mean(
+                metric,
+                torch.from_numpy(values.mean(axis=(0, 1))),
+                f"{PROTOCOLS[metric]}; mean over layers, heads and images",
+                by_layer_and_head=np.nanmean(values, axis=-1).round(4).tolist(),
+            )
+            for metric, values in scores.items()
+        }
 
 
 def _pixels(bench: Bench) -> dict[str, Measurement]:
     if not bench.test.pixels:
-        raise MuseError("this subject makes no pixels")
+        raise MuseError("this network makes no pixels")
     return {
-        name: bench.mean_of(name, values, PIXEL_PROTOCOLS[name])
+        name: bench.mean(name, values, PROTOCOLS[name])
         for name, values in bench.test.pixels.items()
     }
 
 
 def _frechet(bench: Bench) -> dict[str, Measurement]:
     if not bench.test.frechet:
-        raise MuseError("this subject makes no pixels")
-    found = {}
-    for name, (real, other) in bench.test.frechet.items():
-        value, n, width = frechet_distance(real, other), len(real), real.shape[1]
-        ends = interval(
-            lambda i, r=real, o=other: frechet_distance(r[i], o[i]),
-            n,
-            bench.protocol.seed,
-            100,
-            about=value,
-        )
-        few = f"; biased upwards: {n} images for {width} features" if biased(n, width) else ""
-        low, high = (max(0.0, ends[0]), ends[1]) if ends else (None, None)
-        found[name] = Measurement(value, n, PIXEL_PROTOCOLS[name] + few, low, high)
-    return found
+        raise MuseError("this network makes no pixels")
+    return {
+        name: measured_frechet(real, other, PROTOCOLS[name], bench.protocol.seed)
+        for name, (real, other) in bench.test.frechet.items()
+    }
 
 
 def _zero_shot(bench: Bench) -> dict[str, Measurement]:
-    labels, classes = _labels(bench.test, bench.protocol), bench.protocol.classes
+    labels, source = bench.labels(bench.test), bench.protocol.test
     if bench.test.embedding is None:
-        raise MuseError("this subject has no embedding in the text space")
-    ranked = ranked_classes(bench.test.embedding, classes.cpu())
-    predicted, names = ranked[:, 0], bench.protocol.test.class_names
-    bench.tensors["predicted/zero_shot"] = predicted
-    prompts = len(bench.protocol.test.class_prompts()[0])
-    words = f"nearest of {len(classes)} classes, mean of {prompts} prompts a class"
-    by_class = dict(zip(names, accuracy_by_class(predicted, labels, len(classes)), strict=True))
-    top5 = (
-        bench.mean_of(
-            "zero_shot_top5",
-            _right((ranked[:, :5] == labels[:, None]).any(1), labels),
-            words + ", any of five",
-        )
-        if len(classes) > 5
-        else Measurement.missing("there are five classes or fewer")
-    )
-    top1 = bench.mean_of("zero_shot", _right(predicted == labels, labels), words, by_class=by_class)
+        raise MuseError("this network has no embedding in the text space")
+    ranked = ranked_classes(bench.test.embedding, bench.protocol.classes.cpu())
+    bench.tensors["predicted/zero_shot"] = ranked[:, 0]
+    prompts, count = len(source.class_prompts()[0]), ranked.shape[1]
+    words = f"nearest of {count} classes, mean of {prompts} prompts a class"
+    each = accuracy_by_class(ranked[:, 0], labels, count)
+    by_class = dict(zip(source.class_names, each, strict=True))
+    hits = ranked == labels[:, None]
+    top1 = bench.share("zero_shot", hits[:, 0], words, by_class=by_class)
+    top5 = Measurement.missing("there are five classes or fewer")
+    if count > 5:
+        top5 = bench.share("zero_shot_top5", hits[:, :5].any(1), words + ", any of five")
     return {"zero_shot": top1, "zero_shot_top5": top5}
 
 
-def _labels(features: Features, protocol: Protocol) -> Tensor:
-    if protocol.classes is None or not (features.labels >= 0).any():
-        raise MuseError("this data has no class labels")
-    if int(features.labels.max()) >= len(protocol.classes):
-        raise MuseError(
-            f"a label is {int(features.labels.max())} but the class list has {len(protocol.classes)} names"
-        )
-    return features.labels
-
-
-def _right(right: Tensor, labels: Tensor) -> Tensor:
-    """1.0 and 0.0, NaN for images without a label."""
-    return torch.where(labels >= 0, right.float(), torch.nan)
-
-
 def _linear_probe(bench: Bench) -> dict[str, Measurement]:
-    labels = _labels(bench.test, bench.protocol)
-    _labels(bench.train, bench.protocol)
-    scores, best = {}, None
-    for name, train in bench.train.pooled.items():
-        probed = linear_probe(
-            train,
-            bench.train.labels,
-            bench.test.pooled[name],
-            len(bench.protocol.classes),
-            bench.protocol.seed,
-        )
-        scores[name] = float(_right(probed.predicted == labels, labels).nanmean())
-        best = probed if name == bench.subject.probed else best
-    bench.tensors["predicted/linear_probe"] = best.predicted
-    right = _right(best.predicted == labels, labels)
-    protocol = f"{bench.subject.probed}, mean over tokens; {best.protocol}"
-    return {"linear_probe": bench.mean_of("linear_probe", right, protocol, by_feature=scores)}
+    labels, known = bench.labels(bench.test), bench.labels(bench.train)
+    classes, seed, test = len(bench.protocol.classes), bench.protocol.seed, bench.test.pooled
+    probes = {
+        name: linear_probe(train, known, test[name], classes, seed)
+        for name, train in bench.train.pooled.items()
+    }
+    right = {name: (each.predicted == labels) for name, each in probes.items()}
+    by_feature = {name: each[labels >= 0].float().mean().item() for name, each in right.items()}
+    probed = bench.extractor.probed
+    bench.tensors["predicted/linear_probe"] = probes[probed].predicted
+    words = f"{probed}, mean over tokens; {probes[probed].protocol}"
+    return {
+        "linear_probe": bench.share("linear_probe", right[probed], words, by_feature=by_feature)
+    }
 
 
 def _segmentation(bench: Bench) -> dict[str, Measurement]:
-    train, test, names = bench.train, bench.test, bench.protocol.test.mask_class_names
+    train, test, p = bench.train, bench.test, bench.protocol
     if train.class_masks is None or test.class_masks is None:
         raise MuseError("this data has no masks")
-    scores, chosen = {}, None
-    for name in train.tokens:
-        found = segmentation_probe(
-            train.tokens[name],
+    names, test_tokens = p.test.mask_class_names, test.tokens
+    heads = {
+        name: segmentation_probe(
+            tokens,
             train.class_masks,
-            test.tokens[name],
+            test_tokens[name],
             test.class_masks,
             train.grid[name],
             len(names),
-            bench.protocol.seed,
-            steps=bench.protocol.segmentation_steps,
+            p.seed,
+            steps=p.segmentation_steps,
         )
-        scores[name] = mean_iou(found.confusion)
-        chosen = found if name == bench.subject.segmented else chosen
-    confusion, value = chosen.confusion, scores[bench.subject.segmented]
-    bench.tensors |= {
-        "confusion": confusion,
-        "head/weight": chosen.weight,
-        "head/bias": chosen.bias,
+        for name, tokens in train.tokens.items()
     }
-    low, high = interval(lambda i: mean_iou(confusion[i]), len(confusion), bench.protocol.seed) or (
-        None,
-        None,
-    )
+    head = heads[bench.extractor.segmented]
+    confusion = head.confusion
+    bench.tensors |= {"confusion": confusion, "head/weight": head.weight, "head/bias": head.bias}
+    ends = interval(lambda images: mean_iou(confusion[images]), len(confusion), p.seed)
     by_class = [None if np.isnan(each) else each for each in iou(confusion.sum(0)).tolist()]
-    details = {"by_feature": scores, "by_class": dict(zip(names, by_class, strict=True))}
-    protocol = f"{bench.subject.segmented}; {chosen.protocol}"
-    return {"miou": Measurement(value, len(confusion), protocol, low, high, details)}
+    details = {
+        "by_feature": {name: mean_iou(each.confusion) for name, each in heads.items()},
+        "by_class": dict(zip(names, by_class, strict=True)),
+    }
+    words = f"{bench.extractor.segmented}; {head.protocol}"
+    value, (low, high) = mean_iou(confusion), ends or (None, None)
+    return {"miou": Measurement(value, len(confusion), words, low, high, details)}
 
 
 def _attention(bench: Bench) -> dict[str, Measurement]:
-    batch = _first_images(bench)
-    device = next(bench.subject.network.parameters()).device
-    with resting(bench.subject.network):
-        maps = bench.subject.attention(batch.images.to(device))
-    if maps is None:
-        raise MuseError("the attention of this subject is not measured")
-    if batch.instance_masks is None or not batch.instance_masks.any():
+    maps, masks = bench.maps, bench.batch.instance_masks
+    if masks is None or not masks.any():
         raise MuseError("this data has no instance masks")
-    maps = [each.cpu() for each in maps]
-    _check_finite(maps)
-    side = round(maps[0].shape[-1] ** 0.5)
-    scores = object_scores(maps, patch_instances(batch.instance_masks, (side, side)), (side, side))
-    words = {
-        "attention_auc": (scores.auc, "same-object ROC-AUC of all patch pairs of an image"),
-        "attention_iou": (
-            scores.iou,
-            "seed token's k strongest patches against its object of k patches",
-        ),
-        "attention_pointing": (
-            scores.pointing,
-            "seed token's strongest other patch lies on its object",
-        ),
-    }
-    return {
-        name: _over_heads(bench, name, values, protocol)
-        for name, (values, protocol) in words.items()
-    }
+    scores = object_scores(maps, patch_instances(masks, bench.grid), bench.grid)
+    return bench.over_heads({f"attention_{name}": values for name, values in scores.items()})
 
 
 def _against_teacher(bench: Bench) -> dict[str, Measurement]:
-    batch = _first_images(bench)
-    teacher = bench.protocol.instruments.teacher
-    images = batch.images.to(next(bench.subject.network.parameters()).device)
-    if bench.subject.network is teacher:
+    teacher = bench.protocol.networks.teacher
+    if bench.extractor.network is teacher:
         raise MuseError("this is the teacher")
-    with resting(bench.subject.network):
-        maps = bench.subject.attention(images)
-        if maps is None or len(maps) != len(teacher.layers):
-            raise MuseError(
-                "this subject's attention has no layers that correspond to the teacher's"
-            )
-        side = round(maps[0].shape[-1] ** 0.5)
-        targets = teacher_attention(teacher, images, (side, side), maps[0].shape[1])
-    _check_finite(maps)
-    pairs = list(zip(targets, maps, strict=True))
-    kl = np.stack([divergence_of_maps(t, s).mean(-1).T.cpu().numpy() for t, s in pairs])
-    ranks = rank_correlation([t.cpu() for t in targets], [s.cpu() for s in maps])
-    return {
-        "attention_kl": _over_heads(
-            bench, "attention_kl", kl, "KL(teacher || student), mean over queries"
-        ),
-        "attention_rank": _over_heads(
-            bench, "attention_rank", ranks, "Spearman correlation of rows, mean over queries"
-        ),
-    }
-
-
-def _first_images(bench: Bench) -> Batch:
-    """The images whose attention is looked at. Raises MuseError for an empty split."""
-    source = bench.protocol.test
-    if not len(source):
-        raise MuseError(
-            f"There is no image in {source.fingerprint}: give data whose split is not empty."
-        )
-    return source.first(bench.protocol.n_attention)
-
-
-def _check_finite(maps: Sequence[Tensor]) -> None:
-    if not all(torch.isfinite(each).all() for each in maps):
-        raise MuseError("the attention is not finite: look for NaN in the weights")
-
-
-def _over_heads(bench: Bench, name: str, values: np.ndarray, protocol: str) -> Measurement:
-    """Mean over layers and heads, with the table of layers and heads kept."""
-    if not np.isfinite(values).any():
-        raise MuseError("no test image has an object of two patches or more")
-    per_image = torch.from_numpy(values.mean(axis=(0, 1)))
-    table = np.nanmean(values, axis=-1).round(4).tolist()
-    return bench.mean_of(
-        name, per_image, f"{protocol}; mean over layers, heads and images", by_layer_and_head=table
-    )
+    if len(bench.maps) != len(teacher.layers):
+        raise MuseError("this network's attention has no layers that correspond to the teacher's")
+    images = bench.batch.images.to(bench.extractor.device)
+    targets = teacher_attention(teacher, images, bench.grid, bench.maps[0].shape[1])
+    scores = teacher_scores([each.cpu() for each in targets], bench.maps)
+    return bench.over_heads({f"attention_{name}": values for name, values in scores.items()})
 
 
 MEASURES: tuple[tuple[tuple[str, ...], Callable[[Bench], dict[str, Measurement]]], ...] = (

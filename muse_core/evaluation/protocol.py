@@ -1,4 +1,6 @@
-"""What all rows of a table share: the data, its sizes, the seed, and the networks that judge."""
+"""What all rows of a table share: the data, its sizes, the seed, and the networks that compare
+images.
+"""
 
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -7,19 +9,26 @@ from torch import Tensor
 
 from muse_core.config.preset import Preset
 from muse_core.data.batch import Source
-from muse_core.evaluation.reconstruction.metric_networks import Instruments
+from muse_core.evaluation.feature_extractors import tensor_bytes
+from muse_core.evaluation.reconstruction.metric_networks import MetricNetworks, load_metric_networks
+from muse_core.evaluation.run_rows import teacher_fingerprint
+from muse_core.evaluation.understanding.zero_shot import class_embeddings
+from muse_core.training.teachers import Teachers
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """Data, sizes, seed and judges of a table.
+    """Data, sizes, seed and metric networks of a table.
 
     ``classes``: text embedding of each class (classes, width), or None for data without classes.
+    ``n_train`` and ``n_test``: images that probes are fitted and everything is measured on;
+    ``n_dense``: of how many of them every token is kept; ``n_attention``: test images whose
+    attention is looked at.
     """
 
     train: Source
     test: Source
-    instruments: Instruments
+    networks: MetricNetworks
     classes: Tensor | None
     n_train: int = 4000
     n_test: int = 1000
@@ -29,22 +38,48 @@ class Protocol:
     seed: int = 0
 
     def key(self) -> dict[str, object]:
-        """What a remembered row depends on, besides its subject."""
-        return {
-            "train": self.train.fingerprint,
-            "test": self.test.fingerprint,
-            "instruments": self.instruments.fingerprint,
-            "sizes": [
-                self.n_train,
-                self.n_test,
-                self.n_dense,
-                self.n_attention,
-                self.segmentation_steps,
-                self.seed,
-            ],
-            "classes": None if self.classes is None else _digest(self.classes),
-        }
+        """What a remembered row depends on, besides its network."""
+        sizes = {name: value for name, value in vars(self).items() if isinstance(value, int)}
+        parts = {"train": self.train, "test": self.test, "networks": self.networks}
+        prints = {name: part.fingerprint for name, part in parts.items()}
+        known = b"" if self.classes is None else tensor_bytes(self.classes)
+        return sizes | prints | {"classes": blake2b(known, digest_size=8).hexdigest()}
+
+    @property
+    def images_used(self) -> str:
+        """How many images its rows are fitted on and measured on, in words."""
+        n_train, n_test = min(self.n_train, len(self.train)), min(self.n_test, len(self.test))
+        return f"{n_train:,} train, {n_test:,} test"
 
 
-def _digest(tensor: Tensor) -> str:
-    return blake2b(tensor.cpu().contiguous().numpy().tobytes(), digest_size=8).hexdigest()
+def open_protocol(
+    preset: Preset,
+    train: Source,
+    test: Source,
+    teachers: Teachers,
+    seed: int = 0,
+    download: bool = False,
+) -> Protocol:
+    """What all rows of a preset's table share.
+
+    Args:
+        preset: says how many images (``probe_images``, ``held_out_images``).
+        train: what probes are fitted on.
+        test: what everything is measured on.
+        teachers: the frozen networks; the topology teacher also compares images.
+        seed: of validation splits, heads and bootstrap.
+        download: fetch the weights of Inception and LPIPS where they are absent.
+    """
+    teacher = teachers.topology
+    device, fingerprint = next(teacher.parameters()).device, teacher_fingerprint(preset, teacher)
+    return Protocol(
+        train=train,
+        test=test,
+        networks=load_metric_networks(teacher, fingerprint, download, device),
+        classes=class_embeddings(teachers.text, test).cpu() if test.class_names else None,
+        n_train=preset.probe_images,
+        n_test=preset.held_out_images,
+        n_dense=max(2, preset.probe_images // 3),
+        segmentation_steps=preset.segmentation_steps,
+        seed=seed,
+    )

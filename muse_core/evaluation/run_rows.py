@@ -1,4 +1,4 @@
-"""The subjects of one run's table: its tokenizer after each stage, the baselines, the frozen parts,
+"""The rows of one run's table: its tokenizer after each stage, the baselines, the frozen parts,
 chance.
 """
 
@@ -12,14 +12,16 @@ import torch
 from muse_core import paths
 from muse_core.config.preset import Preset
 from muse_core.data.batch import Source
+from muse_core.errors import MuseError
 from muse_core.evaluation.feature_extractors import (
-    AutoencoderSubject,
-    BackboneSubject,
-    Chance,
-    Subject,
-    TeacherSubject,
-    TokenizerSubject,
+    AutoencoderExtractor,
+    BackboneExtractor,
+    ChanceExtractor,
+    FeatureExtractor,
+    TeacherExtractor,
+    TokenizerExtractor,
     folder_fingerprint,
+    tensor_bytes,
 )
 from muse_core.foundations.backbone import Backbone
 from muse_core.foundations.image_tower import image_projection
@@ -34,6 +36,7 @@ BACKBONE, AUTOENCODER, TEACHER = (
     "plain autoencoder (DC-AE)",
     "topology teacher (DINOv3)",
 )
+Device = torch.device | str
 
 
 @dataclass(frozen=True)
@@ -49,44 +52,75 @@ def tokenizer_folder(run: str, stage: str) -> Path:
     return paths.run_folder(run) / stage / TOKENIZER_FOLDER
 
 
-def run_subjects(
-    preset: Preset,
-    run: str,
-    baseline_run: str,
-    teacher: TopologyTeacher,
-    train: Source,
-    device: torch.device | str,
-) -> Iterator[Subject | Absent]:
-    """Rows in the order of the table, loaded one at a time."""
+def run_rows(
+    preset: Preset, run: str, baseline: str, teacher: TopologyTeacher, train: Source, device: Device
+) -> Iterator[FeatureExtractor | Absent]:
+    """The rows of a run's table in their order, loaded one at a time.
+
+    Args:
+        preset: what the run was trained with.
+        run: the run's name.
+        baseline: the name of the run with shared routing.
+        teacher: the topology teacher, loaded.
+        train: its mean image is what chance shows.
+        device: where networks go.
+    """
+    yield from trained_rows(preset, run, baseline, device)
+    backbone = frozen_backbone(preset, device)
+    yield backbone
+    location = preset.foundations.autoencoder
+    autoencoder = load_autoencoder(location).eval().requires_grad_(False).to(device)
+    yield AutoencoderExtractor(AUTOENCODER, autoencoder, _fingerprint(location))
+    side = preset.image_size // (backbone.network.patch_size * preset.connector.unshuffle)
+    grid, heads = (side, side), preset.connector.num_heads
+    fingerprint = f"{teacher_fingerprint(preset, teacher)}/{heads} heads/{grid}"
+    yield TeacherExtractor(TEACHER, teacher, fingerprint, heads, grid)
+    mean_image = train.first(500).images.mean(0, keepdim=True).to(device)
+    yield ChanceExtractor(mean_image, embedding_width(preset), grid)
+
+
+def trained_rows(
+    preset: Preset, run: str, baseline: str, device: Device
+) -> Iterator[TokenizerExtractor | Absent]:
+    """The tokenizer after each stage, then that of the run with shared routing."""
     for number, stage in enumerate(preset.curriculum, start=1):
         command = f"muse run {stage.notebook[:2]} --run {run} -p preset {preset.name}"
         yield _tokenizer(MUSE.format(number), run, stage.name, command, device)
-    last, numbers = stage, " ".join(each.notebook[:2] for each in preset.curriculum)
-    command = f"muse run {numbers} --run {baseline_run} -p preset {preset.name} -p routing shared"
-    yield _tokenizer(SHARED.format(number), baseline_run, last.name, command, device)
-    backbone = frozen_backbone(preset, device)
-    yield backbone
-    yield plain_autoencoder(preset, device)
-    side = preset.image_size // (backbone.network.patch_size * preset.connector.unshuffle)
-    grid = (side, side)
-    fingerprint = (
-        f"{teacher_fingerprint(preset, teacher)}/{preset.connector.num_heads} heads/{grid}"
-    )
-    yield TeacherSubject(TEACHER, teacher, fingerprint, preset.connector.num_heads, grid)
-    mean_image = train.first(500).images.mean(0, keepdim=True).to(device)
-    yield Chance(mean_image, embedding_width(preset), grid)
+    last, command = preset.curriculum.stages[-1], all_stages(preset, baseline)
+    name = SHARED.format(len(preset.curriculum.stages))
+    yield _tokenizer(name, baseline, last.name, f"{command} -p routing shared", device)
+
+
+def all_stages(preset: Preset, run: str) -> str:
+    """The command that trains every stage of a run."""
+    numbers = " ".join(stage.notebook[:2] for stage in preset.curriculum)
+    return f"muse run {numbers} --run {run} -p preset {preset.name}"
+
+
+def last_tokenizer(preset: Preset, run: str, device: Device) -> TokenizerExtractor:
+    """The tokenizer after the last finished stage, under the name of its row.
+
+    Raises:
+        MuseError: where no stage is finished.
+    """
+    for number, stage in reversed(list(enumerate(preset.curriculum, start=1))):
+        folder = tokenizer_folder(run, stage.name)
+        if (folder / "config.json").exists():
+            return TokenizerExtractor.from_pretrained(MUSE.format(number), folder, device)
+    command = all_stages(preset, run)
+    raise MuseError(f"Run {run!r} has no tokenizer yet: first train one with `{command}`.")
 
 
 def _tokenizer(
-    name: str, run: str, stage: str, command: str, device: torch.device | str
-) -> Subject | Absent:
+    name: str, run: str, stage: str, command: str, device: Device
+) -> TokenizerExtractor | Absent:
     folder = tokenizer_folder(run, stage)
     if not (folder / "config.json").exists():
         return Absent(name, f"run {run!r} has no finished {stage}; `{command}` makes it")
-    return TokenizerSubject.from_pretrained(name, folder, device)
+    return TokenizerExtractor.from_pretrained(name, folder, device)
 
 
-def frozen_backbone(preset: Preset, device: torch.device | str) -> BackboneSubject:
+def frozen_backbone(preset: Preset, device: Device) -> BackboneExtractor:
     """The preset's backbone before any training here; with its projection into the text space if
     that lies beside it.
     """
@@ -94,29 +128,19 @@ def frozen_backbone(preset: Preset, device: torch.device | str) -> BackboneSubje
     backbone = Backbone.from_pretrained(location).eval().requires_grad_(False).to(device)
     projection, fingerprint = image_projection(location), _fingerprint(location)
     if projection is not None:
-        projection, fingerprint = projection.to(device), f"{fingerprint}+{_hash(projection.weight)}"
-    return BackboneSubject(BACKBONE, backbone, fingerprint, projection)
+        weight = blake2b(tensor_bytes(projection.weight), digest_size=8).hexdigest()
+        projection, fingerprint = projection.to(device), f"{fingerprint}+{weight}"
+    return BackboneExtractor(BACKBONE, backbone, fingerprint, projection)
 
 
 def teacher_fingerprint(preset: Preset, teacher: TopologyTeacher) -> str:
-    """Which weights and layers judge and teach."""
+    """Which weights and layers compare and teach."""
     return f"{_fingerprint(preset.foundations.teacher)}/{teacher.layers}"
-
-
-def plain_autoencoder(preset: Preset, device: torch.device | str) -> AutoencoderSubject:
-    """The preset's DC-AE, whole."""
-    location = preset.foundations.autoencoder
-    autoencoder = load_autoencoder(location).eval().requires_grad_(False).to(device)
-    return AutoencoderSubject(AUTOENCODER, autoencoder, _fingerprint(location))
 
 
 def _fingerprint(location: str) -> str:
     """Of the files where they are local, else the hub's name."""
     return folder_fingerprint(Path(location)) if Path(location).is_dir() else str(location)
-
-
-def _hash(weight: torch.Tensor) -> str:
-    return blake2b(weight.detach().cpu().contiguous().numpy().tobytes(), digest_size=8).hexdigest()
 
 
 def embedding_width(preset: Preset) -> int:

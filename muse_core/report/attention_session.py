@@ -15,23 +15,21 @@ from muse_core import paths
 from muse_core.config.parameters import TopologyParameters
 from muse_core.config.preset import Preset
 from muse_core.data.batch import Batch, Source
-from muse_core.data.own_images import OwnImages, image_from_bytes, joined, own_images
+from muse_core.data.own_images import OwnImages, joined, own_images
 from muse_core.data.sources import open_source
 from muse_core.errors import MuseError
-from muse_core.evaluation.attention.head_profile import attention_profile, nearness_auc
+from muse_core.evaluation.attention.explored import ExploredAttention
+from muse_core.evaluation.attention.head_profile import attention_profile
+from muse_core.evaluation.attention.object_alignment import nearness_auc, patch_instances
 from muse_core.evaluation.attention.run_attention import (
     TEACHER_OWN,
     TEACHER_RESIZED,
     UNTRAINED,
+    AttentionNetwork,
     AttentionView,
-    RunAttention,
-    load_run_attention,
+    run_attention,
 )
 from muse_core.evaluation.protocol import Protocol
-from muse_core.figures.explorer import AttentionSource, explorer_data, looked_at
-from muse_core.figures.explorer_budget import within_budget
-from muse_core.figures.explorer_widget import explorer_widget
-from muse_core.models.tokenizer import MuseTokenizer
 from muse_core.notebook import example_queries, print_setup, say
 from muse_core.results.measurements import AttentionProfile, AttentionRecord
 from muse_core.results.records import provenance, write_json
@@ -47,20 +45,22 @@ class TopologySession:
 
     parameters: TopologyParameters
     preset: Preset
-    networks: RunAttention
+    networks: list[AttentionNetwork]
     test: Source
     device: torch.device
-    shown: OwnImages
-    views: list[AttentionView] = field(default_factory=list)
-    sources: list[AttentionSource] = field(default_factory=list)
+    explored: ExploredAttention
     profiles: list[AttentionProfile] = field(default_factory=list)
     nearness: float | None = None
     measured: int = 0
     seconds: float = 0.0
 
     @property
+    def shown(self) -> OwnImages:
+        return self.explored.shown
+
+    @property
     def grid(self) -> tuple[int, int]:
-        return self.networks.grid(self.shown.images)
+        return next(view.grid for view in self.explored.views if view.role == "student")
 
     @property
     def layer(self) -> int:
@@ -80,44 +80,35 @@ class TopologySession:
 
     def see(self) -> list[AttentionView]:
         """Everybody's attention on the images that are shown."""
-        self.views = self.networks.views(self.shown.images.to(self.device))
-        return self.views
+        return self.explored.views
 
     def explorer(self) -> Any:
         """The explorer of all views, as a widget; an image dropped on it is looked at by every
         network.
         """
-        return explorer_widget(self._explorer_data(), self.add)
-
-    def add(self, name: str, content: bytes) -> dict[str, Any]:
-        """Show one more image. Raises MuseError where the bytes are no image."""
-        p = self.parameters
-        new = image_from_bytes(name, content, self.shown.images.shape[-1], p.fit)
-        more = self.networks.views(new.images.to(self.device))
-        self.shown = joined([self.shown, new])
-        self.views = [
-            AttentionView(old.name, old.role, torch.cat([old.maps, one.maps]), old.grid)
-            for old, one in zip(self.views, more, strict=True)
-        ]
-        return self._explorer_data()
+        if self.explored.note:
+            say(self.explored.note)
+        return self.explored.widget()
 
     def looked_at(self, selection: dict[str, Any]) -> dict[str, np.ndarray]:
         """What the explorer shows for a selection, as arrays: network -> attention (rows, columns)
         of that patch.
         """
-        return looked_at(self.sources, selection)
+        return self.explored.looked_at(selection)
 
     def measure(self) -> list[AttentionProfile]:
         """Everybody's profile on the test images."""
         began, batch = time.monotonic(), self.test.first(Protocol.n_attention)
         images, masks = batch.images.to(self.device), batch.instance_masks
-        targets, views = self.networks.targets(images), self.networks.views(images)
+        targets = self.networks[0].view(images)
         self.profiles = [
-            attention_profile(view, masks, targets)
-            for view in tqdm(views, unit="network", file=sys.stdout, mininterval=2)
+            attention_profile(network.view(images), masks, targets)
+            for network in tqdm(self.networks, unit="network", file=sys.stdout, mininterval=2)
         ]
         self.nearness = (
-            nearness_auc(masks, self.grid) if masks is not None and masks.any() else None
+            nearness_auc(patch_instances(masks, self.grid), self.grid)
+            if masks is not None and masks.any()
+            else None
         )
         self.measured, self.seconds = len(batch), round(time.monotonic() - began, 1)
         return self.profiles
@@ -157,18 +148,6 @@ class TopologySession:
         print(f"record     {file.relative_to(paths.root())}")
         return record
 
-    def _explorer_data(self) -> dict[str, Any]:
-        sources = [
-            AttentionSource(view.name, view.role, view.maps.numpy(), view.grid)
-            for view in self.views
-        ]
-        self.sources, count, note = within_budget(sources)
-        if note:
-            say(note)
-        return explorer_data(
-            self.shown.images[:count].numpy(), self.shown.names[:count], self.sources
-        )
-
 
 def begin_topology(**parameters: Any) -> TopologySession:
     """Check the parameters, load networks and images, print where and on what it runs.
@@ -182,9 +161,10 @@ def begin_topology(**parameters: Any) -> TopologySession:
         where.teacher, preset.connector.num_blocks, where.teacher_layers, where.teacher_image_size
     )
     teacher = teacher.eval().requires_grad_(False).to(device)
-    networks = load_run_attention(preset, p.run, p.baseline or f"{p.run}-shared", teacher, device)
     size = p.resolution or preset.image_size
-    _check_resolution(size, networks.final)
+    networks, absent = run_attention(
+        preset, p.run, p.baseline or f"{p.run}-shared", teacher, device, size
+    )
     test = open_source(p.data, "test", size)
     shown = joined(
         [
@@ -192,7 +172,8 @@ def begin_topology(**parameters: Any) -> TopologySession:
             *([own_images(p.image, size, p.fit)] if p.image.strip() else []),
         ]
     )
-    session = TopologySession(p, preset, networks, test, device, shown)
+    explored = ExploredAttention(networks, shown, p.fit)
+    session = TopologySession(p, preset, networks, test, device, explored)
     _check_place(session)
     print_setup(
         p.preset,
@@ -201,7 +182,7 @@ def begin_topology(**parameters: Any) -> TopologySession:
         images=f"{len(shown.names)} shown",
         size=f"{size} × {size} pixels",
     )
-    for note in (*shown.notes, *(f"not shown: {each} makes it" for each in networks.absent)):
+    for note in (*shown.notes, *(f"not shown: {row.name}: {row.why}" for row in absent)):
         say(note)
     return session
 
@@ -211,15 +192,6 @@ def _of_the_data(test: Source, count: int) -> list[OwnImages]:
         return []
     batch = test.first(count)
     return [OwnImages(batch.images, tuple(batch.captions), ())]
-
-
-def _check_resolution(size: int, tokenizer: MuseTokenizer) -> None:
-    cell = tokenizer.backbone.patch_size * tokenizer.config.unshuffle
-    if size % cell:
-        below = max(cell, size // cell * cell)
-        raise MuseError(
-            f"resolution {size} does not divide into tokens of {cell} pixels: use {below} or {below + cell}."
-        )
 
 
 def _check_place(session: TopologySession) -> None:

@@ -5,7 +5,7 @@ record.
 import re
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -17,28 +17,26 @@ from muse_core.config.preset import Preset
 from muse_core.data.sources import open_source
 from muse_core.errors import MuseError
 from muse_core.evaluation.cache import Cache
-from muse_core.evaluation.comparisons import compare
+from muse_core.evaluation.comparisons import compare, verdicts
 from muse_core.evaluation.evaluate import Evaluated, evaluate
-from muse_core.evaluation.feature_extractors import TokenizerSubject
-from muse_core.evaluation.features import Progress
-from muse_core.evaluation.protocol import Protocol
-from muse_core.evaluation.reconstruction.metric_networks import load_instruments
+from muse_core.evaluation.feature_extractors import TokenizerExtractor
+from muse_core.evaluation.protocol import Protocol, open_protocol
 from muse_core.evaluation.run_rows import (
     BACKBONE,
     MUSE,
     SHARED,
     Absent,
-    run_subjects,
-    teacher_fingerprint,
+    last_tokenizer,
+    run_rows,
     tokenizer_folder,
 )
-from muse_core.evaluation.understanding.zero_shot import class_embeddings
 from muse_core.notebook import print_setup, say
-from muse_core.results.measurements import METRICS, Comparison, EvaluationRecord, Row
+from muse_core.results.measurements import Comparison, EvaluationRecord, Row
 from muse_core.results.records import provenance, write_json
 from muse_core.training.teachers import Teachers, load_teachers
 from muse_core.training.trainer import accelerator_for
 
+SPLITS = ("train", "test")
 COMPARED = ("psnr", "ssim", "zero_shot", "linear_probe", "miou", "attention_auc", "attention_iou")
 PIXEL_METRICS = ("psnr", "ssim", "lpips", "perceptual_teacher", "rfid", "fd_teacher")
 UNDERSTANDING_METRICS = ("zero_shot", "zero_shot_top5", "linear_probe", "miou")
@@ -92,7 +90,7 @@ class EvaluationSession:
         began = time.monotonic()
         place = re.sub(r"[^A-Za-z0-9]+", "_", self.parameters.data)
         cache = Cache(paths.run_folder(self.parameters.run) / "evaluation" / place)
-        subjects = run_subjects(
+        rows = run_rows(
             self.preset,
             self.parameters.run,
             self.baseline_run,
@@ -102,14 +100,12 @@ class EvaluationSession:
         )
         count = len(self.preset.curriculum.stages) + 5
         with tqdm(total=count, unit="row", file=sys.stdout, mininterval=2) as bar:
-            for subject in subjects:
-                bar.set_description(subject.name, refresh=False)
-                if isinstance(subject, Absent):
-                    self.absent.append(subject)
+            for row in rows:
+                bar.set_description(row.name, refresh=False)
+                if isinstance(row, Absent):
+                    self.absent.append(row)
                 else:
-                    self.evaluated[subject.name] = evaluate(
-                        subject, self.protocol, cache, _beside(bar)
-                    )
+                    self.evaluated[row.name] = evaluate(row, self.protocol, cache)
                 bar.update()
         cache.prune()
         self.seconds = round(time.monotonic() - began, 1)
@@ -117,12 +113,9 @@ class EvaluationSession:
             say(f"not measured: {row.name}: {row.why}")
         return self.rows
 
-    def final_tokenizer(self) -> TokenizerSubject:
+    def final_tokenizer(self) -> TokenizerExtractor:
         """The tokenizer of the last finished stage, loaded, for pictures."""
-        number = int(self._final_name.rsplit(" ", 1)[1])
-        stage = self.preset.curriculum.stages[number - 1]
-        folder = tokenizer_folder(self.parameters.run, stage.name)
-        return TokenizerSubject.from_pretrained(self._final_name, folder, self.device)
+        return last_tokenizer(self.preset, self.parameters.run, self.device)
 
     def comparisons(self) -> list[Comparison]:
         """The last stage against the frozen backbone, and against shared routing, where those rows
@@ -179,53 +172,16 @@ def begin_evaluation(**parameters: Any) -> EvaluationSession:
     _require_a_tokenizer(checked.run, preset)
     device = accelerator_for(checked.device).device
     teachers = load_teachers(preset, device)
-    sizes = ImageCounts(checked.train_images, checked.test_images)
-    protocol = open_protocol(preset, checked.data, teachers, sizes, checked.seed, checked.download)
-    print_setup(checked.preset, str(device), data=checked.data, images=images_used(protocol))
-    _print_instruments(
-        protocol.instruments.inception is not None, protocol.instruments.lpips is not None
+    preset = replace(
+        preset,
+        probe_images=checked.train_images or preset.probe_images,
+        held_out_images=checked.test_images or preset.held_out_images,
     )
+    train, test = (open_source(checked.data, split, preset.image_size) for split in SPLITS)
+    protocol = open_protocol(preset, train, test, teachers, checked.seed, checked.download)
+    print_setup(checked.preset, str(device), data=checked.data, images=protocol.images_used)
+    _print_absent(protocol.networks.absent)
     return EvaluationSession(checked, preset, protocol, teachers)
-
-
-@dataclass(frozen=True)
-class ImageCounts:
-    """Images to fit probes on and to measure on; None means what the preset says."""
-
-    train: int | None = None
-    test: int | None = None
-
-
-def open_protocol(
-    preset: Preset,
-    data: str,
-    teachers: Teachers,
-    counts: ImageCounts,
-    seed: int,
-    download: bool = False,
-) -> Protocol:
-    """What all rows of a table share. Raises MuseError for data that cannot be opened."""
-    device = next(teachers.topology.parameters()).device
-    train, test = (open_source(data, split, preset.image_size) for split in ("train", "test"))
-    n_train = counts.train or preset.probe_images
-    return Protocol(
-        train=train,
-        test=test,
-        instruments=load_instruments(
-            teachers.topology, teacher_fingerprint(preset, teachers.topology), download, device
-        ),
-        classes=class_embeddings(teachers.text, test).cpu() if test.class_names else None,
-        n_train=n_train,
-        n_test=counts.test or preset.held_out_images,
-        n_dense=max(2, n_train // 3),
-        segmentation_steps=preset.segmentation_steps,
-        seed=seed,
-    )
-
-
-def images_used(protocol: Protocol) -> str:
-    """How many images the protocol's rows are fitted on and measured on, in words."""
-    return f"{min(protocol.n_train, len(protocol.train)):,} train, {min(protocol.n_test, len(protocol.test)):,} test"
 
 
 def _require_a_tokenizer(run: str, preset: Preset) -> None:
@@ -238,29 +194,12 @@ def _require_a_tokenizer(run: str, preset: Preset) -> None:
         )
 
 
-def _beside(bar: tqdm) -> Progress:
-    """Shows what a row is at, behind the bar of rows; at most once a second."""
-    shown = [0.0]
-
-    def show(words: str) -> None:
-        now = time.monotonic()
-        if now - shown[0] > 1:
-            shown[0] = now
-            bar.set_postfix_str(words)
-
-    return show
-
-
-def _print_instruments(inception: bool, lpips: bool) -> None:
-    absent = [
-        name
-        for name, there in (("rFID (Inception-v3)", inception), ("LPIPS (AlexNet)", lpips))
-        if not there
-    ]
+def _print_absent(absent: list[str]) -> None:
     if absent:
         say(
-            f"not measured: {' and '.join(absent)}: the weights are not on this machine; -p download true fetches them. "
-            "The distances in the teacher's features are stand-ins under their own names."
+            f"not measured: {' and '.join(absent)}: the weights are not on this machine; "
+            "-p download true fetches them. The distances in the teacher's features are stand-ins "
+            "under their own names."
         )
 
 
@@ -270,19 +209,4 @@ def conclusions(final: Row, comparisons: list[Comparison]) -> list[str]:
     found = [
         f"{final.name} reconstructs {psnr.n:,} test images at {psnr.value:.1f} dB ({psnr.low:.1f} to {psnr.high:.1f})."
     ]
-    for other in dict.fromkeys(each.b for each in comparisons):
-        verdicts: dict[str, list[str]] = {}
-        for each in comparisons:
-            if each.b == other:
-                verdicts.setdefault(each.verdict, []).append(METRICS[each.metric].words)
-        parts = [
-            f"{verdict} in {', '.join(verdicts[verdict])}"
-            for verdict in ("better", "worse")
-            if verdict in verdicts
-        ]
-        if "no difference" in verdicts:
-            parts.append(f"not told apart in {', '.join(verdicts['no difference'])}")
-        found.append(
-            f"Against {other}, at the 95 % level and for one training seed: {'; '.join(parts)}."
-        )
-    return found
+    return found + verdicts(comparisons)

@@ -28,7 +28,7 @@ from muse_core.evaluation.generation.sample_quality import (
     teacher_features,
 )
 from muse_core.evaluation.reconstruction.frechet import frechet_distance
-from muse_core.evaluation.reconstruction.metric_networks import load_instruments
+from muse_core.evaluation.reconstruction.metric_networks import load_metric_networks
 from muse_core.evaluation.run_rows import teacher_fingerprint
 from muse_core.figures.result_tables import CHANCE, REAL_IMAGES
 from muse_core.foundations.scene_detector import SceneDetector, load_scene_detector
@@ -295,7 +295,7 @@ def begin_generation(**parameters: Any) -> GenerationSession:
         for split in ("train", "test")
     )
     teacher = load_topology_teacher(preset).to(device).eval()
-    instruments = load_instruments(
+    networks = load_metric_networks(
         teacher, teacher_fingerprint(preset, teacher), checked.download, device
     )
     stage = runs[MUSE].load_stage()
@@ -307,7 +307,7 @@ def begin_generation(**parameters: Any) -> GenerationSession:
     )
     for note in notes:
         say(note)
-    judges = Judges(instruments, _detector(checked.data))
+    judges = Judges(networks, _detector(checked.data))
     return GenerationSession(checked, preset, stage, runs, train, test, judges, notes)
 
 

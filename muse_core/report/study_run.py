@@ -15,12 +15,11 @@ from muse_core.data.sources import open_source
 from muse_core.errors import MuseError
 from muse_core.evaluation.cache import Cache
 from muse_core.evaluation.evaluate import Evaluated, evaluate, to_stored
-from muse_core.evaluation.feature_extractors import TokenizerSubject
+from muse_core.evaluation.feature_extractors import TokenizerExtractor
 from muse_core.evaluation.gradients.geometry_recorder import GeometryRecorder
 from muse_core.evaluation.gradients.geometry_records import GeometryAtStep, read_geometry
-from muse_core.evaluation.protocol import Protocol
+from muse_core.evaluation.protocol import Protocol, open_protocol
 from muse_core.notebook import print_setup
-from muse_core.report.evaluation_session import ImageCounts, images_used, open_protocol
 from muse_core.results.records import read_json, read_jsonl
 from muse_core.results.tensor_files import write_stored
 from muse_core.training.loop import train_stage
@@ -61,8 +60,10 @@ class StudyRun:
     def measure(self) -> Evaluated:
         """Measure the finished tokenizer, and keep its row where studies look for it."""
         run, device = self.parameters.run, accelerator_for(self.parameters.device).device
-        subject = TokenizerSubject.from_pretrained(run, self.stages[-1].tokenizer_folder, device)
-        evaluated = evaluate(subject, self.protocol, Cache(paths.run_folder(run) / "evaluation"))
+        extractor = TokenizerExtractor.from_pretrained(
+            run, self.stages[-1].tokenizer_folder, device
+        )
+        evaluated = evaluate(extractor, self.protocol, Cache(paths.run_folder(run) / "evaluation"))
         write_stored(row_file(run), to_stored(evaluated))
         return evaluated
 
@@ -96,18 +97,22 @@ def begin_study_run(**parameters: Any) -> StudyRun:
     for stage in stages:
         stage.load_stage()
     device = accelerator_for(checked.device).device
-    counts = ImageCounts(checked.train_images, checked.test_images)
-    protocol = open_protocol(
-        preset, checked.data, load_teachers(preset, device), counts, EVALUATION_SEED
+    preset = replace(
+        preset,
+        probe_images=checked.train_images or preset.probe_images,
+        held_out_images=checked.test_images or preset.held_out_images,
     )
-    train = open_source(checked.data, "train", preset.image_size)
+    train, test = (
+        open_source(checked.data, split, preset.image_size) for split in ("train", "test")
+    )
+    protocol = open_protocol(preset, train, test, load_teachers(preset, device), EVALUATION_SEED)
     steps = " + ".join(str(stage.load_stage().steps) for stage in stages)
     print_setup(
         checked.preset,
         str(device),
         data=f"{checked.data}, {len(train):,} train",
         steps=steps,
-        images=images_used(protocol),
+        images=protocol.images_used,
     )
     return StudyRun(checked, preset, stages, protocol)
 

@@ -3,11 +3,13 @@
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
+from sklearn.metrics import roc_auc_score
 
 from muse_core.data.batch import Source
 from muse_core.data.loader import evaluation_batches
-from muse_core.evaluation.attention.object_alignment import patch_instances, same_object_auc
+from muse_core.evaluation.attention.object_alignment import patch_instances, same_object
 from muse_core.evaluation.reconstruction.pixel_metrics import psnr
 from muse_core.evaluation.understanding.zero_shot import (
     accuracy,
@@ -70,9 +72,12 @@ def teacher_auc(teacher: TopologyTeacher, source: Source, n: int = 128) -> dict[
     """Same-object ROC-AUC of each used layer, mean over its heads."""
     batch = source.first(n)
     view = observe(teacher, batch.images)
-    instances = patch_instances(batch.instance_masks, view.grid)
+    same, counted = same_object(patch_instances(batch.instance_masks, view.grid))
+    truth = same[counted].numpy()
     return {
-        layer: same_object_auc(maps, instances).mean().item()
+        layer: float(
+            np.mean([roc_auc_score(truth, head[counted].numpy()) for head in maps.unbind(1)])
+        )
         for layer, maps in zip(teacher.layers, view.attention, strict=True)
     }
 

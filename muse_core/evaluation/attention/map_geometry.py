@@ -1,5 +1,5 @@
-"""How attention is laid out over the image: how far it reaches, how spread it is, where it gathers,
-and what it adds up to.
+"""How attention is laid out over the image: how far it reaches, how spread it is, and what it adds
+up to.
 
 Every map is probabilities: a row (the query, "who looks") sums to 1 over the keys ("at what").
 """
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import reduce as fold
 
 import torch
-from einops import einsum, rearrange, reduce
+from einops import einsum, rearrange
 from torch import Tensor
 
 from muse_core.errors import MuseError
@@ -50,15 +50,6 @@ def rollout(maps: Sequence[AttentionMaps]) -> Float[Tensor, "batch tokens tokens
     return fold(lambda below, layer: layer @ below, [_with_residual(each) for each in maps])
 
 
-def received_attention(maps: AttentionMaps) -> Float[Tensor, "batch keys"]:
-    """What each key receives: the mean of its column over queries and heads; sums to 1 over the
-    keys, 1/N being even.
-
-    Drawn as saliency: the patches that everyone looks at.
-    """
-    return reduce(maps.float(), "batch heads queries keys -> batch keys", "mean")
-
-
 def patch_distances(grid: Grid) -> Float[Tensor, "patches patches"]:
     """Distance between the middles of two patches, as a share of the image's diagonal; patches are
     square.
@@ -71,7 +62,7 @@ def patch_distances(grid: Grid) -> Float[Tensor, "patches patches"]:
 
 def _with_residual(attention: AttentionMaps) -> Float[Tensor, "batch tokens tokens"]:
     """Row-normalised 1/2 mean over heads + 1/2 identity."""
-    mean = reduce(attention.float(), "batch heads queries keys -> batch queries keys", "mean")
+    mean = attention.float().mean(1)
     half = 0.5 * mean + 0.5 * torch.eye(mean.shape[-1], device=mean.device)
     return half / half.sum(-1, keepdim=True)
 
@@ -95,5 +86,6 @@ def _check(maps: Sequence[AttentionMaps], tokens: int | None = None) -> None:
     )
     if wrong:
         raise MuseError(
-            f"A map of {wrong[0]} queries × {wrong[1]} keys does not fit {tokens} tokens: give maps on one grid, and that grid."
+            f"A map of {wrong[0]} queries × {wrong[1]} keys does not fit {tokens} tokens: give "
+            "maps on one grid, and that grid."
         )

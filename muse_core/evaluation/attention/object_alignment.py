@@ -2,35 +2,24 @@
 teacher.
 
 AUC: attention as a score for "this key lies on the query's object". IoU and pointing: where one
-seed token per object looks, against the object's mask. KL and rank correlation: student against
-teacher, row by row."""
+seed token per object looks, against the object's mask."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from einops import rearrange, reduce
-from scipy.stats import pearsonr, rankdata
-from sklearn.metrics import jaccard_score
+from einops import reduce
+from scipy.stats import rankdata
 from torch import Tensor
 
-from muse_core.shapes import AttentionMaps, Float, Int, Masks
+from muse_core.losses.topology import Grid
+from muse_core.shapes import AttentionMaps, Int, Masks
 
 Instances = Int[Tensor, "batch patches"]
 
 
-@dataclass(frozen=True)
-class ObjectScores:
-    """Arrays (layers, heads, images): NaN for an image without an object, or all object."""
-
-    auc: np.ndarray
-    iou: np.ndarray
-    pointing: np.ndarray
-
-
-def patch_instances(instance_masks: Masks, grid: tuple[int, int]) -> Instances:
+def patch_instances(instance_masks: Masks, grid: Grid) -> Instances:
     """The instance that covers most of each patch (0 = background); the mask is resized to whole
     patches if need be.
     """
@@ -42,25 +31,19 @@ def patch_instances(instance_masks: Masks, grid: tuple[int, int]) -> Instances:
     return reduce(shares, "b (h p) (w q) k -> b (h w) k", "mean", h=rows, w=columns).argmax(-1)
 
 
-def same_object_auc(attention: AttentionMaps, instances: Instances) -> Float[Tensor, " heads"]:
-    """ROC-AUC, per head, of attention as a score for "key lies on the query's object", all images
-    pooled.
+def same_object(instances: Instances) -> tuple[Tensor, Tensor]:
+    """Which pairs of patches the AUC is about, both (batch, queries, keys).
 
-    Queries are all patches on objects; a patch is not compared with itself. 0.5 is chance.
+    Returns:
+        Whether query and key lie on one object; and whether the pair counts: its query lies on an
+        object, and a patch is not compared with itself.
     """
-    truth, counted = _pairs(instances)
-    scores = attention.transpose(0, 1)[:, counted].float().numpy()
-    return torch.from_numpy(_auc(scores, truth[counted].numpy())).float()
-
-
-def _pairs(instances: Instances) -> tuple[Tensor, Tensor]:
-    """(same object?, does this pair count?), both (batch, queries, keys)."""
     same = instances[:, :, None] == instances[:, None]
     counted = (instances > 0)[:, :, None] & ~torch.eye(instances.shape[1], dtype=torch.bool)
     return same, counted
 
 
-def nearness(grid: tuple[int, int]) -> Tensor:
+def nearness(grid: Grid) -> Tensor:
     """Attention (1, 1, patches, patches) that knows only how near two patches are: what an
     alignment score has to beat.
     """
@@ -69,55 +52,63 @@ def nearness(grid: tuple[int, int]) -> Tensor:
     return torch.softmax(-torch.cdist(places, places), dim=-1)[None, None]
 
 
+def nearness_auc(instances: Instances, grid: Grid) -> float:
+    """Same-object AUC of attention by nearness alone, mean over images; NaN where none has one."""
+    blind = nearness(grid).expand(len(instances), -1, -1, -1)
+    auc = object_scores([blind], instances, grid)["auc"]
+    return float(np.nanmean(auc)) if np.isfinite(auc).any() else np.nan
+
+
 def object_scores(
-    maps: Sequence[AttentionMaps], instances: Instances, grid: tuple[int, int]
-) -> ObjectScores:
-    """Scores of attention maps (one a layer, probabilities) against the instance under each patch."""
+    maps: Sequence[AttentionMaps], instances: Instances, grid: Grid
+) -> dict[str, np.ndarray]:
+    """Scores of attention against the objects of the images.
+
+    Args:
+        maps: probabilities (batch, heads, queries, keys), one map a layer.
+        instances: the object under each patch (batch, patches), 0 for none.
+        grid: rows and columns of the patches.
+
+    Returns:
+        ``auc``, ``iou`` and ``pointing``, each (layers, heads, batch): NaN for an image without an
+        object, or all object.
+    """
     attention = torch.stack([each.float() for each in maps], dim=1)
     shape = (len(maps), attention.shape[2], len(instances))
-    found = ObjectScores(*(np.full(shape, np.nan) for _ in range(3)))
-    truth, counted = _pairs(instances)
-    for image in range(len(instances)):
-        same, pairs = (
-            truth[image][counted[image]].numpy(),
-            attention[image][:, :, counted[image]].numpy(),
-        )
+    found = {name: np.full(shape, np.nan) for name in ("auc", "iou", "pointing")}
+    truth, counted = same_object(instances)
+    for image, layers in enumerate(attention):
+        same = truth[image][counted[image]].numpy()
         if same.any() and not same.all():
-            found.auc[:, :, image] = _auc(pairs, same)
+            found["auc"][:, :, image] = _auc(layers[:, :, counted[image]].numpy(), same)
         objects, seeds = _seeds(instances[image], grid)
         if len(seeds):
-            found.iou[:, :, image], found.pointing[:, :, image] = _seed_scores(
-                attention[image][:, :, seeds], objects, seeds
-            )
+            iou, pointing = _seed_scores(layers[:, :, seeds], objects, seeds)
+            found["iou"][:, :, image], found["pointing"][:, :, image] = iou, pointing
     return found
 
 
 def _auc(scores: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """ROC-AUC along the last axis: Mann and Whitney's U, the number of pairs in the right order, as
-    a share of all.
+    a share of all. (One sort for all layers and heads; scikit-learn's takes one of them at a time.)
     """
     positives = truth.sum()
     ordered = rankdata(scores, axis=-1)[..., truth].sum(-1) - positives * (positives + 1) / 2
     return ordered / (positives * (len(truth) - positives))
 
 
-def _seeds(instances: Tensor, grid: tuple[int, int]) -> tuple[Tensor, Tensor]:
+def _seeds(instances: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
     """Masks (objects, patches) of objects of two patches or more, and the patch of each nearest to
     its middle.
     """
     places = torch.cartesian_prod(torch.arange(grid[0]), torch.arange(grid[1])).float()
-    masks = [
-        instances == one for one in instances.unique() if one > 0 and (instances == one).sum() > 1
-    ]
-    if not masks:
-        return torch.empty(0, len(instances), dtype=torch.bool), torch.empty(0, dtype=torch.long)
-    objects = torch.stack(masks)
+    masks = [mask for one in instances.unique() if one > 0 and (mask := instances == one).sum() > 1]
     seeds = []
-    for mask in objects:
+    for mask in masks:
         inside = mask.nonzero()[:, 0]
         away = (places[inside] - places[inside].mean(0)).norm(dim=-1)
         seeds.append(inside[away.argmin()])
-    return objects, torch.stack(seeds)
+    return (torch.stack(masks), torch.stack(seeds)) if masks else (torch.empty(0), torch.empty(0))
 
 
 def _seed_scores(rows: Tensor, objects: Tensor, seeds: Tensor) -> tuple[np.ndarray, np.ndarray]:
@@ -127,28 +118,8 @@ def _seed_scores(rows: Tensor, objects: Tensor, seeds: Tensor) -> tuple[np.ndarr
     picked = torch.zeros_like(rows, dtype=torch.bool)
     for at, mask in enumerate(objects):
         picked[:, :, at].scatter_(-1, rows[:, :, at].topk(int(mask.sum())).indices, True)
-    truth = objects.expand_as(picked)
-    beside = np.ones(
-        (objects.shape[1], 1), dtype=bool
-    )  # a single column would be read as two classes, not as one label
-    columns = [
-        np.hstack([rearrange(each, "l h o p -> p (l h o)").numpy(), beside])
-        for each in (truth, picked)
-    ]
-    overlap = np.reshape(jaccard_score(*columns, average=None)[:-1], picked.shape[:3])
-    strongest = rows.scatter(
-        -1, seeds[None, None, :, None].expand(*rows.shape[:3], 1), -1.0
-    ).argmax(-1, keepdim=True)
-    return overlap.mean(-1), truth.gather(-1, strongest)[..., 0].float().mean(-1).numpy()
-
-
-def rank_correlation(
-    teacher: Sequence[AttentionMaps], student: Sequence[AttentionMaps]
-) -> Float[np.ndarray, "layers heads batch"]:
-    """Spearman correlation of each row of the student's map with the teacher's, mean over queries."""
-    found = []
-    for true, own in zip(teacher, student, strict=True):
-        ranks = [rankdata(each.float().numpy(), axis=-1) for each in (true, own)]
-        rows = pearsonr(*ranks, axis=-1).statistic
-        found.append(rearrange(np.nan_to_num(rows).mean(-1), "batch heads -> heads batch"))
-    return np.stack(found)
+    overlap = (picked & objects).sum(-1).double() / (picked | objects).sum(-1)
+    itself = seeds[:, None].expand(*rows.shape[:3], 1)
+    strongest = rows.scatter(-1, itself, -1.0).argmax(-1, keepdim=True)
+    hit = objects.expand_as(rows).gather(-1, strongest)[..., 0]
+    return overlap.mean(-1).numpy(), hit.float().mean(-1).numpy()

@@ -3,19 +3,27 @@ training on, the baselines.
 """
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import nn
 
 from muse_core.config.preset import Preset
 from muse_core.errors import MuseError
-from muse_core.evaluation.attention.student_teacher import student_attention
-from muse_core.evaluation.feature_extractors import resting
-from muse_core.evaluation.run_rows import embedding_width, frozen_backbone, tokenizer_folder
+from muse_core.evaluation.attention.student_teacher import student_attention, teacher_attention
+from muse_core.evaluation.feature_extractors import eval_mode
+from muse_core.evaluation.run_rows import (
+    SHARED,
+    Absent,
+    all_stages,
+    embedding_width,
+    frozen_backbone,
+    trained_rows,
+)
 from muse_core.foundations.backbone import Backbone
 from muse_core.foundations.topology_teacher import TopologyTeacher, observe, spread_layers
-from muse_core.losses.topology import Grid, group_heads, resize_attention, teacher_targets
+from muse_core.losses.topology import Grid, group_heads, resize_attention
 from muse_core.models.assembly import assemble_tokenizer
 from muse_core.models.tokenizer import MuseTokenizer
 from muse_core.results.records import read_json
@@ -23,8 +31,9 @@ from muse_core.shapes import AttentionMaps, Float, Images
 from muse_core.training.stage_run import StageRun
 
 TEACHER_RESIZED, TEACHER_OWN = "teacher, resized (Ψ)", "teacher, own grid, mean head"
-UNTRAINED, STUDENT = "before training", "after stage {}"
-SHARED_ROUTING, BACKBONE_ALONE = "shared routing", "frozen backbone"
+UNTRAINED, SHARED_ROUTING, BACKBONE_ALONE = "before training", "shared routing", "frozen backbone"
+Looking = Callable[[Images], tuple[Sequence[AttentionMaps], Grid]]
+"""Images -> attention probabilities, one map a layer, and their grid."""
 
 
 @dataclass(frozen=True)
@@ -35,132 +44,124 @@ class AttentionView:
 
     name: str
     role: str
-    maps: Float[Tensor, "images layers heads tokens tokens"]
+    maps: Float[torch.Tensor, "images layers heads tokens tokens"]
     grid: Grid
 
 
 @dataclass(frozen=True)
-class RunAttention:
-    """The networks of a run, loaded. ``students``: "before training", then a name a finished stage,
-    in order; ``absent``: what is missing, and the command that makes it."""
+class AttentionNetwork:
+    """A network whose attention can be shown, and how it looks at images."""
 
-    teacher: TopologyTeacher
-    students: dict[str, MuseTokenizer]
-    shared: MuseTokenizer | None
-    backbone: Backbone
-    absent: tuple[str, ...] = ()
+    name: str
+    role: str
+    network: nn.Module
+    looks: Looking
 
-    @property
-    def final(self) -> MuseTokenizer:
-        """The tokenizer after the last finished stage."""
-        return list(self.students.values())[-1]
-
-    @property
-    def heads(self) -> int:
-        """Heads in which teacher and student can be compared: the student's, or the most that
-        divides both numbers.
-        """
-        return math.gcd(self.teacher.num_heads, self.final.config.num_heads)
-
-    def grid(self, images: Images) -> Grid:
-        return self.final.token_grid(images)
-
-    def targets(self, images: Images) -> AttentionView:
-        """The teacher as the student gets it: heads grouped, resized by Psi."""
-        seen = observe(self.teacher, images)
-        grid = self.grid(images)
-        return _view(
-            TEACHER_RESIZED,
-            "teacher",
-            teacher_targets(seen.attention, seen.grid, grid, self.heads),
-            grid,
-        )
-
-    def teacher_as_it_is(self, images: Images) -> AttentionView:
-        """The teacher on its own grid, mean of its heads: a finer grid's maps are heavy, and heads
-        are compared after Psi.
-        """
-        seen = observe(self.teacher, images)
-        return _view(
-            TEACHER_OWN, "teacher", [group_heads(each, 1) for each in seen.attention], seen.grid
-        )
-
-    def student(self, name: str, images: Images) -> AttentionView:
-        with resting(self.students[name]):
-            return _view(
-                name, "student", student_attention(self.students[name], images), self.grid(images)
-            )
-
-    def comparisons(self, images: Images) -> list[AttentionView]:
-        """Shared routing where it was trained, and what the frozen backbone's own layers look at,
-        on the student's grid.
-        """
-        grid, found = self.grid(images), []
-        if self.shared is not None:
-            with resting(self.shared):
-                found.append(
-                    _view(
-                        SHARED_ROUTING, "comparison", student_attention(self.shared, images), grid
-                    )
-                )
-        return [
-            *found,
-            _view(BACKBONE_ALONE, "comparison", self._backbone_maps(images, grid), grid),
-        ]
-
-    def _backbone_maps(self, images: Images, grid: Grid) -> list[AttentionMaps]:
-        with resting(self.backbone):
-            layers = self.backbone.attention(images)
-        own = tuple(side // self.backbone.patch_size for side in images.shape[-2:])
-        chosen = spread_layers(len(layers), min(len(layers), self.final.config.num_blocks))
-        heads = math.gcd(layers[0].shape[1], self.final.config.num_heads)
-        return [resize_attention(group_heads(layers[layer], heads), own, grid) for layer in chosen]
-
-    def views(self, images: Images) -> list[AttentionView]:
-        """Everybody: the teacher (twice where its own grid is another), every student, the
-        comparisons.
-        """
-        students = [self.student(name, images) for name in self.students]
-        resized, own = self.targets(images), self.teacher_as_it_is(images)
-        teachers = [resized] if own.grid == resized.grid else [resized, own]
-        return [*teachers, *students, *self.comparisons(images)]
+    def view(self, images: Images) -> AttentionView:
+        """Its attention on a batch (batch, 3, height, width) in [0, 1]."""
+        with eval_mode(self.network):
+            maps, grid = self.looks(images.to(next(self.network.parameters()).device))
+        stacked = torch.stack([each.float() for each in maps], dim=1).cpu()
+        return AttentionView(self.name, self.role, stacked, grid)
 
 
-def load_run_attention(
+def student_network(name: str, tokenizer: MuseTokenizer, role: str = "student") -> AttentionNetwork:
+    """A tokenizer's own attention."""
+    looks = lambda images: (student_attention(tokenizer, images), tokenizer.token_grid(images))
+    return AttentionNetwork(name, role, tokenizer, looks)
+
+
+def teacher_networks(
+    teacher: TopologyTeacher, student: MuseTokenizer, size: int
+) -> list[AttentionNetwork]:
+    """The teacher as the student gets it (heads grouped, resized by Psi), and where its own grid is
+    another at ``size`` pixels, as it is, mean of its heads: a finer grid's maps are heavy.
+    """
+    heads = math.gcd(teacher.num_heads, student.config.num_heads)
+
+    def resized(images: Images) -> tuple[Sequence[AttentionMaps], Grid]:
+        grid = student.token_grid(images)
+        return teacher_attention(teacher, images, grid, heads), grid
+
+    def as_it_is(images: Images) -> tuple[Sequence[AttentionMaps], Grid]:
+        view = observe(teacher, images)
+        return [group_heads(each, 1) for each in view.attention], view.grid
+
+    found = [AttentionNetwork(TEACHER_RESIZED, "teacher", teacher, resized)]
+    side = teacher.image_size // teacher.patch_size
+    if (side, side) != student.token_grid(torch.empty(1, 3, size, size)):
+        found.append(AttentionNetwork(TEACHER_OWN, "teacher", teacher, as_it_is))
+    return found
+
+
+def backbone_network(backbone: Backbone, student: MuseTokenizer) -> AttentionNetwork:
+    """What the frozen backbone's own layers look at, on the student's grid; as many layers as the
+    student has blocks, spread over its depth.
+    """
+
+    def looks(images: Images) -> tuple[Sequence[AttentionMaps], Grid]:
+        layers, grid = backbone.attention(images), student.token_grid(images)
+        rows, columns = (side // backbone.patch_size for side in images.shape[-2:])
+        chosen = spread_layers(len(layers), min(len(layers), student.config.num_blocks))
+        heads = math.gcd(layers[0].shape[1], student.config.num_heads)
+        grouped = [group_heads(layers[layer], heads) for layer in chosen]
+        return [resize_attention(each, (rows, columns), grid) for each in grouped], grid
+
+    return AttentionNetwork(BACKBONE_ALONE, "comparison", backbone, looks)
+
+
+def run_attention(
     preset: Preset,
     run: str,
-    baseline_run: str,
+    baseline: str,
     teacher: TopologyTeacher,
     device: torch.device | str,
-) -> RunAttention:
-    """The networks of a run. Raises MuseError where no stage of it is finished."""
-    students, absent = {}, []
-    for number, stage in enumerate(preset.curriculum, start=1):
-        folder = tokenizer_folder(run, stage.name)
-        if (folder / "config.json").exists():
-            students[STUDENT.format(number)] = (
-                MuseTokenizer.from_pretrained(folder).to(device).eval()
-            )
-        else:
-            absent.append(
-                f"{STUDENT.format(number)}: `muse run {stage.notebook[:2]} --run {run} -p preset {preset.name}`"
-            )
-    numbers = " ".join(stage.notebook[:2] for stage in preset.curriculum)
-    if not students:
+    size: int,
+) -> tuple[list[AttentionNetwork], list[Absent]]:
+    """The networks of a run in the order in which they are shown, and what is missing.
+
+    Args:
+        preset: what the run was trained with.
+        run: the run's name.
+        baseline: the name of the run with shared routing.
+        teacher: the topology teacher, loaded.
+        device: where networks go.
+        size: pixels a side of the images to come.
+
+    Raises:
+        MuseError: where no stage of the run is finished, and for a size that is not a whole number
+            of tokens.
+    """
+    rows = list(trained_rows(preset, run, baseline, device))
+    absent = [row for row in rows if isinstance(row, Absent)]
+    trained = {row.name: row.network for row in rows if not isinstance(row, Absent)}
+    shared = trained.pop(SHARED.format(len(preset.curriculum.stages)), None)
+    if not trained:
         raise MuseError(
             f"Run {run!r} has no tokenizer to look at: first train one with "
-            f"`muse run {numbers} --run {run} -p preset {preset.name}`."
+            f"`{all_stages(preset, run)}`."
         )
-    shared, folder = None, tokenizer_folder(baseline_run, stage.name)
-    if (folder / "config.json").exists():
-        shared = MuseTokenizer.from_pretrained(folder).to(device).eval()
-    else:
-        absent.append(
-            f"{SHARED_ROUTING}: `muse run {numbers} --run {baseline_run} -p preset {preset.name} -p routing shared`"
+    final = list(trained.values())[-1]
+    _check_size(size, final)
+    before = untrained_tokenizer(preset, run).to(device).eval()
+    students = {UNTRAINED: before} | {
+        name.removeprefix("MUSE, "): tokenizer for name, tokenizer in trained.items()
+    }
+    networks = teacher_networks(teacher, final, size)
+    networks += [student_network(name, tokenizer) for name, tokenizer in students.items()]
+    if shared is not None:
+        networks.append(student_network(SHARED_ROUTING, shared, "comparison"))
+    return [*networks, backbone_network(frozen_backbone(preset, device).network, final)], absent
+
+
+def _check_size(size: int, tokenizer: MuseTokenizer) -> None:
+    cell = tokenizer.backbone.patch_size * tokenizer.config.unshuffle
+    if size % cell:
+        below = max(cell, size // cell * cell)
+        raise MuseError(
+            f"resolution {size} does not divide into tokens of {cell} pixels: use {below} or "
+            f"{below + cell}."
         )
-    students = {UNTRAINED: untrained_tokenizer(preset, run).to(device).eval()} | students
-    backbone = frozen_backbone(preset, device).network
-    return RunAttention(teacher, students, shared, backbone, tuple(absent))
 
 
 def untrained_tokenizer(preset: Preset, run: str) -> MuseTokenizer:
@@ -176,17 +177,3 @@ def untrained_tokenizer(preset: Preset, run: str) -> MuseTokenizer:
         return assemble_tokenizer(
             preset, embedding_width(preset), record.get("routing", first.routing)
         )
-
-
-def compared_heads(view: AttentionView, heads: int) -> AttentionView:
-    """A view with its heads averaged to this number, for a comparison with one that has no more."""
-    grouped = [group_heads(maps, heads) for maps in view.maps.unbind(1)]
-    return _view(view.name, view.role, grouped, view.grid)
-
-
-def _view(
-    name: str, role: str, maps: list[AttentionMaps] | tuple[AttentionMaps, ...], grid: Grid
-) -> AttentionView:
-    return AttentionView(
-        name, role, torch.stack([each.float() for each in maps], dim=1).cpu(), grid
-    )

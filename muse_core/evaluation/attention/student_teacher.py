@@ -2,7 +2,12 @@
 draw.
 """
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
+from einops import rearrange
+from scipy.stats import pearsonr, rankdata
 from torch import Tensor
 
 from muse_core.attention import QueryKeys
@@ -35,13 +40,33 @@ def teacher_attention(
     return teacher_targets(view.attention, view.grid, grid, heads)
 
 
-def divergence_of_maps(
-    teacher: AttentionMaps, student: AttentionMaps
-) -> Float[Tensor, "batch heads queries"]:
-    """KL(teacher || student) in nats of every query, from probabilities of both; those of the
-    student at least 1e-12.
+def teacher_scores(
+    teacher: Sequence[AttentionMaps], student: Sequence[AttentionMaps]
+) -> dict[str, np.ndarray]:
+    """How near the student's rows are to the teacher's, mean over queries.
+
+    Args:
+        teacher: probabilities (batch, heads, queries, keys), one map a layer.
+        student: the same of the student; values below 1e-12 count as that.
+
+    Returns:
+        ``kl``: KL(teacher || student) in nats; ``rank``: Spearman correlation, 0 for a constant
+        row; each (layers, heads, batch).
     """
-    return attention_divergence(teacher, student.clamp(min=1e-12).log())
+    pairs = list(zip(teacher, student, strict=True))
+    kl = [attention_divergence(true, own.clamp(min=1e-12).log()).mean(-1).T for true, own in pairs]
+    return {
+        "kl": torch.stack(kl).numpy(),
+        "rank": np.stack([_rank_correlation(true, own) for true, own in pairs]),
+    }
+
+
+def _rank_correlation(
+    teacher: AttentionMaps, student: AttentionMaps
+) -> Float[np.ndarray, "heads batch"]:
+    ranks = [rankdata(each.float().numpy(), axis=-1) for each in (teacher, student)]
+    rows = np.nan_to_num(pearsonr(*ranks, axis=-1).statistic)
+    return rearrange(rows.mean(-1), "batch heads -> heads batch")
 
 
 def divergence_by_head(
@@ -51,7 +76,6 @@ def divergence_by_head(
     over blocks and heads.
     """
     view = observe(teacher, images)
-    targets = topology_targets(
-        view.query_keys, view.grid, tokenizer.token_grid(images), tokenizer.config.num_heads
-    )
+    grid, heads = tokenizer.token_grid(images), tokenizer.config.num_heads
+    targets = topology_targets(view.query_keys, view.grid, grid, heads)
     return topology_divergences(targets, student_query_keys(tokenizer, images))

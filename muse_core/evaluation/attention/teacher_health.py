@@ -10,7 +10,12 @@ import numpy as np
 import torch
 
 from muse_core.data.batch import Source
-from muse_core.evaluation.attention.object_alignment import nearness, object_scores, patch_instances
+from muse_core.evaluation.attention.map_geometry import attention_entropy
+from muse_core.evaluation.attention.object_alignment import (
+    nearness_auc,
+    object_scores,
+    patch_instances,
+)
 from muse_core.foundations.topology_teacher import TopologyTeacher, observe
 
 UNIFORM = 0.97
@@ -35,16 +40,16 @@ class TeacherHealth:
     @property
     def complaints(self) -> list[str]:
         """What is wrong, in sentences; empty for a healthy teacher."""
-        found = []
-        if min(self.entropy.values()) > UNIFORM:
+        found, focus = [], min(self.entropy.values())
+        if focus > UNIFORM:
             found.append(
-                f"The teacher's attention is nearly uniform on these images (entropy {min(self.entropy.values()):.1%} of its "
-                "maximum in its most focused layer)."
+                f"The teacher's attention is nearly uniform on these images (entropy {focus:.1%} "
+                "of its maximum in its most focused layer)."
             )
         if self.auc is not None and max(self.auc.values()) < self.nearness + MARGIN:
             found.append(
-                f"The teacher's best layer finds objects with AUC {max(self.auc.values()):.2f}, no better than mere nearness of "
-                f"patches ({self.nearness:.2f})."
+                f"The teacher's best layer finds objects with AUC {max(self.auc.values()):.2f}, no "
+                f"better than mere nearness of patches ({self.nearness:.2f})."
             )
         return found
 
@@ -55,52 +60,40 @@ class TeacherHealth:
     def __str__(self) -> str:
         if self.complaints:
             return (
-                "WARNING: "
-                + " ".join(self.complaints)
-                + " L_topo would teach the student this; choose another teacher or other layers."
+                f"WARNING: {' '.join(self.complaints)} L_topo would teach the student this; choose "
+                "another teacher or other layers."
             )
         focus = f"entropy {min(self.entropy.values()):.0%} of its maximum in the most focused layer"
         if self.auc is None:
-            return f"The teacher's attention is not uniform ({focus}); there are no instance masks to hold it against."
+            return (
+                f"The teacher's attention is not uniform ({focus}); there are no instance masks to "
+                "hold it against."
+            )
         return (
-            f"The teacher's attention finds objects: same-object AUC up to {max(self.auc.values()):.2f}, where mere nearness of "
-            f"patches gives {self.nearness:.2f} ({focus})."
+            "The teacher's attention finds objects: same-object AUC up to "
+            f"{max(self.auc.values()):.2f}, where mere nearness of patches gives "
+            f"{self.nearness:.2f} ({focus})."
         )
 
 
 @torch.no_grad()
 def teacher_health(teacher: TopologyTeacher, source: Source, n: int = 32) -> TeacherHealth:
     """Look at the attention of the used layers on the first ``n`` images of a split."""
-    batch = source.first(n)
-    device = next(teacher.parameters()).device
+    batch, device = source.first(n), next(teacher.parameters()).device
     view = observe(teacher, batch.images.to(device))
     maps = [each.cpu().float() for each in view.attention]
     most = math.log(maps[0].shape[-1])
-    entropy = [-torch.xlogy(each, each).sum(-1).mean().item() / most for each in maps]
+    entropy = attention_entropy(maps).mean((1, 2)) / most
     auc = near = None
     if batch.instance_masks is not None and batch.instance_masks.any():
         instances = patch_instances(batch.instance_masks, view.grid)
-        near = _nearness_auc(instances, view.grid)
-        auc, near = (
-            (_mean_auc(maps, instances, view.grid), near) if math.isfinite(near) else (None, None)
-        )
-    layers = dict(enumerate(teacher.layers))
+        near = nearness_auc(instances, view.grid)
+        if math.isfinite(near):
+            auc = np.nanmean(object_scores(maps, instances, view.grid)["auc"], axis=(1, 2))
+    by_layer = lambda values: dict(zip(teacher.layers, values.tolist(), strict=True))
     return TeacherHealth(
         n=len(batch),
-        entropy={layers[at]: value for at, value in enumerate(entropy)},
-        auc=None if auc is None else {layers[at]: value for at, value in enumerate(auc)},
-        nearness=near,
+        entropy=by_layer(entropy),
+        auc=None if auc is None else by_layer(auc),
+        nearness=None if auc is None else near,
     )
-
-
-def _mean_auc(
-    maps: list[torch.Tensor], instances: torch.Tensor, grid: tuple[int, int]
-) -> list[float]:
-    """Per layer, mean over heads and images."""
-    return [
-        float(value) for value in np.nanmean(object_scores(maps, instances, grid).auc, axis=(1, 2))
-    ]
-
-
-def _nearness_auc(instances: torch.Tensor, grid: tuple[int, int]) -> float:
-    return _mean_auc([nearness(grid).expand(len(instances), -1, -1, -1)], instances, grid)[0]

@@ -15,7 +15,7 @@ from muse_core.evaluation.generation.precision_recall import (
 from muse_core.evaluation.generation.prompt_following import prompt_following
 from muse_core.evaluation.intervals import around, half_sample_errors, interval
 from muse_core.evaluation.reconstruction.frechet import biased, frechet_distance
-from muse_core.evaluation.reconstruction.metric_networks import Instruments
+from muse_core.evaluation.reconstruction.metric_networks import MetricNetworks
 from muse_core.evaluation.reconstruction.pixel_metrics import eight_bits
 from muse_core.foundations.scene_detector import SceneDetector
 from muse_core.generation.pipeline import MusePipeline
@@ -30,11 +30,11 @@ Told = Callable[[int], None]
 
 @dataclass(frozen=True)
 class Judges:
-    """``instruments`` compare sets of images; ``detector`` reads drawn scenes, None where no judge
+    """``networks`` compare sets of images; ``detector`` reads drawn scenes, None where no judge
     for the data exists.
     """
 
-    instruments: Instruments
+    networks: MetricNetworks
     detector: SceneDetector | None = None
 
 
@@ -150,7 +150,7 @@ def _share(value: float, error: float | None, n: int, words: str) -> Measurement
 @torch.no_grad()
 def teacher_features(images: Images, judges: Judges) -> Features:
     """Mean patch features of the topology teacher, one vector an image."""
-    teacher = judges.instruments.teacher
+    teacher = judges.networks.teacher
     device = next(teacher.parameters()).device
     return torch.cat(
         [
@@ -163,7 +163,7 @@ def teacher_features(images: Images, judges: Judges) -> Features:
 @torch.no_grad()
 def inception_features(images: Images, judges: Judges) -> Features | None:
     """Inception-v3's pool features, or None where its weights are not on this machine."""
-    network = judges.instruments.inception
+    network = judges.networks.inception
     if network is None:
         return None
     device = next(network.parameters()).device

@@ -13,12 +13,15 @@ from torch import nn
 from muse_core.errors import MuseError
 from muse_core.foundations.topology_teacher import TopologyTeacher
 
-INCEPTION_URL = "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth"
+INCEPTION_URL = (
+    "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
+    "weights-inception-2015-12-05-6726825d.pth"
+)
 ALEXNET_URL = "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth"
 
 
 @dataclass(frozen=True)
-class Instruments:
+class MetricNetworks:
     """``inception`` and ``lpips`` are None where their weights are absent; ``fingerprint`` says
     which measured.
     """
@@ -28,30 +31,32 @@ class Instruments:
     lpips: nn.Module | None
     fingerprint: str
 
+    @property
+    def absent(self) -> list[str]:
+        """The metrics whose network is not on this machine, in words."""
+        named = {"rFID (Inception-v3)": self.inception, "LPIPS (AlexNet)": self.lpips}
+        return [name for name, network in named.items() if network is None]
 
-def load_instruments(
+
+def load_metric_networks(
     teacher: TopologyTeacher,
     teacher_fingerprint: str,
     download: bool = False,
     device: torch.device | str = "cpu",
-) -> Instruments:
+) -> MetricNetworks:
     """What this machine can measure with. ``download`` fetches absent weights (about 340 MB) into
     torch's hub folder.
 
-    Raises MuseError where a wanted download fails.
+    Raises:
+        MuseError: where a wanted download fails.
     """
-    inception = _available(INCEPTION_URL, download)
-    alexnet = _available(ALEXNET_URL, download)
-    names = (
-        [teacher_fingerprint]
-        + ["inception"] * (inception is not None)
-        + ["lpips"] * (alexnet is not None)
-    )
-    return Instruments(
+    inception, alexnet = (_available(url, download) for url in (INCEPTION_URL, ALEXNET_URL))
+    there = [name for name, file in (("inception", inception), ("lpips", alexnet)) if file]
+    return MetricNetworks(
         teacher=teacher,
         inception=_inception(inception).to(device) if inception else None,
         lpips=_lpips().to(device) if alexnet else None,
-        fingerprint="+".join(names),
+        fingerprint="+".join([teacher_fingerprint, *there]),
     )
 
 
@@ -68,7 +73,8 @@ def _available(url: str, download: bool) -> Path | None:
             torch.hub.download_url_to_file(url, str(file), progress=True)
         except OSError as error:
             raise MuseError(
-                f"Cannot fetch {url} ({error}): put the file at {file} yourself, or leave download off."
+                f"Cannot fetch {url} ({error}): put the file at {file} yourself, or leave download "
+                "off."
             ) from None
     return file if file.exists() else None
 

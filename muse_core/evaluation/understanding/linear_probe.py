@@ -1,20 +1,21 @@
-"""A linear classifier on frozen features: what they say about the class, and no more than a line
-can read.
+"""Linear probe: which class an image shows, read from frozen features by the best linear classifier
+that a fifth of the training images chooses.
 
 Hyper-parameters are chosen on a fifth of the training images, never on the test images; the
 classifier is then fitted on all of them. The same standardisation, choice and fit for every row of
 a table."""
 
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
@@ -27,11 +28,6 @@ RATE_GRID = (0.03, 0.1, 0.3, 1.0)
 SGD_FROM = 20_000
 """Training images from which on SGD in batches takes over from scikit-learn."""
 VALIDATION_SHARE = 0.2
-
-Classify = Callable[[np.ndarray], np.ndarray]
-"""Features (images, width) -> class scores (images, classes)."""
-Fit = Callable[[np.ndarray, np.ndarray, float], Classify]
-"""Features, labels, hyper-parameter -> a classifier."""
 
 
 @dataclass(frozen=True)
@@ -52,24 +48,42 @@ class Probed:
 def linear_probe(
     train: Tensor, labels: Tensor, test: Tensor, num_classes: int, seed: int = 0
 ) -> Probed:
-    """Fit on ``train`` (images, width) with ``labels``, score ``test``. Images labelled -1 are left
-    out of the fit.
+    """Fit a linear classifier on training features, score test features.
 
-    Raises MuseError for fewer than two classes, labels outside the class list and features that are
-    not finite."""
+    Args:
+        train: features (images, width).
+        labels: class of each training image; those labelled -1 are left out of the fit.
+        test: features (test images, width).
+        num_classes: how many classes there are, whether all of them occur or not.
+        seed: of the validation split and of SGD.
+
+    Raises:
+        MuseError: for fewer than two classes, labels outside the class list and features that are
+            not finite.
+    """
     features, classes = _checked(train, labels, test, num_classes)
-    large = len(features) >= SGD_FROM
-    fit, grid = (
-        (_sgd(num_classes, seed), RATE_GRID)
-        if large
-        else (_logistic_regression(num_classes), C_GRID)
-    )
-    chosen = _choose(fit, grid, features, classes, seed)
-    scores = fit(features, classes, chosen)(_array(test))
-    method = "SGD, momentum 0.9, cosine, lr" if large else "logistic regression (scikit-learn), C"
+    kind, name, grid = LogisticRegression(max_iter=500, tol=1e-3), "C", C_GRID
+    method = "logistic regression (scikit-learn), C"
+    if len(features) >= SGD_FROM:
+        kind, name, grid = SoftmaxSGD(seed=seed), "rate", RATE_GRID
+        method = "SGD, momentum 0.9, cosine, lr"
+    model = Pipeline([("scale", StandardScaler()), ("fit", kind)])
+    fitted, held = split_for_validation(len(features), seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        if len(np.unique(classes[fitted])) < 2:
+            chosen, best = grid[0], model.set_params(**{f"fit__{name}": grid[0]})
+            best.fit(features, classes)
+        else:
+            search = GridSearchCV(model, {f"fit__{name}": grid}, cv=[(fitted, held)])
+            search.fit(features, classes)
+            chosen, best = search.best_params_[f"fit__{name}"], search.best_estimator_
+    # classes that never occurred score below any probability
+    scores = np.full((len(test), num_classes), -1.0)
+    scores[:, best.classes_] = best.predict_proba(_array(test))
     protocol = (
-        f"{method} {chosen:g} chosen on {VALIDATION_SHARE:.0%} of the training images, standardised features, "
-        f"{len(features)} training images"
+        f"{method} {chosen:g} chosen on {VALIDATION_SHARE:.0%} of the training images, "
+        f"standardised features, {len(features)} training images"
     )
     return Probed(torch.from_numpy(scores), chosen, protocol)
 
@@ -86,7 +100,8 @@ def _checked(
 ) -> tuple[np.ndarray, np.ndarray]:
     if labels.numel() and int(labels.max()) >= num_classes:
         raise MuseError(
-            f"A label is {int(labels.max())} but there are {num_classes} classes: mend the class list."
+            f"A label is {int(labels.max())} but there are {num_classes} classes: mend the class "
+            "list."
         )
     if not (torch.isfinite(train).all() and torch.isfinite(test).all()):
         raise MuseError(
@@ -94,10 +109,11 @@ def _checked(
         )
     known = labels >= 0
     features, classes = _array(train[known]), labels[known].numpy()
-    if len(np.unique(classes)) < 2:
+    occurring = len(np.unique(classes))
+    if occurring < 2:
         raise MuseError(
-            f"A linear probe needs two classes, but the {len(classes)} labelled training images show "
-            f"{len(np.unique(classes))}: use more images or other data."
+            f"A linear probe needs two classes, but the {len(classes)} labelled training images "
+            f"show {occurring}: use more images or other data."
         )
     return features, classes
 
@@ -106,63 +122,42 @@ def _array(features: Tensor) -> np.ndarray:
     return features.double().numpy()
 
 
-def _choose(
-    fit: Fit, grid: tuple[float, ...], features: np.ndarray, classes: np.ndarray, seed: int
-) -> float:
-    """The hyper-parameter with the best accuracy on the validation fifth; the smaller one where two
-    are equal.
+class SoftmaxSGD(ClassifierMixin, BaseEstimator):
+    """Softmax regression by SGD in batches (Nesterov momentum 0.9, cosine), as a scikit-learn
+    estimator; for more images than scikit-learn's own solver takes.
     """
-    fitted, held = split_for_validation(len(features), seed)
-    if len(np.unique(classes[fitted])) < 2:
-        return grid[0]
-    right = lambda value: np.mean(
-        fit(features[fitted], classes[fitted], value)(features[held]).argmax(-1) == classes[held]
-    )
-    return max(grid, key=right)
 
+    def __init__(
+        self, rate: float = 0.1, seed: int = 0, epochs: int = 20, batch_size: int = 1024
+    ) -> None:
+        self.rate, self.seed, self.epochs, self.batch_size = rate, seed, epochs, batch_size
 
-def _logistic_regression(num_classes: int) -> Fit:
-    def fit(features: np.ndarray, classes: np.ndarray, strength: float) -> Classify:
-        model = make_pipeline(
-            StandardScaler(), LogisticRegression(C=strength, max_iter=500, tol=1e-3)
+    def fit(self, features: np.ndarray, labels: np.ndarray) -> "SoftmaxSGD":
+        self.classes_, codes = np.unique(labels, return_inverse=True)
+        inputs, targets = torch.from_numpy(features).float(), torch.from_numpy(codes)
+        generator = torch.Generator().manual_seed(self.seed)
+        self.head_ = nn.Linear(inputs.shape[1], len(self.classes_))
+        nn.init.zeros_(self.head_.weight)
+        nn.init.zeros_(self.head_.bias)
+        optimiser = torch.optim.SGD(
+            self.head_.parameters(), lr=self.rate, momentum=0.9, nesterov=True
         )
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            model.fit(features, classes)
-        return lambda given: _spread(model.predict_proba(given), model[-1].classes_, num_classes)
-
-    return fit
-
-
-def _spread(scores: np.ndarray, seen: np.ndarray, num_classes: int) -> np.ndarray:
-    """Scores of the classes that occurred, as columns among all classes; the others score below any
-    probability.
-    """
-    full = np.full((len(scores), num_classes), -1.0)
-    full[:, seen] = scores
-    return full
-
-
-def _sgd(num_classes: int, seed: int, epochs: int = 20, batch_size: int = 1024) -> Fit:
-    def fit(features: np.ndarray, classes: np.ndarray, rate: float) -> Classify:
-        scaler = StandardScaler().fit(features)
-        inputs = torch.from_numpy(scaler.transform(features)).float()
-        targets = torch.from_numpy(classes)
-        generator = torch.Generator().manual_seed(seed)
-        head = nn.Linear(inputs.shape[1], num_classes)
-        nn.init.zeros_(head.weight), nn.init.zeros_(head.bias)
-        optimiser = torch.optim.SGD(head.parameters(), lr=rate, momentum=0.9, nesterov=True)
-        steps = epochs * -(-len(inputs) // batch_size)
+        steps = self.epochs * -(-len(inputs) // self.batch_size)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
         with torch.enable_grad():
-            for _ in range(epochs):
-                for part in torch.randperm(len(inputs), generator=generator).split(batch_size):
+            for _ in range(self.epochs):
+                order = torch.randperm(len(inputs), generator=generator)
+                for part in order.split(self.batch_size):
                     optimiser.zero_grad()
-                    F.cross_entropy(head(inputs[part]), targets[part]).backward()
+                    F.cross_entropy(self.head_(inputs[part]), targets[part]).backward()
                     optimiser.step()
                     schedule.step()
-        return lambda given: (
-            head(torch.from_numpy(scaler.transform(given)).float()).detach().double().numpy()
-        )
+        return self
 
-    return fit
+    def predict_proba(self, features: np.ndarray) -> np.ndarray:
+        with torch.no_grad():
+            logits = self.head_(torch.from_numpy(features).float()).double()
+        return logits.softmax(-1).numpy()
+
+    def predict(self, features: np.ndarray) -> np.ndarray:
+        return self.classes_[self.predict_proba(features).argmax(-1)]

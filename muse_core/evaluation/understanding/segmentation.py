@@ -4,6 +4,7 @@ its place.
 mIoU is taken from one confusion matrix over all test pixels, over the classes that occur in truth
 or prediction."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -45,22 +46,36 @@ def segmentation_probe(
     *,
     steps: int,
 ) -> Segmented:
-    """Train the head on tokens (images, tokens, width) and masks (images, h, w; 255 = void),
-    measure it on the test ones.
+    """Train the head on the training images and measure it on the test images.
 
-    The rate is chosen after a third of the ``steps``.
+    Args:
+        train, test: tokens (images, tokens, width) in raster order.
+        train_masks, test_masks: class of every pixel (images, height, width); 255 is void.
+        grid: rows and columns of the tokens.
+        num_classes: of the masks.
+        seed: of the validation split and the batches.
+        steps: of AdamW; the rate is chosen after a third of them.
 
-    Raises MuseError for masks whose number is not the images', for classes outside the list and for
-    masks all void."""
+    Raises:
+        MuseError: for masks whose number is not the images', for classes outside the list and for
+            masks all void.
+    """
     for tokens, masks in ((train, train_masks), (test, test_masks)):
         _check(tokens, masks, num_classes)
     fitted, held = map(torch.from_numpy, split_for_validation(len(train), seed))
-    chosen_on = (train, train_masks, fitted, held, grid, num_classes)
-    rate = max(RATE_GRID, key=lambda rate: _score(*chosen_on, rate, seed, max(1, steps // 3)))
+
+    def held_out_score(rate: float) -> float:
+        few = max(1, steps // 3)
+        head = _fit(train[fitted], train_masks[fitted], grid, num_classes, rate, seed, few)
+        score = mean_iou(confusions(train[held], train_masks[held], grid, *head))
+        return score if math.isfinite(score) else 0.0
+
+    rate = max(RATE_GRID, key=held_out_score)
     weight, bias = _fit(train, train_masks, grid, num_classes, rate, seed, steps)
     protocol = (
-        f"1x1 linear head, AdamW lr {rate:g} chosen on {VALIDATION_SHARE:.0%} of {len(train)} training images, {steps} steps of "
-        f"{BATCH_SIZE}, logits resized bilinearly, void pixels ignored, global confusion matrix"
+        f"1x1 linear head, AdamW lr {rate:g} chosen on {VALIDATION_SHARE:.0%} of {len(train)} "
+        f"training images, {steps} steps of {BATCH_SIZE}, logits resized bilinearly, void pixels "
+        "ignored, global confusion matrix"
     )
     return Segmented(confusions(test, test_masks, grid, weight, bias), weight, bias, protocol)
 
@@ -114,24 +129,9 @@ def _check(tokens: Tensor, masks: Tensor, num_classes: int) -> None:
         raise MuseError("Every pixel of the masks is void: give masks with classes.")
     if int(known.max()) >= num_classes or int(known.min()) < 0:
         raise MuseError(
-            f"A mask holds class {int(known.max())} but there are {num_classes} classes: mend the class list."
+            f"A mask holds class {int(known.max())} but there are {num_classes} classes: mend the "
+            "class list."
         )
-
-
-def _score(
-    tokens: Tensor,
-    masks: Tensor,
-    fitted: Tensor,
-    held: Tensor,
-    grid: Grid,
-    num_classes: int,
-    rate: float,
-    seed: int,
-    steps: int,
-) -> float:
-    weight, bias = _fit(tokens[fitted], masks[fitted], grid, num_classes, rate, seed, steps)
-    found = mean_iou(confusions(tokens[held], masks[held], grid, weight, bias))
-    return found if found == found else 0.0
 
 
 def _fit(
@@ -140,22 +140,21 @@ def _fit(
     """Weight and bias on raw tokens; trained on standardised ones, so that no feature's scale is an
     advantage.
     """
-    mean, scale = tokens.mean((0, 1)), tokens.std((0, 1)).clamp(min=1e-6)
+    size, mean = tuple(masks.shape[-2:]), tokens.mean((0, 1))
+    scale = tokens.std((0, 1)).clamp(min=1e-6)
     head = nn.Linear(tokens.shape[-1], num_classes)
-    nn.init.zeros_(head.weight), nn.init.zeros_(head.bias)
+    nn.init.zeros_(head.weight)
+    nn.init.zeros_(head.bias)
     optimiser = torch.optim.AdamW(head.parameters(), lr=rate, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     generator = torch.Generator().manual_seed(seed)
     with torch.enable_grad():
         for _ in range(steps):
             part = torch.randint(len(tokens), (min(BATCH_SIZE, len(tokens)),), generator=generator)
-            logits = _logits(
-                (tokens[part] - mean) / scale, grid, head.weight, head.bias, tuple(masks.shape[-2:])
-            )
+            logits = _logits((tokens[part] - mean) / scale, grid, head.weight, head.bias, size)
+            loss = F.cross_entropy(logits, masks[part], ignore_index=IGNORED_PIXEL)
             optimiser.zero_grad()
-            F.cross_entropy(logits, masks[part], ignore_index=IGNORED_PIXEL).nan_to_num(
-                0.0
-            ).backward()
+            loss.nan_to_num(0.0).backward()
             optimiser.step()
             schedule.step()
     weight = (head.weight / scale).detach()

@@ -14,9 +14,9 @@ from torch import Tensor
 from muse_core.data.batch import Batch
 from muse_core.data.scenes import Scenes
 from muse_core.data.shape_templates import SHAPES
-from muse_core.evaluation.feature_extractors import Chance, TokenizerSubject
+from muse_core.evaluation.feature_extractors import ChanceExtractor, TokenizerExtractor
 from muse_core.evaluation.protocol import Protocol
-from muse_core.evaluation.reconstruction.metric_networks import Instruments
+from muse_core.evaluation.reconstruction.metric_networks import MetricNetworks
 from muse_core.foundations.topology_teacher import DinoV3Teacher
 from tests.integration.micro import TEACHER
 from tests.unit.models.small_models import TINY, small_tokenizer
@@ -80,8 +80,8 @@ def small_teacher(layers: tuple[int, ...] = (0, 1, 1, 2, 2, 3)) -> DinoV3Teacher
     return deepcopy(_teacher(layers))
 
 
-def small_instruments() -> Instruments:
-    return Instruments(small_teacher(), None, None, "t")
+def small_networks() -> MetricNetworks:
+    return MetricNetworks(small_teacher(), None, None, "t")
 
 
 def some_classes() -> Tensor:
@@ -97,7 +97,7 @@ def small_protocol(**changes) -> Protocol:
     given = dict(
         train=Changed(split="train"),
         test=Changed(),
-        instruments=small_instruments(),
+        networks=small_networks(),
         classes=some_classes(),
     )
     sizes = dict(n_train=60, n_test=40, n_dense=20, n_attention=8, segmentation_steps=5)
@@ -107,11 +107,11 @@ def small_protocol(**changes) -> Protocol:
 _tokenizer = cache(small_tokenizer)
 
 
-def small_subject(name: str = "small") -> TokenizerSubject:
+def small_extractor(name: str = "small") -> TokenizerExtractor:
     """A tokenizer of its own, always with the same weights."""
-    return TokenizerSubject(name, deepcopy(_tokenizer()).eval(), "random")
+    return TokenizerExtractor(name, deepcopy(_tokenizer()).eval(), "random")
 
 
-def chance_on(protocol: Protocol) -> Chance:
+def chance_on(protocol: Protocol) -> ChanceExtractor:
     mean_image = protocol.train.first(50).images.mean(0, keepdim=True)
-    return Chance(mean_image, TINY.embedding_width, GRID)
+    return ChanceExtractor(mean_image, TINY.embedding_width, GRID)

@@ -8,11 +8,11 @@ import pytest
 import torch
 from scipy.stats import ttest_rel
 
-from muse_core.evaluation.comparisons import compare
+from muse_core.evaluation.comparisons import compare, verdicts
 from muse_core.evaluation.evaluate import Evaluated
 from muse_core.evaluation.intervals import mean_interval
 from muse_core.evaluation.understanding.segmentation import mean_iou
-from muse_core.results.measurements import Measurement, Row
+from muse_core.results.measurements import Comparison, Measurement, Row
 
 N = 200
 
@@ -23,7 +23,11 @@ def row(name: str, confusion: torch.Tensor | None = None, **per_image: torch.Ten
         metric: Measurement(values.double().nanmean().item())
         for metric, values in per_image.items()
     }
-    return Evaluated(Row(name, "", measurements), per_image, {}, confusion)
+    tensors = {f"per_image/{metric}": values for metric, values in per_image.items()}
+    if confusion is not None:
+        tensors["confusion"] = confusion
+        measurements["miou"] = Measurement(mean_iou(confusion))
+    return Evaluated(Row(name, "", measurements), tensors)
 
 
 def confusions(right: float) -> torch.Tensor:
@@ -116,3 +120,11 @@ def test_the_same_seed_gives_the_same_interval() -> None:
     )
     assert compare(*pair, ["psnr", "miou"], seed=2) == compare(*pair, ["psnr", "miou"], seed=2)
     assert compare(*pair, ["psnr"], seed=2) != compare(*pair, ["psnr"], seed=3)
+
+
+def test_verdicts_say_better_worse_and_not_told_apart() -> None:
+    given = [("psnr", 1.0, 0.5, 1.5), ("miou", -0.02, -0.03, -0.01), ("zero_shot", 0.0, -0.1, 0.1)]
+    compared = [Comparison(metric, "MUSE", "shared", *ends) for metric, *ends in given]
+    (sentence,) = verdicts(compared)
+    assert "Against shared" in sentence
+    assert "better in PSNR; worse in mIoU; not told apart in zero-shot" in sentence

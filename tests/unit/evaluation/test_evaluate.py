@@ -22,9 +22,9 @@ from muse_core.evaluation import intervals
 from muse_core.evaluation.attention.student_teacher import student_query_keys, teacher_attention
 from muse_core.evaluation.cache import Cache
 from muse_core.evaluation.evaluate import Evaluated, evaluate
-from muse_core.evaluation.feature_extractors import HIDDEN, LATENT, SEMANTIC, BackboneSubject
-from muse_core.evaluation.features import extract
-from muse_core.evaluation.reconstruction.metric_networks import Instruments
+from muse_core.evaluation.feature_extractors import HIDDEN, LATENT, SEMANTIC, BackboneExtractor
+from muse_core.evaluation.features import split_features
+from muse_core.evaluation.reconstruction.metric_networks import MetricNetworks
 from muse_core.evaluation.understanding.segmentation import predict
 from muse_core.foundations.backbone import Backbone
 from muse_core.losses.topology import topology_loss
@@ -35,8 +35,8 @@ from .small_evaluations import (
     GRID,
     Changed,
     chance_on,
+    small_extractor,
     small_protocol,
-    small_subject,
     small_teacher,
     without,
 )
@@ -62,7 +62,7 @@ def protocol() -> module.Protocol:
 
 @pytest.fixture(scope="module")
 def found(quick, protocol) -> Evaluated:
-    return evaluate(small_subject(), protocol)
+    return evaluate(small_extractor(), protocol)
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +99,7 @@ def test_every_metric_is_there_and_no_stand_in_takes_a_real_ones_name(found) -> 
             each.n == (8 if name.startswith("attention") else 20 if name == "miou" else 40)
             or name in ATTENTION
         )
-    assert (found.row.name, found.row.subject) == ("small", "TokenizerSubject random")
+    assert (found.row.name, found.row.subject) == ("small", "TokenizerExtractor random")
 
 
 def test_every_interval_holds_its_figure(found) -> None:
@@ -115,7 +115,7 @@ def test_figures_are_the_means_of_what_is_kept_for_comparisons(found) -> None:
 
 def test_psnr_is_numpys(found, batch) -> None:
     with torch.no_grad():
-        fake = small_subject().see(batch.images).reconstruction.clamp(0, 1)
+        fake = small_extractor().features(batch.images).reconstruction.clamp(0, 1)
     bytes_of = lambda images: np.rint(images.double().numpy() * 255) / 255
     errors = ((bytes_of(fake) - bytes_of(batch.images)) ** 2).mean((1, 2, 3))
     assert value(found, "psnr") == pytest.approx((-10 * np.log10(errors)).mean(), abs=1e-3)
@@ -123,7 +123,7 @@ def test_psnr_is_numpys(found, batch) -> None:
 
 def test_the_frechet_distance_is_the_matrix_roots(found, protocol) -> None:
     real, other = (
-        extract(small_subject(), protocol.test, 40, protocol.instruments)
+        split_features(small_extractor(), protocol.test, 40, protocol.networks)
         .frechet["fd_teacher"]
         .double()
         .numpy()
@@ -138,7 +138,8 @@ def test_the_frechet_distance_is_the_matrix_roots(found, protocol) -> None:
 def test_zero_shot_is_scikit_learns(found, protocol, batch) -> None:
     with torch.no_grad():
         scores = (
-            F.normalize(small_subject().see(batch.images).embedding, dim=-1) @ protocol.classes.T
+            F.normalize(small_extractor().features(batch.images).embedding, dim=-1)
+            @ protocol.classes.T
         )
     assert value(found, "zero_shot") == pytest.approx(
         accuracy_score(batch.labels, scores.argmax(1))
@@ -166,7 +167,7 @@ def test_the_linear_probe_is_scikit_learns_score_of_its_predictions(found, batch
 
 
 def test_miou_is_torchmetrics_of_the_kept_head(found, protocol, batch) -> None:
-    tokens = extract(small_subject(), protocol.test, 40, dense=20).tokens[HIDDEN]
+    tokens = split_features(small_extractor(), protocol.test, 40, dense=20).tokens[HIDDEN]
     predicted, masks = predict(tokens, GRID, *found.head, (32, 32)), batch.class_masks[:20]
     each = multiclass_jaccard_index(predicted, masks, 11, average="none", ignore_index=255)
     occurring = torch.cat([masks.unique(), predicted.unique()]).unique()
@@ -176,8 +177,8 @@ def test_miou_is_torchmetrics_of_the_kept_head(found, protocol, batch) -> None:
 
 
 def test_the_divergence_is_the_loss_that_trains_it(found, protocol, batch) -> None:
-    images, tokenizer = batch.images[:8], small_subject().network
-    targets = teacher_attention(protocol.instruments.teacher, images, GRID, 2)
+    images, tokenizer = batch.images[:8], small_extractor().network
+    targets = teacher_attention(protocol.networks.teacher, images, GRID, 2)
     expected = topology_loss(
         targets, [layer.logits() for layer in student_query_keys(tokenizer, images)]
     ).item()
@@ -187,15 +188,15 @@ def test_the_divergence_is_the_loss_that_trains_it(found, protocol, batch) -> No
 
 
 def test_no_weight_changes_and_every_module_keeps_its_mode(protocol) -> None:
-    subject, teacher = small_subject(), protocol.instruments.teacher
-    subject.network.train()
-    subject.network.decoder.eval()
-    subject.network.connector.requires_grad_(False)
-    networks = (subject.network, teacher)
+    extractor, teacher = small_extractor(), protocol.networks.teacher
+    extractor.network.train()
+    extractor.network.decoder.eval()
+    extractor.network.connector.requires_grad_(False)
+    networks = (extractor.network, teacher)
     modes = [module.training for network in networks for module in network.modules()]
     asked = [weight.requires_grad for network in networks for weight in network.parameters()]
     before = [weight.clone() for network in networks for weight in network.state_dict().values()]
-    evaluate(subject, protocol)
+    evaluate(extractor, protocol)
     after = [weight for network in networks for weight in network.state_dict().values()]
     assert all(torch.equal(one, other) for one, other in zip(before, after, strict=True))
     assert [module.training for network in networks for module in network.modules()] == modes
@@ -209,13 +210,7 @@ def test_the_same_seed_gives_the_same_row_and_the_global_numbers_do_not_matter(
     found, protocol
 ) -> None:
     torch.manual_seed(99), np.random.seed(99)
-    told = []
-    again = evaluate(small_subject(), protocol, progress=told.append)
-    assert (
-        "psnr" in told
-        and told[-1] == "attention kl"
-        and any("images 40/40" in words for words in told)
-    )
+    again = evaluate(small_extractor(), protocol)
     assert asdict(again.row) == asdict(found.row)
     assert all(same(again.per_image[name], found.per_image[name]) for name in found.per_image)
     assert torch.equal(again.confusion, found.confusion)
@@ -225,11 +220,11 @@ def test_a_remembered_row_is_the_same_and_asks_neither_network_nor_data(
     tmp_path, found, monkeypatch
 ) -> None:
     cache, test = Cache(tmp_path), Changed()
-    evaluate(small_subject(), small_protocol(test=test), cache)
-    subject = small_subject(name="another name")
-    monkeypatch.setattr(subject, "see", lambda *_, **__: pytest.fail("ran the network"))
+    evaluate(small_extractor(), small_protocol(test=test), cache)
+    extractor = small_extractor(name="another name")
+    monkeypatch.setattr(extractor, "features", lambda *_, **__: pytest.fail("ran the network"))
     test.asked = 0
-    again = evaluate(subject, small_protocol(test=test), cache)
+    again = evaluate(extractor, small_protocol(test=test), cache)
     assert test.asked == 0 and again.row.name == "another name"
     assert asdict(again.row)["measurements"] == asdict(found.row)["measurements"]
     assert all(same(again.per_image[name], values) for name, values in found.per_image.items())
@@ -253,14 +248,14 @@ LABELS = {"zero_shot", "zero_shot_top5", "linear_probe"}
 def test_what_the_data_lacks_is_missing_with_a_sentence_and_all_else_is_there(
     lacks, gone, sentence
 ) -> None:
-    row = evaluate(small_subject(), both(without(lacks)))
+    row = evaluate(small_extractor(), both(without(lacks)))
     assert missing(row) == dict.fromkeys(gone, sentence)
     assert row.row.measurements.keys() == HERE and not gone & row.per_image.keys()
 
 
 def test_bare_images_still_have_pixels_and_a_divergence() -> None:
     row = evaluate(
-        small_subject(), both(without("labels", "class_masks", "instance_masks"), classes=None)
+        small_extractor(), both(without("labels", "class_masks", "instance_masks"), classes=None)
     )
     assert missing(row).keys() == LABELS | {"miou"} | ATTENTION
     assert row.confusion is None and row.head is None and not row.predicted
@@ -268,7 +263,7 @@ def test_bare_images_still_have_pixels_and_a_divergence() -> None:
 
 def test_one_class_has_no_linear_probe_but_a_zero_shot() -> None:
     row = evaluate(
-        small_subject(), both(lambda batch: replace(batch, labels=torch.zeros_like(batch.labels)))
+        small_extractor(), both(lambda batch: replace(batch, labels=torch.zeros_like(batch.labels)))
     )
     assert (
         missing(row).keys() == {"linear_probe"}
@@ -277,7 +272,7 @@ def test_one_class_has_no_linear_probe_but_a_zero_shot() -> None:
 
 
 def test_labels_outside_the_class_list_are_named() -> None:
-    row = evaluate(small_subject(), both(lambda batch: replace(batch, labels=batch.labels + 20)))
+    row = evaluate(small_extractor(), both(lambda batch: replace(batch, labels=batch.labels + 20)))
     assert missing(row).keys() == LABELS and all(
         "the class list has 10 names" in why for why in missing(row).values()
     )
@@ -288,7 +283,7 @@ def test_labels_outside_the_class_list_are_named() -> None:
 )
 def test_mask_classes_outside_the_list_and_masks_all_void_are_named(new, sentence) -> None:
     row = evaluate(
-        small_subject(),
+        small_extractor(),
         both(lambda batch: replace(batch, class_masks=torch.full_like(batch.class_masks, new))),
     )
     assert missing(row).keys() == {"miou"} and sentence in missing(row)["miou"]
@@ -298,7 +293,7 @@ def test_unlabelled_images_are_left_out_and_label_zero_counts(protocol) -> None:
     """Of the test images only those of class 0 keep their label."""
     only_zero = lambda batch: replace(batch, labels=torch.where(batch.labels == 0, 0, -1))
     row, labels = (
-        evaluate(small_subject(), small_protocol(test=Changed(only_zero))),
+        evaluate(small_extractor(), small_protocol(test=Changed(only_zero))),
         protocol.test.first(40).labels,
     )
     for name in ("zero_shot", "linear_probe"):
@@ -310,7 +305,7 @@ def test_unlabelled_images_are_left_out_and_label_zero_counts(protocol) -> None:
 
 
 def test_fewer_images_than_features_are_called_biased(found) -> None:
-    few = evaluate(small_subject(), small_protocol(n_test=20, n_dense=5))
+    few = evaluate(small_extractor(), small_protocol(n_test=20, n_dense=5))
     assert (
         "biased upwards: 20 images for 32 features" in few.row.measurements["fd_teacher"].protocol
     )
@@ -318,25 +313,25 @@ def test_fewer_images_than_features_are_called_biased(found) -> None:
 
 
 def test_one_image_has_figures_without_intervals() -> None:
-    row = evaluate(small_subject(), small_protocol(n_test=1, n_attention=1, n_dense=5))
+    row = evaluate(small_extractor(), small_protocol(n_test=1, n_attention=1, n_dense=5))
     assert "two images or more" in missing(row)["fd_teacher"]
     psnr = row.row.measurements["psnr"]
     assert psnr.n == 1 and math.isfinite(psnr.value) and psnr.low is None and psnr.high is None
 
 
 def test_a_backbone_has_attention_but_no_pixels_and_no_text() -> None:
-    row = evaluate(BackboneSubject("backbone", Backbone(BACKBONE).eval(), "b"), small_protocol())
+    row = evaluate(BackboneExtractor("backbone", Backbone(BACKBONE).eval(), "b"), small_protocol())
     gone = missing(row)
     attention = {"attention_auc", "attention_iou", "attention_pointing"}
     assert {name for name in HERE if name not in gone} >= {"linear_probe", "miou"} | attention
-    assert gone["psnr"] == gone["fd_teacher"] == "this subject makes no pixels"
-    assert gone["zero_shot"] == "this subject has no embedding in the text space"
+    assert gone["psnr"] == gone["fd_teacher"] == "this network makes no pixels"
+    assert gone["zero_shot"] == "this network has no embedding in the text space"
 
 
 def test_a_teacher_of_other_layers_is_not_compared() -> None:
     row = evaluate(
-        small_subject(),
-        small_protocol(instruments=Instruments(small_teacher((0,)), None, None, "one")),
+        small_extractor(),
+        small_protocol(networks=MetricNetworks(small_teacher((0,)), None, None, "one")),
     )
     assert missing(row).keys() == {"attention_kl", "attention_rank"}
 
@@ -348,7 +343,7 @@ def test_five_classes_or_fewer_have_no_top_five() -> None:
     fewer = lambda batch: replace(batch, labels=batch.labels % 5)
     classes = small_protocol().classes[:5]
     row = evaluate(
-        small_subject(),
+        small_extractor(),
         small_protocol(train=Five(fewer, "train"), test=Five(fewer), classes=classes),
     )
     assert missing(row) == {"zero_shot_top5": "there are five classes or fewer"}
@@ -364,8 +359,8 @@ def test_the_real_networks_names_appear_where_they_measure() -> None:
             return (fake - real).abs().mean((1, 2, 3), keepdim=True)
 
     row = evaluate(
-        small_subject(),
-        small_protocol(instruments=Instruments(small_teacher(), Colour(), Difference(), "all")),
+        small_extractor(),
+        small_protocol(networks=MetricNetworks(small_teacher(), Colour(), Difference(), "all")),
     )
     assert row.row.measurements.keys() == EVALUATED and not missing(row)
     assert (
@@ -395,7 +390,7 @@ def test_images_without_an_object_are_left_out_of_the_attention_scores() -> None
         masks[::2] = 0
         return replace(batch, instance_masks=masks)
 
-    row = evaluate(small_subject(), both(half_empty))
+    row = evaluate(small_extractor(), both(half_empty))
     assert row.per_image["attention_iou"].isnan().tolist()[::2] == [True] * 4
     assert row.row.measurements["attention_iou"].n <= 4 and math.isfinite(
         value(row, "attention_iou")
@@ -408,15 +403,15 @@ def test_objects_too_small_for_a_patch_are_missing_with_a_sentence() -> None:
         masks[:, 0, 0] = 1
         return replace(batch, instance_masks=masks)
 
-    assert missing(evaluate(small_subject(), both(speck))).keys() == ATTENTION
+    assert missing(evaluate(small_extractor(), both(speck))).keys() == ATTENTION
 
 
 def test_weights_that_are_not_numbers_are_said_in_the_row() -> None:
-    subject = small_subject()
-    next(subject.network.connector.parameters()).data.fill_(math.nan)
-    assert missing(evaluate(subject, small_protocol())).keys() == HERE
+    extractor = small_extractor()
+    next(extractor.network.connector.parameters()).data.fill_(math.nan)
+    assert missing(evaluate(extractor, small_protocol())).keys() == HERE
 
 
 def test_an_empty_split_is_said_in_the_row() -> None:
-    row = evaluate(small_subject(), small_protocol(test=Changed(length=0)))
+    row = evaluate(small_extractor(), small_protocol(test=Changed(length=0)))
     assert all("There is no image" in why for why in missing(row).values())

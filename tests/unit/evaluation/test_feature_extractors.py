@@ -1,4 +1,4 @@
-"""Each subject gives what its network gives, on the grid it says, and rests while it is measured."""
+"""Each extractor gives what its network gives, on the grid it says, and rests while it is measured."""
 
 import pytest
 import torch
@@ -13,13 +13,13 @@ from muse_core.evaluation.feature_extractors import (
     LATENT,
     PATCHES,
     SEMANTIC,
-    AutoencoderSubject,
-    BackboneSubject,
-    Chance,
-    TeacherSubject,
-    TokenizerSubject,
+    AutoencoderExtractor,
+    BackboneExtractor,
+    ChanceExtractor,
+    TeacherExtractor,
+    TokenizerExtractor,
+    eval_mode,
     folder_fingerprint,
-    resting,
 )
 from muse_core.foundations.backbone import Backbone
 from muse_core.foundations.pixel_decoder import reconstruct_with
@@ -30,26 +30,26 @@ from .small_evaluations import (
     GRID,
     chance_on,
     photographs,
+    small_extractor,
     small_protocol,
-    small_subject,
     small_teacher,
 )
 
 
-def autoencoder() -> AutoencoderSubject:
-    return AutoencoderSubject("autoencoder", AutoencoderDC(**AUTOENCODER).eval(), "a")
+def autoencoder() -> AutoencoderExtractor:
+    return AutoencoderExtractor("autoencoder", AutoencoderDC(**AUTOENCODER).eval(), "a")
 
 
-def backbone(projection: nn.Module | None = None) -> BackboneSubject:
-    return BackboneSubject("backbone", Backbone(BACKBONE).eval(), "b", projection)
+def backbone(projection: nn.Module | None = None) -> BackboneExtractor:
+    return BackboneExtractor("backbone", Backbone(BACKBONE).eval(), "b", projection)
 
 
-def teacher() -> TeacherSubject:
-    return TeacherSubject("teacher", small_teacher(), "t", 2, GRID)
+def teacher() -> TeacherExtractor:
+    return TeacherExtractor("teacher", small_teacher(), "t", 2, GRID)
 
 
 SUBJECTS = {
-    "tokenizer": small_subject,
+    "tokenizer": small_extractor,
     "autoencoder": autoencoder,
     "backbone": backbone,
     "teacher": teacher,
@@ -59,13 +59,13 @@ SUBJECTS = {
 
 @pytest.mark.parametrize("make", SUBJECTS.values(), ids=SUBJECTS)
 def test_every_subject_keeps_to_the_interface(make) -> None:
-    subject, images = make(), photographs(32)[:3]
-    with resting(subject.network):
-        seen, blind = subject.see(images), subject.see(images, pixels=False)
-        maps = subject.attention(images)
+    extractor, images = make(), photographs(32)[:3]
+    with eval_mode(extractor.network):
+        seen, blind = extractor.features(images), extractor.features(images, pixels=False)
+        maps = extractor.attention(images)
     assert (
         seen.tokens.keys() == seen.grid.keys()
-        and {subject.probed, subject.segmented} <= seen.tokens.keys()
+        and {extractor.probed, extractor.segmented} <= seen.tokens.keys()
     )
     for name, tokens in seen.tokens.items():
         rows, columns = seen.grid[name]
@@ -82,7 +82,7 @@ def test_every_subject_keeps_to_the_interface(make) -> None:
 def test_a_tokenizer_is_seen_as_its_forward_pass_gives_it(size) -> None:
     tokenizer, images = small_tokenizer(size).eval(), random_images(size)
     with torch.no_grad():
-        seen, output = TokenizerSubject("t", tokenizer, "").see(images), tokenizer(images)
+        seen, output = TokenizerExtractor("t", tokenizer, "").features(images), tokenizer(images)
     assert torch.equal(seen.reconstruction, output.reconstruction) and torch.equal(
         seen.embedding, output.embedding
     )
@@ -95,7 +95,7 @@ def test_a_tokenizer_is_seen_as_its_forward_pass_gives_it(size) -> None:
 
 def test_a_tokenizers_attention_is_the_softmax_of_its_logits() -> None:
     tokenizer, images = small_tokenizer(LARGER).eval(), random_images(LARGER)
-    maps = TokenizerSubject("t", tokenizer, "").attention(images)
+    maps = TokenizerExtractor("t", tokenizer, "").attention(images)
     layers = tokenizer(images, with_attention=True).attention
     assert len(maps) == LARGER.num_blocks
     assert all(
@@ -110,33 +110,35 @@ def test_a_tokenizers_attention_is_the_softmax_of_its_logits() -> None:
 def test_a_saved_tokenizer_comes_back_and_its_fingerprint_is_its_folders(tmp_path) -> None:
     tokenizer, images = small_tokenizer().eval(), random_images()
     tokenizer.save_pretrained(tmp_path)
-    subject = TokenizerSubject.from_pretrained("t", tmp_path)
+    extractor = TokenizerExtractor.from_pretrained("t", tmp_path)
     with torch.no_grad():
-        assert torch.equal(subject.see(images).reconstruction, tokenizer(images).reconstruction)
-    assert subject.fingerprint == folder_fingerprint(tmp_path) and not subject.network.training
+        assert torch.equal(
+            extractor.features(images).reconstruction, tokenizer(images).reconstruction
+        )
+    assert extractor.fingerprint == folder_fingerprint(tmp_path) and not extractor.network.training
 
 
 def test_a_backbone_is_seen_without_its_class_token_which_is_pooled() -> None:
     projection = nn.Linear(32, 16, bias=False)
-    subject, images = backbone(projection), random_images()
+    extractor, images = backbone(projection), random_images()
     with torch.no_grad():
-        seen, hidden = subject.see(images), subject.network.all_tokens(images)
+        seen, hidden = extractor.features(images), extractor.network.all_tokens(images)
         assert torch.equal(seen.tokens[PATCHES], hidden[:, 1:]) and torch.equal(
             seen.pooled[CLASS_TOKEN], hidden[:, 0]
         )
         assert torch.equal(seen.embedding, projection(hidden[:, 1:].mean(1)))
-    assert backbone().see(images).embedding is None and seen.reconstruction is None
+    assert backbone().features(images).embedding is None and seen.reconstruction is None
 
 
 def test_an_autoencoder_is_seen_as_it_reconstructs() -> None:
-    subject, images = autoencoder(), random_images()
+    extractor, images = autoencoder(), random_images()
     with torch.no_grad():
-        seen = subject.see(images)
-        assert torch.equal(seen.reconstruction, reconstruct_with(subject.network, images))
+        seen = extractor.features(images)
+        assert torch.equal(seen.reconstruction, reconstruct_with(extractor.network, images))
     assert (
         seen.grid == {LATENT: (4, 4)}
         and seen.embedding is None
-        and subject.attention(images) is None
+        and extractor.attention(images) is None
     )
 
 
@@ -147,10 +149,14 @@ def test_a_teachers_attention_is_what_a_student_gets() -> None:
 
 def test_chance_shows_the_mean_image_and_the_same_numbers_for_the_same_images() -> None:
     chance, images = (
-        Chance(torch.full((1, 3, 32, 32), 0.3), TINY.embedding_width, GRID),
+        ChanceExtractor(torch.full((1, 3, 32, 32), 0.3), TINY.embedding_width, GRID),
         photographs(32),
     )
-    first, again, other = chance.see(images), chance.see(images), chance.see(images * 0.9)
+    first, again, other = (
+        chance.features(images),
+        chance.features(images),
+        chance.features(images * 0.9),
+    )
     assert torch.equal(first.reconstruction, torch.full_like(images, 0.3))
     assert torch.equal(first.tokens[chance.probed], again.tokens[chance.probed])
     assert torch.equal(first.embedding, again.embedding)
@@ -161,7 +167,7 @@ def test_chance_shows_the_mean_image_and_the_same_numbers_for_the_same_images() 
 
 def test_chances_numbers_leave_the_global_ones_alone() -> None:
     chance, state = chance_on(small_protocol()), torch.get_rng_state()
-    chance.see(photographs(32))
+    chance.features(photographs(32))
     assert torch.equal(torch.get_rng_state(), state)
 
 
@@ -171,8 +177,11 @@ def test_chances_mean_image_and_grid_are_in_its_fingerprint() -> None:
     """
     grey, dark = torch.full((1, 3, 32, 32), 0.5), torch.zeros(1, 3, 32, 32)
     given = [(grey, 16, GRID), (dark, 16, GRID), (grey, 8, GRID), (grey, 16, (2, 2))]
-    assert len({Chance(*each).fingerprint for each in given}) == 4
-    assert Chance(grey, 16, GRID).fingerprint == Chance(grey.clone(), 16, GRID).fingerprint
+    assert len({ChanceExtractor(*each).fingerprint for each in given}) == 4
+    assert (
+        ChanceExtractor(grey, 16, GRID).fingerprint
+        == ChanceExtractor(grey.clone(), 16, GRID).fingerprint
+    )
 
 
 def test_a_folders_fingerprint_changes_with_a_weight_a_configuration_and_a_name(tmp_path) -> None:
@@ -202,7 +211,7 @@ def test_networks_rest_inside_and_are_as_found_afterwards_even_after_an_error() 
     network[1].eval()
     network[1][1].train()
     modes = [module.training for module in network.modules()]
-    with pytest.raises(ZeroDivisionError), resting(network):
+    with pytest.raises(ZeroDivisionError), eval_mode(network):
         assert (
             not any(module.training for module in network.modules()) and not torch.is_grad_enabled()
         )

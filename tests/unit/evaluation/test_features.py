@@ -13,9 +13,15 @@ from torch import nn
 from muse_core.errors import MuseError
 from muse_core.evaluation import features as module
 from muse_core.evaluation.cache import Cache
-from muse_core.evaluation.feature_extractors import HIDDEN, LATENT, SEMANTIC, Seen, Subject
-from muse_core.evaluation.features import Features, extract
-from muse_core.evaluation.reconstruction.metric_networks import Instruments
+from muse_core.evaluation.feature_extractors import (
+    HIDDEN,
+    LATENT,
+    SEMANTIC,
+    FeatureExtractor,
+    Features,
+)
+from muse_core.evaluation.features import SplitFeatures, split_features
+from muse_core.evaluation.reconstruction.metric_networks import MetricNetworks
 from muse_core.evaluation.reconstruction.pixel_metrics import (
     eight_bits,
     feature_distance,
@@ -26,8 +32,8 @@ from muse_core.evaluation.reconstruction.pixel_metrics import (
 from .small_evaluations import (
     GRID,
     Changed,
-    small_instruments,
-    small_subject,
+    small_extractor,
+    small_networks,
     small_teacher,
     without,
 )
@@ -39,7 +45,7 @@ def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "BATCH", 10)
 
 
-def everything(found: Features) -> dict[str, torch.Tensor]:
+def everything(found: SplitFeatures) -> dict[str, torch.Tensor]:
     groups = {
         "pooled": found.pooled,
         "tokens": found.tokens,
@@ -54,9 +60,12 @@ def everything(found: Features) -> dict[str, torch.Tensor]:
 
 
 def test_every_image_is_there_once_and_in_order() -> None:
-    subject, source = small_subject(), Changed()
-    found, batch = extract(subject, source, 23, small_instruments(), dense=13), source.first(23)
-    seen = subject.see(batch.images)
+    extractor, source = small_extractor(), Changed()
+    found, batch = (
+        split_features(extractor, source, 23, small_networks(), dense=13),
+        source.first(23),
+    )
+    seen = extractor.features(batch.images)
     assert len(found) == 23 and torch.equal(found.labels, batch.labels)
     assert torch.allclose(found.embedding, seen.embedding, atol=1e-5)
     assert (
@@ -73,10 +82,10 @@ def test_every_image_is_there_once_and_in_order() -> None:
 
 
 def test_pixels_are_measured_on_eight_bits() -> None:
-    subject, source, instruments = small_subject(), Changed(), small_instruments()
-    found, images = extract(subject, source, 23, instruments), source.first(23).images
-    fake, real = eight_bits(subject.see(images).reconstruction), eight_bits(images)
-    of_fake, of_real = (instruments.teacher.features(each) for each in (fake, real))
+    extractor, source, networks = small_extractor(), Changed(), small_networks()
+    found, images = split_features(extractor, source, 23, networks), source.first(23).images
+    fake, real = eight_bits(extractor.features(images).reconstruction), eight_bits(images)
+    of_fake, of_real = (networks.teacher.features(each) for each in (fake, real))
     perceptual = feature_distance(of_fake, of_real)
     expected = {
         "psnr": psnr(fake, real),
@@ -90,45 +99,39 @@ def test_pixels_are_measured_on_eight_bits() -> None:
     assert torch.allclose(found.frechet["fd_teacher"], means, atol=1e-4)
 
 
-def test_without_instruments_no_image_is_decoded(monkeypatch) -> None:
-    subject = small_subject()
-    monkeypatch.setattr(subject.network, "decode", lambda *_: pytest.fail("decoded"))
-    found = extract(subject, Changed(), 12)
+def test_without_networks_no_image_is_decoded(monkeypatch) -> None:
+    extractor = small_extractor()
+    monkeypatch.setattr(extractor.network, "decode", lambda *_: pytest.fail("decoded"))
+    found = split_features(extractor, Changed(), 12)
     assert not found.pixels and not found.frechet and len(found) == 12
 
 
 @pytest.mark.parametrize(("dense", "kept"), [(0, 0), (7, 7), (10, 10), (15, 15), (99, 23)])
 def test_no_more_than_dense_images_keep_their_tokens(dense, kept) -> None:
-    found = extract(small_subject(), Changed(), 23, dense=dense)
+    found = split_features(small_extractor(), Changed(), 23, dense=dense)
     assert {len(tokens) for tokens in found.tokens.values()} == {kept} == {len(found.class_masks)}
     assert len(found.pooled[HIDDEN]) == 23
 
 
-def test_progress_is_told_after_every_batch() -> None:
-    words = []
-    extract(small_subject(), Changed(), 23, progress=words.append)
-    assert words == [f"images {count}/23" for count in (10, 20, 23)]
-
-
 def test_a_split_smaller_than_the_limit_is_taken_whole() -> None:
-    assert len(extract(small_subject(), Changed(length=8), 500)) == 8
+    assert len(split_features(small_extractor(), Changed(length=8), 500)) == 8
 
 
 def test_data_without_masks_or_labels_has_none() -> None:
-    found = extract(small_subject(), Changed(without("labels", "class_masks")), 12)
+    found = split_features(small_extractor(), Changed(without("labels", "class_masks")), 12)
     assert found.class_masks is None and found.labels.tolist() == [-1] * 12
 
 
 def test_an_empty_split_is_refused() -> None:
     with pytest.raises(MuseError, match="There is no image in scenes-v1/test"):
-        extract(small_subject(), Changed(length=0), 5)
+        split_features(small_extractor(), Changed(length=0), 5)
 
 
 def test_weights_that_are_not_numbers_are_refused_by_the_subjects_name() -> None:
-    subject = small_subject(name="broken row")
-    next(subject.network.connector.parameters()).data.fill_(math.nan)
+    extractor = small_extractor(name="broken row")
+    next(extractor.network.connector.parameters()).data.fill_(math.nan)
     with pytest.raises(MuseError, match=r"broken row: .* is not finite"):
-        extract(subject, Changed(), 5)
+        split_features(extractor, Changed(), 5)
 
 
 def test_an_image_that_is_not_a_number_is_refused(tmp_path) -> None:
@@ -138,16 +141,16 @@ def test_an_image_that_is_not_a_number_is_refused(tmp_path) -> None:
         return replace(batch, images=images)
 
     with pytest.raises(MuseError, match="not finite for some image"):
-        extract(small_subject(), Changed(spoil), 12, cache=Cache(tmp_path))
+        split_features(small_extractor(), Changed(spoil), 12, cache=Cache(tmp_path))
     assert not list(tmp_path.iterdir())
 
 
 def test_from_the_cache_it_is_equal_bit_by_bit_and_the_network_rests(tmp_path, monkeypatch) -> None:
-    subject, cache, instruments = small_subject(), Cache(tmp_path), small_instruments()
-    first = extract(subject, Changed(), 23, instruments, 13, cache)
-    monkeypatch.setattr(subject, "see", lambda *_, **__: pytest.fail("ran the network"))
+    extractor, cache, networks = small_extractor(), Cache(tmp_path), small_networks()
+    first = split_features(extractor, Changed(), 23, networks, 13, cache)
+    monkeypatch.setattr(extractor, "features", lambda *_, **__: pytest.fail("ran the network"))
     source = Changed()
-    again = extract(subject, source, 23, instruments, 13, cache)
+    again = split_features(extractor, source, 23, networks, 13, cache)
     ours, theirs = everything(first), everything(again)
     assert ours.keys() == theirs.keys() and all(
         torch.equal(ours[name], theirs[name]) for name in ours
@@ -156,42 +159,43 @@ def test_from_the_cache_it_is_equal_bit_by_bit_and_the_network_rests(tmp_path, m
     assert first.grid == again.grid and source.asked == 0
 
 
-@pytest.mark.parametrize("change", ["weights", "data", "limit", "dense", "instruments"])
+@pytest.mark.parametrize("change", ["weights", "data", "limit", "dense", "networks"])
 def test_another_input_is_extracted_anew(tmp_path, change) -> None:
-    subject, source, given = (
-        small_subject(),
+    extractor, source, given = (
+        small_extractor(),
         Changed(),
-        {"limit": 5, "dense": 2, "instruments": small_instruments()},
+        {"limit": 5, "dense": 2, "networks": small_networks()},
     )
-    extract(subject, source, **given, cache=Cache(tmp_path))
+    split_features(extractor, source, **given, cache=Cache(tmp_path))
     match change:
         case "weights":
-            subject.fingerprint = "others"
+            extractor.fingerprint = "others"
         case "data":
             source.fingerprint = "scenes-v2/test/others"
-        case "instruments":
-            given["instruments"] = replace(given["instruments"], fingerprint="others")
+        case "networks":
+            given["networks"] = replace(given["networks"], fingerprint="others")
         case _:
             given[change] += 1
     source.asked = 0
-    extract(subject, source, **given, cache=Cache(tmp_path))
+    split_features(extractor, source, **given, cache=Cache(tmp_path))
     assert source.asked > 0
 
 
 def test_weights_and_modes_are_left_as_they_were() -> None:
-    subject = small_subject()
-    subject.network.train()
-    subject.network.decoder.eval()
-    modes = [each.training for each in subject.network.modules()]
-    weights = {name: weight.clone() for name, weight in subject.network.state_dict().items()}
-    extract(subject, Changed(), 12, small_instruments())
-    assert [each.training for each in subject.network.modules()] == modes
+    extractor = small_extractor()
+    extractor.network.train()
+    extractor.network.decoder.eval()
+    modes = [each.training for each in extractor.network.modules()]
+    weights = {name: weight.clone() for name, weight in extractor.network.state_dict().items()}
+    split_features(extractor, Changed(), 12, small_networks())
+    assert [each.training for each in extractor.network.modules()] == modes
     assert all(
-        torch.equal(weights[name], weight) for name, weight in subject.network.state_dict().items()
+        torch.equal(weights[name], weight)
+        for name, weight in extractor.network.state_dict().items()
     )
 
 
-def test_the_real_instruments_names_appear_where_they_measure() -> None:
+def test_the_real_networks_names_appear_where_they_measure() -> None:
     """Stand-ins behind the names: `lpips` sees [-1, 1], `rfid` bytes."""
     asked = {}
 
@@ -205,8 +209,8 @@ def test_the_real_instruments_names_appear_where_they_measure() -> None:
             asked["rfid"] = images.dtype
             return images.float().mean((2, 3))
 
-    instruments = Instruments(small_teacher(), Inception(), Distance(), "t+inception+lpips")
-    found = extract(small_subject(), Changed(), 12, instruments)
+    networks = MetricNetworks(small_teacher(), Inception(), Distance(), "t+inception+lpips")
+    found = split_features(small_extractor(), Changed(), 12, networks)
     assert found.pixels["lpips"].shape == (12,) and found.frechet["rfid"].shape == (2, 12, 3)
     assert found.frechet.keys() == {"fd_teacher", "rfid"}
     assert (
@@ -215,22 +219,23 @@ def test_the_real_instruments_names_appear_where_they_measure() -> None:
     )
 
 
-class Perfect(Subject):
+class Perfect(FeatureExtractor):
     """Gives every image back."""
 
-    name = fingerprint = "perfect"
     probed = segmented = "pixels"
 
     def __init__(self) -> None:
-        self.network = nn.Linear(1, 1)
+        super().__init__("perfect", nn.Linear(1, 1), "perfect")
 
-    def see(self, images, pixels=True) -> Seen:
+    def features(self, images, pixels=True) -> Features:
         tokens = F.avg_pool2d(images, 8).flatten(2).transpose(1, 2)
-        return Seen({"pixels": tokens}, {"pixels": GRID}, reconstruction=images if pixels else None)
+        return Features(
+            {"pixels": tokens}, {"pixels": GRID}, reconstruction=images if pixels else None
+        )
 
 
 def test_a_perfect_reconstruction_is_100_decibels_and_nothing_from_perfect_elsewhere() -> None:
-    found = extract(Perfect(), Changed(), 12, small_instruments())
+    found = split_features(Perfect(), Changed(), 12, small_networks())
     assert found.pixels["psnr"].tolist() == [100.0] * 12
     assert found.pixels["ssim"].tolist() == pytest.approx([1.0] * 12, abs=1e-3)
     assert found.pixels["perceptual_teacher"].tolist() == pytest.approx([0.0] * 12, abs=1e-6)

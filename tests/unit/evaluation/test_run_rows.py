@@ -13,15 +13,15 @@ from safetensors.torch import save_file
 from muse_core.data.scenes import Scenes
 from muse_core.errors import MuseError
 from muse_core.evaluation.feature_extractors import (
-    AutoencoderSubject,
-    BackboneSubject,
-    Chance,
-    TeacherSubject,
-    TokenizerSubject,
+    AutoencoderExtractor,
+    BackboneExtractor,
+    ChanceExtractor,
+    TeacherExtractor,
+    TokenizerExtractor,
+    eval_mode,
     folder_fingerprint,
-    resting,
 )
-from muse_core.evaluation.run_rows import Absent, run_subjects, tokenizer_folder
+from muse_core.evaluation.run_rows import Absent, last_tokenizer, run_rows, tokenizer_folder
 from muse_core.foundations.image_tower import PROJECTION_FILE
 from tests.integration.micro import IMAGE_SIZE, STAGES, micro_preset, write_foundations
 from tests.unit.models.small_models import small_tokenizer
@@ -43,9 +43,7 @@ def workspace(tmp_path, monkeypatch):
 def rows(foundations) -> list:
     train = Scenes("train", IMAGE_SIZE)
     return list(
-        run_subjects(
-            micro_preset(foundations), "mine", "mine-shared", small_teacher(), train, "cpu"
-        )
+        run_rows(micro_preset(foundations), "mine", "mine-shared", small_teacher(), train, "cpu")
     )
 
 
@@ -77,10 +75,10 @@ def test_a_run_without_anything_names_every_command(foundations) -> None:
 def test_the_frozen_parts_are_there_without_any_training(foundations) -> None:
     found = rows(foundations)[4:]
     assert [type(row) for row in found] == [
-        BackboneSubject,
-        AutoencoderSubject,
-        TeacherSubject,
-        Chance,
+        BackboneExtractor,
+        AutoencoderExtractor,
+        TeacherExtractor,
+        ChanceExtractor,
     ]
     assert [row.name for row in found] == [
         "frozen backbone (InternViT)",
@@ -90,11 +88,11 @@ def test_the_frozen_parts_are_there_without_any_training(foundations) -> None:
     ]
     images = Scenes("test", IMAGE_SIZE).first(2).images
     for row in found:
-        with resting(row.network):
-            seen, maps = row.see(images), row.attention(images)
+        with eval_mode(row.network):
+            seen, maps = row.features(images), row.attention(images)
         assert seen.tokens[row.segmented].shape[:2] == (
             2,
-            36 if isinstance(row, TeacherSubject) else 16,
+            36 if isinstance(row, TeacherExtractor) else 16,
         )
         assert maps is None or maps[0].shape[-1] == GRID[0] * GRID[1]
         assert not any(weight.requires_grad for weight in row.network.parameters())
@@ -105,7 +103,7 @@ def test_finished_stages_come_in_the_order_of_the_curriculum(foundations) -> Non
         finish("mine", stage, mark=number)
     finish("mine-shared", STAGES[2], mark=9, routing="shared")
     found = rows(foundations)[:4]
-    assert all(isinstance(row, TokenizerSubject) for row in found)
+    assert all(isinstance(row, TokenizerExtractor) for row in found)
     assert [row.name for row in found] == [
         *(f"MUSE, after stage {number}" for number in (1, 2, 3)),
         "shared routing, after stage 3",
@@ -124,14 +122,14 @@ def test_a_gap_is_named_where_it_is(foundations) -> None:
 
 def test_a_backbones_projection_is_used_where_it_lies_beside_it(foundations) -> None:
     images = Scenes("test", IMAGE_SIZE).first(2).images
-    assert rows(foundations)[4].see(images).embedding is None
+    assert rows(foundations)[4].features(images).embedding is None
     weight = torch.randn(16, 32)
     save_file({"weight": weight}, foundations / PROJECTION_FILE)
     try:
         row = rows(foundations)[4]
-        with resting(row.network):
+        with eval_mode(row.network):
             expected = row.network(images).mean(1) @ weight.T
-            assert torch.allclose(row.see(images).embedding, expected, atol=1e-4)
+            assert torch.allclose(row.features(images).embedding, expected, atol=1e-4)
     finally:
         (foundations / PROJECTION_FILE).unlink()
 
@@ -147,10 +145,10 @@ def test_the_teachers_fingerprint_is_that_of_its_files_and_of_what_psi_makes(
 ) -> None:
     of = lambda preset: next(
         row.fingerprint
-        for row in run_subjects(
+        for row in run_rows(
             preset, "mine", "b", small_teacher(), Scenes("train", IMAGE_SIZE), "cpu"
         )
-        if isinstance(row, TeacherSubject)
+        if isinstance(row, TeacherExtractor)
     )
     shutil.copytree(foundations, tmp_path / "other")
     preset = micro_preset(tmp_path / "other")
@@ -167,7 +165,7 @@ def test_chance_shows_the_mean_of_the_training_images(foundations) -> None:
 
 
 def test_rows_are_loaded_one_at_a_time(foundations) -> None:
-    each = run_subjects(
+    each = run_rows(
         micro_preset(foundations), "mine", "b", small_teacher(), Scenes("train", IMAGE_SIZE), "cpu"
     )
     finish("mine", STAGES[1], mark=0)
@@ -182,3 +180,13 @@ def test_a_stage_without_its_weights_is_one_sentence(foundations) -> None:
         file.unlink()
     with pytest.raises(MuseError):
         rows(foundations)
+
+
+def test_the_last_finished_stage_is_the_tokenizer_to_look_at(foundations) -> None:
+    preset = micro_preset(foundations)
+    with pytest.raises(MuseError, match="muse run 01 02 03 --run mine -p preset micro"):
+        last_tokenizer(preset, "mine", "cpu")
+    finish("mine", STAGES[0], mark=0)
+    finish("mine", STAGES[1], mark=1)
+    found = last_tokenizer(preset, "mine", "cpu")
+    assert found.name == "MUSE, after stage 2" and found.network.to_latent[1].bias[0].item() == 1

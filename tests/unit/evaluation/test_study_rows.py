@@ -10,7 +10,8 @@ from muse_core.results.measurements import Measurement, Row
 
 def seed(metric: str, values: torch.Tensor) -> Evaluated:
     return Evaluated(
-        Row("r", "", {metric: Measurement(values.double().mean().item())}), {metric: values}, {}
+        Row("r", "", {metric: Measurement(values.double().mean().item())}),
+        {f"per_image/{metric}": values},
     )
 
 
@@ -46,7 +47,7 @@ def confused(right: int) -> Evaluated:
     """100 images, two classes, ``right`` of 10 pixels of each class found."""
     table = torch.tensor([[right, 10 - right], [10 - right, right]]).expand(100, 2, 2).clone()
     value = right / (20 - right)
-    return Evaluated(Row("r", "", {"miou": Measurement(value)}), {}, {}, table)
+    return Evaluated(Row("r", "", {"miou": Measurement(value)}), {"confusion": table})
 
 
 def test_miou_is_resampled_by_its_confusion_tables() -> None:
@@ -58,12 +59,12 @@ def test_miou_is_resampled_by_its_confusion_tables() -> None:
 def test_figures_without_images_have_seeds_only() -> None:
     cell = plain_cell([0.1, 0.3], [0.0, 0.1])
     assert cell.value == pytest.approx(0.2) and cell.low is None and cell.direction == "higher"
-    frechet = [Evaluated(Row("r", "", {"fd_teacher": Measurement(2.0)}), {}, {})]
+    frechet = [Evaluated(Row("r", "", {"fd_teacher": Measurement(2.0)}), {})]
     assert study_cell("fd_teacher", frechet, frechet).difference == 0.0
     assert plain_cell([]) is None
 
 
 def test_a_seed_without_a_figure_leaves_the_cell_out() -> None:
-    missing = Evaluated(Row("r", "", {"psnr": Measurement.missing("why")}), {}, {})
+    missing = Evaluated(Row("r", "", {"psnr": Measurement.missing("why")}), {})
     assert study_cell("psnr", [missing]) is None and study_cell("psnr", []) is None
     assert study_cell("psnr", [seed("psnr", torch.ones(3))], [missing]).difference is None

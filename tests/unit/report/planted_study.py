@@ -91,7 +91,8 @@ def shared() -> GradientGeometry:
 
 def evaluated(run: str, decibels: float) -> Evaluated:
     return Evaluated(
-        Row(run, "", {"psnr": Measurement(decibels, 20)}), {"psnr": torch.full((20,), decibels)}, {}
+        Row(run, "", {"psnr": Measurement(decibels, 20)}),
+        {"per_image/psnr": torch.full((20,), decibels)},
     )
 
 

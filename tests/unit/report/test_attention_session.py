@@ -8,7 +8,9 @@ from muse_core.data.own_images import own_images
 from muse_core.errors import MuseError
 from muse_core.evaluation.attention.run_attention import (
     UNTRAINED,
-    RunAttention,
+    backbone_network,
+    student_network,
+    teacher_networks,
     untrained_tokenizer,
 )
 from muse_core.foundations.backbone import Backbone
@@ -41,8 +43,9 @@ def networks(monkeypatch) -> None:
     ).eval()
     student = untrained_tokenizer(preset, "a-run-that-does-not-exist").eval()
     backbone = Backbone.from_pretrained(preset.foundations.backbone).eval()
-    made = RunAttention(teacher, {UNTRAINED: student}, None, backbone)
-    monkeypatch.setattr(topology, "load_run_attention", lambda *_: made)
+    made = [*teacher_networks(teacher, student, 64), student_network(UNTRAINED, student)]
+    made.append(backbone_network(backbone, student))
+    monkeypatch.setattr(topology, "run_attention", lambda *_: (made, []))
 
 
 def test_own_images_come_after_the_data_s_and_are_looked_at_alike() -> None:
@@ -63,14 +66,13 @@ def test_a_dropped_image_is_looked_at_by_everybody(tmp_path) -> None:
     Image.new("RGB", (80, 40), "teal").save(tmp_path / "x.png")
     session = begin_topology(**GIVEN)
     session.see()
-    data = session.add("x.png", (tmp_path / "x.png").read_bytes())
-    assert data["names"][-1] == "x.png" and {len(view.maps) for view in session.views} == {4}
+    data = session.explored.add("x.png", (tmp_path / "x.png").read_bytes())
+    assert data["names"][-1] == "x.png" and {len(view.maps) for view in session.see()} == {4}
 
 
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"resolution": 100}, "use 96 or 104"),
         ({"patch": 64}, "choose 0 to 63"),
         ({"layer": 7}, "the student has 6"),
         ({"fit": "stretch"}, "fit must be crop or pad"),

@@ -11,7 +11,6 @@ from muse_core.evaluation.attention.map_geometry import (
     attention_distance,
     attention_entropy,
     patch_distances,
-    received_attention,
     rollout,
 )
 
@@ -134,7 +133,6 @@ def test_half_precision_maps_are_measured_in_single() -> None:
         attention_distance(maps, GRID),
         attention_entropy(maps),
         rollout(maps),
-        received_attention(maps[0]),
     ):
         assert found.dtype == torch.float32
 
@@ -171,24 +169,6 @@ def test_rollout_goes_from_the_last_layers_queries_to_the_first_layers_keys() ->
 def test_rows_that_do_not_sum_to_1_are_normalised() -> None:
     assert torch.allclose(
         rollout([3 * each for each in random_maps()]).sum(-1), torch.ones(3, PATCHES)
-    )
-
-
-def test_the_planted_column_receives_most_and_all_of_them_receive_1() -> None:
-    maps = random_maps(layers=1)[0]
-    maps[1] = 0.5 * maps[1] + 0.5 * looking_at(11)
-    found = received_attention(maps)
-    assert found.shape == (3, PATCHES) and found[1].argmax() == 11 and found[1, 11] > 0.5
-    assert torch.allclose(found.sum(-1), torch.ones(3))
-
-
-def test_what_is_received_is_a_column_not_a_row() -> None:
-    """Query 3 alone looks at key 0; all others at themselves."""
-    maps = identity().clone()
-    maps[0, 0, 3] = 0
-    maps[0, 0, 3, 0] = 1
-    assert (PATCHES * received_attention(maps)[0]).tolist() == pytest.approx(
-        [2, 1, 1, 0] + [1] * 11
     )
 
 

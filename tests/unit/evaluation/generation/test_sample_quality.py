@@ -12,7 +12,7 @@ from muse_core.evaluation.generation.sample_quality import (
     draw,
     generation_measurements,
 )
-from muse_core.evaluation.reconstruction.metric_networks import Instruments
+from muse_core.evaluation.reconstruction.metric_networks import MetricNetworks
 
 from ...generation.small_generators import small_pipeline
 from ..small_evaluations import small_teacher
@@ -33,7 +33,7 @@ class MeanColour(nn.Module):
 
 
 def judges(inception: nn.Module | None = None) -> Judges:
-    return Judges(Instruments(small_teacher(), inception, None, "small"))
+    return Judges(MetricNetworks(small_teacher(), inception, None, "small"))
 
 
 def images(count: int, seed: int) -> torch.Tensor:

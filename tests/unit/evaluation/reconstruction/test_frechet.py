@@ -1,4 +1,4 @@
-"""The Fréchet distance against its closed form, against scipy's matrix root, and in pieces."""
+"""The Fréchet distance against its closed form, scipy's matrix root and torchmetrics."""
 
 import math
 
@@ -7,12 +7,13 @@ import pytest
 import torch
 from scipy.linalg import sqrtm
 from sklearn.datasets import load_digits
+from torchmetrics.image.fid import _compute_fid
 
 from muse_core.errors import MuseError
 from muse_core.evaluation.reconstruction.frechet import (
-    FrechetDistance,
     biased,
     frechet_distance,
+    measured_frechet,
 )
 
 
@@ -84,28 +85,6 @@ def test_it_is_symmetric_and_grows_with_noise() -> None:
     assert frechet_distance(noisy[1], features) == pytest.approx(distances[1], rel=1e-6)
 
 
-def test_batches_give_what_all_at_once_gives() -> None:
-    real, other = correlated(), correlated()
-    metric = FrechetDistance(12)
-    for part in real.double().split(37):
-        metric.update(part, real=True)
-    for part in other.double().split(50):
-        metric.update(part, real=False)
-    assert metric.n == (300, 300)
-    assert metric.compute().item() == pytest.approx(frechet_distance(real, other), rel=1e-9)
-
-
-def test_two_metrics_merged_are_one() -> None:
-    real, other = correlated(), correlated()
-    halves = FrechetDistance(12), FrechetDistance(12)
-    for metric, part in zip(halves, (slice(0, 110), slice(110, 300)), strict=True):
-        metric.update(real[part].double(), real=True)
-        metric.update(other[part].double(), real=False)
-    halves[0].merge_state(halves[1])
-    assert halves[0].n == (300, 300)
-    assert halves[0].compute().item() == pytest.approx(frechet_distance(real, other), rel=1e-9)
-
-
 def test_a_large_common_mean_costs_no_precision() -> None:
     real, other = with_moments([0, 0], [1, 2]), with_moments([1, 0], [2, 2])
     assert frechet_distance(real + 1000, other + 1000) == pytest.approx(2.0, rel=1e-5)
@@ -129,3 +108,23 @@ def test_features_that_are_not_finite_are_refused(value) -> None:
 
 def test_a_covariance_needs_more_images_than_its_width() -> None:
     assert biased(32, 32) and not biased(33, 32)
+
+
+def test_it_is_torchmetrics() -> None:
+    real, other = digits()[:900].double(), digits()[900:].double()
+    moments = [(each.mean(0), torch.cov(each.T)) for each in (real, other)]
+    expected = _compute_fid(*moments[0], *moments[1]).item()
+    assert frechet_distance(real, other) == pytest.approx(expected, rel=1e-9)
+
+
+def test_features_of_one_number_have_a_distance() -> None:
+    assert frechet_distance(torch.zeros(4, 1), torch.ones(4, 1)) == pytest.approx(1.0)
+
+
+def test_a_measurement_has_an_interval_about_its_value_and_says_where_images_are_few() -> None:
+    real, other = correlated(), correlated()
+    found = measured_frechet(real, other[:200], "features", seed=1)
+    assert found.value == frechet_distance(real, other[:200]) and found.n == 200
+    assert 0 <= found.low < found.value < found.high and found.protocol == "features"
+    few = measured_frechet(real[:12], other[:12], "features")
+    assert few.protocol == "features; biased upwards: 12 images for 12 features"

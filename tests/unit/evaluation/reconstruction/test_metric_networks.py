@@ -9,16 +9,16 @@ import torch
 from torch import nn
 
 from muse_core.errors import MuseError
-from muse_core.evaluation.features import extract
+from muse_core.evaluation.features import split_features
 from muse_core.evaluation.reconstruction import metric_networks as module
 from muse_core.evaluation.reconstruction.metric_networks import (
     ALEXNET_URL,
     INCEPTION_URL,
-    load_instruments,
+    load_metric_networks,
     weights_file,
 )
 
-from ..small_evaluations import Changed, small_subject, small_teacher
+from ..small_evaluations import Changed, small_extractor, small_teacher
 
 
 @pytest.fixture(autouse=True)
@@ -70,7 +70,7 @@ def test_weights_lie_in_torchs_hub_folder(torch_home) -> None:
 
 def test_without_weights_there_is_the_teacher_alone_and_nothing_is_fetched(offline) -> None:
     teacher = small_teacher()
-    found = load_instruments(teacher, "t")
+    found = load_metric_networks(teacher, "t")
     assert (found.teacher, found.inception, found.lpips, found.fingerprint) == (
         teacher,
         None,
@@ -81,14 +81,14 @@ def test_without_weights_there_is_the_teacher_alone_and_nothing_is_fetched(offli
 
 def test_a_download_that_fails_names_the_file_to_put(offline, torch_home) -> None:
     with pytest.raises(MuseError, match=r"Cannot fetch https.*Name or service not known") as caught:
-        load_instruments(small_teacher(), "t", download=True)
+        load_metric_networks(small_teacher(), "t", download=True)
     assert str(weights_file(INCEPTION_URL)) in str(caught.value)
 
 
 def test_a_folder_that_cannot_be_made_is_a_sentence_too(torch_home) -> None:
     (torch_home / "hub").write_text("")
     with pytest.raises(MuseError, match="Cannot fetch"):
-        load_instruments(small_teacher(), "t", download=True)
+        load_metric_networks(small_teacher(), "t", download=True)
 
 
 def test_a_download_puts_both_files_where_torch_keeps_them(monkeypatch, loaders) -> None:
@@ -100,7 +100,7 @@ def test_a_download_puts_both_files_where_torch_keeps_them(monkeypatch, loaders)
 
     monkeypatch.setattr(torch.hub, "download_url_to_file", fetch)
     for _ in range(2):
-        found = load_instruments(small_teacher(), "t", download=True)
+        found = load_metric_networks(small_teacher(), "t", download=True)
     assert fetched == [INCEPTION_URL, ALEXNET_URL] and found.fingerprint == "t+inception+lpips"
 
 
@@ -118,8 +118,8 @@ def test_each_name_appears_with_its_own_weights(
 ) -> None:
     for url in urls:
         put(url)
-    instruments = load_instruments(small_teacher(), "t")
-    found = extract(small_subject(), Changed(), 4, instruments)
-    assert instruments.fingerprint == fingerprint
+    networks = load_metric_networks(small_teacher(), "t")
+    found = split_features(small_extractor(), Changed(), 4, networks)
+    assert networks.fingerprint == fingerprint
     assert found.pixels.keys() == {"psnr", "ssim", "perceptual_teacher"} | pixels
     assert found.frechet.keys() == {"fd_teacher"} | frechet
