@@ -8,13 +8,17 @@ BIN := .venv/bin
 STAMP := .venv/.muse-setup
 STRIP := $(BIN)/nbstripout --keep-id
 OFFLINE := HF_HUB_OFFLINE=1
+PYTEST := $(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+EVERY_CORE := --nbval-lax --nbval-current-env -n auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder
+CORE_TESTS := $(addprefix tests/,test_architecture.py test_safety.py test_notebook_conventions.py test_start.py) \
+  $(addprefix tests/unit/,config losses models foundations training results) $(wildcard tests/mutations)
 HALF_THE_CORES := $(shell $(PYTHON) -c 'import os; print(max(1, os.cpu_count() // 2))')
 
 export JUPYTER_PLATFORM_DIRS := 1
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help env reports tokenizer baseline ablations generation generation-long bench torture gallery test lab lint clean-env
+.PHONY: help env reports tokenizer baseline ablations generation generation-long bench torture gallery lint check core-tests test test-all lab clean-env
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -62,8 +66,8 @@ generation-long: $(STAMP) ## four times as long again, on MUSE's latents alone, 
 bench: $(STAMP) ## speed and memory as ratios in one run, into reports/bench/bench.json (10 minutes on 2 cores)
 	$(BIN)/python -m benchmarks
 
-torture: $(STAMP) ## kills at random moments and an hour of training watched, into reports/torture/torture.json
-	$(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m torture
+torture: $(STAMP) ## kills at random moments, every wrong input, an hour of training watched, into reports/torture/torture.json
+	$(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m tests.torture
 
 gallery: $(STAMP) ## a finished run as reports/gallery, light enough to commit (RUN)
 	$(BIN)/muse gallery --run $(RUN)
@@ -72,10 +76,19 @@ lint: $(STAMP) ## ruff check and ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 
-test: lint ## lint, then pytest on every core, with the notebooks' cells (nbval) on one of them
+check: $(STAMP) ## in two minutes on 2 cores: lint, and the tests of the architecture, models, losses and training core
+	$(MAKE) --jobs 2 --output-sync=target lint core-tests
+
+core-tests: $(STAMP)
+	$(PYTEST) -q -m "not slow and not long" $(CORE_TESTS)
+
+test: lint ## everything a change can break: pytest on every core, with the notebooks' cells (nbval) on one of them
 	$(STRIP) --verify notebooks/*.ipynb
-	$(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest --nbval-lax --nbval-current-env -n auto --maxprocesses 4 \
-	  --dist loadscope --no-loadscope-reorder notebooks tests
+	$(PYTEST) $(EVERY_CORE) -m "not long" notebooks tests
+
+test-all: lint ## the long forms as well
+	$(STRIP) --verify notebooks/*.ipynb
+	$(PYTEST) $(EVERY_CORE) notebooks tests
 
 lab: $(STAMP) ## JupyterLab on the notebooks
 	$(BIN)/jupyter lab notebooks

@@ -29,10 +29,9 @@ LEAVING = {
     ("muse_core.report.generation_session", "muse_core.notebook"),
     ("muse_core.report.study_results", "muse_core.notebook"),
     ("muse_core.report.study_run", "muse_core.notebook"),
-    ("torture.bad_input", "torture.workspace"),
 }
 """Steps to the right that are still there; none may be added."""
-TOPS = ("muse_core", "scripts", "benchmarks", "torture", "tests")
+TOPS = ("muse_core", "scripts", "benchmarks", "tests")
 
 
 def _module(path: Path) -> str:
@@ -104,7 +103,21 @@ def test_figures_take_arrays_and_records_not_models():
 def test_the_package_imports_nothing_beside_it():
     for module in PACKAGE:
         tops = {name.split(".")[0] for name in imports(module)}
-        assert not tops & {"tests", "notebooks", "scripts", "benchmarks", "torture"}, module
+        assert not tops & {"tests", "notebooks", "scripts", "benchmarks"}, module
+
+
+def test_torture_and_benchmarks_stand_apart_from_the_tests():
+    """Torture trains what the integration tests train, and shares no more with them."""
+    shared = {"tests.integration.micro"}
+    for module in FILES:
+        names = {name for name in ours(module) if name.startswith("tests.")}
+        torture = {name for name in names if name.startswith("tests.torture")}
+        if module.startswith("tests.torture"):
+            assert names - torture <= shared, module
+        else:
+            assert not torture, module
+        if module.startswith(("benchmarks", "scripts")):
+            assert not names, module
 
 
 def test_there_are_no_cycles():

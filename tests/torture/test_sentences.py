@@ -2,7 +2,7 @@
 
 import pytest
 
-from torture.sentences import LONGEST, is_clear, unclear
+from tests.torture.sentences import LONGEST, is_clear, unclear
 
 CLEAR = "There is no run 'tinny' in reports: make it with `make reports RUN=tinny`."
 

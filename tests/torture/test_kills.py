@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from torture import child, processes
-from torture.kills import (
+from tests.torture import child, processes
+from tests.torture.kills import (
     CHECKPOINT_EVERY,
     Tormentor,
     never_in_an_epoch,
     try_kills,
     twice_in_an_epoch,
 )
-from torture.soak import try_soak
+from tests.torture.soak import try_soak
 
 pytestmark = pytest.mark.slow
 

@@ -10,7 +10,7 @@ CONTEXT = multiprocessing.get_context("forkserver")
 
 def begin(work: Callable[..., None], *arguments: Any) -> BaseProcess:
     """Start ``work`` in a child; the first call starts the server and takes seconds."""
-    CONTEXT.set_forkserver_preload(["torture.child"])
+    CONTEXT.set_forkserver_preload(["tests.torture.child"])
     process = CONTEXT.Process(target=work, args=arguments, daemon=True)
     process.start()
     return process

@@ -2,14 +2,19 @@
 change.
 """
 
+import contextlib
 import hashlib
+import io
+import logging
 import os
 import re
+import shutil
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import nbformat
@@ -17,10 +22,24 @@ import nbformat
 from muse_core import paths
 from muse_core.training.stage_run import StageRun
 
-CHECKOUT = Path(__file__).resolve().parents[1]
+CHECKOUT = Path(__file__).resolve().parents[2]
 KEPT, STAGE = "kept", "01_topology_warmup"
 """The planted run, and its one finished stage."""
 DESKS = "desks"
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What a row works with: the planted ``workspace``, and a ``folder`` of its own for the files
+    it brings.
+    """
+
+    workspace: "Workspace"
+    folder: Path
+
+    def copied(self, source: Path, name: str) -> Path:
+        """A folder to damage."""
+        return shutil.copytree(source, self.folder / name, dirs_exist_ok=True)
 
 
 @dataclass
@@ -32,10 +51,11 @@ class Workspace:
     root: Path
     known: dict[tuple[str, int, int, int], str] = field(default_factory=dict)
 
-    def desk(self, name: str) -> Path:
-        folder = self.root / DESKS / re.sub(r"[^a-z0-9]+", "-", name.lower())
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
+    def desk(self, name: str) -> Desk:
+        """A folder that did not exist before."""
+        words = re.sub(r"[^a-z0-9]+", "-", name.lower())[:60]
+        (self.root / DESKS).mkdir(exist_ok=True)
+        return Desk(self, Path(mkdtemp(prefix=f"{words}-", dir=self.root / DESKS)))
 
     def digests(self) -> dict[str, str]:
         """Every file and folder outside the desks -> a hash of its content; a file whose stat did
@@ -71,7 +91,7 @@ class Workspace:
 
     @cached_property
     def pipeline(self) -> Any:
-        from torture.small_pipeline import small_pipeline
+        from tests.torture.small_pipeline import small_pipeline
 
         return small_pipeline(self.tokenizer)
 
@@ -81,7 +101,7 @@ def planted_stage(run: str = KEPT, **options: Any) -> StageRun:
     return StageRun(run, "smoke", STAGE, steps=2, batch_size=4, device="cpu", **options)
 
 
-@contextmanager
+@contextlib.contextmanager
 def planted_workspace(folder: Path) -> Iterator[Workspace]:
     """Train two steps of stage 1 in ``folder``/workspace, and work there as long as the block
     lasts, without a network.
@@ -115,7 +135,6 @@ def _plant(root: Path) -> None:
     from muse_core.report import html
     from muse_core.report.stamps import Stamp, write_stamp
     from muse_core.training.loop import train_stage
-    from torture.bad_input import quiet
 
     with quiet():
         train_stage(planted_stage())
@@ -126,3 +145,17 @@ def _plant(root: Path) -> None:
         report, Stamp("key", "done", KEPT, "abc", "smoke", "cpu", "2026-01-01T10:00:00+00:00", 9.0)
     )
     html.export(report)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """No output but the sentence: libraries' logs, warnings and prints are kept away from the
+    answer.
+    """
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(logging.NOTSET)

@@ -14,8 +14,8 @@ from scipy.stats import linregress
 from muse_core import paths
 from muse_core.results.records import read_json
 from muse_core.training.checkpoint import STATE_FILE, latest_checkpoint
-from torture import child, processes
-from torture.kills import read_lines
+from tests.torture import child, processes
+from tests.torture.kills import read_lines
 
 WARM_UP = 0.25
 """Share of the time that is not looked at: caches fill, the allocator grows."""

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from torture.soak import slope
+from tests.torture.soak import slope
 
 HOURS = np.linspace(0, 1, 400)
 

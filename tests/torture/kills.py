@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.integration.micro import finished_weights, last_training_state, same, written_rows
-from torture import child, processes
+from tests.torture import child, processes
 
 STEPS, CHECKPOINT_EVERY = 24, 3
 PATIENCE = 600.0

@@ -1,1 +1,0 @@
-"""Bad days: what users do wrong, machines that die, long runs."""

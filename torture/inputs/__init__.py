@@ -1,1 +1,0 @@
-"""Bad inputs by kind; each file is a table of rows."""
