@@ -1,6 +1,7 @@
 """The ladder: a package imports only from its left, wherever in a file the import stands."""
 
 import ast
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -51,6 +52,7 @@ def rung(module: str) -> str:
     return first if is_folder and first not in BASE else "base"
 
 
+@cache
 def imports(module: str) -> set[str]:
     """Every module this file imports, at its top or inside a function."""
     found: set[str] = set()
