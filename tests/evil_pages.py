@@ -71,11 +71,14 @@ def recorded() -> Iterator[list[Any]]:
 def pictures(folder: Path) -> list[Any]:
     """Outputs of the figures that show captions, class names, file names, prompts and rows."""
     from muse_core.data.sources import open_source
-    from muse_core.figures.generated_images import sample_grid, sample_strips
-    from muse_core.figures.image_grids import image_grid, mask_overlay
-    from muse_core.figures.publish import show
-    from muse_core.figures.result_tables import intervals
-    from muse_core.figures.similarity import similarity_matrix
+    from muse_core.figures import (
+        image_grid,
+        intervals,
+        mask_overlay,
+        sample_grid,
+        sample_strips,
+        similarity_matrix,
+    )
     from muse_core.results.measurements import Measurement, Row
 
     captioned = open_source(write_captions(folder / IMAGE), "train", 32)
@@ -93,9 +96,10 @@ def pictures(folder: Path) -> list[Any]:
         "strips": sample_strips({IMAGE: images, FORMULA: images}, LINK, [*EVIL[:3], FORMULA]),
         "intervals": intervals(rows, "psnr", IMAGE),
     }
-    with recorded() as outputs:
-        for name, picture in drawn.items():
-            show(picture.figure, picture.still, name=name, alt=f"{name}: {' '.join(EVIL)}")
+    outputs = []
+    for name, picture in drawn.items():
+        data, notes = picture.shown(name, f"{name}: {' '.join(EVIL)}")._repr_mimebundle_()
+        outputs.append(nbformat.v4.new_output("display_data", data=data, metadata=notes))
     return outputs
 
 
@@ -103,10 +107,15 @@ def tables() -> list[Any]:
     """Outputs of tables and sentences in HTML."""
     from IPython.display import HTML
 
+    from muse_core.figures import (
+        comparison_table,
+        features_table,
+        outcome_sentences,
+        results_table,
+        study_table,
+    )
     from muse_core.figures.explorer import AttentionSource, explorer_data, explorer_fragment
     from muse_core.figures.prompt_box import PromptBox
-    from muse_core.figures.result_tables import comparison_table, features_table, results_table
-    from muse_core.figures.study_table import outcome_sentences, study_table
     from muse_core.notebook import learned
     from muse_core.results.measurements import (
         Comparison,

@@ -2,61 +2,55 @@
 key ("at what").
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
+from PIL import Image
 
 from muse_core.errors import MuseError
-from muse_core.figures.image_grids import pixels, placed
-from muse_core.figures.overlays import centre, colour_bar, heated, largest, ring
-from muse_core.figures.picture import Number, Picture, blank, wrapped
-from muse_core.figures.theme import ATTENTION_MAP
-from muse_core.figures.tiles import tiled, tiled_heatmap
+from muse_core.figures.images import Images, pixels, sheet
+from muse_core.figures.marks import Axis, Heat, Line, Panel, Tile, spread
+from muse_core.figures.picture import Picture
+from muse_core.figures.theme import HEAT, MARK
 
 Grid = tuple[int, int]
 """Patches down and across: patch k sits at row k // across, column k % across."""
 
-SALIENCY_WIDTH = 9.4
-"""The widest `saliency_comparison`, in inches: a report's page."""
+STEPS = 255
+"""Maps travel as whole numbers 1..255; 0 means "nothing here" (a gap between tiles, or no number)."""
 
 
 def attention_comparison(
-    image: np.ndarray,
-    maps: dict[str, np.ndarray],
+    image: Images,
+    maps: Mapping[str, np.ndarray],
     grid: Grid,
     queries: Sequence[int] | np.ndarray,
     title: str = "",
-    smooth: bool = False,
 ) -> Picture:
     """One row a query: the query on the image, then where each labelled map looks from it, on one
     scale a row.
 
-    ``image`` (h, w, 3) or (3, h, w) in [0, 1]; ``maps`` label -> (N, N) with rows that sum to 1, N
-    = grid's product."""
-    rows = [
-        [_looks(found, grid, query, label) for label, found in maps.items()] for query in queries
-    ]
-    picture, heading = (
-        pixels(image[None])[0],
-        title or f"Where the marked patches look: {', '.join(maps)}",
-    )
-    still = blank(2.1 * (len(maps) + 1) + 0.9, 2.1 * len(queries) + 0.8, heading)
-    axes = still.subplots(len(queries), len(maps) + 1, squeeze=False)
-    for place, query, looks in zip(axes, queries, rows, strict=True):
-        most = largest(looks)
-        _marked(place[0], picture, grid, query)
-        for spot, look in zip(place[1:], looks, strict=True):
-            _heat(spot, picture, look, grid, query, most, smooth)
-        colour_bar(still, list(place), most, "attention")
-    for place, label in zip(axes[0], ["query", *maps], strict=True):
-        place.set_title(wrapped(label, 22, "\n"), fontsize=9, loc="center")
-    names = [f"query {query}" for query in queries]
-    return Picture(
-        tiled_heatmap(tiled(_scaled(rows)), grid, names, list(maps), heading, list(queries)), still
-    )
+    Args:
+        image: Numbers in [0, 1], (h, w, 3) or (3, h, w).
+        maps: Label -> attention (N, N) with rows that sum to 1, N the product of the grid.
+        grid: Patches down and across.
+        queries: Numbers of patches.
+        title: What the maps show.
+
+    Raises:
+        MuseError: A map or a query does not fit the grid.
+    """
+    picture = pixels(np.asarray(image)[None])[0]
+    rows, names = [], []
+    for query in queries:
+        looks = [_looks(found, grid, query, label) for label, found in maps.items()]
+        most, ring = largest(looks), [centre(picture, grid, query)]
+        heated_ = [Tile(heated(picture, look, most), ring) for look in looks]
+        rows.append([Tile(picture, ring, 9.0), *heated_])
+        names.append(f"query {query}, max {most:.2g}")
+    heading = title or f"Where the marked patches look: {', '.join(maps)}"
+    bar = "attention, each row over its own largest"
+    return sheet(rows, heading, names, ["query", *maps], bar=bar).shown("attention")
 
 
 def attention_atlas(
@@ -65,146 +59,150 @@ def attention_atlas(
     """Every head of every layer from one query, tiled: layers down, heads across, one scale a
     layer.
 
-    ``maps`` (layers, heads, N, N) with rows that sum to 1.
+    Args:
+        maps: Attention (layers, heads, N, N) with rows that sum to 1.
+        grid: Patches down and across, N in all.
+        query: Number of a patch.
+        title: What the maps show.
+
+    Raises:
+        MuseError: The maps or the query do not fit the grid.
     """
     layers, heads = maps.shape[:2]
-    rows = [
-        [_looks(maps[layer, head], grid, query, f"layer {layer + 1}") for head in range(heads)]
-        for layer in range(layers)
-    ]
-    heading = (
-        title
-        or f"Where patch {query} looks in {layers} layers × {heads} heads (bright = the layer's largest)"
+    rows = []
+    for layer, by_head in enumerate(maps):
+        looks = np.stack([_looks(found, grid, query, f"layer {layer + 1}") for found in by_head])
+        rows.append(looks / largest(list(looks)))
+    sheet_, (height, width) = quantised(tiled(np.stack(rows))), grid
+    scale = [(0.0, "#ffffff"), (0.5 / STEPS, "#ffffff")]
+    scale += [((1 + at * (STEPS - 1)) / STEPS, colour) for at, colour in spread(HEAT)]
+    ends = {"unit": "attention over its layer's largest", "ends": ("0", "1")}
+    places = np.array([(l, h) for l in range(layers) for h in range(heads)])  # noqa: E741
+    down, across = divmod(int(query), width)
+    x = places[:, 1] * (width + 1) + across
+    y = places[:, 0] * (height + 1) + down
+    rings = Line(x, y, "", MARK, 0, marker="circle-open", size=6, hover=())
+    x_axis, y_axis = (
+        Axis(
+            words,
+            ticks={at * (step + 1) + (step - 1) / 2: str(at + 1) for at in range(count)},
+            limits=limits,
+            grid=False,
+        )
+        for words, step, count, limits in (
+            ("head", width, heads, (-0.5, sheet_.shape[1] - 0.5)),
+            ("layer", height, layers, (sheet_.shape[0] - 0.5, -0.5)),
+        )
     )
-    tiles = tiled(_scaled(rows))
-    side = min(1.0, 12 / heads)
-    still = blank(
-        max(5, side * heads + 1), max(2.5, side * layers * grid[0] / grid[1] + 1.1), heading
+    panel = Panel([Heat(sheet_, 0, STEPS, scale, **ends), rings], x_axis, y_axis, square=True)
+    side = min(1.0, 8 / heads)
+    size = (max(5.0, side * heads + 1.6), max(2.5, side * layers * height / width + 1.2))
+    heading = title or (
+        f"Where patch {query} looks in {layers} layers × {heads} heads "
+        "(bright = the layer's largest)"
     )
-    axes = still.subplots()
-    axes.imshow(tiles, cmap=ATTENTION_MAP, vmin=0, vmax=1, interpolation="nearest")
-    row, column = divmod(query, grid[1])
-    axes.plot(
-        [h * (grid[1] + 1) + column for _ in range(layers) for h in range(heads)],
-        [l * (grid[0] + 1) + row for l in range(layers) for _ in range(heads)],  # noqa: E741
-        **ring(3),
-    )
-    axes.set_xticks(
-        np.arange(heads) * (grid[1] + 1) + (grid[1] - 1) / 2,
-        [str(head + 1) for head in range(heads)],
-    )
-    axes.set_yticks(
-        np.arange(layers) * (grid[0] + 1) + (grid[0] - 1) / 2,
-        [str(layer + 1) for layer in range(layers)],
-    )
-    axes.set(xlabel="head", ylabel="layer")
-    axes.spines[:].set_visible(False)
-    axes.tick_params(length=0)
-    axes.grid(False)
-    down, across = (
-        [f"layer {at + 1}" for at in range(layers)],
-        [f"head {at + 1}" for at in range(heads)],
-    )
-    return Picture(tiled_heatmap(tiles, grid, down, across, heading, [query] * layers), still)
+    return Picture(heading, [panel], size, "atlas")
 
 
 def saliency_comparison(
-    images: np.ndarray,
-    values: dict[str, np.ndarray],
+    images: Images,
+    values: Mapping[str, np.ndarray],
     title: str = "",
     unit: str = "attention received",
 ) -> Picture:
     """One row an image: the image, then each label's values laid over it, each map from 0 to its
     own largest value.
 
-    ``images`` (n, h, w, 3) or (n, 3, h, w) in [0, 1]; ``values`` label -> (n, rows, columns), one
-    value a patch. The grids may differ: then so does what one patch can hold, which is why no two
-    maps share a scale; each map's largest is below it."""
-    tiles, grids = pixels(images), _one_map_an_image(values, len(images))
-    side = min(1.7, SALIENCY_WIDTH / (len(grids) + 1))
-    size = 9 if side > 1.3 else 8
-    labels = [wrapped(label, int(130 * side / size), "\n", 60) for label in ("image", *grids)]
-    lines = max(label.count("\n") + 1 for label in labels)
-    height = len(tiles) * (side * tiles.shape[1] / tiles.shape[2] + 0.2) + 0.16 * lines
-    number = "one image" if len(tiles) == 1 else f"{len(tiles)} images"
-    still = blank(
-        max(4.5, side * len(labels)), height + 1, title or f"{unit.capitalize()} in {number}"
-    )
-    axes = still.subplots(len(tiles), len(labels), squeeze=False)
-    for place, label in zip(axes[0], labels, strict=True):
-        place.set_title(label, fontsize=size, loc="center")
-    for row, (places, tile) in enumerate(zip(axes, tiles, strict=True)):
-        placed(places[0], tile)
-        for place, maps in zip(places[1:], grids.values(), strict=True):
-            placed(place, heated(tile, maps[row], largest([maps[row]])))
-            place.set_xlabel(
-                f"largest {np.nan_to_num(maps[row]).max():.2g}", fontsize=7, labelpad=2
-            )
-    _own_scale(axes, unit)
-    return Picture(None, still)
+    Grids may differ, and with them what one patch can hold: so no two maps share a scale, and each
+    map's largest value stands below it.
 
+    Args:
+        images: Numbers in [0, 1], (n, h, w, 3) or (n, 3, h, w).
+        values: Label -> one value a patch, (n, rows, columns).
+        title: What the maps show.
+        unit: Of the values.
 
-def _own_scale(axes: np.ndarray, unit: str) -> None:
-    """The colour bar below maps of which each has a scale of its own."""
-    still = axes[0, 0].figure
-    where = dict(location="bottom", shrink=0.5, aspect=30, pad=0.15 / still.get_figheight())
-    bar = still.colorbar(ScalarMappable(Normalize(0, 1), ATTENTION_MAP), ax=axes, **where)
-    bar.set_ticks([0, 1], labels=["0", "its largest"], fontsize=8)
-    bar.set_label(f"{unit}, each map over its own largest", fontsize=8)
-
-
-def _one_map_an_image(values: dict[str, np.ndarray], images: int) -> dict[str, np.ndarray]:
-    """The values as (images, rows, columns); raises MuseError where there are none or their number
-    differs.
+    Raises:
+        MuseError: There is nothing to draw, or values do not fit the images.
     """
     grids = {label: np.asarray(maps, dtype=np.float32) for label, maps in values.items()}
-    if not grids or not images:
+    if not grids or not len(images):
         raise MuseError(
-            "There is nothing to lay over the images: give at least one image and one label with its values."
+            "There is nothing to lay over the images: give at least one image and one label with "
+            "its values."
         )
     for label, maps in grids.items():
-        if maps.ndim != 3 or len(maps) != images or not maps.size:
+        if maps.ndim != 3 or len(maps) != len(images) or not maps.size:
             raise MuseError(
-                f"The values {label!r} have shape {maps.shape}: give (images, rows, columns) for {images} images."
+                f"The values {label!r} have shape {maps.shape}: give (images, rows, columns) for "
+                f"{len(images)} images."
             )
-    return grids
+    rows, below = [], []
+    for at, tile in enumerate(pixels(images)):
+        shown = [maps[at] for maps in grids.values()]
+        rows.append([Tile(tile), *(Tile(heated(tile, one, largest([one]))) for one in shown)])
+        below.append(["", *(f"largest {np.nan_to_num(one).max():.2g}" for one in shown)])
+    number = "one image" if len(rows) == 1 else f"{len(rows)} images"
+    heading, bar = title or f"{unit.capitalize()} in {number}", f"{unit}, each map over its own"
+    return sheet(rows, heading, (), ["image", *grids], below, bar=f"{bar} largest").shown(
+        "saliency"
+    )
+
+
+def heated(picture: np.ndarray, values: np.ndarray, most: float) -> np.ndarray:
+    """uint8 (h, w, 3): the dimmed, grey image under ``values`` (grid), opaque where they reach
+    ``most``.
+    """
+    height, width = picture.shape[:2]
+    share = np.clip(np.nan_to_num(np.asarray(values, dtype=np.float32)) / most, 0, 1)
+    large = np.asarray(Image.fromarray(share).resize((width, height), Image.Resampling.NEAREST))
+    grey = picture.mean(-1, keepdims=True) * 0.45
+    opacity = 0.25 + 0.75 * large[..., None]
+    stops = np.array([[int(colour[at : at + 2], 16) for at in (1, 3, 5)] for colour in HEAT])
+    places = np.linspace(0, 1, len(HEAT))
+    colours = np.stack([np.interp(large, places, stops[:, at]) for at in range(3)], axis=-1)
+    return np.rint((1 - opacity) * grey + opacity * colours).astype(np.uint8)
+
+
+def largest(looks: Sequence[np.ndarray]) -> float:
+    """The largest finite value of a row of maps; 1 when there is none, so that it can divide."""
+    return max((float(np.max(np.nan_to_num(look))) for look in looks), default=0.0) or 1.0
+
+
+def centre(picture: np.ndarray, grid: Grid, query: int | np.integer) -> tuple[float, float]:
+    """The pixel (x, y) in the middle of a patch."""
+    (row, column), (height, width) = divmod(int(query), grid[1]), picture.shape[:2]
+    return (column + 0.5) * width / grid[1] - 0.5, (row + 0.5) * height / grid[0] - 0.5
+
+
+def tiled(maps: np.ndarray) -> np.ndarray:
+    """Maps (rows, columns, h, w) as one picture, one empty (NaN) line between neighbours.
+
+    One heatmap of uint8 is a tenth of the page that a grid of panels costs.
+    """
+    rows, columns, height, width = maps.shape
+    gaps = ((0, 0), (0, 0), (0, 1), (0, 1))
+    padded = np.pad(maps.astype(np.float32), gaps, constant_values=np.nan)
+    flat = padded.transpose(0, 2, 1, 3).reshape(rows * (height + 1), columns * (width + 1))
+    return flat[:-1, :-1]
+
+
+def quantised(shares: np.ndarray) -> np.ndarray:
+    """Shares in 0..1 as uint8 in 1..255 (a ninth of float64's JSON); not-a-number becomes 0."""
+    whole = 1 + np.clip(np.nan_to_num(shares), 0, 1) * (STEPS - 1)
+    return np.where(np.isfinite(shares), np.rint(whole), 0).astype(np.uint8)
 
 
 def _looks(found: np.ndarray, grid: Grid, query: int | np.integer, label: str) -> np.ndarray:
     """The query's row of a map (N, N), as a grid (h, w)."""
-    patches = grid[0] * grid[1]
+    (down, across), patches = grid, grid[0] * grid[1]
     if np.shape(found) != (patches, patches):
         raise MuseError(
-            f"The map {label!r} has shape {np.shape(found)} but a {grid[0]}×{grid[1]} grid needs {patches} a side."
+            f"The map {label!r} has shape {np.shape(found)} but a {down}×{across} grid needs "
+            f"{patches} a side."
         )
     if not 0 <= query < patches:
         raise MuseError(
-            f"There is no query {query} in a {grid[0]}×{grid[1]} grid: choose 0 to {patches - 1}."
+            f"There is no query {query} in a {down}×{across} grid: choose 0 to {patches - 1}."
         )
     return np.asarray(found, dtype=np.float32)[query].reshape(grid)
-
-
-def _scaled(rows: list[list[np.ndarray]]) -> np.ndarray:
-    """Each row of maps over its own largest value: (rows, columns, h, w) in [0, 1]."""
-    return np.stack([np.stack(looks) / largest(looks) for looks in rows])
-
-
-def _marked(place: Axes, picture: np.ndarray, grid: Grid, query: int | np.integer) -> None:
-    place.imshow(picture)
-    place.plot(*centre(picture, grid, query), **ring(9))
-    place.set(xticks=[], yticks=[])
-    place.set_ylabel(f"query {query}", fontsize=9)
-
-
-def _heat(
-    place: Axes,
-    picture: np.ndarray,
-    look: np.ndarray,
-    grid: Grid,
-    query: int | np.integer,
-    most: Number,
-    smooth: bool,
-) -> None:
-    place.imshow(heated(picture, look, most, smooth))
-    place.plot(*centre(picture, grid, query), **ring(5))
-    place.set(xticks=[], yticks=[])

@@ -1,56 +1,102 @@
-"""Training curves from the rows of ``metrics.jsonl``: what was measured, thin, and what to read,
-bold.
+"""Curves over training steps: what was measured, thin, and what to read, bold; finished or still
+growing.
 """
 
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 
 from muse_core.errors import MuseError, unknown
-from muse_core.figures.picture import Picture, blank, interactive
-from muse_core.figures.theme import LOSS_COLOURS, SEQUENCE
+from muse_core.figures.marks import Axis, Line, Mark, Number, Panel, log_ticks
+from muse_core.figures.picture import Picture
+from muse_core.figures.theme import LOSS_COLOURS, MUTED, SEQUENCE
+
+Rows = Sequence[Mapping[str, Any]]
+"""Rows of ``metrics.jsonl``: a "step" and numbers by name."""
 
 MOST_POINTS = 1000
+WIDE = (8.5, 4.4)
 
 
 def loss_curves(
-    rows: Sequence[dict], names: Sequence[str], title: str = "", log: bool = True
+    rows: Rows, names: Sequence[str] = (), title: str = "", log: bool = True
 ) -> Picture:
-    """Each named loss over steps, raw (thin) and smoothed (bold).
+    """Losses over steps, each as measured (thin) and smoothed (bold).
 
-    ``log`` asks for a logarithmic axis; a loss that reaches zero or below (a GAN's) keeps the axis
-    linear."""
-    series = {name: column(rows, name) for name in names}
-    logarithmic = log and all(
-        np.nanmin(values, initial=np.inf) > 0 for _, values in series.values()
-    )
-    return _draw(series, title or _ends(series, "losses"), "loss", logarithmic, smooth=True)
+    Args:
+        rows: Rows of ``metrics.jsonl``.
+        names: Columns, such as "loss/topology"; every loss that the rows have where none is named.
+        title: What the curves show; by default where each begins and ends.
+        log: Whether to ask for a logarithmic axis, which only positive losses can have.
+
+    Raises:
+        MuseError: No row has one of the columns.
+    """
+    series = {name: column(rows, name) for name in names or losses_of(rows)}
+    if not series:
+        raise MuseError("No losses to draw: name at least one column of metrics.jsonl.")
+    marks: list[Mark] = []
+    for position, (name, (steps, values)) in enumerate(series.items()):
+        colour, words = colour_of(name, position), name.removeprefix("loss/")
+        measured, read = thinned(values), thinned(smoothed(values))
+        raw = {"width": 0.7, "opacity": 0.4, "group": words, "hover": ()}
+        x, y = steps.astype(np.int32), values.astype(np.float32)
+        marks.append(Line(x[measured], y[measured], "", colour, **raw))
+        marks.append(Line(x[read], smoothed(values)[read].astype(np.float32), words, colour))
+    shown = np.concatenate([values for _, values in series.values()] or [np.ones(1)])
+    y_axis = Axis("loss")
+    if log and np.nanmin(shown) > 0:
+        y_axis = Axis("loss (log)", log=True, ticks=log_ticks(shown))
+    panel = Panel(marks, Axis("step"), y_axis)
+    return Picture(title or _ends(series), [panel], WIDE, "loss-curves", joint_hover=True)
 
 
-def learning_rate_curve(
-    rows: Sequence[dict], names: Sequence[str] = ("learning_rate",), title: str = ""
+def convergence(
+    curves: Mapping[str, tuple[Sequence[Number], Sequence[Number]]],
+    title: str,
+    unit: str,
+    floor: tuple[str, Number] | None = None,
 ) -> Picture:
-    """The learning rate of each named group over steps, as it was used."""
-    series = {name: column(rows, name) for name in names}
-    return _draw(
-        series,
-        title or _ends(series, "learning rate"),
-        "learning rate",
-        logarithmic=False,
-        smooth=False,
-    )
+    """One line a generator over training steps, both axes logarithmic.
+
+    Args:
+        curves: Generator -> steps and values.
+        title: What the curves show.
+        unit: What is measured.
+        floor: A name, and the value to come near to.
+
+    Raises:
+        MuseError: No curve, or steps without values.
+    """
+    if not curves or any(len(x) != len(y) or not len(x) for x, y in curves.values()):
+        raise MuseError(f"{title!r} needs curves with as many steps as values: give at least one.")
+    marks: list[Mark] = [
+        Line(np.asarray(x, dtype=float), np.asarray(y, dtype=float), name, colour, marker="circle")
+        for (name, (x, y)), colour in zip(curves.items(), SEQUENCE, strict=False)
+    ]
+    steps, values = (np.concatenate([c[at] for c in curves.values()]) for at in (0, 1))
+    if floor is not None:
+        values = np.append(values, floor[1])
+        ends, level = np.array([steps.min(), steps.max()]), np.full(2, float(floor[1]))
+        marks.append(Line(ends, level, f"{floor[0]} ({floor[1]:.2g})", MUTED, 1.4, "dash"))
+    x = Axis("training step (log)", log=True, ticks=log_ticks(steps))
+    y = Axis(f"{unit} (log)", log=True, ticks=log_ticks(values))
+    return Picture(title, [Panel(marks, x, y)], WIDE, "convergence", joint_hover=True)
 
 
-def column(rows: Sequence[dict], name: str) -> tuple[np.ndarray, np.ndarray]:
+def losses_of(rows: Rows) -> list[str]:
+    """The columns of losses that these rows have."""
+    return list(dict.fromkeys(name for row in rows for name in row if name.startswith("loss/")))
+
+
+def column(rows: Rows, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Steps and values (float64) of the rows that hold ``name``; raises MuseError where none does."""
     held = [(row["step"], row[name]) for row in rows if row.get(name) is not None and "step" in row]
     if not held:
-        raise unknown(
-            "metric",
-            name,
-            sorted({key for row in rows for key in row} - {"step"}) or ["(the records are empty)"],
-        )
+        known = sorted({key for row in rows for key in row} - {"step"})
+        raise unknown("metric", name, known or ["(the records are empty)"])
     steps, values = np.array(held, dtype=float).T
     return steps, values
 
@@ -87,65 +133,66 @@ def colour_of(name: str, position: int) -> str:
     return LOSS_COLOURS.get(name.split("/")[-1], SEQUENCE[position % len(SEQUENCE)])
 
 
-def _draw(
-    series: dict[str, tuple[np.ndarray, np.ndarray]],
-    title: str,
-    unit: str,
-    logarithmic: bool,
-    smooth: bool,
-) -> Picture:
-    scale = "log" if logarithmic else "linear"
-    still, figure = blank(8, 4, title), interactive(title, 420, hovermode="x unified")
-    axes = still.subplots()
-    for position, (name, (steps, values)) in enumerate(series.items()):
-        colour = colour_of(name, position)
-        if smooth:
-            _line(axes, figure, steps, values, name, colour, raw=True)
-        _line(axes, figure, steps, smoothed(values) if smooth else values, name, colour, raw=False)
-    axes.set(xlabel="step", ylabel=f"{unit} (log)" if logarithmic else unit, yscale=scale)
-    axes.grid(alpha=0.25, which="both" if logarithmic else "major")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False)
-    figure.update_layout(
-        xaxis_title="step", yaxis={"title": f"{unit} (log)" if logarithmic else unit, "type": scale}
-    )
-    return Picture(figure, still)
-
-
-def _line(
-    axes,
-    figure: go.Figure,
-    steps: np.ndarray,
-    values: np.ndarray,
-    name: str,
-    colour: str,
-    raw: bool,
-) -> None:
-    """One line on both faces, with at most `MOST_POINTS` points."""
-    kept = thinned(values)
-    x, y = steps[kept].astype(np.int32), values[kept].astype(np.float32)
-    width, opacity = (0.7, 0.35) if raw else (2.2, 1.0)
-    axes.plot(x, y, color=colour, linewidth=width, alpha=opacity, label=None if raw else name)
-    figure.add_scatter(
-        x=x,
-        y=y,
-        mode="lines",
-        name=name,
-        legendgroup=name,
-        showlegend=not raw,
-        hoverinfo="skip" if raw else None,
-        line={"color": colour, "width": width},
-        opacity=opacity,
-    )
-
-
-def _ends(series: dict[str, tuple[np.ndarray, np.ndarray]], what: str) -> str:
-    """The sentence a curve shows, e.g. "losses over 500 steps: topology 1.2 → 0.3"."""
-    if not series:
-        raise MuseError(f"No {what} to draw: name at least one column of metrics.jsonl.")
+def _ends(series: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> str:
+    """The sentence that curves show, e.g. "Losses until step 500: topology 1.2 → 0.3"."""
     last = int(max(steps[-1] for steps, _ in series.values()))
     ends = ", ".join(
         f"{name.split('/')[-1]} {smoothed(values)[0]:.3g} → {smoothed(values)[-1]:.3g}"
         for name, (_, values) in series.items()
     )
-    return f"{what.capitalize()} until step {last:,}: {ends}".replace("learning_rate ", "")
+    return f"Losses until step {last:,}: {ends}"
+
+
+class LivePlot:
+    """A loss plot that grows while something trains, redrawn in place at most every ``seconds``.
+
+    Rows that begin again, or another title, are another training: it gets a plot of its own, below.
+
+    Args:
+        names: Columns to draw; every loss that the rows have where none is named.
+        title: What trains.
+        seconds: Between two drawings, at least.
+    """
+
+    def __init__(self, names: Sequence[str] = (), title: str = "", seconds: Number = 5.0) -> None:
+        self.names, self.title, self.seconds = list(names), title, seconds
+        self.handle: Any = None
+        self.rows: Rows = ()
+        self.training, self.count, self.drawn_at = title, 0, time.monotonic()
+
+    def __call__(self, rows: Rows) -> None:
+        self.update(rows)
+
+    def update(self, rows: Rows, title: str = "") -> None:
+        """Draw all rows so far, unless it was done a moment ago."""
+        title = title or self.title
+        if title != self.training or len(rows) < self.count:
+            self.handle = None
+        self.rows, self.training, self.count = rows, title, len(rows)
+        if len(rows) >= 2 and time.monotonic() - self.drawn_at >= self.seconds:
+            self.redraw()
+
+    def redraw(self) -> None:
+        """Draw the rows seen last."""
+        from IPython.display import Image, display
+
+        from muse_core.figures import still
+
+        if (picture := self.picture()) is None:
+            return
+        words = f"Losses so far: {picture.title}"
+        image = Image(still.png(picture.still, dpi=90), metadata={"alt": words})
+        if self.handle is None:
+            self.handle = display(image, display_id=True)
+        else:
+            self.handle.update(image)
+        self.drawn_at = time.monotonic()
+
+    def picture(self) -> Picture | None:
+        """The curves so far, titled with what trains and how far it is; None before any loss."""
+        known = losses_of(self.rows)
+        names = [name for name in self.names or known if name in known]
+        if not names:
+            return None
+        title = f"{self.training or 'Training'}, step {self.rows[-1]['step']:,.0f}"
+        return loss_curves(self.rows, names, title)

@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 from muse_core.errors import MuseError, shown
-from muse_core.figures.image_grids import pixels
+from muse_core.figures.images import pixels
 
 ROLES = ("teacher", "student", "comparison")
 LARGEST_THUMBNAIL = 256

@@ -1,87 +1,112 @@
-"""`Picture`, the two faces of every figure: interactive (plotly) and still (matplotlib), and what
-they share.
+"""`Picture`, a figure as data: panels of marks, their numbers computed once.
+
+`interactive` (plotly) and `still` (matplotlib) draw the very same marks; a notebook shows a picture
+that stands on a cell's last line with both faces.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import base64
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from textwrap import shorten, wrap
+from typing import TYPE_CHECKING, Any
+from unicodedata import east_asian_width
 
-import numpy as np
-import plotly.graph_objects as go
-from matplotlib.figure import Figure
+from muse_core.errors import MuseError
+from muse_core.figures.marks import Number, Panel, Tile
 
-from muse_core.figures.theme import plotly_template
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+    from matplotlib.figure import Figure
 
-Number = int | float | np.number
-"""A length, a share or a measured value, whichever of these kinds a caller holds."""
-
-Z_STEPS = 255
-"""Maps travel as whole numbers 1..255; 0 means "nothing here" (a gap between tiles, or not a
-number).
-"""
+PLOTLY_MIME = "application/vnd.plotly.v1+json"
+STILL_DPI = 160
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Picture:
-    """What `publish.show` takes. ``figure`` is None where looking closer would show nothing more."""
+    """Panels in reading order, ``columns`` side by side, ``size`` in inches.
 
-    figure: go.Figure | None
-    still: Figure
+    ``key``: words -> colour, for a legend of colours that no mark names. ``bar``: words for a
+    colour bar below images, from 0 to each map's largest. ``name``: of the file a reader saves;
+    ``alt``: what it shows, in words (else its title); ``cover``: it stands for its notebook in the
+    index, where else the first picture would. `shown` sets these three."""
+
+    title: str
+    panels: Sequence[Panel]
+    size: tuple[Number, Number]
+    name: str
+    columns: int = 1
+    key: Mapping[str, str] = field(default_factory=dict)
+    bar: str = ""
+    joint_hover: bool = False
+    alt: str = ""
+    cover: bool = False
+
+    def shown(self, name: str = "", alt: str = "", cover: bool = False) -> "Picture":
+        """The same picture under this file name and with these words; put it on a cell's last line.
+
+        Args:
+            name: A file name without suffix: letters, digits, "_" and "-".
+            alt: One sentence on what it shows, for readers who do not see it.
+            cover: Whether it stands for its notebook in the index.
+
+        Raises:
+            MuseError: The name is no file name.
+        """
+        given = name or self.name
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", given):
+            raise MuseError(
+                f"The figure name {given!r} is not a file name: use letters, digits, '_' and '-'."
+            )
+        return replace(self, name=given, alt=alt.strip() or self.alt, cover=cover)
+
+    @property
+    def is_image(self) -> bool:
+        """Whether it consists of images, where looking closer shows no more."""
+        return any(isinstance(mark, Tile) for panel in self.panels for mark in panel.marks)
+
+    @cached_property
+    def still(self) -> "Figure":
+        """The picture as matplotlib draws it."""
+        from muse_core.figures import still
+
+        return still.drawn(self)
+
+    @cached_property
+    def figure(self) -> "go.Figure | None":
+        """The picture as plotly draws it; None for images."""
+        from muse_core.figures import interactive
+
+        return None if self.is_image else interactive.drawn(self)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict, dict]:
+        from muse_core.figures import interactive, still
+
+        png = still.png(self.still)
+        data: dict[str, Any] = {"text/plain": repr(self)}
+        data["image/png"] = base64.b64encode(png).decode("ascii")
+        if self.figure is not None:
+            data[PLOTLY_MIME] = interactive.plain_json(self.figure, self.name)
+        width = round(int.from_bytes(png[16:20], "big") * 100 / STILL_DPI)
+        notes = {"name": self.name, "alt": repr(self), "cover": self.cover}
+        return data, {"image/png": {"alt": repr(self), "width": width}, "muse": notes}
+
+    def __repr__(self) -> str:
+        return self.alt or self.title
 
 
-def blank(width: Number, height: Number, title: str = "") -> Figure:
-    """A matplotlib figure of this size (inches) that no global state knows of, so it cannot leak."""
-    still = Figure(figsize=(width, height), layout="constrained")
-    if title:
-        still.suptitle(wrapped(title, int(width * 10), "\n"), fontsize=12)
-    return still
+def nothing(title: str, what: str) -> MuseError:
+    """The sentence for a figure without data."""
+    return MuseError(f"There is nothing to draw in {title!r}: give at least one {what}.")
 
 
-def interactive(title: str, height: int, **layout: object) -> go.Figure:
-    """An empty plotly figure, ``height`` in pixels, whose page is as small as it can be."""
-    figure = go.Figure()
-    figure.update_layout(
-        template=plotly_template(), title_text=wrapped(title, 90), height=height, **layout
-    )
-    return figure
-
-
-def wrapped(text: str, width: int, newline: str = "<br>", longest: int = 400) -> str:
-    """The text in lines of at most ``width`` characters, cut with an ellipsis beyond ``longest``.
-
-    With "\\n" between its lines it is for a still, and `plain`.
+def wrapped(text: object, width: int, longest: int = 400) -> str:
+    """The text in lines of at most ``width`` letters, cut with an ellipsis beyond ``longest``; a
+    wide letter counts as two.
     """
-    whole = newline.join(wrap(shorten(str(text), longest, placeholder="…"), max(8, width)))
-    return plain(whole) if newline == "\n" else whole
-
-
-def plain(text: object) -> str:
-    """A text as matplotlib shows it letter by letter: between dollars it would look for formulas,
-    and fail on most captions.
-    """
-    return str(text).replace("$", r"\$")
-
-
-def quantised(values: np.ndarray, low: Number, high: Number) -> np.ndarray:
-    """``values`` in [low, high] as uint8 in 1..255 (a ninth of float64's JSON); not-a-number
-    becomes 0.
-    """
-    span = high - low if high > low else 1.0
-    scaled = 1 + np.clip((values - low) / span, 0, 1) * (Z_STEPS - 1)
-    return np.where(np.isfinite(values), np.rint(np.nan_to_num(scaled)), 0).astype(np.uint8)
-
-
-def colour_scale(names: Sequence[str]) -> list[list[object]]:
-    """A plotly colour scale for `quantised` maps: white at 0, then ``names`` spread over 1..255."""
-    positions = np.linspace(1 / Z_STEPS, 1, len(names))
-    return [
-        [0, "white"],
-        [0.5 / Z_STEPS, "white"],
-        *([float(at), name] for at, name in zip(positions, names, strict=True)),
-    ]
-
-
-def extent(values: np.ndarray) -> tuple[float, float]:
-    """Smallest and largest finite value; (0, 1) when there is none."""
-    finite = values[np.isfinite(values)]
-    return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    whole = str(text)
+    wide = sum(east_asian_width(letter) in "WF" for letter in whole)
+    width = round(width * len(whole) / (len(whole) + wide)) if wide else width
+    return "\n".join(wrap(shorten(whole, longest, placeholder="…"), max(8, width)))

@@ -7,9 +7,12 @@ from collections.abc import Callable
 from html import escape
 
 import ipywidgets as widgets
+import numpy as np
 from PIL import Image
 
 from muse_core.errors import MuseError
+from muse_core.figures.images import image_grid
+from muse_core.figures.picture import Picture
 
 Draw = Callable[[str, float, int], Image.Image]
 """(prompt, guidance, seed) -> an image."""
@@ -51,6 +54,10 @@ class PromptBox:
             return
         self.image.value = png(self.shown, self.width)
         self.sentence.value = ""
+
+    def picture(self) -> Picture:
+        """The image shown last, for pages without a kernel."""
+        return image_grid(np.asarray(self.shown.convert("RGB"))[None] / 255, [self.prompt.value])
 
 
 def png(image: Image.Image, width: int) -> bytes:

@@ -6,9 +6,10 @@ from types import MappingProxyType
 from typing import Any
 
 INK, MUTED, GRID, PAPER = "#1f2933", "#5b6770", "#e3e7eb", "#ffffff"
+MARK = "#ff2d55"
+"""The colour of rings and outlines laid over images and maps."""
 FONT_SIZE = 13
-WIDE = (9.0, 4.2)
-"""The usual size of a still, in inches."""
+OTHER_SCRIPTS = ("Noto Sans CJK JP", "Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei")
 
 LOSS_COLOURS = MappingProxyType(
     {
@@ -28,7 +29,9 @@ STAGE_COLOURS = MappingProxyType({1: "#9C82C7", 2: "#6A4A9C", 3: "#34175F"})
 SEQUENCE = (*LOSS_COLOURS.values(), "#56B4E9")
 """Colours for anything that is neither a loss nor a stage, in this order."""
 
-ATTENTION_MAP = "viridis"
+VIRIDIS = "#440154 #482878 #3e4989 #31688e #26828e #1f9e89 #35b779 #6ece58 #b5de2b #fde725"
+HEAT = tuple(VIRIDIS.split())
+"""Viridis in ten steps, as `explorer.js` has it: no number is darker than a smaller one."""
 
 
 def loss_colour(name: str) -> str:
@@ -41,68 +44,36 @@ def stage_colour(stage: int) -> str:
     return STAGE_COLOURS.get(stage, MUTED)
 
 
-def plotly_layout(**changes: Any) -> dict[str, Any]:
-    """A small plotly layout: ``figure.update_layout(**plotly_layout(title="..."))``."""
-    axis = {
-        "gridcolor": GRID,
-        "linecolor": MUTED,
-        "zeroline": False,
-        "ticks": "outside",
-        "automargin": True,
-    }
-    layout = {
-        "font": {
-            "family": "system-ui, -apple-system, 'Segoe UI', sans-serif",
-            "size": FONT_SIZE,
-            "color": INK,
-        },
-        "colorway": list(SEQUENCE),
-        "paper_bgcolor": PAPER,
-        "plot_bgcolor": PAPER,
-        "margin": {"l": 60, "r": 24, "t": 56, "b": 52},
-        "title": {"x": 0, "xanchor": "left", "xref": "paper", "font": {"size": FONT_SIZE + 2}},
-        "xaxis": axis,
-        "yaxis": dict(axis),
-        "hoverlabel": {"align": "left"},
-    }
-    return layout | changes
-
-
 def plotly_template() -> dict[str, Any]:
-    """The same layout as a template: about 0.9 KB, where plotly's own takes 6.6 KB in every figure."""
-    return {"layout": plotly_layout()}
+    """About 0.9 KB, where plotly's own takes 6.6 KB in every figure."""
+    axis = {"gridcolor": GRID, "linecolor": MUTED, "zeroline": False, "ticks": "outside"}
+    axis |= {"automargin": True, "title": {"standoff": 10, "font": {"size": FONT_SIZE}}}
+    family = "system-ui, -apple-system, 'Segoe UI', sans-serif"
+    title = {"x": 0, "xanchor": "left", "xref": "container", "font": {"size": FONT_SIZE + 2}}
+    layout = {"font": {"family": family, "size": FONT_SIZE, "color": INK}, "title": title}
+    layout |= {"paper_bgcolor": PAPER, "plot_bgcolor": PAPER, "xaxis": axis, "yaxis": axis}
+    return {"layout": layout | {"hoverlabel": {"align": "left"}, "colorway": list(SEQUENCE)}}
 
 
 def matplotlib_settings() -> dict[str, Any]:
-    """The rcParams behind `apply_matplotlib`."""
-    from cycler import cycler
+    """The rcParams that stills are drawn with; captions in other scripts use what fonts there are."""
+    from matplotlib.font_manager import get_font_names
 
     return {
-        "figure.figsize": WIDE,
-        "figure.dpi": 100,
+        "font.family": ["DejaVu Sans", *sorted({*OTHER_SCRIPTS} & {*get_font_names()})],
         "figure.facecolor": PAPER,
-        "font.size": FONT_SIZE - 2,
+        "font.size": FONT_SIZE - 3,
         "text.color": INK,
-        "axes.titlesize": FONT_SIZE,
-        "axes.titlelocation": "left",
         "axes.labelcolor": INK,
         "axes.edgecolor": MUTED,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.grid": True,
+        "axes.titlesize": FONT_SIZE - 3,
         "axes.axisbelow": True,
-        "axes.prop_cycle": cycler(color=SEQUENCE),
         "grid.color": GRID,
         "xtick.color": MUTED,
         "ytick.color": MUTED,
+        "xtick.labelcolor": INK,
+        "ytick.labelcolor": INK,
         "legend.frameon": False,
-        "image.cmap": ATTENTION_MAP,
+        "legend.fontsize": FONT_SIZE - 4,
         "image.interpolation": "nearest",
     }
-
-
-def apply_matplotlib() -> None:
-    """Give every later matplotlib figure of this process the theme."""
-    import matplotlib
-
-    matplotlib.rcParams.update(matplotlib_settings())

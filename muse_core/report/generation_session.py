@@ -30,7 +30,7 @@ from muse_core.evaluation.generation.sample_quality import (
 from muse_core.evaluation.reconstruction.frechet import frechet_distance
 from muse_core.evaluation.reconstruction.metric_networks import load_metric_networks
 from muse_core.evaluation.run_rows import teacher_fingerprint
-from muse_core.figures.result_tables import CHANCE, REAL_IMAGES
+from muse_core.figures.tables import CHANCE, REAL_IMAGES
 from muse_core.foundations.scene_detector import SceneDetector, load_scene_detector
 from muse_core.generation.caption_embeddings import context, truncation_notes
 from muse_core.generation.denoiser import load_denoiser

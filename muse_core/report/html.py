@@ -13,7 +13,7 @@ from nbconvert.exporters import HTMLExporter
 from nbconvert.preprocessors import Preprocessor
 
 from muse_core.errors import MuseError
-from muse_core.figures.publish import PLOTLY_MIME
+from muse_core.figures import PLOTLY_MIME
 from muse_core.report.formulas import draw_formulas
 from muse_core.report.page_style import CSS, SCRIPT, code_colours
 from muse_core.report.page_template import TEMPLATE

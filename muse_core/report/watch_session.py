@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from muse_core.config.parameters import WatchParameters
-from muse_core.figures.followed_plot import WatchPlot
+from muse_core.figures import LivePlot
 from muse_core.report.watch import followers
 from muse_core.results.metrics_tail import StageFollower, updates
 
@@ -17,7 +17,7 @@ class WatchSession:
     """A run about to be followed. ``stages``: name -> its rows so far."""
 
     parameters: WatchParameters
-    plot: WatchPlot = field(default_factory=WatchPlot)
+    plot: LivePlot = field(default_factory=lambda: LivePlot(seconds=0))
     stages: dict[str, StageFollower] = field(default_factory=dict)
 
     def follow(self) -> int:
@@ -27,7 +27,7 @@ class WatchSession:
         p = self.parameters
         for follower in updates(partial(followers, p.run), p.seconds, p.every):
             self.stages[follower.name] = follower
-            self.plot.show(follower)
+            self.plot.update(follower.rows, follower.name)
         return sum(len(follower.rows) for follower in self.stages.values())
 
     @property

@@ -8,14 +8,11 @@ from typing import Any
 import nbformat
 import pytest
 
-STORY = """from muse_core.figures import publish, theme
-import numpy as np, matplotlib.pyplot as plt, plotly.graph_objects as go
-theme.apply_matplotlib()
-still, axes = plt.subplots()
-axes.plot(np.exp(-np.arange(50) / 20), color=theme.loss_colour("topology"))
-figure = go.Figure(go.Scatter(y=np.exp(-np.arange(50) / 20)))
-figure.update_layout(width=1200, title="A title that is much too long for a telephone, so that it has to be wrapped")
-publish.show(figure, still, name="curve", alt="A curve falls.")"""
+STORY = """from muse_core.figures import loss_curves
+from math import exp
+rows = [{"step": at, "loss/topology": exp(-at / 20)} for at in range(50)]
+title = "A title that is much too long for a telephone, so that it has to be wrapped"
+loss_curves(rows, title=title).shown(name="curve", alt="A curve falls.")"""
 TABLE = "from IPython.display import HTML\nHTML('<table><tr>' + '<td>a wide cell</td>' * 30 + '</tr></table>')"
 PROSE = "# Warm-up\n\nOnly $W_Q$ and $W_K$ learn from $\\mathcal{L}_{topo}$:\n\n$$A = \\frac{qk^T}{\\sqrt{d}}$$"
 

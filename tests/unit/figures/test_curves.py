@@ -1,11 +1,14 @@
+"""Curves: thin but true, gaps and signs tolerated; a live plot starts anew for another training."""
+
 import numpy as np
 import pytest
 
 from muse_core.errors import MuseError
 from muse_core.figures.curves import (
     MOST_POINTS,
+    LivePlot,
     column,
-    learning_rate_curve,
+    convergence,
     loss_curves,
     smoothed,
     thinned,
@@ -13,23 +16,15 @@ from muse_core.figures.curves import (
 
 
 def rows(count: int, value=lambda step: 1.0 + step, name: str = "loss/topology") -> list[dict]:
-    return [
-        {"step": step, name: value(step), "learning_rate": 1e-4} for step in range(1, count + 1)
-    ]
+    return [{"step": step, name: value(step), "rate": 1e-4} for step in range(1, count + 1)]
 
 
 def test_a_long_curve_is_thinned_and_keeps_its_spike_and_ends():
     values = np.ones(50_000)
     values[31_234] = 9.0
     kept = thinned(values)
-    assert len(kept) <= MOST_POINTS
-    assert {0, 31_234, 49_999} <= set(kept)
-
-
-def test_every_line_of_both_faces_is_thin():
-    picture = loss_curves(rows(5_000), ["loss/topology"])
-    assert all(len(trace.x) <= MOST_POINTS for trace in picture.figure.data)
-    assert all(len(line.get_xdata()) <= MOST_POINTS for line in picture.still.axes[0].lines)
+    assert len(kept) <= MOST_POINTS and {0, 31_234, 49_999} <= set(kept)
+    assert all(len(mark.x) <= MOST_POINTS for mark in loss_curves(rows(5_000)).panels[0].marks)
 
 
 def test_the_smoothed_curve_starts_at_the_first_value_and_follows_a_constant():
@@ -38,19 +33,13 @@ def test_the_smoothed_curve_starts_at_the_first_value_and_follows_a_constant():
 
 
 def test_gaps_are_tolerated():
-    picture = loss_curves(
-        rows(200, lambda step: float("nan") if step % 3 == 0 else 2.0), ["loss/topology"]
-    )
-    bold = picture.figure.data[1]
-    assert np.isfinite(bold.y[10:]).all()
-    assert picture.figure.layout.yaxis.type == "log"
+    gappy = rows(200, lambda step: float("nan") if step % 3 == 0 else 2.0)
+    (panel,) = loss_curves(gappy, ["loss/topology"]).panels
+    assert np.isfinite(panel.marks[1].y[10:]).all() and panel.y.log
 
 
 def test_a_loss_below_zero_keeps_the_axis_linear():
-    assert (
-        loss_curves(rows(20, lambda step: -1.0), ["loss/topology"]).still.axes[0].get_yscale()
-        == "linear"
-    )
+    assert not loss_curves(rows(20, lambda step: -1.0), ["loss/topology"]).panels[0].y.log
 
 
 def test_rows_without_the_metric_are_passed_over():
@@ -58,11 +47,52 @@ def test_rows_without_the_metric_are_passed_over():
     assert column(mixed, "validation")[0].tolist() == [4]
 
 
-def test_an_unknown_metric_names_the_known_ones():
+def test_an_unknown_metric_names_the_known_ones_and_no_loss_is_a_sentence():
     with pytest.raises(MuseError, match="loss/topology"):
         loss_curves(rows(3), ["loss/topologie"])
+    with pytest.raises(MuseError, match="No losses to draw"):
+        loss_curves([])
 
 
-def test_the_learning_rate_is_drawn_as_it_was():
-    (trace,) = learning_rate_curve(rows(10)).figure.data
-    assert trace.y == pytest.approx(1e-4)
+def test_ticks_of_a_log_axis_are_numbers_one_reads():
+    (panel,) = convergence({"MUSE": ([200, 3200], [2.0, 0.3])}, "t", "FD", ("real", 0.1)).panels
+    assert list(panel.x.ticks.values()) == ["200", "500", "1,000", "2,000"]
+    assert list(panel.y.ticks.values()) == ["0.1", "0.2", "0.5", "1", "2"]
+    assert panel.marks[-1].y.tolist() == [0.1, 0.1] and panel.marks[-1].x.tolist() == [200, 3200]
+
+
+def test_steps_without_values_are_a_sentence():
+    with pytest.raises(MuseError, match="as many steps as values"):
+        convergence({"MUSE": ([1, 2], [1.0])}, "distance", "FD")
+
+
+def test_each_training_has_a_live_plot_of_its_own_with_its_name(monkeypatch):
+    shown = []
+
+    class Handle:
+        def update(self, image):
+            shown[-1].append(image.metadata["alt"])
+
+    def display(image, display_id):
+        shown.append([image.metadata["alt"]])
+        return Handle()
+
+    monkeypatch.setattr("IPython.display.display", display)
+    plot = LivePlot(["loss/topology"], seconds=0)
+    assert plot.picture() is None
+    for count, title in ((2, "MUSE"), (3, "MUSE"), (2, "the autoencoder")):
+        plot.update(rows(count), title)
+    plot(rows(3))
+    words = "Losses so far: {}, step {}"
+    assert shown == [
+        [words.format("MUSE", 2), words.format("MUSE", 3)],
+        [words.format("the autoencoder", 2)],
+        [words.format("Training", 3)],
+    ]
+
+
+def test_a_live_plot_is_not_drawn_at_every_step(monkeypatch):
+    monkeypatch.setattr("IPython.display.display", lambda *args, **names: pytest.fail("drawn"))
+    plot = LivePlot(seconds=60)
+    plot(rows(5))
+    assert plot.picture().title == "Training, step 5"

@@ -28,3 +28,5 @@ def test_it_draws_what_its_controls_say_and_keeps_the_last_image_on_a_mistake() 
     assert (
         box.sentence.value == "This generator never saw &lt;dog&gt;." and box.image.value == before
     )
+    tile = box.picture().panels[0].marks[0].image
+    assert tile[0, 0].tolist() == [4, 0, 0] and box.picture().panels[0].x.words == "a dog"

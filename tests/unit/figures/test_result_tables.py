@@ -6,10 +6,23 @@ from muse_core.errors import MuseError
 from muse_core.figures.result_tables import (
     comparison_table,
     features_table,
-    intervals,
+    outcome_sentences,
     results_table,
+    study_table,
+    variant_table,
+    verdict,
 )
-from muse_core.results.measurements import Comparison, Measurement, Row
+from muse_core.results.measurements import (
+    METRICS,
+    Comparison,
+    Measurement,
+    Row,
+    StudyCell,
+    StudyRecord,
+    StudyRow,
+    VariantRow,
+)
+from muse_core.results.records import provenance
 
 NO_DECODER = "It has no decoder: nothing <is> reconstructed."
 
@@ -134,56 +147,6 @@ def test_no_comparison_is_no_table():
     assert comparison_table([]) == ""
 
 
-def test_dots_and_error_bars_are_in_the_metrics_unit_first_on_top():
-    picture = intervals(
-        [*ROWS[1:], row("gone", zero_shot=Measurement.missing("no"))], "zero_shot", "Zero-shot"
-    )
-    (trace,) = picture.figure.data
-    assert list(trace.x) == pytest.approx([96.2, 98.5])
-    assert list(trace.error_x.array) == pytest.approx([1, 1]) == list(trace.error_x.arrayminus)
-    axes = picture.still.axes[0]
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["a <b> & c", "MUSE"]
-    assert (
-        axes.yaxis_inverted()
-        and picture.figure.layout.yaxis.range[0] > picture.figure.layout.yaxis.range[1]
-    )
-    assert axes.containers[0].lines[0].get_xdata() == pytest.approx([96.2, 98.5])
-
-
-def test_chance_is_a_line_with_its_name_and_not_a_dot():
-    picture = intervals(
-        [row("chance", zero_shot=0.1), row("MUSE", zero_shot=0.9)], "zero_shot", "Zero-shot"
-    )
-    assert len(picture.figure.data[0].x) == 1
-    assert picture.figure.layout.shapes[0].x0 == pytest.approx(10)
-    assert "chance 10.0" in [text.get_text() for text in picture.still.axes[0].texts]
-
-
-def test_one_row_without_an_interval_is_drawn():
-    picture = intervals([row("MUSE", psnr=Measurement(26.6))], "psnr", "PSNR")
-    assert list(picture.figure.data[0].error_x.array) == [0]
-    picture.still.canvas.draw()
-
-
-def test_an_interval_beside_its_value_is_drawn():
-    picture = intervals([row("MUSE", psnr=Measurement(26.6, 9, "", 26.7, 26.9))], "psnr", "PSNR")
-    assert list(picture.figure.data[0].error_x.arrayminus) == [0]
-
-
-@pytest.mark.parametrize("rows", [[], [row("chance", psnr=1.0)], [row("a", zero_shot=0.5)]])
-def test_nothing_to_draw_is_refused(rows):
-    with pytest.raises(MuseError, match="nothing to draw"):
-        intervals(rows, "psnr", "PSNR")
-
-
-def test_an_unknown_metric_names_the_known_ones():
-    for draw in (lambda: intervals(ROWS, "psnrr", ""), lambda: results_table(ROWS, ["psnrr"], "")):
-        with pytest.raises(MuseError, match="psnr, ssim"):
-            draw()
-    with pytest.raises(MuseError, match="psnr, ssim"):
-        comparison_table([Comparison("psnrr", "a", "b", 1.0, 0.5, 2.0)])
-
-
 def test_a_table_of_nothing_is_refused():
     with pytest.raises(MuseError, match="at least one row"):
         results_table([], ["psnr"], "Run tiny")
@@ -208,3 +171,71 @@ def test_every_probed_feature_has_a_column_and_what_a_row_lacks_stays_empty() ->
 
 def test_without_probed_features_there_is_no_table() -> None:
     assert features_table([row("a", psnr=20.0)], "linear_probe") == ""
+
+
+def less(value: float, by: float) -> StudyCell:
+    """Lower than the first row by ``by``, in both seeds and the whole interval."""
+    ends = (value - 0.01, value + 0.01)
+    return StudyCell(value, *ends, [value] * 2, -by, -by - 0.01, -by + 0.01, [-by, -by])
+
+
+FULL = {
+    "psnr": StudyCell(25.0, 24.9, 25.1, [25.0, 25.0]),
+    "fd_teacher": StudyCell(0.4, None, None, [0.3, 0.5]),
+}
+SHARED = {
+    "psnr": less(24.0, 1.0),
+    "zero_shot": StudyCell(0.9, 0.8, 1.0, [0.9, 0.9], 0.0, -0.1, 0.1, [0.01, -0.01]),
+    "fd_teacher": StudyCell(0.3, None, None, [0.3, 0.3], -0.1, None, None, [-0.1, -0.1]),
+}
+EXPECTED = {"psnr": "lower", "zero_shot": "lower"}
+STUDY = [
+    StudyRow("full", "MUSE", {}, "", {}, FULL),
+    StudyRow("shared", "one W_V & more", {}, "all drop", EXPECTED, SHARED),
+    StudyRow("lost", "never done", {}, "drops", {"psnr": "lower"}, {}, ["seed 0: it is <nan>"]),
+]
+
+
+def record(*rows: StudyRow) -> StudyRecord:
+    return StudyRecord("s", "tiny", "scenes", [0, 1], 100, list(rows), ["abc"], provenance())
+
+
+def test_a_study_holds_figures_intervals_the_papers_words_and_the_outcome():
+    page = study_table(record(*STUDY), ("psnr", "fd_teacher", "zero_shot", "miou"))
+    read = Reader(page)
+    assert read.lines[1][:2] == ["full|MUSE", "25.0|24.9 – 25.1"]
+    assert read.lines[2][0] == "shared|one W_V & more" and read.lines[2][-2:] == [
+        "all drop",
+        "in part",
+    ]
+    assert read.lines[3][1:] == ["–", "–", "–", "drops", "no run was finished"]
+    assert read.below == "Not finished: lost, seed 0: it is <nan>"
+    assert 'title="by seed: 0.30, 0.50"' in page and "mIoU" not in page
+
+
+def test_a_cell_is_coloured_by_what_is_better_in_its_metric():
+    assert verdict(SHARED["psnr"], METRICS["psnr"]) == "worse"
+    assert verdict(SHARED["fd_teacher"], METRICS["fd_teacher"]) == "better"
+    assert verdict(SHARED["zero_shot"], METRICS["zero_shot"]) == "no difference"
+    page = study_table(record(*STUDY[:2]), ("psnr", "fd_teacher"))
+    assert page.count("color:var(--bad,inherit)") == 1 == page.count("color:var(--good,inherit)")
+
+
+def test_sentences_tell_what_differs_and_what_failed():
+    shared, lost = outcome_sentences(record(*STUDY))
+    assert "PSNR −1.00 dB" in shared and "zero-shot" not in shared and "in part" in shared
+    assert "no run was finished: seed 0: it is &lt;nan&gt;." in lost
+
+
+def test_a_study_of_no_rows_is_a_sentence():
+    with pytest.raises(MuseError, match="no rows to show"):
+        study_table(record(), ("psnr",))
+
+
+def test_an_exact_zero_and_a_leak_of_a_variant_look_different():
+    rows = [VariantRow("a", "x & y", 1234, 0.0, 99, 1.0), VariantRow("b", "z", 10, 2e-7, 99, 1.25)]
+    page = variant_table(rows)
+    lines = Reader(page).lines[1:]
+    assert lines[0] == ["a", "x & y", "0, exactly", "99", "1,234", "× 1.00"]
+    assert lines[1][2:] == ["2.0e-07", "99", "10", "× 1.25"]
+    assert page.count("var(--good,inherit)") == 1 == page.count("var(--bad,inherit)")

@@ -7,7 +7,7 @@ import pytest
 
 from muse_core.cli import main
 from muse_core.errors import MuseError
-from muse_core.figures.publish import PLOTLY_MIME
+from muse_core.figures import PLOTLY_MIME
 from muse_core.report import freshness, gallery, gallery_checks, html
 
 from .conftest import Writer

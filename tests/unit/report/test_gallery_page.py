@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from muse_core.figures import PLOTLY_MIME
 from muse_core.figures.explorer import AttentionSource, explorer_data, explorer_fragment
-from muse_core.figures.publish import PLOTLY_MIME
 from muse_core.report import html
 from muse_core.report.gallery_page import PLOTLY, lighten
 

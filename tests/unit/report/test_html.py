@@ -10,7 +10,7 @@ import nbformat
 import pytest
 
 from muse_core.errors import MuseError
-from muse_core.figures.publish import PLOTLY_MIME
+from muse_core.figures import PLOTLY_MIME
 from muse_core.report import html
 from muse_core.report.formulas import draw_formulas
 from muse_core.report.stamps import Stamp

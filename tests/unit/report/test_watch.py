@@ -47,7 +47,6 @@ def test_each_stage_has_its_record(tmp_path: Path) -> None:
 def test_a_session_feeds_its_plot(records: Path) -> None:
     session = begin_watch(run="mine", seconds=0, every=1)
     assert session.follow() == 3 and session.lines == ["01_topology_warmup: step 3, finished"]
-    assert [list(line.y) for line in session.plot.widget.data] == [[1, 1 / 2, 1 / 3]]
-    assert session.plot.picture() is not None
+    assert list(session.plot.picture().panels[0].marks[0].y) == pytest.approx([1, 1 / 2, 1 / 3])
     with pytest.raises(MuseError, match="seconds must be"):
         begin_watch(run="mine", seconds=-1, every=1)

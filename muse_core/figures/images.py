@@ -1,0 +1,275 @@
+"""Images side by side: grids, reconstructions, masks laid over them, samples by prompt, edits."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from muse_core.errors import MuseError
+from muse_core.figures.marks import Axis, Number, Panel, Tile
+from muse_core.figures.picture import Picture, wrapped
+
+IGNORED = 255
+"""The mask value of a pixel nobody labelled (`muse_core.data.batch.IGNORED_PIXEL`)."""
+
+TINTS = "#4477aa #ee6677 #228833 #ccbb44 #66ccee #aa3377 #ee7733 #009988 #cc3311 #0077bb #997700"
+CLASS_COLOURS = TINTS.split()
+PAGE = 9.4
+"""Inches of a report's page."""
+LARGEST_SIDE = 1.6
+"""Inches of an image's width, at most."""
+
+Images = Any
+"""Numbers in [0, 1], (n, h, w, 3) or (n, 3, h, w)."""
+
+
+def pixels(images: Images) -> np.ndarray:
+    """Images in [0, 1], (n, h, w, 3) or (n, 3, h, w), as uint8 (n, h, w, 3); not-a-number becomes
+    black.
+    """
+    images = np.asarray(images)
+    if images.ndim != 4 or 3 not in (images.shape[1], images.shape[-1]):
+        raise MuseError(
+            f"Images of shape {images.shape} cannot be drawn: give (n, h, w, 3) or (n, 3, h, w)."
+        )
+    last = images if images.shape[-1] == 3 else images.transpose(0, 2, 3, 1)
+    return np.rint(np.clip(np.nan_to_num(last.astype(np.float32)), 0, 1) * 255).astype(np.uint8)
+
+
+def image_grid(
+    images: Images, captions: Sequence[str] = (), columns: int = 6, title: str = ""
+) -> Picture:
+    """Images in reading order, each with its caption (cut to four lines) below.
+
+    Args:
+        images: Numbers in [0, 1], (n, h, w, 3) or (n, 3, h, w).
+        captions: None, or one an image.
+        columns: Images side by side, at most.
+        title: What the images show.
+
+    Raises:
+        MuseError: The images have another shape.
+    """
+    tiles = [Tile(tile) for tile in pixels(images)]
+    columns = max(1, min(columns, len(tiles)))
+    rows = [tiles[at : at + columns] for at in range(0, len(tiles), columns)]
+    below = [captions[at : at + columns] for at in range(0, len(captions), columns)]
+    return sheet(rows, title or f"{len(tiles)} images", below=below)
+
+
+def sample_grid(images: Images, prompts: Sequence[str], title: str, columns: int = 8) -> Picture:
+    """Samples in reading order, each with its prompt below.
+
+    Raises:
+        MuseError: There is no image, or not one prompt an image.
+    """
+    if len(images) != len(prompts) or not len(images):
+        raise MuseError(
+            f"There are {len(images)} images and {len(prompts)} prompts: give one prompt for each "
+            "image."
+        )
+    return image_grid(images, prompts, columns, title).shown("samples")
+
+
+def sample_strips(
+    rows: Mapping[str, Images], title: str, column_names: Sequence[str] | None = None
+) -> Picture:
+    """One row of images a name; the names stand at the left.
+
+    Raises:
+        MuseError: The rows are not equally long.
+    """
+    tiles = {name: [Tile(tile) for tile in pixels(images)] for name, images in rows.items()}
+    lengths = [len(each) for each in tiles.values()]
+    if len(set(lengths)) != 1:
+        raise MuseError(f"{title!r} needs rows of equally many images: got {lengths}.")
+    return sheet(list(tiles.values()), title, list(tiles), column_names or ()).shown("strips")
+
+
+def edit_strip(columns: Mapping[str, Images], mask: np.ndarray, title: str) -> Picture:
+    """One row for each kind of image, in the order of ``columns``; the mask (n, h, w) is outlined
+    on every one.
+
+    Raises:
+        MuseError: There is not a mask for every image.
+    """
+    tiles = {
+        name: [Tile(tile, outline=each) for tile, each in zip(pixels(images), mask, strict=False)]
+        for name, images in columns.items()
+    }
+    if not tiles or any(len(images) != len(mask) for images in columns.values()):
+        raise MuseError(f"{title!r} needs a mask for every image: got {len(mask)} masks.")
+    return sheet(list(tiles.values()), title, list(tiles)).shown("edits")
+
+
+def reconstruction_grid(
+    inputs: Images,
+    reconstructions: Images,
+    psnr: Sequence[Number] | np.ndarray,
+    gain: Number = 4.0,
+    title: str = "",
+) -> Picture:
+    """Three rows: inputs, their reconstructions, and the absolute error times ``gain``.
+
+    Args:
+        inputs: Images, (n, h, w, 3) or (n, 3, h, w), in [0, 1].
+        reconstructions: The same shape.
+        psnr: dB, one an image.
+        gain: What the error is multiplied with.
+        title: What the rows show; by default the mean PSNR.
+
+    Raises:
+        MuseError: The shapes differ.
+    """
+    if np.shape(inputs) != np.shape(reconstructions):
+        raise MuseError(
+            f"Inputs {np.shape(inputs)} and reconstructions {np.shape(reconstructions)} differ in "
+            "shape."
+        )
+    top, middle = pixels(inputs), pixels(reconstructions)
+    error = np.clip(np.abs(top.astype(np.float32) - middle) * gain, 0, 255).astype(np.uint8)
+    mean = np.nanmean(psnr)
+    heading = title or f"Reconstruction at {mean:.1f} dB PSNR on average ({len(top)} images)"
+    decibels = [f"{each:.1f} dB" if np.isfinite(each) else "no PSNR" for each in psnr]
+    names = ("input", "reconstruction", f"|error| × {gain:g}")
+    rows = [[Tile(tile) for tile in each] for each in (top, middle, error)]
+    return sheet(rows, heading, names, below=((), decibels)).shown("reconstructions")
+
+
+def mask_overlay(
+    images: Images,
+    masks: np.ndarray,
+    class_names: Sequence[str] = (),
+    title: str = "",
+) -> Picture:
+    """Images above, their masks laid over them below, with a legend.
+
+    Args:
+        images: Numbers in [0, 1], (n, h, w, 3) or (n, 3, h, w).
+        masks: Classes (n, h, w); 0 is background, 255 unlabelled (grey).
+        class_names: Class 0 first.
+        title: What the masks show; by default how many classes there are.
+
+    Raises:
+        MuseError: Images and masks do not fit.
+    """
+    tiles, masks = pixels(images), np.asarray(masks)
+    if masks.shape != tiles.shape[:3]:
+        raise MuseError(
+            f"Masks of shape {masks.shape} do not fit images of {tiles.shape[:3]}: resize one of "
+            "them."
+        )
+    key = _key(np.unique(masks), class_names, 0)
+    classes = len(key) - ("unlabelled" in key)
+    laid = [Tile(overlaid(*pair)) for pair in zip(tiles, masks, strict=True)]
+    rows = [[Tile(tile) for tile in tiles], laid]
+    heading = title or f"{classes} classes in {len(tiles)} images"
+    return sheet(rows, heading, ("image", "mask"), key=key).shown("masks")
+
+
+def segmentation_overlays(
+    images: Images,
+    truth: np.ndarray,
+    predicted: np.ndarray,
+    class_names: Sequence[str],
+    ious: Sequence[Number] | np.ndarray,
+    title: str = "",
+    background: int | None = 0,
+) -> Picture:
+    """Three rows: images, ``truth`` and ``predicted`` laid over them, with each image's mIoU below.
+
+    Args:
+        images: Numbers in [0, 1], (n, h, w, 3) or (n, 3, h, w).
+        truth: Classes (n, h, w), 255 = void (grey).
+        predicted: Classes (n, h, w).
+        class_names: Class 0 first.
+        ious: Mean intersection over union of each image, in 0..1.
+        title: What the rows show.
+        background: The class that is not tinted; None tints all.
+
+    Raises:
+        MuseError: There is no image, or masks and numbers do not fit the images.
+    """
+    tiles, truth, predicted = pixels(images), np.asarray(truth), np.asarray(predicted)
+    if not len(tiles):
+        raise MuseError("There is no image to lay masks over: give at least one.")
+    for name, masks in (("Truth", truth), ("Prediction", predicted)):
+        if masks.shape != tiles.shape[:3]:
+            raise MuseError(
+                f"{name} of shape {masks.shape} does not fit images of {tiles.shape[:3]}: resize "
+                "one."
+            )
+    if len(ious) != len(tiles):
+        raise MuseError(f"There are {len(ious)} mIoUs for {len(tiles)} images: give one an image.")
+    laid = [
+        [Tile(overlaid(tile, mask, background)) for tile, mask in zip(tiles, masks, strict=True)]
+        for masks in (truth, predicted)
+    ]
+    below = [f"mIoU {100 * iou:.1f} %" if np.isfinite(iou) else "no mIoU" for iou in ious]
+    heading = title or f"Segmentation of {len(tiles)} image{'s' if len(tiles) > 1 else ''}"
+    names, rows = ("image", "truth", "prediction"), [[Tile(tile) for tile in tiles], *laid]
+    key = _key(np.union1d(truth, predicted), class_names, background)
+    return sheet(rows, heading, names, below=((), (), below), key=key).shown("segmentation")
+
+
+def sheet(
+    rows: Sequence[Sequence[Tile]],
+    title: str,
+    names: Sequence[str] = (),
+    heads: Sequence[str] = (),
+    below: Sequence[Sequence[str]] = (),
+    key: Mapping[str, str] | None = None,
+    bar: str = "",
+) -> Picture:
+    """Rows of images no wider than a page: ``names`` at their left, ``heads`` above the columns,
+    captions ``below`` each.
+    """
+    columns = max(map(len, rows), default=1)
+    labels = [wrapped(name, 18, 72) for name in names]
+    left = 0.2 + 0.075 * max((len(line) for each in labels for line in each.split("\n")), default=0)
+    side = min(LARGEST_SIDE, (PAGE - left) / columns)
+    letters = max(8, int(side * 13))
+    panels, lines = [], 0
+    for at, tiles in enumerate(rows):
+        captions = [wrapped(text, letters, 4 * letters) for text in [*below, *[()] * len(rows)][at]]
+        lines += max((text.count("\n") + 1 for text in captions), default=0)
+        for column, tile in enumerate(tiles):
+            caption = captions[column] if column < len(captions) else ""
+            name = labels[at] if labels and column == 0 else ""
+            head = wrapped(heads[column], letters, 80) if at == 0 and column < len(heads) else ""
+            panels.append(Panel([tile], Axis(caption), Axis(name), head))
+    height, width = panels[0].marks[0].image.shape[:2] if panels else (1, 1)
+    lines += max((panel.title.count("\n") + 1 for panel in panels if panel.title), default=0)
+    tall = len(rows) * (side * height / width + 0.08) + 0.15 * lines + 0.5
+    size = (max(4.5, columns * side + left), tall + 0.25 * bool(key) + 0.6 * bool(bar))
+    return Picture(title, panels, size, "images", columns, key or {}, bar)
+
+
+def overlaid(tile: np.ndarray, mask: np.ndarray, background: int | None = 0) -> np.ndarray:
+    """One uint8 image (h, w, 3) under the classes of its mask (h, w), in the legend's very colours;
+    shading shows the image below, class ``background`` stays as it is.
+    """
+    shade = 0.88 + 0.12 * tile.mean(-1, keepdims=True) / 255
+    out = tile.copy()
+    for value in np.unique(mask if background is None else mask[mask != background]):
+        inside = mask == value
+        out[inside] = np.rint(shade[inside] * _rgb(class_colour(int(value))))
+    return out
+
+
+def class_colour(value: int) -> str:
+    """The fixed colour of a class."""
+    return "#999999" if value == IGNORED else CLASS_COLOURS[(value - 1) % len(CLASS_COLOURS)]
+
+
+def _rgb(colour: str) -> np.ndarray:
+    return np.array([int(colour[at : at + 2], 16) for at in (1, 3, 5)], dtype=np.float32)
+
+
+def _key(present: np.ndarray, names: Sequence[str], background: int | None) -> dict[str, str]:
+    """Words -> colour of the classes that are there."""
+    key = {}
+    for value in (int(each) for each in present if each != background):
+        name = names[value] if value < len(names) else f"class {value}"
+        key["unlabelled" if value == IGNORED else name] = class_colour(value)
+    return key

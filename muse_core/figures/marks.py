@@ -1,0 +1,183 @@
+"""What a figure consists of: marks with their numbers, axes and panels; data that two renderers
+draw alike.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from muse_core.figures.theme import INK, MUTED
+
+Number = int | float | np.number
+"""A length, a share or a measured value, whichever of these kinds a caller holds."""
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """Points joined by a line of ``width`` (0: points alone), with a ``marker`` (plotly's word) on
+    each, or the area inside it ``filled``; NaN is a gap.
+
+    ``below`` and ``above``: lengths of each point's interval, along x where ``across``. ``name``:
+    its entry in the legend; ``group``: what is switched on and off with it. ``hover``: words a
+    point; () for none, None for its numbers."""
+
+    x: np.ndarray
+    y: np.ndarray
+    name: str = ""
+    colour: str = INK
+    width: Number = 2.0
+    dash: str = "solid"
+    marker: str = ""
+    size: Number = 7.0
+    opacity: Number = 1.0
+    group: str = ""
+    below: np.ndarray | None = None
+    above: np.ndarray | None = None
+    across: bool = False
+    filled: bool = False
+    hover: Sequence[str] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Bars:
+    """Bars from 0 to ``lengths``, lying where ``across``, each with its text at its end."""
+
+    at: np.ndarray
+    lengths: np.ndarray
+    colour: str
+    width: Number = 0.65
+    name: str = ""
+    across: bool = False
+    texts: Sequence[str] = ()
+    below: np.ndarray | None = None
+    above: np.ndarray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Heat:
+    """``z`` (rows, columns) as coloured cells between ``low`` and ``high``.
+
+    ``scale``: (place in 0..1, colour) pairs. ``texts``: what stands in each cell. ``names``: whole
+    names of rows and columns, for the hover. ``unit``: words beside the colour bar, which is left
+    out without them; ``ends``: what stands at its ends. ``diagonal``: cells (i, i) are outlined;
+    ``gap``: width of the white lines between cells."""
+
+    z: np.ndarray
+    low: Number
+    high: Number
+    scale: Sequence[tuple[Number, str]]
+    texts: Sequence[Sequence[str]] = ()
+    names: tuple[Sequence[str], Sequence[str]] | None = None
+    unit: str = ""
+    ends: tuple[str, str] | None = None
+    diagonal: bool = False
+    gap: Number = 0.0
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A line through the whole panel at x = ``at``, or y where ``across``; ``text`` stands at its
+    end, at height ``text_at``.
+    """
+
+    at: Number
+    text: str = ""
+    across: bool = False
+    colour: str = MUTED
+    dash: str = "dash"
+    text_at: Number | None = None
+
+
+@dataclass(frozen=True)
+class Words:
+    """A text beside the point (x, y), to its "right" or "left"."""
+
+    x: Number
+    y: Number
+    text: str
+    side: str = "right"
+    colour: str = INK
+
+
+@dataclass(frozen=True, eq=False)
+class Tile:
+    """One image (h, w, 3) uint8; ``rings`` around pixels (x, y); ``outline``: a mask (h, w)."""
+
+    image: np.ndarray
+    rings: Sequence[tuple[Number, Number]] = ()
+    ring_size: Number = 5.0
+    outline: np.ndarray | None = None
+
+
+Mark = Line | Bars | Heat | Rule | Words | Tile
+
+
+@dataclass(frozen=True)
+class Axis:
+    """``ticks``: place -> text; ``limits``: its ends, the larger first to turn it round; ``tilted``
+    texts save room.
+    """
+
+    words: str = ""
+    log: bool = False
+    limits: tuple[Number, Number] | None = None
+    ticks: Mapping[Number, str] | None = None
+    grid: bool = True
+    tilted: bool = False
+    on_top: bool = False
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Marks in one pair of axes; ``square``: one unit of x is as long as one of y."""
+
+    marks: Sequence[Mark]
+    x: Axis = Axis()
+    y: Axis = Axis()
+    title: str = ""
+    square: bool = False
+
+    @property
+    def rules(self) -> list[Rule]:
+        """Its lines that have a text."""
+        return [mark for mark in self.marks if isinstance(mark, Rule) and mark.text]
+
+    @property
+    def raised(self) -> bool:
+        """Whether its title must leave room for the texts of upright lines."""
+        return any(not rule.across for rule in self.rules)
+
+
+def halves(value: Number, low: Number, high: Number) -> tuple[float, float]:
+    """Lengths of an interval to the left and right of its value, never negative."""
+    return max(0.0, float(value - low)), max(0.0, float(high - value))
+
+
+def spread(colours: Sequence[str]) -> list[tuple[float, str]]:
+    """Colours spread evenly over a scale."""
+    return [(at / (len(colours) - 1), colour) for at, colour in enumerate(colours)]
+
+
+def extent(values: np.ndarray) -> tuple[float, float]:
+    """Smallest and largest finite value; (0, 1) when there is none."""
+    finite = values[np.isfinite(values)]
+    return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+
+
+def decimals(values: np.ndarray, most: int = 4) -> int:
+    """Digits after the point that tell these values apart: two that matter of their range."""
+    low, high = extent(np.asarray(values, dtype=float))
+    span = high - low or abs(high)
+    return int(np.clip(1 - np.floor(np.log10(span)), 0, most)) if span > 0 else 0
+
+
+def log_ticks(values: np.ndarray) -> dict[float, str]:
+    """Ticks of a logarithmic axis: 1, 2 and 5 of each decade, or decades alone where there are
+    many.
+    """
+    low, high = extent(values[values > 0])
+    decades = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
+    steps = (1, 2, 5) if len(decades) <= 4 else (1,)
+    ticks = [step * 10.0**decade for decade in decades for step in steps]
+    return {at: f"{at:,.10g}" for at in ticks if 0.8 * low <= at <= 1.25 * high}

@@ -1,0 +1,196 @@
+"""Numbers in rows and columns: who resembles whom, and where each loss's gradient may go and went."""
+
+from collections.abc import Collection, Mapping, Sequence
+
+import numpy as np
+
+from muse_core.errors import MuseError
+from muse_core.figures.marks import Axis, Heat, Number, Panel, decimals, extent, spread
+from muse_core.figures.picture import Picture, wrapped
+from muse_core.figures.theme import HEAT
+
+ANNOTATED_CELLS = 150
+LABEL_WIDTH = 26
+
+OPEN, TRUNK, CLOSED, FROZEN, LEAK = "#8cc3e8", "#cfe6f5", "#f3f5f7", "#c4cad0", "#f6b8ab"
+MEASURED = {
+    "open by design; the share of the task's gradient energy that arrived": OPEN,
+    "closed; 0 is exactly zero": CLOSED,
+    "a leak": LEAK,
+}
+DESIGNED = {
+    "trains it": OPEN,
+    "trains it through the trunk": TRUNK,
+    "exactly zero": CLOSED,
+    "frozen": FROZEN,
+}
+
+
+def similarity_matrix(
+    values: np.ndarray | Sequence[Sequence[Number]],
+    row_labels: Sequence[str],
+    column_labels: Sequence[str],
+    title: str = "",
+    unit: str = "cosine",
+) -> Picture:
+    """Row i against column j; a square matrix has its diagonal (the true pairs) outlined.
+
+    Args:
+        values: Numbers (n, m), NaN where there is none.
+        row_labels: n names.
+        column_labels: m names.
+        title: What the matrix shows; by default how many rows find their own column.
+        unit: Of the numbers.
+
+    Raises:
+        MuseError: Names and numbers do not fit.
+    """
+    values = np.asarray(values, dtype=np.float32)
+    rows, columns = len(row_labels), len(column_labels)
+    if values.shape != (rows, columns):
+        raise MuseError(
+            f"The similarities have shape {values.shape} but there are {rows} row and {columns} "
+            "column labels: give one label a row and one a column."
+        )
+    digits = decimals(values)
+    texts = [[f"{x:.{digits}f}" if np.isfinite(x) else "–" for x in row] for row in values]
+    says_something = len({text for row in texts for text in row}) > 1
+    heat = Heat(
+        values,
+        *extent(values),
+        spread(HEAT),
+        texts if says_something and values.size <= ANNOTATED_CELLS else (),
+        (row_labels, column_labels),
+        unit,
+        diagonal=rows == columns,
+    )
+    is_tilted = max(map(len, column_labels), default=0) > 8
+    x = Axis(ticks=_short(column_labels), tilted=is_tilted, grid=False)
+    y = Axis(ticks=_short(row_labels), limits=(rows - 0.5, -0.5), grid=False)
+    side = 0.55 if max(values.shape) <= 16 else max(0.16, 9 / max(values.shape))
+    size = (max(6.0, side * columns + 3.6), max(3.6, side * rows + 2.6))
+    return Picture(title or _finding(values), [Panel([heat], x, y)], size, "similarity")
+
+
+def route_table(
+    intended: np.ndarray,
+    measured: np.ndarray,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    title: str,
+) -> Picture:
+    """The routing table as it was measured: which cells the design opens, how much gradient came.
+
+    Args:
+        intended: Whether the design opens a cell, (rows, columns).
+        measured: Shares of each task's gradient energy in 0..1, (rows, columns).
+        rows: Tasks.
+        columns: Kinds of weight.
+        title: What the table shows.
+
+    Raises:
+        MuseError: Names and numbers do not fit.
+    """
+    intended, measured = np.asarray(intended, dtype=bool), np.asarray(measured, dtype=float)
+    if not intended.shape == measured.shape == (len(rows), len(columns)):
+        raise MuseError(
+            f"The routing table has shapes {intended.shape} and {measured.shape} for {len(rows)} "
+            f"rows and {len(columns)} columns: give one name a row and one a column."
+        )
+    codes = np.where(intended, 0, np.where(measured == 0, 1, 2))
+    texts = [[share_text(share) for share in row] for row in measured]
+    return _cells(codes, texts, rows, columns, MEASURED, title, "routes")
+
+
+def stage_routes(
+    weights: Mapping[str, Number],
+    opened: Mapping[str, Mapping[str, bool]],
+    trunk: Collection[str] = (),
+    frozen: Collection[str] = (),
+    title: str = "",
+) -> Picture:
+    """What a stage trains: its losses with their weights, and the weights of the network that each
+    reaches.
+
+    Args:
+        weights: Loss -> its weight in the stage's objective.
+        opened: Loss -> group of weights -> whether its gradient arrives there.
+        trunk: Groups that are reached through the trunk.
+        frozen: Groups that the stage does not train.
+        title: What the drawing shows; by default how many of its cells are open.
+
+    Raises:
+        MuseError: A loss has no row.
+    """
+    if not weights or any(loss not in opened for loss in weights):
+        missing = [loss for loss in weights if loss not in opened]
+        raise MuseError(
+            f"The routing table has no row for {', '.join(missing) or 'any loss'}: say for every "
+            "loss which groups of weights it reaches."
+        )
+    groups = list(dict.fromkeys(group for loss in weights for group in opened[loss]))
+    codes = np.array(
+        [
+            [_designed(opened[loss].get(group, False), group, trunk, frozen) for group in groups]
+            for loss in weights
+        ]
+    )
+    symbols = ("●", "○", "0", "")
+    texts = [[symbols[code] for code in row] for row in codes]
+    rows = [f"{loss} × {float(weight):g}" for loss, weight in weights.items()]
+    heading = f"What this stage trains: {(codes < 2).sum()} of {codes.size} routes are open"
+    return _cells(codes, texts, rows, groups, DESIGNED, title or heading, "stage-routes")
+
+
+def share_text(share: float) -> str:
+    """ "41 %", "<0.1 %", or "0" for what is exactly zero."""
+    if share == 0:
+        return "0"
+    if share < 0.001:
+        return "<0.1 %"
+    return f"{share:.1%}".replace("%", " %") if share < 0.1 else f"{share:.0%}".replace("%", " %")
+
+
+def _designed(is_open: bool, group: str, trunk: Collection[str], frozen: Collection[str]) -> int:
+    """The cell's place in `DESIGNED`."""
+    if group in frozen:
+        return 3
+    return (1 if group in trunk else 0) if is_open else 2
+
+
+def _cells(
+    codes: np.ndarray,
+    texts: Sequence[Sequence[str]],
+    rows: Sequence[str],
+    columns: Sequence[str],
+    meaning: Mapping[str, str],
+    title: str,
+    name: str,
+) -> Picture:
+    """Coloured cells with a text in each, and what the colours mean that are there."""
+    colours = list(meaning.values())
+    last = len(colours) - 1
+    heat = Heat(codes.astype(np.uint8), 0, last, spread(colours), texts, (rows, columns), gap=3)
+    names = {float(at): wrapped(column, 13) for at, column in enumerate(columns)}
+    x = Axis(ticks=names, grid=False, on_top=True)
+    y = Axis(ticks=dict(enumerate(rows)), limits=(len(rows) - 0.5, -0.5), grid=False)
+    present = {words: colour for at, (words, colour) in enumerate(meaning.items()) if at in codes}
+    size = (1.05 * len(columns) + 1.8, 0.62 * len(rows) + 2.0 + 0.1 * len(present))
+    return Picture(title, [Panel([heat], x, y)], size, name, key=present)
+
+
+def _finding(values: np.ndarray) -> str:
+    """What a square matrix shows: how many rows are most similar to their own column."""
+    rows, columns = values.shape
+    if rows != columns:
+        return f"Similarity of {rows} rows and {columns} columns"
+    best = np.argmax(np.nan_to_num(values, nan=-np.inf), axis=1)
+    found = int((best == np.arange(rows)).sum())
+    return f"{found} of {rows} rows are most similar to their own column"
+
+
+def _short(names: Sequence[str]) -> dict[float, str]:
+    """Names in at most two lines."""
+    return {
+        float(at): wrapped(name, LABEL_WIDTH, 2 * LABEL_WIDTH - 4) for at, name in enumerate(names)
+    }
