@@ -17,8 +17,9 @@ from muse_core.figures.marks import (
     decimals,
     extent,
     halves,
+    wrapped,
 )
-from muse_core.figures.picture import Picture, nothing, wrapped
+from muse_core.figures.picture import Picture, nothing
 from muse_core.figures.tables import CHANCE, metric_named, number_text, scaled
 from muse_core.figures.theme import INK, LOSS_COLOURS, MUTED, SEQUENCE, STAGE_COLOURS
 from muse_core.results.measurements import Row, StudyRecord

@@ -9,8 +9,8 @@ import numpy as np
 
 from muse_core.errors import MuseError
 from muse_core.figures.curves import smoothed
-from muse_core.figures.marks import Axis, Line, Mark, Panel, Rule, Words
-from muse_core.figures.picture import Picture, nothing, wrapped
+from muse_core.figures.marks import Axis, Line, Mark, Panel, Rule, Words, wrapped
+from muse_core.figures.picture import Picture, nothing
 from muse_core.figures.theme import INK, LOSS_COLOURS, MUTED
 
 ROUTING_COLOURS = {"shared": LOSS_COLOURS["anchor"], "orthogonal": LOSS_COLOURS["topology"]}

@@ -7,8 +7,8 @@ from itertools import cycle
 import numpy as np
 
 from muse_core.errors import MuseError
-from muse_core.figures.marks import Axis, Line, Mark, Number, Panel, Rule, extent
-from muse_core.figures.picture import Picture, nothing, wrapped
+from muse_core.figures.marks import Axis, Line, Mark, Number, Panel, Rule, extent, wrapped
+from muse_core.figures.picture import Picture, nothing
 from muse_core.figures.theme import INK, LOSS_COLOURS, stage_colour
 
 READING = "line: mean over the heads · dots: single heads"

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from muse_core.errors import MuseError
-from muse_core.figures.marks import Axis, Number, Panel, Tile
-from muse_core.figures.picture import Picture, wrapped
+from muse_core.figures.marks import Axis, Number, Panel, Tile, wrapped
+from muse_core.figures.picture import Picture
 
 IGNORED = 255
 """The mask value of a pixel nobody labelled (`muse_core.data.batch.IGNORED_PIXEL`)."""

@@ -10,7 +10,6 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from muse_core.figures import marks
-from muse_core.figures.picture import Picture, wrapped
 from muse_core.figures.theme import GRID, INK, MARK, PAPER, plotly_template
 
 LINE_PIXELS = 20
@@ -19,7 +18,7 @@ LINE_PIXELS = 20
 _TAG = re.compile(r"<(?!/?(?:br|b|i|sub|sup|extra)>)", re.IGNORECASE)
 
 
-def drawn(picture: Picture) -> go.Figure:
+def drawn(picture: marks.Drawing) -> go.Figure:
     """A new plotly figure of the picture."""
     columns = min(picture.columns, len(picture.panels))
     figure = make_subplots(
@@ -180,7 +179,7 @@ def _axis(axis: marks.Axis) -> dict[str, Any]:
     return layout | ({"side": "top"} if axis.on_top else {})
 
 
-def _frame(figure: go.Figure, picture: Picture) -> None:
+def _frame(figure: go.Figure, picture: marks.Drawing) -> None:
     """Title, height, margins, and below the axes a legend where each name stands once."""
     entries: set[str] = set()
     for trace in figure.data:
@@ -195,7 +194,7 @@ def _frame(figure: go.Figure, picture: Picture) -> None:
         below = max(below, tilted + 26 + 24 * bool(panel.x.words) + 16 * panel.x.words.count("\n"))
         texts = [line for rule in panel.rules if rule.across for line in rule.text.split("\n")]
         beside = max([beside, *map(len, texts)])
-    title = _lines(wrapped(picture.title, 100))
+    title = _lines(marks.wrapped(picture.title, 100))
     top = 26 + LINE_PIXELS * (title.count("<br>") + 1 + above)
     legend = 24 * -(-sum(len(name) + 8 for name in entries) // 110)
     height = round(100 * picture.size[1]) + 10
@@ -228,6 +227,6 @@ def _all_lines(texts: Any) -> list[str]:
 
 def _unique(names: Any) -> list[str]:
     """Names made unique by their number, so that two equal ones keep their own line."""
-    names = [_lines(wrapped(name, 60)) for name in names]
+    names = [_lines(marks.wrapped(name, 60)) for name in names]
     is_unique = len(set(names)) == len(names)
     return names if is_unique else [f"{at}: {name}" for at, name in enumerate(names, 1)]

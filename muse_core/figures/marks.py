@@ -3,7 +3,9 @@ draw alike.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from textwrap import shorten, wrap
+from unicodedata import east_asian_width
 
 import numpy as np
 
@@ -149,6 +151,30 @@ class Panel:
         return any(not rule.across for rule in self.rules)
 
 
+@dataclass(frozen=True, eq=False, repr=False)
+class Drawing:
+    """Panels in reading order, ``columns`` side by side, ``size`` in inches; ``name``: of the file
+    a reader saves.
+
+    ``key``: words -> colour, for a legend of colours that no mark names. ``bar``: words for a
+    colour bar below images, from 0 to each map's largest. ``joint_hover``: all lines answer at one
+    x."""
+
+    title: str
+    panels: Sequence[Panel]
+    size: tuple[Number, Number]
+    name: str
+    columns: int = 1
+    key: Mapping[str, str] = field(default_factory=dict)
+    bar: str = ""
+    joint_hover: bool = False
+
+    @property
+    def is_image(self) -> bool:
+        """Whether it consists of images, where looking closer shows no more."""
+        return any(isinstance(mark, Tile) for panel in self.panels for mark in panel.marks)
+
+
 def halves(value: Number, low: Number, high: Number) -> tuple[float, float]:
     """Lengths of an interval to the left and right of its value, never negative."""
     return max(0.0, float(value - low)), max(0.0, float(high - value))
@@ -181,3 +207,13 @@ def log_ticks(values: np.ndarray) -> dict[float, str]:
     steps = (1, 2, 5) if len(decades) <= 4 else (1,)
     ticks = [step * 10.0**decade for decade in decades for step in steps]
     return {at: f"{at:,.10g}" for at in ticks if 0.8 * low <= at <= 1.25 * high}
+
+
+def wrapped(text: object, width: int, longest: int = 400) -> str:
+    """The text in lines of at most ``width`` letters, cut with an ellipsis beyond ``longest``; a
+    wide letter counts as two.
+    """
+    whole = str(text)
+    wide = sum(east_asian_width(letter) in "WF" for letter in whole)
+    width = round(width * len(whole) / (len(whole) + wide)) if wide else width
+    return "\n".join(wrap(shorten(whole, longest, placeholder="…"), max(8, width)))

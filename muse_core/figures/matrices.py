@@ -5,8 +5,8 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 
 from muse_core.errors import MuseError
-from muse_core.figures.marks import Axis, Heat, Number, Panel, decimals, extent, spread
-from muse_core.figures.picture import Picture, wrapped
+from muse_core.figures.marks import Axis, Heat, Number, Panel, decimals, extent, spread, wrapped
+from muse_core.figures.picture import Picture
 from muse_core.figures.theme import HEAT
 
 ANNOTATED_CELLS = 150

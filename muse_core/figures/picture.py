@@ -6,41 +6,26 @@ that stands on a cell's last line with both faces.
 
 import base64
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
-from textwrap import shorten, wrap
 from typing import TYPE_CHECKING, Any
-from unicodedata import east_asian_width
 
 from muse_core.errors import MuseError
-from muse_core.figures.marks import Number, Panel, Tile
+from muse_core.figures.marks import Drawing
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
     from matplotlib.figure import Figure
 
 PLOTLY_MIME = "application/vnd.plotly.v1+json"
-STILL_DPI = 160
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Picture:
-    """Panels in reading order, ``columns`` side by side, ``size`` in inches.
+class Picture(Drawing):
+    """A drawing with its words. ``alt``: what it shows (else its title); ``cover``: it stands for
+    its notebook in the index, where else the first picture would. `shown` sets both.
+    """
 
-    ``key``: words -> colour, for a legend of colours that no mark names. ``bar``: words for a
-    colour bar below images, from 0 to each map's largest. ``name``: of the file a reader saves;
-    ``alt``: what it shows, in words (else its title); ``cover``: it stands for its notebook in the
-    index, where else the first picture would. `shown` sets these three."""
-
-    title: str
-    panels: Sequence[Panel]
-    size: tuple[Number, Number]
-    name: str
-    columns: int = 1
-    key: Mapping[str, str] = field(default_factory=dict)
-    bar: str = ""
-    joint_hover: bool = False
     alt: str = ""
     cover: bool = False
 
@@ -61,11 +46,6 @@ class Picture:
                 f"The figure name {given!r} is not a file name: use letters, digits, '_' and '-'."
             )
         return replace(self, name=given, alt=alt.strip() or self.alt, cover=cover)
-
-    @property
-    def is_image(self) -> bool:
-        """Whether it consists of images, where looking closer shows no more."""
-        return any(isinstance(mark, Tile) for panel in self.panels for mark in panel.marks)
 
     @cached_property
     def still(self) -> "Figure":
@@ -89,7 +69,7 @@ class Picture:
         data["image/png"] = base64.b64encode(png).decode("ascii")
         if self.figure is not None:
             data[PLOTLY_MIME] = interactive.plain_json(self.figure, self.name)
-        width = round(int.from_bytes(png[16:20], "big") * 100 / STILL_DPI)
+        width = round(int.from_bytes(png[16:20], "big") * 100 / still.DPI)
         notes = {"name": self.name, "alt": repr(self), "cover": self.cover}
         return data, {"image/png": {"alt": repr(self), "width": width}, "muse": notes}
 
@@ -100,13 +80,3 @@ class Picture:
 def nothing(title: str, what: str) -> MuseError:
     """The sentence for a figure without data."""
     return MuseError(f"There is nothing to draw in {title!r}: give at least one {what}.")
-
-
-def wrapped(text: object, width: int, longest: int = 400) -> str:
-    """The text in lines of at most ``width`` letters, cut with an ellipsis beyond ``longest``; a
-    wide letter counts as two.
-    """
-    whole = str(text)
-    wide = sum(east_asian_width(letter) in "WF" for letter in whole)
-    width = round(width * len(whole) / (len(whole) + wide)) if wide else width
-    return "\n".join(wrap(shorten(whole, longest, placeholder="…"), max(8, width)))

@@ -16,9 +16,9 @@ from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
 from muse_core.figures import marks
-from muse_core.figures.picture import STILL_DPI, Picture, wrapped
 from muse_core.figures.theme import GRID, HEAT, INK, MARK, MUTED, PAPER, matplotlib_settings
 
+DPI = 160
 DASHES = {"solid": "-", "dash": "--", "dot": ":"}
 MARKERS = {
     "": "",
@@ -35,11 +35,11 @@ MARKERS = {
 """plotly's word for a shape -> matplotlib's."""
 
 
-def drawn(picture: Picture) -> Figure:
+def drawn(picture: marks.Drawing) -> Figure:
     """A new matplotlib figure that no global state knows of, so it cannot leak."""
     with matplotlib.rc_context(matplotlib_settings()):
         figure = Figure(figsize=picture.size, layout="constrained")
-        title = plain(wrapped(picture.title, max(34, int(picture.size[0] * 11.5))))
+        title = plain(marks.wrapped(picture.title, max(34, int(picture.size[0] * 11.5))))
         figure.suptitle(title, fontsize=12, x=0.01, ha="left")
         columns = min(picture.columns, len(picture.panels))
         rows = -(-len(picture.panels) // columns)
@@ -59,7 +59,7 @@ def drawn(picture: Picture) -> Figure:
     return figure
 
 
-def png(figure: Figure, dpi: int = STILL_DPI) -> bytes:
+def png(figure: Figure, dpi: int = DPI) -> bytes:
     """The figure as PNG; letters that no font has are empty boxes, without a word."""
     buffer = io.BytesIO()
     with warnings.catch_warnings():
@@ -234,7 +234,7 @@ def _bar_below(figure: Figure, axes: np.ndarray, words: str) -> None:
     bar.set_label(plain(words), fontsize=8)
 
 
-def _legend(figure: Figure, picture: Picture) -> None:
+def _legend(figure: Figure, picture: marks.Drawing) -> None:
     """Every name once, below the axes, in as many columns as fit."""
     named: dict[str, Any] = {}
     for axes in figure.axes:

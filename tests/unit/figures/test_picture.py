@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 from muse_core import figures
 from muse_core.errors import MuseError
 from muse_core.figures import Picture, bars
-from muse_core.figures.picture import PLOTLY_MIME, wrapped
+from muse_core.figures.marks import wrapped
+from muse_core.figures.picture import PLOTLY_MIME
 
 from .charts import every_chart
 
