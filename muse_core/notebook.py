@@ -1,8 +1,12 @@
-"""What every training notebook does before and after its story, so that its cells hold the story
-alone.
+"""The setup cell of every notebook: parameters checked, names opened into objects; and its closing words.
+
+``lab = setup("02_semantic_injection", globals())`` is all a notebook says about its parameters.
 """
 
-from dataclasses import dataclass, replace
+import ast
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cached_property
 from textwrap import fill
 from typing import Any
 
@@ -10,98 +14,221 @@ import torch
 import torch.nn.functional as F
 from IPython.display import HTML, display
 
-from muse_core.config.parameters import StageParameters
+from muse_core import paths
+from muse_core.config.parameters import (
+    EvaluationParameters,
+    FoundationParameters,
+    GenerationParameters,
+    NotebookParameters,
+    StageParameters,
+    StudyParameters,
+    StudyRunParameters,
+    TopologyParameters,
+)
 from muse_core.config.preset import Preset
+from muse_core.config.presets import preset_named
 from muse_core.config.stage import Stage
 from muse_core.data.batch import Batch, Source
 from muse_core.data.sources import open_source
-from muse_core.errors import MuseError
+from muse_core.errors import unknown
 from muse_core.evaluation.held_out import HeldOut, measure_held_out
 from muse_core.models.tokenizer import MuseTokenizer
 from muse_core.results.records import provenance, read_json, write_json
-from muse_core.training.loop import StageResult, starting_tokenizer
-from muse_core.training.stage_run import StageRecord, StageRun, finished_tokenizer
+from muse_core.training.distributed import accelerator_for
+from muse_core.training.stage_record import StageRecord
+from muse_core.training.stage_run import OpenedStage, StageRun, finished_tokenizer
 from muse_core.training.teachers import Teachers, load_teachers
-from muse_core.training.trainer import accelerator_for
+from muse_core.training.trainer import RunOptions, StageResult
 
 EXAMPLES = 8
+"""Held-out images that a notebook looks at."""
+
+PARAMETERS: dict[str, type[NotebookParameters]] = {
+    "00_foundations": FoundationParameters,
+    "01_topology_warmup": StageParameters,
+    "02_semantic_injection": StageParameters,
+    "03_synergistic_tuning": StageParameters,
+    "04_attention_topology": TopologyParameters,
+    "05_evaluation": EvaluationParameters,
+    "06_gradient_orthogonality": StudyParameters,
+    "07_ablations": StudyParameters,
+    "08_generation": GenerationParameters,
+    "one_run": StudyRunParameters,
+}
 
 
-@dataclass(frozen=True)
-class StageSession:
-    """A stage about to be trained: its run and data, the frozen teachers, and a few held-out
-    examples to look at.
+class Lab:
+    """What a notebook works with: its parameters, and the objects they name, opened when asked for.
+
+    Args:
+        parameters: As checked.
+        preset: With the overrides.
     """
 
-    run: StageRun
-    stage: Stage
-    preset: Preset
-    train: Source
-    held_out: Source
-    teachers: Teachers
-    examples: Batch
+    def __init__(self, parameters: Any, preset: Preset) -> None:
+        self.parameters, self.preset = parameters, preset
 
-    def tokenizer_before(self) -> MuseTokenizer:
-        """The tokenizer as this stage finds it, in eval mode."""
-        return (
-            starting_tokenizer(self.run, self.teachers, self.train)
-            .to(self.examples.images.device)
-            .eval()
-        )
+    @cached_property
+    def device(self) -> torch.device:
+        """Where networks run."""
+        return accelerator_for(getattr(self.parameters, "device", "auto")).device
+
+    @cached_property
+    def teachers(self) -> Teachers:
+        """Topology teacher, text tower and perceptual network, frozen, on the device."""
+        return load_teachers(self.preset, self.device)
+
+    def source(self, split: str) -> Source:
+        """A split of the notebook's data: "train", "val" or "test"."""
+        data = getattr(self.parameters, "data", "scenes")
+        return open_source(data, split, self.preset.image_size)
+
+    @cached_property
+    def train(self) -> Source:
+        """The split that networks learn from."""
+        return self.source("train")
+
+    @cached_property
+    def held_out(self) -> Source:
+        """The split that is looked at along the way."""
+        return self.source("val")
+
+    @cached_property
+    def test(self) -> Source:
+        """The split that tables are measured on."""
+        return self.source("test")
+
+    @cached_property
+    def examples(self) -> Batch:
+        """A few held-out images with their captions, on the device."""
+        return self.held_out.first(EXAMPLES).to(self.device)
+
+    def facts(self) -> dict[str, str]:
+        """What the setup cell prints beside versions and device."""
+        given = self.parameters
+        facts = {"preset": given.preset} if hasattr(given, "preset") else {}
+        if getattr(given, "overrides", ""):
+            facts["overrides"] = given.overrides
+        return facts | ({"data": given.data} if hasattr(given, "data") else {})
+
+
+class StageLab(Lab):
+    """A stage about to be trained: beside the objects of `Lab`, the stage and its tokenizer."""
+
+    def __init__(self, parameters: Any, opened: OpenedStage) -> None:
+        super().__init__(parameters, opened.preset)
+        self.opened = opened
+
+    @property
+    def stage(self) -> Stage:
+        """Which losses at which weights, rates, steps; change it with `dataclasses.replace`."""
+        return self.opened.stage
+
+    @property
+    def options(self) -> RunOptions:
+        """Where and how the stage is trained, for the `Trainer`."""
+        return self.opened.options
+
+    @property
+    def teachers(self) -> Teachers:
+        return self.opened.teachers
+
+    @property
+    def train(self) -> Source:
+        return self.opened.train
+
+    @property
+    def held_out(self) -> Source:
+        return self.opened.held_out
+
+    def tokenizer(self) -> MuseTokenizer:
+        """A tokenizer as this stage finds it, in eval mode; a new object at every call."""
+        return self.opened.tokenizer()
 
     def measure(self, tokenizer: MuseTokenizer) -> HeldOut:
         """PSNR, zero-shot accuracy and L_topo on held-out images."""
-        return measure_held_out(
-            tokenizer, self.held_out, self.teachers, self.preset.held_out_images
-        )
+        limit = self.preset.held_out_images
+        return measure_held_out(tokenizer, self.held_out, self.teachers, limit)
 
     def save(self, result: StageResult, held_out: HeldOut) -> StageRecord:
         """Add the held-out numbers to the stage's record."""
+        files = self.opened.named.files
         record = replace(result.record, held_out=held_out.__dict__)
-        write_json(self.run.record_file, record)
+        write_json(files.record_file, record)
         _print_file_notes(record)
-        print(
-            f"tokenizer  {_shown(self.run.tokenizer_folder)}\nrecord     {_shown(self.run.record_file)}"
-        )
+        print(f"tokenizer  {_shown(self.opened.named.tokenizer_folder)}")
+        print(f"record     {_shown(files.record_file)}")
         return record
 
     def earlier_records(self) -> dict[str, dict[str, Any]]:
         """Stage name -> record, of the stages of this run up to this one that are on disk."""
         found = {}
         for stage in self.preset.curriculum:
-            file = replace(self.run, stage=stage.name).record_file
+            file = replace(self.opened.named, stage=stage.name).files.record_file
             if file.exists():
                 found[stage.name] = read_json(file)
             if stage.name == self.stage.name:
                 break
         return found
 
+    def facts(self) -> dict[str, str]:
+        images = f"{len(self.train):,} train, {len(self.held_out):,} held out"
+        return super().facts() | {"images": images}
 
-def begin_stage(stage: str, **parameters: Any) -> StageSession:
-    """Check the parameters, load what the stage needs, print where and on what it runs.
 
-    Raises MuseError, one sentence, for a wrong parameter or a missing input.
+def setup(notebook: str, namespace: Mapping[str, Any]) -> Any:
+    """Check a notebook's parameters, open what they name, print where and on what it runs.
+
+    Args:
+        notebook: Its name, "02_semantic_injection".
+        namespace: ``globals()`` of the notebook; or just the parameters, by name.
+
+    Returns:
+        A `StageLab` for a notebook that trains a stage, else a `Lab`.
+
+    Raises:
+        MuseError: One sentence, for a wrong parameter or a missing input.
     """
-    checked = StageParameters.check(**parameters)
-    run = StageRun(stage=stage, **checked.for_run())
-    chosen, preset = run.load_stage(), run.load_preset()
-    device = accelerator_for(run.device).device
-    train = open_source(run.data, "train", preset.image_size)
-    held_out = open_source(run.data, "val", preset.image_size)
-    teachers = load_teachers(preset, device)
-    if chosen.starts_from is not None:
-        finished_tokenizer(
-            run, chosen.starts_from
-        )  # a missing earlier stage is said now, before anything takes time
-    print_setup(
-        run.preset,
-        str(device),
-        data=run.data,
-        images=f"{len(train):,} train, {len(held_out):,} held out",
-    )
-    return StageSession(
-        run, chosen, preset, train, held_out, teachers, held_out.first(EXAMPLES).to(device)
-    )
+    if notebook not in PARAMETERS:
+        raise unknown("notebook", notebook, PARAMETERS)
+    model = PARAMETERS[notebook]
+    checked = model.check(**_given(model, namespace))
+    lab = _opened(notebook, checked)
+    facts = lab.facts() | provenance(str(lab.device)).__dict__
+    facts |= {"threads": str(torch.get_num_threads())}
+    print("\n".join(f"{name:<13}{value}" for name, value in facts.items()))
+    return lab
+
+
+def _opened(notebook: str, checked: Any) -> Lab:
+    if isinstance(checked, StageParameters):
+        opened = StageRun(stage=notebook, **checked.model_dump()).open()
+        if opened.stage.starts_from is not None:
+            # A missing earlier stage is said now, before anything takes time.
+            finished_tokenizer(opened.named, opened.stage.starts_from)
+        return StageLab(checked, opened)
+    if hasattr(checked, "load_preset"):
+        return Lab(checked, checked.load_preset(notebook if notebook[:2].isdigit() else None))
+    return Lab(checked, preset_named(getattr(checked, "preset", "smoke")))
+
+
+def _given(model: type[NotebookParameters], namespace: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters among a notebook's names: those it declares, and whatever papermill injected,
+    which is refused later where nobody knows it.
+    """
+    if "In" not in namespace:
+        return dict(namespace)
+    names = {name for name in model.model_fields if name in namespace}
+    for cell in namespace["In"]:
+        if cell.startswith("# Parameters"):
+            names |= {
+                target.id
+                for one in ast.parse(cell).body
+                if isinstance(one, ast.Assign)
+                for target in one.targets
+                if isinstance(target, ast.Name)
+            }
+    return {name: namespace[name] for name in names}
 
 
 def _print_file_notes(record: StageRecord) -> None:
@@ -121,17 +248,6 @@ def _print_file_notes(record: StageRecord) -> None:
         print(
             f"{record.captions_truncated} times a caption was longer than the text tower reads, and was cut"
         )
-
-
-def print_setup(preset: str, device: str, **more: str) -> None:
-    """One line a fact: versions, device and commit of this very execution."""
-    facts = (
-        {"preset": preset}
-        | more
-        | provenance(device).__dict__
-        | {"threads": str(torch.get_num_threads())}
-    )
-    print("\n".join(f"{name:<13}{value}" for name, value in facts.items()))
 
 
 def example_queries(batch: Batch, image: int, grid: tuple[int, int]) -> list[int]:
@@ -172,11 +288,4 @@ def learned(*sentences: str) -> None:
 
 
 def _shown(path: Any) -> str:
-    from muse_core import paths
-
-    try:
-        return str(path.relative_to(paths.root()))
-    except ValueError as error:
-        raise MuseError(
-            f"{path} lies outside the workspace: set MUSE_ROOT to the folder that holds it."
-        ) from error
+    return str(path.relative_to(paths.root()))

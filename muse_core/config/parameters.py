@@ -1,17 +1,16 @@
 """Checks the values of a notebook's parameters cell; papermill itself checks nothing."""
 
-from dataclasses import fields
+import difflib
+import shlex
 from functools import partial
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from muse_core import paths
-from muse_core.config.preset import FoundationChoice, Preset
-from muse_core.config.presets import preset_named
-from muse_core.config.stage import MOST_SAMPLING_STEPS
+from muse_core.config.overrides import SHORTHANDS, load_preset, shorthand
+from muse_core.config.preset import Preset
 from muse_core.errors import MuseError, shown
-from muse_core.training.launch import Launch
 
 _WORDS = {
     "int_parsing": "an integer",
@@ -107,89 +106,65 @@ class NotebookParameters(BaseModel):
 
     @classmethod
     def check(cls: type[Checked], **values: Any) -> Checked:
-        """The validated parameters. Raises MuseError, one sentence about the first wrong value."""
+        """The validated parameters.
+
+        Args:
+            values: By name. Where the notebook has ``overrides``, the name of an overridable field
+                ("steps", "routing", "teacher", ...) counts as one.
+
+        Raises:
+            MuseError: One sentence about the first wrong value.
+        """
         try:
-            return cls(**values)
+            return cls(**_shorthands_as_overrides(cls, values))
         except ValidationError as error:
             raise MuseError(_sentence(cls, error)) from None
 
-    validate_all = check
+
+def _shorthands_as_overrides(model: type[BaseModel], values: dict[str, Any]) -> dict[str, Any]:
+    """Zero, None and "" stand for what the preset says."""
+    if "overrides" not in model.model_fields:
+        return values
+    known = {name: value for name, value in values.items() if name in model.model_fields}
+    words = [str(known.get("overrides", "") or "")]
+    for name, value in values.items():
+        path = shorthand(name) if name not in known else None
+        if name not in known and path is None:
+            known[name] = value
+        elif path is not None and value not in (None, "", 0, False):
+            words.append(shlex.quote(f"{path}={value}"))
+    return known | {"overrides": " ".join(word for word in words if word)}
 
 
-class ChosenFoundations(NotebookParameters):
-    """The parameters that put other pretrained parts in the preset's place; "" keeps the preset's."""
-
-    preset: Filled
-    backbone: str = ""
-    teacher: str = ""
-    autoencoder: str = ""
-    text_tower: str = ""
-
-    @property
-    def foundations(self) -> FoundationChoice:
-        return FoundationChoice(self.backbone, self.teacher, self.autoencoder, self.text_tower)
-
-    def load_preset(self) -> Preset:
-        """The preset of these parameters with the chosen parts. Raises MuseError for an unknown
-        preset.
-        """
-        return self.foundations.applied(preset_named(self.preset))
-
-
-class TrainingParameters(ChosenFoundations):
-    """What every notebook asks for that trains: also in how many processes, or by which of
-    Accelerate's configurations.
-    """
-
-    processes: Annotated[Whole, Field(ge=1, description="an integer of at least 1")] = 1
-    accelerate_config: str = ""
-
-    @property
-    def launch(self) -> Launch:
-        return Launch(self.processes, self.accelerate_config.strip())
-
-    def for_run(self) -> dict[str, Any]:
-        """The parameters as the fields of a run: pretrained parts and processes as one object each."""
-        together = {"foundations": FoundationChoice, "launch": Launch}
-        parts = {part.name for kind in together.values() for part in fields(kind)}
-        return self.model_dump(exclude=parts) | {name: getattr(self, name) for name in together}
-
-
-class StageParameters(TrainingParameters):
-    """What notebooks 01 to 03 ask for; ``steps`` and ``batch_size`` are None when the preset
-    decides.
-    """
+class Configured(NotebookParameters):
+    """What every notebook asks for that opens a preset."""
 
     run: RunName
     preset: Filled
+    overrides: str = ""
+    device: Filled = "auto"
+
+    def load_preset(self, stage: str | None = None) -> Preset:
+        """The preset with the overrides. Raises MuseError for an unknown name."""
+        return load_preset(self.preset, self.overrides, stage)
+
+
+class StageParameters(Configured):
+    """What notebooks 01 to 03 ask for."""
+
     data: Filled
-    steps: Count
-    batch_size: Count
     seed: Seed
-    device: Filled
     resume: bool
-    routing: Filled
-    trackers: Annotated[tuple[str, ...], BeforeValidator(_words_of)] = ()
-    bad_steps: Annotated[Whole, Field(ge=0, description="zero or a positive integer")] = 0
+    processes: Annotated[Whole, Field(ge=1, description="an integer of at least 1")] = 1
+    fresh: bool = False
 
 
-class StudyRunParameters(ChosenFoundations):
-    """What ``studies/one_run`` asks for: a whole curriculum, and what is changed about it."""
+class StudyRunParameters(Configured):
+    """What ``studies/one_run`` asks for: a whole curriculum, and how it is measured."""
 
-    run: RunName
-    preset: Filled
     data: Filled
     seed: Seed
-    share: Annotated[float, Field(gt=0, le=1, description="a number above 0, at most 1")]
-    routing: Filled
-    order: Filled
-    without: str
-    anchoring: Filled
-    surgery: Filled
     geometry_every: Annotated[Whole, Field(ge=0, description="a number of steps, or 0 for never")]
-    train_images: Count
-    test_images: Count
-    device: Filled
 
 
 class StudyParameters(NotebookParameters):
@@ -208,70 +183,40 @@ class StudyParameters(NotebookParameters):
     device: Filled
 
 
-class EvaluationParameters(ChosenFoundations):
-    """What notebook 05 asks for; sizes are None when the preset decides."""
+class EvaluationParameters(Configured):
+    """What notebook 05 asks for."""
 
-    run: RunName
-    preset: Filled
     data: Filled
     baseline: RunNameOrNone
-    train_images: Count
-    test_images: Count
     seed: Seed
-    device: Filled
     download: bool
 
 
-class GenerationParameters(TrainingParameters):
-    """What notebook 08 asks for; sizes and ``denoiser`` are None and "" when the preset decides,
-    ``tokenizers`` "" is the run.
-    """
+class GenerationParameters(Configured):
+    """What notebook 08 asks for; ``tokenizers`` "" is the run itself."""
 
-    run: RunName
-    preset: Filled
     data: Filled
     tokenizers: RunNameOrNone
     compare: bool
-    steps: Count
-    batch_size: Count
-    images: Count
-    denoiser: str
     guidance: Annotated[
         float, Field(ge=0, allow_inf_nan=False, description="a number of at least 0; 1 means none")
     ]
-    sampling_steps: Annotated[
-        Whole,
-        Field(
-            ge=1,
-            le=MOST_SAMPLING_STEPS,
-            description=f"an integer of at least 1 and at most {MOST_SAMPLING_STEPS:,}",
-        ),
-    ]
-    drawn: Count
     seed: Seed
-    device: Filled
     resume: bool
-    download: bool
+    download: bool = False
+    processes: Annotated[Whole, Field(ge=1, description="an integer of at least 1")] = 1
+    fresh: bool = False
 
 
-class TopologyParameters(ChosenFoundations):
-    """What notebook 04 asks for; empty texts mean the preset's teacher, no image of one's own,
-    ``RUN-shared``.
-    """
+class TopologyParameters(Configured):
+    """What notebook 04 asks for; empty texts mean no image of one's own, and ``RUN-shared``."""
 
-    run: RunName
-    preset: Filled
     data: Filled
     images: Annotated[Whole, Field(ge=0, le=64, description="an integer from 0 to 64")]
     image: str
     fit: Literal["crop", "pad"] = Field(description="crop or pad")
     resolution: _count(MOST_PIXELS)
     baseline: RunNameOrNone
-    layer: Annotated[Whole, Field(ge=0, description="a block's number, or 0 for the last")]
-    patch: Annotated[
-        Whole, Field(ge=-1, description="a patch's number, or -1 for one that is chosen")
-    ]
-    device: Filled
 
 
 class WatchParameters(NotebookParameters):
@@ -303,7 +248,10 @@ def _sentence(model: type[BaseModel], error: ValidationError) -> str:
     first = error.errors()[0]
     name = str(first["loc"][0]) if first["loc"] else "the parameters"
     if first["type"] == "extra_forbidden":
-        return f"There is no parameter {shown(name)}: the parameters are {', '.join(model.model_fields)}."
+        known = list(model.model_fields)
+        close = difflib.get_close_matches(name, [*known, *SHORTHANDS], n=1)
+        meant = f" (did you mean {close[0]!r}?)" if close else ""
+        return f"There is no parameter {shown(name)}{meant}: the parameters are {', '.join(known)}."
     if first["type"] == "missing":
         return f"The parameter {name!r} has no value: set it in the parameters cell."
     return f"{name} must be {_expected(model, name, first)}: got {shown(first['input'])}."

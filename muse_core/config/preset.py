@@ -2,10 +2,12 @@
 the curriculum.
 """
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import Annotated
 
-from muse_core import paths
-from muse_core.config.stage import Curriculum, GenerationStage
+from annotated_types import Interval
+
+from muse_core.config.stage import MOST_SAMPLING_STEPS, Count, Curriculum, GenerationStage, Stage
 from muse_core.errors import unknown
 
 
@@ -24,50 +26,15 @@ class FoundationLocations:
 
 
 @dataclass(frozen=True)
-class FoundationChoice:
-    """Other pretrained parts than the preset's: each a folder or a hub id (a teacher also
-    ``timm:NAME``), "" for the preset's.
-    """
-
-    backbone: str = ""
-    teacher: str = ""
-    autoencoder: str = ""
-    text_tower: str = ""
-
-    def applied(self, preset: "Preset") -> "Preset":
-        """The preset with these parts; another teacher teaches one layer a block, spread over its
-        depth, at its own size.
-        """
-        chosen = {
-            part: _located(text.strip()) for part, text in asdict(self).items() if text.strip()
-        }
-        if "teacher" in chosen:
-            chosen |= {"teacher_layers": None, "teacher_image_size": None}
-        return replace(preset, foundations=replace(preset.foundations, **chosen))
-
-    def as_arguments(self) -> str:
-        """As the end of a command line: `` -p backbone PATH ...``."""
-        return "".join(
-            f" -p {part} {text.strip()}" for part, text in asdict(self).items() if text.strip()
-        )
-
-
-def _located(text: str) -> str:
-    """A folder as its full path, wherever the notebook runs; anything else as it is."""
-    folder = paths.user_path(text)
-    return str(folder) if folder.is_dir() else text
-
-
-@dataclass(frozen=True)
 class ConnectorShape:
     """Sizes of the synergistic blocks. ``unshuffle``: s x s backbone patches become one token;
     ``attention``: a name in `attention_variants`; ``query_grid``: side of the grid the learnable
     queries are stored on, None for that of the images."""
 
-    unshuffle: int
-    width: int
-    num_heads: int
-    num_blocks: int = 6
+    unshuffle: Count
+    width: Count
+    num_heads: Count
+    num_blocks: Count = 6
     attention: str = "multi-head"
     query_grid: int | None = None
 
@@ -127,21 +94,41 @@ class Preset:
     """Everything that distinguishes one size of MUSE from another."""
 
     name: str
-    image_size: int
+    image_size: Count
     foundations: FoundationLocations
     connector: ConnectorShape
     curriculum: Curriculum
-    loader_workers: int = 0
-    record_every: int = 1
+    routing: str = "orthogonal"
+    """A name in `muse_core.models.gradient_routes.ROUTINGS`."""
+    loader_workers: Annotated[int, Interval(ge=0, le=1024)] = 0
+    record_every: Count = 1
     """Steps between two lines of the metrics file."""
-    held_out_images: int = 1000
+    held_out_images: Count = 1000
     """How many images the numbers at the end of a notebook are measured on, at most."""
     generation: GenerationStage = field(default_factory=tiny_generation)
-    generated_images: int = 128
+    generated_images: Count = 128
     """How many images are generated to be measured, at most."""
-    probe_images: int = 2000
+    sampling_steps: Annotated[int, Interval(ge=1, le=MOST_SAMPLING_STEPS)] = 16
+    """From noise to an image that is measured."""
+    probe_images: Count = 2000
     """How many training images a linear probe is fitted on, at most; a segmentation probe takes a
     third of them.
     """
-    segmentation_steps: int = 150
+    segmentation_steps: Count = 150
     """How many steps the head of a segmentation probe is trained for."""
+    trackers: tuple[str, ...] = ()
+    """"tensorboard", "wandb" or both: they hear the metrics as well."""
+    accelerate_config: str = ""
+    """A file that ``accelerate config`` wrote: it says in which processes to train."""
+
+    def stage(self, name: str) -> Stage | GenerationStage:
+        """The stage of this name or number ("02"), the generator's included.
+
+        Raises:
+            MuseError: There is no such stage.
+        """
+        for stage in (*self.curriculum, self.generation):
+            if name in (stage.name, stage.name.split("_")[0]):
+                return stage
+        names = [stage.name for stage in (*self.curriculum, self.generation)]
+        raise unknown("stage", name, names)

@@ -8,11 +8,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
+from typing import Annotated
+
+from annotated_types import Ge, Gt, Interval
 
 from muse_core.errors import unknown
 
 MOST_SAMPLING_STEPS = 10_000
 """From noise to image; a hundred are plenty."""
+
+
+Count = Annotated[int, Interval(ge=1, le=10**9)]
+Share = Annotated[float, Interval(ge=0, le=1)]
 
 
 class Loss(StrEnum):
@@ -48,19 +55,19 @@ class Schedule:
 
     name: str
     notebook: str
-    learning_rate: float
-    steps: int
-    batch_size: int
-    warmup_share: float = 0.05
-    final_rate: float = 0.05
+    learning_rate: Annotated[float, Gt(0)]
+    steps: Count
+    batch_size: Count
+    warmup_share: Share = 0.05
+    final_rate: Share = 0.05
     """The cosine's end, as a share of ``learning_rate``."""
-    ema_decay: float = 0.999
-    clip_norm: float = 1.0
-    weight_decay: float = 1e-4
-    checkpoint_every: int = 1000
-    checkpoints_kept: int = 2
-    """The last so many, and the best beside them (`muse_core.training.best_checkpoint`)."""
-    bad_steps: int = 0
+    ema_decay: Share = 0.999
+    clip_norm: Annotated[float, Gt(0)] = 1.0
+    weight_decay: Annotated[float, Ge(0)] = 1e-4
+    checkpoint_every: Count = 1000
+    checkpoints_kept: Count = 2
+    """The last so many."""
+    bad_steps: Annotated[int, Ge(0)] = 0
     """Steps of the stage whose loss or gradient may be NaN or infinite: they change nothing and are
     listed in the record; one more stops the stage."""
 
@@ -74,11 +81,11 @@ class Stage(Schedule):
     learning rate as a share of ``learning_rate``; 0 keeps it frozen. ``starts_from``: the stage
     whose tokenizer this one continues."""
 
-    weights: Mapping[Loss, float]
+    weights: Mapping[str, float]
     trunk_hears: frozenset[Loss]
-    backbone_rate: float = 0.0
+    backbone_rate: Annotated[float, Ge(0)] = 0.0
     starts_from: str | None = None
-    discriminator_rate: float = 1.0
+    discriminator_rate: Annotated[float, Gt(0)] = 1.0
     """The discriminator's learning rate, as a share of ``learning_rate``."""
     surgery: Surgery = Surgery.NONE
 
@@ -97,8 +104,8 @@ class GenerationStage(Schedule):
     shifted towards noise by ``shift`` (SANA, arXiv 2410.10629, uses 3 at 512 px)."""
 
     denoiser: str
-    images: int
-    caption_dropout: float = 0.1
+    images: Count
+    caption_dropout: Share = 0.1
     time_mean: float = 0.0
     time_spread: float = 1.0
     shift: float = 1.0

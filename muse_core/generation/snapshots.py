@@ -3,8 +3,9 @@ afterwards.
 """
 
 from pathlib import Path
+from typing import Any
 
-from muse_core.generation.denoiser_trainer import GeneratorTrainer
+from muse_core.callback import Callback
 from muse_core.training.saving import save_whole
 
 SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2)
@@ -16,15 +17,17 @@ def snapshot_steps(steps: int) -> list[int]:
     return sorted({round(steps * share) for share in SHARES} - {0, steps})
 
 
-class Snapshots:
-    """An observer of the engine that saves the moving average at `snapshot_steps` under ``folder``."""
+class Snapshots(Callback):
+    """Saves the moving average at `snapshot_steps` under ``folder``."""
+
+    name = "snapshots"
 
     def __init__(self, folder: Path, steps: int) -> None:
         self.folder, self.steps = folder, snapshot_steps(steps)
 
-    def __call__(self, trainer: GeneratorTrainer, step: int) -> None:
-        if step in self.steps and trainer.accelerator.is_main_process:
-            with trainer.averaged() as denoiser:
+    def before_step(self, trainer: Any, step: int) -> None:
+        if step in self.steps and trainer.task.accelerator.is_main_process:
+            with trainer.task.averaged() as denoiser:
                 save_whole(denoiser, self.folder / f"step-{step:08d}")
 
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import torch
 
-from muse_core.config.stage import Loss
 from muse_core.shapes import Scalar
 
 
@@ -14,7 +13,7 @@ class LossTerms:
     """``total`` is what backward runs on; ``parts`` are the unweighted terms."""
 
     total: Scalar
-    parts: dict[Loss, Scalar]
+    parts: dict[str, Scalar]
 
     def as_floats(self) -> dict[str, float]:
         """Every term and the total, for records."""
@@ -23,7 +22,7 @@ class LossTerms:
         }
 
 
-def weighted_sum(parts: dict[Loss, Scalar], weights: Mapping[Loss, float]) -> LossTerms:
+def weighted_sum(parts: dict[str, Scalar], weights: Mapping[str, float]) -> LossTerms:
     """sum_k w_k L_k over the terms present."""
     return LossTerms(
         torch.stack([weights[loss] * term for loss, term in parts.items()]).sum(), parts

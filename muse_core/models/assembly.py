@@ -17,7 +17,7 @@ from muse_core.shapes import Images
 
 
 def assemble_tokenizer(
-    preset: Preset, embedding_width: int, routing: str = "orthogonal", images: Images | None = None
+    preset: Preset, embedding_width: int, images: Images | None = None
 ) -> MuseTokenizer:
     """``embedding_width``: width of the text space. ``images``, if given, calibrate the latent
     (`calibrate_latent`), on their device.
@@ -27,9 +27,7 @@ def assemble_tokenizer(
     backbone = Backbone.from_pretrained(preset.foundations.backbone)
     autoencoder = load_autoencoder(preset.foundations.autoencoder)
     decoder = PixelDecoder.from_autoencoder(autoencoder)
-    tokenizer = new_tokenizer(
-        preset, backbone.describe(), decoder.describe(), embedding_width, routing
-    )
+    tokenizer = new_tokenizer(preset, backbone.describe(), decoder.describe(), embedding_width)
     tokenizer.backbone.load_state_dict(backbone.state_dict())
     tokenizer.decoder.load_state_dict(decoder.state_dict())
     if images is not None:
@@ -42,7 +40,6 @@ def new_tokenizer(
     backbone_config: dict[str, Any],
     decoder_config: dict[str, Any],
     embedding_width: int,
-    routing: str = "orthogonal",
 ) -> MuseTokenizer:
     """Random weights everywhere."""
     return MuseTokenizer(
@@ -54,7 +51,7 @@ def new_tokenizer(
         num_heads=preset.connector.num_heads,
         num_blocks=preset.connector.num_blocks,
         embedding_width=embedding_width,
-        routing=routing,
+        routing=preset.routing,
         attention=preset.connector.attention,
         query_grid=preset.connector.query_grid,
     )

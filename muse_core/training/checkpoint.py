@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from muse_core.errors import MuseError
 from muse_core.results.records import read_json, write_json
+from muse_core.training.fsdp import part_of
 from muse_core.training.saving import put_in_place, remove
-from muse_core.training.sharded_tensors import part_of
 
 STATE_FILE = "state.json"
 TENSORS_FILE = "training.safetensors"
@@ -92,10 +92,8 @@ def save_checkpoint(
     state: TrainingState,
     saved_as: str = TOKENIZER_FOLDER,
     kept: int = KEPT,
-    best: int | None = None,
 ) -> Path:
-    """Write ``folder/step-XXXXXXXX`` whole and to the disk, then drop all but the last ``kept`` and
-    the one of step ``best``.
+    """Write ``folder/step-XXXXXXXX`` whole and to the disk, then drop all but the last ``kept``.
 
     ``network`` has diffusers' `save_pretrained`. Raises MuseError when the disk refuses.
     """
@@ -120,19 +118,13 @@ def save_checkpoint(
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     for old in complete_checkpoints(folder)[:-kept]:
-        if step_of(old) != best:
-            remove(old)
+        remove(old)
     return final
 
 
 def complete_checkpoints(folder: Path) -> list[Path]:
     """Checkpoints that were written to the end, oldest first."""
     return sorted(path for path in folder.glob("step-*") if (path / STATE_FILE).exists())
-
-
-def step_of(checkpoint: Path) -> int:
-    """How many steps were done when it was written."""
-    return int(checkpoint.name.removeprefix("step-"))
 
 
 def latest_checkpoint(folder: Path) -> Path | None:

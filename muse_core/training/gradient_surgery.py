@@ -5,6 +5,7 @@ is the alternative that orthogonal routing is compared with: three backward pass
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,11 +21,19 @@ TASKS: dict[str, frozenset[Loss]] = {
 """The tasks whose gradients may conflict; the losses of one task are one gradient."""
 
 
-def task_losses(terms: LossTerms, weights: Mapping[Loss, float]) -> dict[str, Tensor]:
-    """Task -> weighted sum of its losses, for the tasks that have any."""
+def task_losses(
+    terms: LossTerms, weights: Mapping[str, float], losses: Mapping[str, Any]
+) -> dict[str, Tensor]:
+    """Task -> weighted sum of its losses, for the tasks that have any.
+
+    Args:
+        losses: Loss -> what has its row of the routing table as ``like``.
+    """
     found = {
-        task: [weights[loss] * terms.parts[loss] for loss in terms.parts if loss in losses]
-        for task, losses in TASKS.items()
+        task: [
+            weights[name] * part for name, part in terms.parts.items() if losses[name].like in heard
+        ]
+        for task, heard in TASKS.items()
     }
     return {task: torch.stack(parts).sum() for task, parts in found.items() if parts}
 

@@ -1,19 +1,20 @@
-"""Training in several processes: started by torchrun or by accelerate, followed and stopped from
-the process that asked for it.
+"""Training in several processes: started by torchrun or accelerate, followed and stopped from the
+process that asked for it.
 
-The started processes run ``python -m muse_core.training RUN.json`` (or ``muse_core.generation``);
-they and the one that waits meet in files alone. Launchers of one's own, on several machines, start
-``muse train`` instead."""
+The started processes run ``python -m muse_core.training FILE`` (or ``muse_core.generation``); they and
+the one that waits meet in files alone. Launchers of one's own, on several machines, start ``muse
+train`` instead.
+"""
 
 import os
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
 from tqdm import tqdm
@@ -23,10 +24,11 @@ from muse_core.errors import MuseError
 from muse_core.results.metrics_tail import StageFollower
 from muse_core.results.records import RowReader, write_json
 from muse_core.training.interrupts import ASKER_VARIABLE, FOLDER_VARIABLE, STOP
-from muse_core.training.learner import Observer, Progress, Row, Run
 
-LOG, RUN_FILE = "log.txt", "run.json"
+LOG, ORDER_FILE = "log.txt", "order.json"
 POLL_SECONDS = 0.5
+
+Order = TypeVar("Order")
 
 
 @dataclass(frozen=True)
@@ -43,25 +45,20 @@ class Launch:
         return (self.processes > 1 or bool(self.accelerate_config)) and not started
 
     def command(self, module: str, file: Path) -> list[str]:
-        """The command that starts ``python -m module file`` in every process. Raises MuseError
-        where the file is missing.
+        """The command that starts ``python -m module file`` in every process.
+
+        Raises:
+            MuseError: There is no such configuration file.
         """
         if not self.accelerate_config:
-            return [
-                sys.executable,
-                "-m",
-                "torch.distributed.run",
-                "--standalone",
-                "--nproc-per-node",
-                str(self.processes),
-                "-m",
-                module,
-                str(file),
-            ]
+            torchrun = ["-m", "torch.distributed.run", "--standalone"]
+            torchrun += ["--nproc-per-node", str(self.processes)]
+            return [sys.executable, *torchrun, "-m", module, str(file)]
         config = paths.user_path(self.accelerate_config)
         if not config.is_file():
             raise MuseError(
-                f"There is no Accelerate configuration {config}: write one with `accelerate config`."
+                f"There is no Accelerate configuration {config}: write one with "
+                "`accelerate config`."
             )
         accelerate = ["-m", "accelerate.commands.launch", "--config_file", str(config)]
         return [sys.executable, *accelerate, "-m", module, str(file)]
@@ -70,35 +67,47 @@ class Launch:
 ALONE = Launch()
 
 
-def launch_folder(run: Run) -> Path:
-    """Where the processes of a stage and the one that waits for them meet; beside the stage's own
-    folder.
-    """
-    return run.folder.with_name(run.folder.name + ".launch")
+@dataclass(frozen=True)
+class LaunchedStage:
+    """A stage that processes train: its name in sentences, its folder, its metrics file, its steps."""
+
+    what: str
+    name: str
+    folder: Path
+    metrics_file: Path
+    steps: int
+    resume: bool = False
+
+
+def launch_folder(folder: Path) -> Path:
+    """Where the processes of a stage and the one that waits for them meet."""
+    return folder.with_name(folder.name + ".launch")
 
 
 def train_launched(
-    run: Run,
+    stage: LaunchedStage,
     launch: Launch,
     module: str,
-    steps: int,
-    progress: Progress | None,
-    observers: Mapping[str, Observer],
-) -> list[Row]:
-    """Train in the processes of ``launch``; metrics reach ``progress`` and a bar as they are
-    written.
+    order: Any,
+    on_row: Callable[[dict[str, Any]], None],
+) -> list[dict[str, Any]]:
+    """Train in the processes of ``launch``; a KeyboardInterrupt has them save a checkpoint first.
 
-    A KeyboardInterrupt here has the processes save a checkpoint first. Raises MuseError with the
-    sentence of the process that failed, or the end of the log; and for observers, which cannot look
-    into other processes."""
-    if observers:
-        raise MuseError(
-            f"{', '.join(observers)} looks on in one process only: leave processes at 1."
-        )
-    folder = launch_folder(run)
+    Args:
+        module: What each process runs.
+        order: What it reads, a dataclass.
+        on_row: Hears each row of the metrics file as it is written.
+
+    Returns:
+        All rows.
+
+    Raises:
+        MuseError: The sentence of the process that failed, or the end of the log.
+    """
+    folder = launch_folder(stage.folder)
     shutil.rmtree(folder, ignore_errors=True)
-    file = write_json(folder / RUN_FILE, run)
-    earlier = None if run.resume else _identity(run.metrics_file)
+    file = write_json(folder / ORDER_FILE, order)
+    earlier = None if stage.resume else _identity(stage.metrics_file)
     with (folder / LOG).open("w") as log:
         processes = subprocess.Popen(
             launch.command(module, file),
@@ -108,29 +117,24 @@ def train_launched(
             env=_environment(launch, folder),
         )
         try:
-            rows = _followed(processes, run, steps, progress, earlier)
+            rows = _followed(processes, stage, on_row, earlier)
         except KeyboardInterrupt:
-            print(f"Stopping {run.stage}: a checkpoint is saved first.", flush=True)
+            print(f"Stopping {stage.what}: a checkpoint is saved first.", flush=True)
             (folder / STOP).touch()
             processes.wait()
             rows = []
         finally:
             _end(processes)
     if processes.returncode:
-        raise MuseError(_what_failed(run, folder, processes.returncode))
+        raise MuseError(_what_failed(stage, folder, processes.returncode))
     return rows
 
 
 def _environment(launch: Launch, folder: Path) -> dict[str, str]:
     threads = max(1, (os.cpu_count() or 1) // launch.processes)
-    return (
-        {"OMP_NUM_THREADS": str(threads)}
-        | os.environ
-        | {
-            FOLDER_VARIABLE: str(folder),
-            ASKER_VARIABLE: str(os.getpid()),
-        }
-    )
+    defaults = {"OMP_NUM_THREADS": str(threads)}
+    meeting = {FOLDER_VARIABLE: str(folder), ASKER_VARIABLE: str(os.getpid())}
+    return defaults | os.environ | meeting
 
 
 def _identity(file: Path) -> tuple[int, int] | None:
@@ -140,23 +144,22 @@ def _identity(file: Path) -> tuple[int, int] | None:
 
 def _followed(
     processes: subprocess.Popen,
-    run: Run,
-    steps: int,
-    progress: Progress | None,
+    stage: LaunchedStage,
+    on_row: Callable[[dict[str, Any]], None],
     earlier: tuple[int, int] | None,
-) -> list[Row]:
+) -> list[dict[str, Any]]:
     """The rows of the metrics file as they appear, until the processes end; those of an ``earlier``
     training are none.
     """
-    follower = StageFollower(run.stage, RowReader(run.metrics_file))
-    with tqdm(total=steps, desc=f"{run.stage}, launched", file=sys.stdout, mininterval=2.0) as bar:
+    follower = StageFollower(stage.name, RowReader(stage.metrics_file))
+    description = f"{stage.name}, launched"
+    with tqdm(total=stage.steps, desc=description, file=sys.stdout, mininterval=2.0) as bar:
         while True:
             ended = processes.poll() is not None
-            stale = earlier is not None and _identity(run.metrics_file) == earlier
-            if not stale and follower.update():
-                bar.update(follower.rows[-1]["step"] - bar.n)
-                if progress is not None:
-                    progress(follower.rows)
+            stale = earlier is not None and _identity(stage.metrics_file) == earlier
+            for row in [] if stale else follower.update():
+                bar.update(row["step"] - bar.n)
+                on_row(row)
             if ended:
                 return follower.rows
             time.sleep(POLL_SECONDS)
@@ -169,40 +172,43 @@ def _end(processes: subprocess.Popen) -> None:
         processes.wait()
 
 
-def _what_failed(run: Run, folder: Path, code: int) -> str:
+def _what_failed(stage: LaunchedStage, folder: Path, code: int) -> str:
     said = [file.read_text() for file in sorted(folder.glob("error-*.txt"))]
     if said:
         return said[0]
-    end = [
-        line for line in (folder / LOG).read_text(errors="replace").splitlines() if line.strip()
-    ][-1:]
+    lines = (folder / LOG).read_text(errors="replace").splitlines()
+    end = " ".join([line for line in lines if line.strip()][-1:])[-300:]
     return (
-        f"The processes of {run.stage} ended with exit code {code} and left no sentence ({' '.join(end)[-300:]}): "
+        f"The processes of {stage.what} ended with exit code {code} and left no sentence ({end}): "
         f"read {folder / LOG}, then run again with resume=True."
     )
 
 
-def run_entry(kind: type, train: Callable[[Any], Any], words: list[str]) -> int:
-    """What a started process does: read its run, train it, leave a sentence for the one that waits."""
+def run_entry(kind: type[Order], train: Callable[[Order], Any], words: list[str]) -> int:
+    """What a started process does: read its order, train, leave a sentence for the one that waits.
+
+    Returns:
+        The exit code.
+    """
     try:
-        train(read_run(kind, words))
+        train(read_order(kind, words))
     except MuseError as error:
         print(f"muse: {error}", file=sys.stderr, flush=True)
         if folder := os.environ.get(FOLDER_VARIABLE):
-            (Path(folder) / f"error-{int(os.environ.get('RANK', 0)):05d}.txt").write_text(
-                str(error)
-            )
+            rank = int(os.environ.get("RANK", 0))
+            (Path(folder) / f"error-{rank:05d}.txt").write_text(str(error))
         return 1
     return 0
 
 
-def read_run(kind: type, words: list[str]) -> Any:
-    """The run that a file written by `write_json` holds. Raises MuseError for another file."""
+def read_order(kind: type[Order], words: list[str]) -> Order:
+    """The order that `train_launched` wrote. Raises MuseError for another file."""
     if len(words) != 1:
-        raise MuseError(f"Give one file: the {RUN_FILE} of a launch (got {len(words)} arguments).")
+        raise MuseError(
+            f"Give one file: the {ORDER_FILE} of a launch (got {len(words)} arguments)."
+        )
     try:
         return TypeAdapter(kind).validate_json(Path(words[0]).read_bytes())
     except (OSError, ValueError) as error:
-        raise MuseError(
-            f"{words[0]} is not the JSON of a {kind.__name__} ({str(error).splitlines()[0]})."
-        ) from error
+        reason = str(error).splitlines()[0]
+        raise MuseError(f"{words[0]} is not the JSON of a {kind.__name__} ({reason}).") from error

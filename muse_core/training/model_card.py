@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from muse_core.training.stage_run import StageRecord
+from muse_core.training.stage_record import StageRecord
 
 TEMPLATE = """---
 library_name: muse_core

@@ -3,20 +3,20 @@ loss's step.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import torch
 from torch import nn
 from torch.distributed.tensor import DTensor
 
-from muse_core.config.stage import Schedule, Stage
+from muse_core.config.stage import Loss, Schedule, Stage
 from muse_core.models.backbone_routes import BackbonePart, may_reach_weight, routed_groups
 from muse_core.models.gradient_routes import routing_named
 from muse_core.models.tokenizer import MuseTokenizer
-from muse_core.training.sharded_tensors import total_norm
+from muse_core.training.fsdp import total_norm
 
 
-def freeze(tokenizer: MuseTokenizer, stage: Stage) -> None:
+def freeze(tokenizer: MuseTokenizer, stage: Stage, heard: Collection[Loss] = ()) -> None:
     """Gradients only for weights that some loss of the stage may reach; a frozen backbone is in
     eval mode as well.
     """
@@ -24,8 +24,9 @@ def freeze(tokenizer: MuseTokenizer, stage: Stage) -> None:
     tokenizer.backbone.train(stage.trains_backbone)
     routing = routing_named(tokenizer.config.routing)
     fields = (stage.trunk_hears, stage.trains_backbone, routing)
+    losses = heard or [Loss(name) for name in stage.weights]
     for name, weight in tokenizer.named_parameters():
-        weight.requires_grad_(any(may_reach_weight(loss, name, *fields) for loss in stage.weights))
+        weight.requires_grad_(any(may_reach_weight(loss, name, *fields) for loss in losses))
 
 
 def trainable(tokenizer: nn.Module) -> dict[str, nn.Parameter]:

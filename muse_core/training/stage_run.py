@@ -1,189 +1,288 @@
-"""What one stage of one run is: its configuration, its folders, its record."""
+"""From names to objects: a stage of a run as parameters describe it, opened.
 
-from dataclasses import asdict, dataclass, field, replace
+This is the edge where words become objects, for the setup cell of a notebook, ``muse train``, the
+processes of a launcher and studies. Everything behind it takes objects.
+"""
+
+import shlex
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from muse_core import paths
-from muse_core.config.curriculum import Changes, changed, shortened
-from muse_core.config.preset import FoundationChoice, Preset
-from muse_core.config.presets import preset_named
+import torch
+from pydantic import TypeAdapter
+
+from muse_core.callback import Callback
+from muse_core.config.overrides import inherited, load_preset, model_of, parse
+from muse_core.config.preset import Preset
 from muse_core.config.stage import Stage
+from muse_core.data.batch import Source
+from muse_core.data.sources import open_source
 from muse_core.errors import MuseError
+from muse_core.models.assembly import assemble_tokenizer
 from muse_core.models.gradient_routes import routing_named
 from muse_core.models.tokenizer import MuseTokenizer
-from muse_core.results.records import Provenance
+from muse_core.results.records import read_json
+from muse_core.training.distributed import accelerator_for
 from muse_core.training.launch import Launch
+from muse_core.training.loss_terms import TERMS, LossTerm
+from muse_core.training.saving import save_whole
+from muse_core.training.teachers import Teachers, load_teachers
+from muse_core.training.trainer import (
+    RunFiles,
+    RunOptions,
+    StageResult,
+    Trainer,
+    asdict_plain,
+    imported,
+)
 
-NOT_FACTS = {"device", "resume", "launch", "trackers", "bad_steps"}
-"""What may change between an interrupted run and its continuation."""
+CALIBRATION_IMAGES = 128
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StageRun:
-    """One stage of one run, as a notebook's parameters describe it; ``steps`` and ``batch_size``
-    None mean the preset's.
-    """
+    """One stage of one run by names; the fields are the parameters of notebooks 01 to 03."""
 
     run: str
     preset: str
     stage: str
     data: str = "scenes"
-    routing: str = "orthogonal"
+    overrides: str = ""
     seed: int = 0
-    steps: int | None = None
-    batch_size: int | None = None
     device: str = "auto"
     resume: bool = False
-    changes: Changes = field(default_factory=Changes)
-    share: float = 1.0
-    """Of the steps of every stage; for studies of many short runs."""
-    foundations: FoundationChoice = field(default_factory=FoundationChoice)
-    launch: Launch = field(default_factory=Launch)
-    bad_steps: int = 0
-    """How many steps may be skipped because their loss or gradient is not finite."""
-    trackers: tuple[str, ...] = ()
-    """Names of `muse_core.training.trackers.TRACKERS` that hear the metrics as well."""
+    fresh: bool = False
+    processes: int = 1
 
     def load_preset(self) -> Preset:
-        """The preset with this run's curriculum and pretrained parts. Raises MuseError for an
-        unknown preset or change.
+        """The preset with this run's overrides, and the model that the run's first stage fixed.
+
+        Raises:
+            MuseError: An unknown name, or another model than the run has.
         """
-        preset = self.foundations.applied(preset_named(self.preset))
-        return replace(
-            preset, curriculum=shortened(changed(preset.curriculum, self.changes), self.share)
-        )
+        preset = load_preset(self.preset, self.overrides, self.stage)
+        routing_named(preset.routing)
+        first = preset.curriculum.stages[0].name
+        file = RunFiles(self.run, first).record_file
+        if self.stage == first or not file.exists():
+            return preset
+        given = {_model_path(path) for path in parse(self.overrides)}
+        return inherited(preset, read_json(file), self.preset, given)
 
     def load_stage(self) -> Stage:
-        """The preset's stage, with this run's steps and batch size.
-
-        Raises MuseError for negative ones, and for an unknown preset, stage or routing.
-        """
-        routing_named(self.routing)
-        if self.bad_steps < 0:
-            raise MuseError(
-                f"bad_steps must not be negative (got {self.bad_steps}): 0 stops at the first one."
-            )
-        if min(self.steps or 0, self.batch_size or 0) < 0:
-            raise MuseError(
-                f"steps and batch_size must not be negative (got {self.steps} and {self.batch_size}): "
-                "0 means what the preset says."
-            )
-        stage = self.load_preset().curriculum[self.stage]
-        chosen = {"steps": self.steps, "batch_size": self.batch_size, "bad_steps": self.bad_steps}
-        return replace(stage, **{name: value for name, value in chosen.items() if value})
+        """The stage with this run's overrides. Raises MuseError for an unknown one."""
+        return self.load_preset().curriculum[self.stage]
 
     @property
-    def folder(self) -> Path:
-        return paths.run_folder(self.run) / self.stage
-
-    @property
-    def checkpoints(self) -> Path:
-        return self.folder / "checkpoints"
+    def files(self) -> RunFiles:
+        return RunFiles(self.run, self.stage)
 
     @property
     def tokenizer_folder(self) -> Path:
-        """Where the finished stage's tokenizer (EMA weights) lies; `MuseTokenizer.from_pretrained`
-        reads it.
+        """Where the finished stage's tokenizer lies; `MuseTokenizer.from_pretrained` reads it."""
+        return self.files.folder / "tokenizer"
+
+    def open(self) -> "OpenedStage":
+        """Everything that training needs, loaded. Raises MuseError for what is not there."""
+        return OpenedStage(self, self.load_preset())
+
+    def order(self, trainer: Trainer, files: RunFiles) -> "StageOrder":
+        """What another process needs to train the same stage.
+
+        Raises:
+            MuseError: The trainer holds a loss or data that cannot be named.
         """
-        return self.folder / "tokenizer"
-
-    @property
-    def finished(self) -> Path:
-        return self.tokenizer_folder
-
-    @property
-    def metrics_file(self) -> Path:
-        return paths.records_folder(self.run) / f"{self.stage}.jsonl"
-
-    @property
-    def record_file(self) -> Path:
-        """``stage1.json`` for 01_topology_warmup, and so on: by the stage's place in the
-        curriculum.
-        """
-        names = [stage.name for stage in self.load_preset().curriculum]
-        return paths.records_folder(self.run) / f"stage{names.index(self.stage) + 1}.json"
-
-    def facts(self) -> dict[str, Any]:
-        """What must not change between an interrupted run and its continuation."""
-        stage = self.load_stage()
-        return {key: value for key, value in asdict(self).items() if key not in NOT_FACTS} | {
-            "steps": stage.steps,
-            "batch_size": stage.batch_size,
-            "foundations": self.foundations.as_arguments()
-            or None,  # None: also what older checkpoints say
+        losses = dict(trainer.losses or TERMS)
+        own = {
+            name: [_reference(name, term), term.row]
+            for name, term in losses.items()
+            if TERMS.get(name) != term
         }
+        folder = files.folder.with_name(files.folder.name + ".start")
+        save_whole(trainer.made_of[0], folder)
+        stage = asdict_plain(trainer.stage)
+        return StageOrder(
+            run=replace(self, fresh=trainer.options.fresh),
+            stage=stage,
+            losses=own,
+            start=str(folder),
+        )
+
+    module = "muse_core.training"
 
 
 @dataclass(frozen=True)
-class StageRecord:
-    """``records/stageN.json``. ``losses``: term -> {"first": step 1, "last": mean of the last ten
-    steps}.
-    """
+class OpenedStage:
+    """The objects of a stage: preset, stage, data, teachers, and the tokenizer it begins with."""
 
-    stage: str
-    run: str
-    preset: str
-    data: str
-    data_fingerprint: str
-    routing: str
-    seed: int
-    steps: int
-    batch_size: int
-    resumed_at: int
-    seconds: float
-    images_per_second: float
-    losses: dict[str, dict[str, float]]
-    trainable_parameters: int
-    perceptual_network: str
-    files_skipped: list[str]
-    files_enlarged: int
-    provenance: Provenance
-    held_out: dict[str, Any] = field(default_factory=dict)
-    changes: Changes = field(default_factory=Changes)
-    foundations: FoundationChoice = field(default_factory=FoundationChoice)
-    observers: dict[str, float] = field(default_factory=dict)
-    """Name of each observer -> the seconds it took, not counted in ``seconds``."""
-    processes: int = 1
-    """They share the ``batch_size`` images of a step."""
-    data_wait_share: float = 0.0
-    """Of ``seconds``, what the step waited for its batch."""
-    bad_steps: list[int] = field(default_factory=list)
-    """Steps, counted from 1, that were skipped because their loss or gradient was not finite."""
-    workers_died: int = 0
-    """Loader workers that died and were replaced; nothing was lost."""
-    captions_truncated: int = 0
-    """Captions longer than the text tower's context, each time one was read; of this process, since
-    training began.
-    """
+    named: StageRun
+    preset: Preset
+
+    @property
+    def stage(self) -> Stage:
+        return self.preset.curriculum[self.named.stage]
+
+    @cached_property
+    def device(self) -> torch.device:
+        return accelerator_for(self.named.device).device
+
+    @cached_property
+    def train(self) -> Source:
+        return open_source(self.named.data, "train", self.preset.image_size)
+
+    @cached_property
+    def held_out(self) -> Source:
+        return open_source(self.named.data, "val", self.preset.image_size)
+
+    @cached_property
+    def teachers(self) -> Teachers:
+        return load_teachers(self.preset, self.device)
+
+    @property
+    def options(self) -> RunOptions:
+        """Where and how the stage is trained."""
+        named, preset = self.named, self.preset
+        notes = {
+            "preset": named.preset,
+            "overrides": named.overrides,
+            "data": named.data,
+            "model": model_of(preset),
+            "base": model_of(load_preset(named.preset)),
+        }
+        return RunOptions(
+            run=named.run,
+            seed=named.seed,
+            device=named.device,
+            resume=named.resume,
+            fresh=named.fresh,
+            launch=Launch(named.processes, preset.accelerate_config),
+            recipe=named,
+            workers=preset.loader_workers,
+            record_every=preset.record_every,
+            trackers=preset.trackers,
+            notes=notes,
+        )
+
+    def tokenizer(self) -> MuseTokenizer:
+        """The tokenizer as this stage finds it, in eval mode: new, with its latent calibrated on
+        training images, or as the stage before left it.
+
+        Raises:
+            MuseError: The stage before is not there, with the command that makes it.
+        """
+        if self.stage.starts_from is not None:
+            return finished_tokenizer(self.named, self.stage.starts_from).to(self.device).eval()
+        torch.manual_seed(self.named.seed)
+        images = self.train.first(CALIBRATION_IMAGES).images.to(self.device)
+        return assemble_tokenizer(self.preset, self.teachers.text.width, images=images).eval()
+
+    def trainer(
+        self,
+        callbacks: Iterable[Callback] = (),
+        losses: Mapping[str, LossTerm] | None = None,
+    ) -> Trainer:
+        """The trainer of this stage, ready to fit."""
+        return Trainer(
+            self.tokenizer(),
+            self.stage,
+            self.train,
+            self.teachers,
+            losses,
+            callbacks,
+            options=self.options,
+        )
 
 
-def finished_tokenizer(run: StageRun, stage_name: str) -> MuseTokenizer:
-    """The tokenizer an earlier stage of the same run left. Raises MuseError that names the notebook
-    and its command.
+@dataclass(frozen=True)
+class StageOrder:
+    """A stage for another process: ``losses``: name -> [module:function, row] of the user's own."""
+
+    run: StageRun
+    stage: dict[str, Any]
+    losses: dict[str, list[str]] = field(default_factory=dict)
+    start: str = ""
+
+
+def train_ordered(order: StageOrder) -> StageResult:
+    """What each process of a launcher does with its order."""
+    opened = order.run.open()
+    own = {name: LossTerm(imported(where), row) for name, (where, row) in order.losses.items()}
+    stage = TypeAdapter(Stage).validate_python(order.stage)
+    network = MuseTokenizer.from_pretrained(order.start)
+    trainer = Trainer(
+        network, stage, opened.train, opened.teachers, TERMS | own, options=opened.options
+    )
+    return trainer.fit()
+
+
+def train_stage(
+    named: StageRun,
+    callbacks: Iterable[Callback] = (),
+    losses: Mapping[str, LossTerm] | None = None,
+) -> StageResult:
+    """Train a stage by names, without a notebook: `StageRun.open`, then `Trainer.fit`."""
+    return named.open().trainer(callbacks, losses).fit()
+
+
+def finished_tokenizer(named: StageRun, stage_name: str) -> MuseTokenizer:
+    """The tokenizer an earlier stage of the same run left.
+
+    Raises:
+        MuseError: It is not there, with the notebook's command, or it is of another model.
     """
-    earlier = replace(run, stage=stage_name)
-    stage = earlier.load_preset().curriculum[stage_name]
-    config = earlier.tokenizer_folder / "config.json"
-    if not config.exists():
+    earlier = replace(named, stage=stage_name)
+    stage = load_preset(named.preset, named.overrides, named.stage).curriculum[stage_name]
+    if not (earlier.tokenizer_folder / "config.json").exists():
         raise MuseError(
-            f"Run {run.run!r} has no finished {stage_name}: first execute notebook {stage.notebook} with "
-            f"`muse run {stage.notebook[:2]} --run {run.run} -p preset {run.preset}"
-            f"{run.foundations.as_arguments()}`."
+            f"Run {named.run!r} has no finished {stage_name}: first execute notebook "
+            f"{stage.notebook} with `{command(stage, named)}`."
         )
     tokenizer = MuseTokenizer.from_pretrained(earlier.tokenizer_folder)
-    _check_same_model(tokenizer, run, stage_name)
+    _check_same_model(tokenizer, named, stage_name)
     return tokenizer
 
 
-def _check_same_model(tokenizer: MuseTokenizer, run: StageRun, stage_name: str) -> None:
-    preset = run.load_preset()
+def command(stage: Stage, named: StageRun) -> str:
+    """The command that trains a stage of this run."""
+    words = f"muse run {stage.notebook[:2]} --run {named.run} -p preset {named.preset}"
+    kept = [
+        f"{path}={value}" for path, value in parse(named.overrides).items() if _model_path(path)
+    ]
+    return words + (f" -p overrides {shlex.quote(' '.join(kept))}" if kept else "")
+
+
+def _model_path(path: str) -> str:
+    """The field of the model that an override's path changes; "" for any other."""
+    parts = ("backbone", "teacher", "autoencoder", "text_tower")
+    path = f"foundations.{path}" if path in parts else path
+    first = path.split(".")[0]
+    return path if first in ("image_size", "routing", "connector", "foundations") else ""
+
+
+def _check_same_model(tokenizer: MuseTokenizer, named: StageRun, stage_name: str) -> None:
+    preset = named.load_preset()
     parts = ("width", "num_heads", "num_blocks", "unshuffle", "attention", "query_grid")
     expected = {part: getattr(preset.connector, part) for part in parts}
-    expected |= {"image_size": preset.image_size, "routing": run.routing}
+    expected |= {"image_size": preset.image_size, "routing": preset.routing}
     for name, value in expected.items():
         if tokenizer.config[name] != value:
             raise MuseError(
-                f"The tokenizer of {stage_name} in run {run.run!r} has {name}={tokenizer.config[name]!r}, but preset "
-                f"{run.preset!r} with these parameters asks for {value!r}: use another run name, or the same parameters."
+                f"The tokenizer of {stage_name} in run {named.run!r} has "
+                f"{name}={tokenizer.config[name]!r}, but preset {named.preset!r} with these "
+                f"parameters asks for {value!r}: use another run name, or the same parameters."
             )
+
+
+def _reference(name: str, term: LossTerm) -> str:
+    """``module:function``. Raises MuseError for a function that only this process has."""
+    function = term.compute
+    module, called = getattr(function, "__module__", ""), getattr(function, "__qualname__", "")
+    if module in ("", "__main__") or "<" in called:
+        raise MuseError(
+            f"The loss {name!r} was made in a cell, which other processes cannot see: put the "
+            "function into a file and import it from there, or leave processes at 1."
+        )
+    return f"{module}:{called}"

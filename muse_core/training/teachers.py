@@ -2,12 +2,13 @@
 its EMA and its modes.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from muse_core.config.preset import Preset
+from muse_core.config.preset import FoundationLocations, Preset
 from muse_core.config.stage import Loss
 from muse_core.data.batch import Batch
 from muse_core.errors import MuseError
@@ -35,6 +36,16 @@ class Teachers:
     text: TextTower
     perceptual: PerceptualNetwork
     image: ImageTower | None = None
+    locations: FoundationLocations | None = None
+    """Where they were loaded from."""
+
+    def described(self) -> dict[str, Any]:
+        """Where they come from, as a stage's record keeps it."""
+        where = asdict(self.locations) if self.locations else {}
+        kept = ("teacher", "text_tower", "teacher_layers", "teacher_image_size")
+        return {name: _as_json(where.get(name)) for name in kept} | {
+            "perceptual": self.perceptual.name
+        }
 
 
 @dataclass(frozen=True)
@@ -98,7 +109,8 @@ def load_teachers(preset: Preset, device: torch.device | str) -> Teachers:
         if distils
         else None
     )
-    return Teachers(topology, text, perceptual_network(topology).to(device), image)
+    perceptual = perceptual_network(topology).to(device)
+    return Teachers(topology, text, perceptual, image, preset.foundations)
 
 
 def targets_for(teachers: Teachers, batch: Batch, grid: Grid, heads: int) -> Targets:
@@ -110,3 +122,7 @@ def targets_for(teachers: Teachers, batch: Batch, grid: Grid, heads: int) -> Tar
     features = teachers.perceptual.of_real(batch.images, view)
     image = teachers.image(batch.images) if teachers.image is not None else None
     return Targets(attention, text_embeddings(teachers.text, batch.captions), features, image)
+
+
+def _as_json(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value

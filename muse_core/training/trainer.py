@@ -1,291 +1,506 @@
-"""`Trainer`: everything that changes while a stage trains, and one update of it."""
+"""`Trainer`: the steps of any stage, with metrics, checkpoints and faults. A task knows the update."""
 
-import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import importlib
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field, is_dataclass
+from enum import Enum
 from pathlib import Path
+from threading import Event
+from typing import Any
 
 import torch
-from accelerate import Accelerator
-from diffusers.training_utils import EMAModel
-from torch import Tensor, nn
+from tqdm import tqdm
 
-from muse_core.config.stage import Loss, Stage, Surgery
-from muse_core.data.batch import Batch
-from muse_core.errors import MuseError, unknown
-from muse_core.losses.adversarial import LeCamAnchors, discriminator_loss, lecam_penalty
-from muse_core.losses.objective import LossTerms
-from muse_core.models.discriminator import PatchDiscriminator
-from muse_core.models.tokenizer import MuseTokenizer
-from muse_core.shapes import Images
-from muse_core.training.checkpoint import (
-    TOKENIZER_FOLDER,
-    TrainingState,
-    names_of,
-    optimiser_tensors,
-    restore_optimiser,
-    under,
-)
-from muse_core.training.fsdp import Shards, safe_to_fail, take_request, wanted
-from muse_core.training.gradient_surgery import backward_without_conflict, task_losses
-from muse_core.training.launch import ALONE, Launch
-from muse_core.training.learner import Learner
-from muse_core.training.optimiser import (
-    clip_groups,
-    freeze,
-    optimiser_for,
-    rate_factor,
-    set_rates,
-    trainable,
-)
-from muse_core.training.processes import mean_over_processes
-from muse_core.training.sharded_tensors import average_copies, part_of, whole
-from muse_core.training.step import forward_step
-from muse_core.training.teachers import Teachers
+from muse_core import paths
+from muse_core.callback import Callback
+from muse_core.config.stage import Schedule
+from muse_core.data.batch import Samples, training_batches
+from muse_core.errors import MuseError
+from muse_core.results.records import provenance, read_jsonl, read_record, write_json
+from muse_core.training import faults
+from muse_core.training.checkpoint import latest_checkpoint, load_state, save_checkpoint
+from muse_core.training.distributed import accelerator_for, any_process, images_each
+from muse_core.training.freshness import changed_code, code_digests
+from muse_core.training.interrupts import asker_wants_stop, deferred_interrupts
+from muse_core.training.launch import ALONE, Launch, LaunchedStage, train_launched
+from muse_core.training.metrics_logger import SKIPPED, MetricsLogger, Row
+from muse_core.training.run_lock import run_lock
+from muse_core.training.saving import tidy
+from muse_core.training.stage_record import StageRecord
+from muse_core.training.task import Task
+from muse_core.training.timed_batches import WorkerDied, timed_batches
+from muse_core.training.tokenizer_task import TokenizerTask
+from muse_core.training.trackers import Trackers
 
-LECAM_WEIGHT = 0.001
-"""As in the authors' release."""
-DEVICES = ("auto", "cpu", "cuda", "mps")
+INCIDENTAL = ("name", "notebook", "checkpoint_every", "checkpoints_kept", "bad_steps")
+"""Fields of a stage that do not change what is trained."""
 
 
-def accelerator_for(device: str, launch: Launch = ALONE) -> Accelerator:
-    """bf16 on a CUDA device that has it, fp32 elsewhere.
+@dataclass(frozen=True)
+class RunFiles:
+    """Where a stage of a run keeps what it makes.
 
-    Raises MuseError for a device this machine lacks, and when a launcher did not start the
-    processes that ``launch`` asks for."""
-    take_request()
-    if device not in DEVICES:
-        raise unknown("device", device, DEVICES)
-    present = {
-        "auto": True,
-        "cpu": True,
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    if not present[device]:
-        raise MuseError(
-            f"This machine has no {device} device: use device='cpu', or 'auto' for the best one there is."
-        )
-    half = (
-        device in ("auto", "cuda")
-        and torch.cuda.is_available()
-        and torch.cuda.is_bf16_supported(False)
-    )
-    no_gpu = device == "auto" and not (
-        present["cuda"] or present["mps"]
-    )  # Accelerate starts one process if not told
-    accelerator = Accelerator(
-        cpu=device == "cpu" or no_gpu, mixed_precision="bf16" if half else "no"
-    )
-    if launch.processes not in (1, accelerator.num_processes):
-        raise MuseError(
-            f"{launch.processes} processes were asked for and the launcher started {accelerator.num_processes}: "
-            "start them with torchrun (`accelerate launch --cpu` starts one only)."
-        )
-    return accelerator
-
-
-class Trainer(Learner):
-    """Tokenizer, critic, optimisers, EMA and LeCam anchors of one stage.
-
-    Several processes hold a copy each, or the tokenizer in ``shards``; the critic always in copies.
+    Args:
+        run: Name of the run.
+        place: The stage's folder below the run's, its name as a rule.
     """
 
-    saved_as = TOKENIZER_FOLDER
-
-    def __init__(
-        self, tokenizer: MuseTokenizer, stage: Stage, teachers: Teachers, accelerator: Accelerator
-    ) -> None:
-        if stage.surgery is not Surgery.NONE and accelerator.num_processes > 1:
-            raise MuseError(
-                f"surgery={str(stage.surgery)!r} is for one process: run it without a launcher."
-            )
-        self.stage, self.teachers, self.accelerator = stage, teachers, accelerator
-        self.tokenizer = tokenizer.to(accelerator.device)
-        freeze(self.tokenizer, stage)
-        self.shards = Shards.of(self.tokenizer, accelerator) if wanted(accelerator) else None
-        self.discriminator = PatchDiscriminator().to(accelerator.device)
-        optimiser = optimiser_for(self.tokenizer, stage)
-        critic_optimiser = torch.optim.AdamW(
-            [
-                {
-                    "name": "discriminator",
-                    "params": list(self.discriminator.parameters()),
-                    "peak_rate": stage.learning_rate * stage.discriminator_rate,
-                }
-            ],
-            betas=(0.5, 0.99),
-        )
-        self.model = accelerator.prepare(self.tokenizer) if self.shards is None else self.tokenizer
-        self.critic, self.optimiser, self.critic_optimiser = accelerator.prepare(
-            self.discriminator, optimiser, critic_optimiser
-        )
-        self.weights = trainable(self.tokenizer)
-        self.average = EMAModel(self.weights.values(), decay=stage.ema_decay)
-        self.anchors = LeCamAnchors()
+    run: str
+    place: str
 
     @property
-    def network(self) -> MuseTokenizer:
-        return self.tokenizer
+    def folder(self) -> Path:
+        return paths.run_folder(self.run) / self.place
 
-    def update(self, batch: Batch, step: int) -> dict[str, float]:
-        """One optimiser step (0-based) on a batch; returns the row for the metrics file.
+    @property
+    def checkpoints(self) -> Path:
+        return self.folder / "checkpoints"
 
-        Raises FloatingPointError, before any weight has changed, when a loss or a gradient is not
-        finite."""
-        with safe_to_fail(self.model):
-            return self._update(batch, step)
+    @property
+    def metrics_file(self) -> Path:
+        return paths.records_folder(self.run) / f"{self.place.replace('/', '_')}.jsonl"
 
-    def _update(self, batch: Batch, step: int) -> dict[str, float]:
-        for optimiser in (self.optimiser, self.critic_optimiser):
-            set_rates(optimiser, rate_factor(step, self.stage))
-        with self.accelerator.autocast():
-            terms, output = forward_step(
-                self.model, self.tokenizer, self.discriminator, self.teachers, batch, self.stage
-            )
-        losses = mean_over_processes(terms.as_floats(), self.accelerator)
-        if not math.isfinite(losses["total"]):
-            raise FloatingPointError(f"the loss is {losses['total']} ({losses})")
-        critic_step = None
-        if Loss.ADVERSARIAL in self.stage.weights:
-            critic_step = self._critic_gradient(batch.images, output.reconstruction.detach())
-        norms = self._descend(terms)
-        row = {f"loss/{name}": value for name, value in losses.items()}
-        if critic_step is not None:
-            row["loss/discriminator"] = critic_step()
-        row |= {f"gradient_norm/{name}": norm for name, norm in norms.items()}
-        return row | {"learning_rate": self.stage.learning_rate * rate_factor(step, self.stage)}
+    @property
+    def record_file(self) -> Path:
+        """``stage1.json`` for 01_topology_warmup; of a place within a stage, by its own name."""
+        number = self.place[:2]
+        plain = number.isdigit() and "/" not in self.place
+        name = f"stage{int(number)}" if plain else self.place.replace("/", "_")
+        return paths.records_folder(self.run) / f"{name}.json"
 
-    def _descend(self, terms: LossTerms) -> dict[str, float]:
-        self.optimiser.zero_grad()
-        self._backward(terms)
-        norms = clip_groups(self.optimiser, self.stage.clip_norm)
-        if not all(map(math.isfinite, norms.values())):
-            raise FloatingPointError(f"the gradient is not finite ({norms})")
-        self.optimiser.step()
-        self.average.step(self.weights.values())
-        return dict(norms)
 
-    def _backward(self, terms: LossTerms) -> None:
-        if self.stage.surgery is Surgery.NONE:
-            self.accelerator.backward(terms.total)
-            if self.shards is not None:
-                average_copies(self.weights.values(), self.accelerator)
-        else:
-            backward_without_conflict(
-                task_losses(terms, self.stage.weights), list(self.weights.values())
-            )
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """Where and how a stage is trained; nothing here changes what is learned, but the seed.
 
-    def _critic_gradient(self, real: Images, fake: Images) -> Callable[[], float]:
-        """The critic's gradient, and the function that takes its step and returns its loss.
+    Args:
+        run: Name of the run: its folders under data/runs and reports.
+        seed: Of data order and random numbers.
+        device: "auto", "cpu", "cuda" or "mps".
+        resume: Go on from the last checkpoint, if there is one.
+        fresh: Train again even what is trained with this very configuration.
+        launch: In which processes.
+        recipe: How another process makes the same objects; needed to launch.
+        place: The folder below the run's, where it is not the stage's name.
+        workers: Processes that read data.
+        record_every: Steps between two lines of the metrics file.
+        trackers: Names of `muse_core.training.trackers.TRACKERS`.
+        notes: What the record says besides: preset, overrides, data, model.
+    """
 
-        Raises FloatingPointError when either is not finite.
-        """
-        with self.accelerator.autocast():
-            real_logits, fake_logits = self.critic(real), self.critic(fake)
-            loss = discriminator_loss(real_logits, fake_logits)
-            regularised = loss + LECAM_WEIGHT * lecam_penalty(
-                real_logits, fake_logits, self.anchors
-            )
-        self.critic_optimiser.zero_grad()
-        self.accelerator.backward(regularised)
-        noted = {
-            "loss": loss.item(),
-            "real": real_logits.mean().item(),
-            "fake": fake_logits.mean().item(),
+    run: str = "scratch"
+    seed: int = 0
+    device: str = "auto"
+    resume: bool = False
+    fresh: bool = False
+    launch: Launch = ALONE
+    recipe: Any = None
+    place: str = ""
+    workers: int = 0
+    record_every: int = 1
+    trackers: tuple[str, ...] = ()
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class StageResult:
+    """What a stage leaves.
+
+    Args:
+        network: The moving average, ready to use: a tokenizer, or a generator's pipeline.
+        record: What ``records/stageN.json`` holds.
+        rows: The metrics file.
+    """
+
+    network: Any
+    record: StageRecord
+    rows: list[Row]
+
+    @property
+    def tokenizer(self) -> Any:
+        """The network of a tokenizer's stage."""
+        return self.network
+
+    @property
+    def pipeline(self) -> Any:
+        """The network of a generator's stage."""
+        return self.network
+
+
+class Trainer:
+    """Trains one stage of one network.
+
+    Args:
+        network: A tokenizer, or whatever ``task`` trains.
+        stage: Steps, rates, loss weights; any field may be replaced.
+        data: A `muse_core.data.batch.Source`, or anything indexed the same way.
+        teachers: The frozen networks that supervise.
+        losses: Name -> `muse_core.training.loss_terms.LossTerm`; None for the task's own.
+        callbacks: Hooks that look on.
+        options: Run name, seed, device, resume, processes.
+        task: What kind of network this is.
+
+    Raises:
+        MuseError: Anything the caller can mend, in one sentence.
+    """
+
+    def __init__(
+        self,
+        network: Any,
+        stage: Schedule,
+        data: Samples,
+        teachers: Any,
+        losses: Mapping[str, Any] | None = None,
+        callbacks: Iterable[Callback] = (),
+        *,
+        options: RunOptions | None = None,
+        task: Callable[..., Task] = TokenizerTask,
+    ) -> None:
+        self.options = options or RunOptions()
+        self.stage, self.data, self.losses, self.made_of = stage, data, losses, (network, teachers)
+        self.kind, self.callbacks = task, list(callbacks)
+        self.files = RunFiles(self.options.run, self.options.place or stage.name)
+        self.logger = MetricsLogger(self.files.metrics_file)
+        self.callback_seconds: dict[str, float] = {}
+        self.start = 0
+        self._task: Task | None = None
+        if self.options.trackers:
+            self.callbacks.append(Trackers(self.options.trackers))
+
+    @property
+    def task(self) -> Task:
+        """The network with its optimisers and averages, on its device."""
+        if self._task is None:
+            accelerator = accelerator_for(self.options.device, self.options.launch.processes)
+            images_each(self.stage.batch_size, accelerator.num_processes)
+            torch.manual_seed(self.options.seed)
+            network, teachers = self.made_of
+            self._task = self.kind(network, self.stage, teachers, self.losses, accelerator)
+            self.logger.writes = accelerator.is_main_process
+        return self._task
+
+    @property
+    def rows(self) -> list[Row]:
+        """The rows of the metrics file so far."""
+        return self.logger.rows
+
+    @property
+    def what(self) -> str:
+        """The stage as a sentence names it."""
+        return f"{self.files.place} of run {self.options.run!r}"
+
+    @property
+    def finished(self) -> Path:
+        """Where the stage leaves its network."""
+        return self.files.folder / getattr(self.kind, "finished_as", "network")
+
+    def configuration(self) -> dict[str, Any]:
+        """Everything that decides what is learned, as plain values."""
+        stage = asdict_plain(self.stage)
+        return {
+            "stage": {name: held for name, held in stage.items() if name not in INCIDENTAL},
+            "data": getattr(self.data, "fingerprint", ""),
+            "seed": self.options.seed,
+            **_plain(self.task.configuration()),
         }
-        noted = mean_over_processes(noted, self.accelerator)
-        norm = nn.utils.get_total_norm([weight.grad for weight in self.discriminator.parameters()])
-        if not (math.isfinite(noted["loss"]) and torch.isfinite(norm)):
-            raise FloatingPointError(
-                f"the critic's loss is {noted['loss']}, its gradient's norm {norm.item()}"
-            )
 
-        def step() -> float:
-            self.critic_optimiser.step()
-            self.anchors.update(noted["real"], noted["fake"])
-            return noted["loss"]
+    def fit(self) -> StageResult:
+        """All steps, from the start or the last checkpoint; at once where this is trained already.
 
-        return step
+        Returns:
+            The network with its moving average, its record and the rows of the metrics file.
 
-    @contextmanager
-    def averaged(self) -> Iterator[MuseTokenizer]:
-        """The tokenizer with its EMA weights, for as long as the block lasts; all processes enter
-        it together.
-
-        Where it is in shards, a whole one is made in each.
+        Raises:
+            MuseError: Anything the caller can mend. A loss that is not finite, an interrupt or a
+                full disk leaves the last good checkpoint.
         """
-        if self.shards is not None:
-            yield self.shards.whole(self._means(), self.accelerator.device)
-            return
-        self.average.store(self.weights.values())
-        self.average.copy_to(self.weights.values())
+        for folder in (self.files.folder, self.files.metrics_file.parent):
+            paths.writable(folder)
+        if self.options.launch.wanted:
+            return self._fit_launched()
+        with run_lock(self.files.folder, self.what):
+            wanted = self.configuration()
+            if (record := self._trained_already(wanted)) is not None:
+                return self._result(record)
+            return self._result(self._train(wanted))
+
+    def _trained_already(self, wanted: dict[str, Any]) -> StageRecord | None:
+        """The record of this very configuration; says so, and which code is another now."""
+        if self.options.fresh or not self.finished.is_dir() or not self.files.record_file.exists():
+            return None
         try:
-            yield self.tokenizer
+            record = read_record(self.files.record_file, StageRecord)
+        except MuseError:
+            return None
+        if record.configuration != wanted:
+            return None
+        self.logger.rows = list(read_jsonl(self.files.metrics_file))
+        if self.task.accelerator.is_main_process:
+            print(f"{self.what} is trained already (commit {record.provenance.commit}).")
+            if changed := changed_code(record.code):
+                print(other_code(changed))
+        return record
+
+    def _result(self, record: StageRecord) -> StageResult:
+        network = self.task.finished(self.finished)
+        return StageResult(network, record, self.logger.rows)
+
+    def _train(self, configuration: dict[str, Any]) -> StageRecord:
+        task, logger = self.task, self.logger
+        if logger.writes:
+            for folder in (self.files.folder, self.files.checkpoints):
+                tidy(folder)
+        self.start = self._resume(configuration) if self.options.resume else self._begin()
+        task.accelerator.wait_for_everyone()
+        logger.began = time.monotonic()
+        self._call("on_train_begin", self)
+        try:
+            with deferred_interrupts() as asked_to_stop:
+                self._steps(asked_to_stop, configuration)
         finally:
-            self.average.restore(self.weights.values())
+            self._call("on_train_end", self)
+        seconds = logger.seconds - sum(self.callback_seconds.values())
+        record = self._record(configuration, seconds)
+        with task.averaged():
+            if logger.writes:
+                task.save(self.finished)
+                write_json(self.files.record_file, record)
+                task.describe(self.finished, record)
+        task.accelerator.wait_for_everyone()
+        return record
 
-    def state(self) -> TrainingState:
-        """All that `restore` needs, beside the tokenizer's own weights.
+    def _steps(self, asked_to_stop: Event, configuration: dict[str, Any]) -> None:
+        """Steps ``start .. stage.steps``, with checkpoints on the way."""
+        stage, task, options = self.stage, self.task, self.options
+        accelerator, files = task.accelerator, self.files
+        loader = training_batches(
+            self.data,
+            stage.batch_size,
+            options.seed,
+            self.start,
+            stage.steps,
+            accelerator.process_index,
+            accelerator.num_processes,
+            options.workers,
+        )
+        bar = tqdm(
+            timed_batches(loader, self.logger),
+            initial=self.start,
+            total=stage.steps,
+            desc=files.place,
+            file=sys.stdout,
+            mininterval=2.0,
+            disable=not accelerator.is_main_process,
+        )
+        step, whole, batch = self.start, True, None
+        save = lambda: self._save(step, configuration)
+        try:
+            for loaded in bar:
+                self._call("before_step", self, step)
+                whole, batch = False, loaded.to(accelerator.device)
+                row = self._update_or_skip(batch, step)
+                step += 1
+                keep = step % options.record_every == 0 or step == stage.steps or SKIPPED in row
+                self.logger.note({"step": step} | row, batch, keep)
+                whole = True
+                self._call("on_step", self, {"step": step} | row)
+                if step % stage.checkpoint_every == 0 or step == stage.steps:
+                    save()
+                stop = asked_to_stop.is_set() or asker_wants_stop()
+                if step < stage.steps and any_process(stop, accelerator):
+                    raise KeyboardInterrupt
+        except FloatingPointError as error:
+            self.logger.flush()
+            said = faults.diverged(self.what, files.checkpoints, step, error, batch)
+            raise MuseError(said) from error
+        except torch.OutOfMemoryError as error:
+            self.logger.flush()
+            said = faults.too_large(self.what, files.checkpoints, step, stage.batch_size)
+            raise MuseError(said) from error
+        except WorkerDied as error:
+            # Other processes stand in the middle of a step, and cannot save with this one.
+            if accelerator.num_processes == 1:
+                save()
+            raise MuseError(faults.worker_died(self.what, step, error)) from error
+        except KeyboardInterrupt as error:
+            if not whole:
+                raise MuseError(faults.torn(self.what, step)) from error
+            save()
+            raise MuseError(faults.interrupted(self.what, step)) from error
 
-        From shards all processes gather it together, and the first has it.
+    def _update_or_skip(self, batch: Any, step: int) -> Row:
+        """One update; or no change at all, when it is not finite and the stage allows one more."""
+        try:
+            return self.task.update(batch, step)
+        except FloatingPointError:
+            if len(self.logger.bad_steps) >= self.stage.bad_steps:
+                raise
+            self.logger.bad_steps.append(step + 1)
+            return {SKIPPED: 1}
+
+    def _call(self, hook: str, *arguments: Any) -> None:
+        for callback in self.callbacks:
+            began, name = time.monotonic(), callback.name or type(callback).__name__
+            getattr(callback, hook)(*arguments)
+            spent = self.callback_seconds.get(name, 0.0) + time.monotonic() - began
+            self.callback_seconds[name] = spent
+
+    def _begin(self) -> int:
+        """A fresh start: what an earlier training left is set aside once, as ``<stage>.previous``."""
+        files = self.files
+        if not self.logger.writes:
+            return 0
+        if any(files.checkpoints.glob("step-*")) or self.finished.exists():
+            previous = files.folder.with_name(files.folder.name + ".previous")
+            shutil.rmtree(previous, ignore_errors=True)
+            files.folder.rename(previous)
+            files.folder.mkdir()
+        files.metrics_file.unlink(missing_ok=True)
+        return 0
+
+    def _resume(self, configuration: dict[str, Any]) -> int:
+        """The step of the newest intact checkpoint, restored; 0 where there is none yet.
+
+        Raises MuseError when it was made with another configuration.
         """
-        tensors = {f"ema/{name}": mean for name, mean in self._means().items()}
-        tensors |= {
-            f"critic/{name}": value for name, value in self.discriminator.state_dict().items()
-        }
-        tensors |= optimiser_tensors(
-            self.optimiser.optimizer, names_of(self.tokenizer), "optimiser"
-        )
-        tensors |= optimiser_tensors(
-            self.critic_optimiser.optimizer, names_of(self.discriminator), "critic_optimiser"
-        )
-        tensors["rng/cpu"] = torch.get_rng_state()
-        if torch.cuda.is_available():
-            tensors["rng/cuda"] = torch.cuda.get_rng_state()
-        facts = {
-            "ema_steps": self.average.optimization_step,
-            "lecam": [self.anchors.real, self.anchors.fake],
-            "captions_truncated": self.teachers.text.truncated,
-        }
-        return TrainingState(
-            whole(tensors, kept=self.shards is None or self.accelerator.is_main_process), facts
+        checkpoint = latest_checkpoint(self.files.checkpoints)
+        if checkpoint is None:
+            return self._begin()
+        state = load_state(checkpoint)
+        if said := difference(state.facts.get("configuration", {}), configuration):
+            name, before, now = said
+            raise MuseError(
+                f"Cannot resume {self.what}: its checkpoint has {name}={before!r}, these parameters "
+                f"say {now!r}; use the same ones, another run name, or resume=False."
+            )
+        self.task.restore(checkpoint / self.task.saved_as, state)
+        self.logger.rewind(state.facts["step"])
+        self.logger.recall(state.facts)
+        return state.facts["step"]
+
+    def _save(self, step: int, configuration: dict[str, Any]) -> None:
+        """A checkpoint by the one process that writes; the others hand it what they hold."""
+        self.logger.flush(to_disk=True)
+        saved = self.task.to_save()
+        last = self.files.checkpoints / f"step-{step:08d}"
+        if saved is not None and not last.exists():
+            network, state = saved
+            state.facts |= self.logger.remembered()
+            state.facts |= {"configuration": configuration, "code": code_digests()}
+            kept = self.stage.checkpoints_kept
+            folder, name = self.files.checkpoints, self.task.saved_as
+            save_checkpoint(folder, step, network, state, name, kept)
+        self.task.accelerator.wait_for_everyone()
+
+    def _record(self, configuration: dict[str, Any], seconds: float) -> StageRecord:
+        stage, logger, task = self.stage, self.logger, self.task
+        return StageRecord(
+            stage=stage.name,
+            run=self.options.run,
+            data_fingerprint=configuration["data"],
+            seed=self.options.seed,
+            steps=stage.steps,
+            batch_size=stage.batch_size,
+            resumed_at=self.start,
+            seconds=round(seconds, 1),
+            images_per_second=round(stage.steps * stage.batch_size / max(seconds, 1e-9), 1),
+            losses=logger.losses(),
+            trainable_parameters=sum(weight.numel() for weight in task.weights.values()),
+            files_skipped=sorted(logger.files_skipped),
+            files_enlarged=len(logger.files_enlarged),
+            callbacks={name: round(spent, 2) for name, spent in self.callback_seconds.items()},
+            processes=task.accelerator.num_processes,
+            data_wait_share=round(logger.waited / seconds, 4) if seconds > 0 else 0.0,
+            bad_steps=logger.bad_steps,
+            configuration=configuration,
+            code=code_digests(),
+            provenance=provenance(str(task.accelerator.device)),
+            **{**self.options.notes, **task.facts()},
         )
 
-    def _means(self) -> dict[str, Tensor]:
-        return dict(zip(self.weights, self.average.shadow_params, strict=True))
-
-    def to_save(self) -> tuple[nn.Module, TrainingState] | None:
-        if self.shards is None:
-            return super().to_save()
-        writes = self.accelerator.is_main_process
-        network, state = self.shards.whole({}, kept=writes), self.state()
-        return (network, state) if writes else None
-
-    def restore(self, folder: Path, state: TrainingState) -> None:
-        """Go on from a checkpoint, bit for bit on the same machine; ``folder`` holds its tokenizer."""
-        tensors = state.tensors
-        saved, own = MuseTokenizer.from_pretrained(folder).state_dict(), self.tokenizer.state_dict()
-        self.tokenizer.load_state_dict(
-            {name: part_of(value, own[name]) for name, value in saved.items()}
+    def _fit_launched(self) -> StageResult:
+        """In processes of their own, which make the same objects by their recipe."""
+        if self.options.recipe is None:
+            raise MuseError(
+                f"{self.what} is made of objects that other processes cannot make: leave processes "
+                "at 1, or begin from setup(), which knows how."
+            )
+        if lookers := [type(each).__name__ for each in self.callbacks if needs_weights(each)]:
+            raise MuseError(
+                f"{', '.join(lookers)} looks on in one process only: leave processes at 1."
+            )
+        order = self.options.recipe.order(self, self.files)
+        stage = LaunchedStage(
+            self.what,
+            self.files.place,
+            self.files.folder,
+            self.files.metrics_file,
+            self.stage.steps,
+            self.options.resume,
         )
-        self.discriminator.load_state_dict(under("critic/", tensors))
-        restore_optimiser(self.optimiser.optimizer, names_of(self.tokenizer), "optimiser", tensors)
-        restore_optimiser(
-            self.critic_optimiser.optimizer,
-            names_of(self.discriminator),
-            "critic_optimiser",
-            tensors,
-        )
-        averages = under("ema/", tensors)
-        self.average.shadow_params = [
-            part_of(averages[name], weight) for name, weight in self.weights.items()
-        ]
-        self.average.optimization_step = state.facts["ema_steps"]
-        self.anchors = LeCamAnchors(*state.facts["lecam"])
-        self.teachers.text.truncated = state.facts.get(
-            "captions_truncated", 0
-        )  # older checkpoints do not say
-        torch.set_rng_state(tensors["rng/cpu"])
-        if torch.cuda.is_available() and "rng/cuda" in tensors:
-            torch.cuda.set_rng_state(tensors["rng/cuda"])
+
+        def on_row(row: Row) -> None:
+            self.logger.rows.append(row)
+            self._call("on_step", self, row)
+
+        module = self.options.recipe.module
+        rows = train_launched(stage, self.options.launch, module, order, on_row)
+        self.logger.rows = rows or list(read_jsonl(self.files.metrics_file))
+        return self._result(read_record(self.files.record_file, StageRecord))
+
+
+def needs_weights(callback: Callback) -> bool:
+    """Whether it looks into the network before each step, which other processes hold."""
+    return type(callback).before_step is not Callback.before_step
+
+
+def other_code(changed: list[str]) -> str:
+    """The sentence for a stage that was trained with other code than there is now."""
+    more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+    return (
+        f"trained with other code: {', '.join(changed[:3])}{more} changed since; `--fresh` trains "
+        "again"
+    )
+
+
+def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, Any, Any] | None:
+    """The first value that is another one: its name, what it was and what it is."""
+    for name in {**before, **now}:
+        first, second = before.get(name), now.get(name)
+        if first != second:
+            if isinstance(first, dict) and isinstance(second, dict):
+                return difference(first, second)
+            return name, first, second
+    return None
+
+
+def asdict_plain(value: Any) -> dict[str, Any]:
+    """A dataclass as JSON would bring it back."""
+    plain = {name: getattr(value, name) for name in value.__dataclass_fields__}
+    return {name: _plain(held) for name, held in plain.items()}
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return _plain(asdict(value))
+    if isinstance(value, Mapping):
+        return {str(name): _plain(held) for name, held in value.items()}
+    if isinstance(value, frozenset | set):
+        return sorted(map(str, value))
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return str(value) if isinstance(value, Enum | Path) else value
+
+
+def imported(reference: str) -> Any:
+    """What ``module:name`` names. Raises MuseError where there is none."""
+    module, _, name = reference.partition(":")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise MuseError(
+            f"{reference} cannot be imported ({error}): write module:function."
+        ) from error

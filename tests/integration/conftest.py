@@ -16,21 +16,15 @@ def micro_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def enter(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Work in ``root``, with the preset ``micro`` known and no LPIPS weights in sight."""
-    from muse_core.config import presets
-
-    from .micro import micro_preset
-
+    """Work in ``root``, with no LPIPS weights in sight."""
     monkeypatch.setenv("MUSE_ROOT", str(root))
     monkeypatch.setenv("TORCH_HOME", str(root / "no-torch-home"))
-    folder = root / "data" / "foundations" / "micro"
-    monkeypatch.setitem(presets.PRESETS, "micro", lambda: micro_preset(folder))
 
 
 @pytest.fixture(scope="session")
 def whole(micro_root: Path) -> dict:
     """Stage name -> result of run "whole": the three stages in order, never interrupted."""
-    from muse_core.training.loop import train_stage
+    from muse_core.training.stage_run import train_stage
 
     from .micro import STAGES, micro_run
 

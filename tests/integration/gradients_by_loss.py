@@ -19,11 +19,11 @@ from muse_core.config.stage import Loss, weights
 from muse_core.data.scenes import Scenes
 from muse_core.foundations.perceptual import TeacherFeatures
 from muse_core.foundations.topology_teacher import DinoV3Teacher
-from muse_core.training.processes import images_each, mean_over_processes
-from muse_core.training.sharded_tensors import whole
-from muse_core.training.step import forward_step
+from muse_core.training.distributed import images_each, mean_over_processes
+from muse_core.training.fsdp import whole
+from muse_core.training.loss_terms import forward_step
 from muse_core.training.teachers import Teachers
-from muse_core.training.trainer import Trainer
+from muse_core.training.tokenizer_task import TokenizerTask
 
 IMAGES = 32
 LOSSES = [loss for loss in Loss if loss is not Loss.DISTILLATION]
@@ -55,7 +55,9 @@ def gradients(
     for loss in losses:
         torch.manual_seed(1)
         stage = replace(third, weights=weights(**{other: float(other is loss) for other in LOSSES}))
-        trainer = Trainer(small_tokenizer(routing=routing), stage, teachers, accelerator)
+        trainer = TokenizerTask(
+            small_tokenizer(routing=routing), stage, teachers, None, accelerator
+        )
         terms, output = forward_step(
             trainer.model, trainer.tokenizer, trainer.discriminator, teachers, batch, trainer.stage
         )

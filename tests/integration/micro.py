@@ -3,25 +3,25 @@ px scenes, six steps.
 """
 
 import json
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from diffusers import AutoencoderDC
 from safetensors.torch import load_file
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModelWithProjection, DINOv3ViTConfig
 
 from muse_core import paths
-from muse_core.config.preset import ConnectorShape, FoundationLocations, Preset
-from muse_core.config.presets import tiny
-from muse_core.config.stage import Curriculum
+from muse_core.callback import Callback
+from muse_core.config.overrides import load_preset, shorthand
+from muse_core.config.preset import Preset
 from muse_core.data.scenes import Scenes
 from muse_core.foundations.backbone import Backbone
 from muse_core.foundations.text_tower import TextTower
 from muse_core.foundations.topology_teacher import DinoV3Teacher
-from muse_core.training.learner import Progress, Row
 from muse_core.training.stage_run import StageRun
 from scripts.tiny_foundations.image_text import train_tokenizer
 
@@ -92,44 +92,78 @@ def write_foundations(folder: Path) -> Path:
     AutoencoderDC(**AUTOENCODER).save_pretrained(folder / "autoencoder")
     DinoV3Teacher.from_config(TEACHER, (0,)).network.save_pretrained(folder / "teacher")
     small_text_tower().save_pretrained(folder / "text_tower")
+    write_preset(folder)
     return folder
 
 
-def micro_preset(folder: Path) -> Preset:
-    """The curriculum of ``tiny``, six steps of four images a stage."""
-    stages = [
-        replace(stage, steps=6, batch_size=4, checkpoint_every=2, ema_decay=0.9, warmup_share=0.2)
-        for stage in tiny().curriculum
-    ]
-    parts = {
-        part: str(folder / part) for part in ("backbone", "autoencoder", "teacher", "text_tower")
+PRESET = "data/foundations/micro/micro.yaml"
+"""The preset's file in a workspace that `write_foundations` furnished."""
+
+
+def write_preset(folder: Path) -> Path:
+    """The curriculum of ``tiny``, six steps of four images a stage, as a preset file."""
+    parts = ("backbone", "autoencoder", "teacher", "text_tower")
+    said = {
+        "extends": "tiny",
+        "image_size": IMAGE_SIZE,
+        "foundations": {part: str(folder / part) for part in parts},
+        "connector": dict(unshuffle=1, width=32, num_heads=2, num_blocks=3),
+        "stage": dict(steps=6, batch_size=4, checkpoint_every=2, ema_decay=0.9, warmup_share=0.2),
     }
-    return Preset(
-        name="micro",
-        image_size=IMAGE_SIZE,
-        foundations=FoundationLocations(**parts),
-        connector=ConnectorShape(unshuffle=1, width=32, num_heads=2, num_blocks=3),
-        curriculum=Curriculum(tuple(stages)),
-    )
+    file = folder / "micro.yaml"
+    file.write_text(yaml.safe_dump(said))
+    return file
+
+
+def micro_preset(folder: Path) -> Preset:
+    """The preset of `write_preset`, loaded."""
+    return load_preset(str(folder / "micro.yaml"))
 
 
 def micro_run(stage: str, run: str = "whole", **options: Any) -> StageRun:
-    return StageRun(run=run, preset="micro", stage=stage, device="cpu", **options)
+    """A stage of a run; words such as ``steps`` or ``routing`` become overrides."""
+    words = [f"{shorthand(name)}={options.pop(name)}" for name in [*options] if shorthand(name)]
+    words += [options.pop("overrides")] if "overrides" in options else []
+    overrides = " ".join(words)
+    return StageRun(
+        run=run, preset=PRESET, stage=stage, device="cpu", overrides=overrides, **options
+    )
 
 
-def stopping_at(step: int, error: BaseException) -> Progress:
-    """A progress that raises at this step, or at the first it hears of after it."""
+class stopping_at(Callback):
+    """Raises at this step, or at the first it hears of after it."""
 
-    def stop(rows: list[Row]) -> None:
-        if rows[-1]["step"] >= step:
-            raise error
+    def __init__(self, step: int, error: BaseException) -> None:
+        self.step, self.error = step, error
 
-    return stop
+    def on_step(self, trainer: Any, row: dict[str, Any]) -> None:
+        if row["step"] >= self.step:
+            raise self.error
+
+
+class before_each(Callback):
+    """Calls a function with the trainer and the number of steps done, before each step."""
+
+    def __init__(self, name: str, function: Callable[[Any, int], None]) -> None:
+        self.name, self.function = name, function
+
+    def before_step(self, trainer: Any, step: int) -> None:
+        self.function(trainer, step)
+
+
+class after_each(Callback):
+    """Calls a function with the row of each step."""
+
+    def __init__(self, function: Callable[[dict[str, Any]], None]) -> None:
+        self.function = function
+
+    def on_step(self, trainer: Any, row: dict[str, Any]) -> None:
+        self.function(row)
 
 
 def written_rows(run: StageRun) -> list[dict[str, float]]:
     """The metrics file, parsed by hand."""
-    return [json.loads(line) for line in run.metrics_file.read_text().splitlines()]
+    return [json.loads(line) for line in run.files.metrics_file.read_text().splitlines()]
 
 
 def finished_weights(run: StageRun) -> dict[str, Tensor]:
@@ -139,7 +173,7 @@ def finished_weights(run: StageRun) -> dict[str, Tensor]:
 
 def last_training_state(run: StageRun) -> dict[str, Tensor]:
     """EMA, optimisers, critic and RNG, and the raw tokenizer, of the last checkpoint."""
-    last = sorted(run.checkpoints.glob("step-*"))[-1]
+    last = sorted(run.files.checkpoints.glob("step-*"))[-1]
     raw = load_file(next((last / "tokenizer").glob("*.safetensors")))
     return load_file(last / "training.safetensors") | {
         f"raw/{name}": weight for name, weight in raw.items()

@@ -4,7 +4,6 @@ then stages.
 Its arguments: the file for what was measured, and the runs of the stages as JSON.
 """
 
-import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -15,15 +14,13 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
-from muse_core.config import presets
 from muse_core.config.presets import tiny
 from muse_core.data.scenes import Scenes
+from muse_core.training.distributed import accelerator_for, mean_over_processes
+from muse_core.training.fsdp import whole
 from muse_core.training.launch import run_entry
-from muse_core.training.loop import train_stage
-from muse_core.training.processes import mean_over_processes
-from muse_core.training.sharded_tensors import whole
-from muse_core.training.stage_run import StageRun
-from muse_core.training.trainer import Trainer, accelerator_for
+from muse_core.training.stage_run import StageRun, train_stage
+from muse_core.training.tokenizer_task import TokenizerTask
 
 ROUTINGS = ("orthogonal", "trunk-routed")
 
@@ -46,8 +43,12 @@ def refused(accelerator: Accelerator) -> dict[str, Tensor]:
     from tests.integration.gradients_by_loss import small_teachers
     from tests.unit.models.small_models import small_tokenizer
 
-    trainer = Trainer(
-        small_tokenizer(), tiny().curriculum["03_synergistic_tuning"], small_teachers(), accelerator
+    trainer = TokenizerTask(
+        small_tokenizer(),
+        tiny().curriculum["03_synergistic_tuning"],
+        small_teachers(),
+        None,
+        accelerator,
     )
     good = Scenes("train", 32).first(4)
     last = accelerator.process_index == accelerator.num_processes - 1
@@ -67,17 +68,17 @@ def refused(accelerator: Accelerator) -> dict[str, Tensor]:
     return {"raised": torch.tensor(mean_over_processes({"": raised}, accelerator)[""])} | found
 
 
-def _all(trainer: Trainer) -> dict[str, Tensor]:
+def _all(trainer: TokenizerTask) -> dict[str, Tensor]:
     """Weights, averages and moments."""
     state = {
         name: value
-        for name, value in trainer.state().tensors.items()
+        for name, value in trainer.state(trainer.accelerator.is_main_process).tensors.items()
         if name.startswith(("ema/", "optimiser/"))
     }
     return state | whole(trainer.tokenizer.state_dict(), kept=trainer.accelerator.is_main_process)
 
 
-def _held(trainer: Trainer) -> Tensor:
+def _held(trainer: TokenizerTask) -> Tensor:
     moments = [
         value
         for state in trainer.optimiser.state.values()
@@ -95,10 +96,6 @@ def _differ(first: dict[str, Tensor], second: dict[str, Tensor]) -> Tensor:
 
 def main(measured_file: str, *run_files: str) -> int:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-    from tests.integration.micro import micro_preset
-
-    folder = Path(os.environ["MUSE_ROOT"]) / "data" / "foundations" / "micro"
-    presets.PRESETS["micro"] = lambda: micro_preset(folder)
     accelerator = accelerator_for("cpu")
     found = measured(accelerator) | refused(accelerator)
     if accelerator.is_main_process:

@@ -10,26 +10,26 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from muse_core.config.curriculum import Changes
 from muse_core.data.scenes import Scenes
 from muse_core.errors import MuseError
 from muse_core.evaluation.held_out import measure_held_out
 from muse_core.foundations.image_tower import PROJECTION_FILE
-from muse_core.training.loop import StageResult, train_stage
+from muse_core.training.stage_run import train_stage
 from muse_core.training.teachers import load_teachers
+from muse_core.training.trainer import StageResult
 
-from .micro import BACKBONE, IMAGE_SIZE, finished_weights, micro_run, same
+from .micro import BACKBONE, IMAGE_SIZE, before_each, finished_weights, micro_run, same
 
 SWITCHES = {
-    "reversed": (Changes(order="reversed"), "orthogonal"),
-    "joint": (Changes(order="joint"), "orthogonal"),
-    "no-topology": (Changes(without="topology"), "orthogonal"),
-    "no-anchor": (Changes(without="anchor"), "orthogonal"),
-    "distillation": (Changes(anchoring="distillation"), "orthogonal"),
-    "open-semantics": (Changes(), "open-semantics"),
-    "trunk-routed": (Changes(), "trunk-routed"),
-    "release": (Changes(), "release"),
-    "shared-pcgrad": (Changes(surgery="pcgrad"), "shared"),
+    "reversed": dict(order="reversed"),
+    "joint": dict(order="joint"),
+    "no-topology": dict(without="topology"),
+    "no-anchor": dict(without="anchor"),
+    "distillation": dict(anchoring="distillation"),
+    "open-semantics": dict(routing="open-semantics"),
+    "trunk-routed": dict(routing="trunk-routed"),
+    "release": dict(routing="release"),
+    "shared-pcgrad": dict(surgery="pcgrad", routing="shared"),
 }
 
 
@@ -42,8 +42,8 @@ def projection(micro_root: Path):
     file.unlink()
 
 
-def train_all(run: str, changes: Changes, routing: str) -> list[StageResult]:
-    whole = micro_run("", run, changes=changes, routing=routing)
+def train_all(run: str, **changes: str) -> list[StageResult]:
+    whole = micro_run("", run, **changes)
     return [
         train_stage(replace(whole, stage=stage.name)) for stage in whole.load_preset().curriculum
     ]
@@ -53,13 +53,12 @@ def train_all(run: str, changes: Changes, routing: str) -> list[StageResult]:
 def test_a_switch_trains_to_the_end_and_its_record_says_what_was_changed(
     micro: Path, name: str
 ) -> None:
-    changes, routing = SWITCHES[name]
-    results = train_all(name, changes, routing)
+    changes = SWITCHES[name]
+    results = train_all(name, **changes)
     assert len(results) == (1 if name == "joint" else 3)
     assert all(math.isfinite(row["loss/total"]) for result in results for row in result.rows)
-    assert {(result.record.routing, result.record.changes) for result in results} == {
-        (routing, changes)
-    }
+    assert {result.record.routing for result in results} == {changes.get("routing", "orthogonal")}
+    assert all(value in result.record.overrides for value in changes.values() for result in results)
     losses = [set(result.record.losses) for result in results]
     assert (
         not any("topology" in each for each in losses)
@@ -70,9 +69,7 @@ def test_a_switch_trains_to_the_end_and_its_record_says_what_was_changed(
 
 
 def test_a_distilled_tokenizer_is_measured_like_any_other(micro: Path) -> None:
-    (result,) = train_all(
-        "distilled", Changes(anchoring="distillation", order="joint"), "orthogonal"
-    )
+    (result,) = train_all("distilled", anchoring="distillation", order="joint")
     teachers = load_teachers(micro_run("03_synergistic_tuning").load_preset(), "cpu")
     assert teachers.image is None
     assert math.isfinite(
@@ -83,8 +80,8 @@ def test_a_distilled_tokenizer_is_measured_like_any_other(micro: Path) -> None:
 def test_an_interrupted_stage_is_not_resumed_with_other_changes(micro: Path) -> None:
     run = micro_run("01_topology_warmup", "resumed")
     train_stage(run)
-    with pytest.raises(MuseError, match="its checkpoint has changes="):
-        train_stage(replace(run, resume=True, changes=Changes(without="perceptual")))
+    with pytest.raises(MuseError, match="its checkpoint has perceptual="):
+        train_stage(replace(run, resume=True, overrides="curriculum.without=perceptual"))
 
 
 def test_observers_see_every_step_before_it_and_their_time_is_told_apart(
@@ -100,8 +97,8 @@ def test_observers_see_every_step_before_it_and_their_time_is_told_apart(
         time.sleep(0.05)
 
     run = micro_run("01_topology_warmup", "observed")
-    record = train_stage(run, observers={"slow": slow}).record
-    assert seen == [0, 1, 2, 3, 4, 5] and record.observers["slow"] >= 0.3
+    record = train_stage(run, [before_each("slow", slow)]).record
+    assert seen == [0, 1, 2, 3, 4, 5] and record.callbacks["slow"] >= 0.3
     assert same(finished_weights(run), finished_weights(micro_run("01_topology_warmup"))) == []
 
 
@@ -109,15 +106,14 @@ def test_the_time_of_observers_is_not_the_trainings(
     micro: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A clock that only observers move: the training itself takes no time at all."""
-    from muse_core.training import engine
+    from muse_core.training import trainer
 
     clock = [0.0]
-    monkeypatch.setattr(engine.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(trainer.time, "monotonic", lambda: clock[0])
 
     def costly(trainer, step: int) -> None:
         clock[0] += 2.0
 
-    record = train_stage(
-        micro_run("01_topology_warmup", "clocked"), observers={"costly": costly}
-    ).record
-    assert record.observers == {"costly": 12.0} and record.seconds == 0.0
+    run = micro_run("01_topology_warmup", "clocked")
+    record = train_stage(run, [before_each("costly", costly)]).record
+    assert record.callbacks == {"costly": 12.0} and record.seconds == 0.0

@@ -2,7 +2,6 @@
 nothing is silent.
 """
 
-import json
 import os
 import signal
 import subprocess
@@ -12,20 +11,20 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
-from muse_core.config import presets
 from muse_core.data.image_files import FileSource
 from muse_core.data.scenes import Scenes
 from muse_core.errors import MuseError
 from muse_core.results.records import read_json
-from muse_core.training import trainer as trainer_module
+from muse_core.training import tokenizer_task as trainer_module
 from muse_core.training.checkpoint import latest_checkpoint
-from muse_core.training.loop import train_stage
-from muse_core.training.run_lock import lock_file
-from muse_core.training.trainer import Trainer
+from muse_core.training.stage_run import train_stage
+from muse_core.training.tokenizer_task import TokenizerTask
 
 from .micro import (
     STAGES,
+    before_each,
     borrow_stage,
     finished_weights,
     last_training_state,
@@ -36,7 +35,7 @@ from .micro import (
 )
 
 
-def frozen(trainer: Trainer) -> dict[str, torch.Tensor]:
+def frozen(trainer: TokenizerTask) -> dict[str, torch.Tensor]:
     """Everything an update may change but the random state, copied."""
     weights = {
         f"raw/{name}": weight.detach().clone()
@@ -65,9 +64,9 @@ def third(whole, micro):
 
 
 def nan_batch(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = Trainer.update
+    plain = TokenizerTask.update
     monkeypatch.setattr(
-        Trainer,
+        TokenizerTask,
         "update",
         lambda self, batch, at: plain(
             self, replace(batch, images=batch.images * torch.nan) if at == step else batch, at
@@ -103,9 +102,11 @@ def test_a_bad_step_changes_nothing_and_is_listed(third, monkeypatch, poison) ->
     run = third(poison.__name__, bad_steps=1)
     poison(2, monkeypatch)
     states: dict[int, dict[str, torch.Tensor]] = {}
-    observers = {"copies": lambda trainer, step: states.update({step: frozen(trainer)})}
-    record = train_stage(run, observers=observers).record
-    assert record.bad_steps == [3] and read_json(run.record_file)["bad_steps"] == [3]
+    copies = before_each(
+        "copies", lambda trainer, step: states.update({step: frozen(trainer.task)})
+    )
+    record = train_stage(run, [copies]).record
+    assert record.bad_steps == [3] and read_json(run.files.record_file)["bad_steps"] == [3]
     assert written_rows(run)[2] == {"step": 3, "skipped": 1} and len(written_rows(run)) == 6
     assert same(states[2], states[3]) == [] and same(states[3], states[4]) != []
     assert all(torch.isfinite(weight).all() for weight in last_training_state(run).values())
@@ -127,7 +128,7 @@ def test_skipped_steps_are_remembered_when_it_goes_on(whole, micro, monkeypatch)
     with monkeypatch.context() as patch:
         nan_batch(1, patch)
         with pytest.raises(MuseError, match="Interrupted"):
-            train_stage(run, stopping_at(4, KeyboardInterrupt()))
+            train_stage(run, [stopping_at(4, KeyboardInterrupt())])
     with monkeypatch.context() as patch:
         nan_batch(4, patch)
         with pytest.raises(MuseError, match="stopped at step 5"):
@@ -135,21 +136,18 @@ def test_skipped_steps_are_remembered_when_it_goes_on(whole, micro, monkeypatch)
     assert train_stage(replace(run, resume=True)).record.bad_steps == [2]
 
 
-def test_a_worker_that_dies_costs_nothing(
+def test_a_worker_that_dies_is_one_sentence_and_resuming_costs_nothing(
     whole, micro, impatient_loader, tmp_path, monkeypatch
 ) -> None:
-    from PIL import Image
-
     for index, image in enumerate(Scenes("train", 32).first(30).images):
         place = tmp_path / "images" / "all" / f"{index}.png"
         place.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray((image.permute(1, 2, 0) * 255).byte().numpy()).save(place)
-    preset = presets.PRESETS["micro"]()
-    monkeypatch.setitem(presets.PRESETS, "micro", lambda: replace(preset, loader_workers=2))
     data, plain, died = f"folder:{tmp_path / 'images'}", FileSource.load, tmp_path / "died"
-    undisturbed = micro_run(STAGES[0], "workers", data=data)
-    assert train_stage(undisturbed).record.workers_died == 0
-    run = micro_run(STAGES[0], "dying-workers", data=data)
+    options = dict(data=data, overrides="loader_workers=2")
+    undisturbed = micro_run(STAGES[0], "workers", **options)
+    train_stage(undisturbed)
+    run = micro_run(STAGES[0], "dying-workers", **options)
     parent = os.getpid()
 
     def deadly(self, index):
@@ -159,7 +157,9 @@ def test_a_worker_that_dies_costs_nothing(
         return plain(self, index)
 
     monkeypatch.setattr(FileSource, "load", deadly)
-    assert train_stage(run).record.workers_died == 1
+    with pytest.raises(MuseError, match=r"a worker that reads its data died .* resume=True"):
+        train_stage(run)
+    train_stage(replace(run, resume=True))
     assert written_rows(run) == written_rows(undisturbed)
     assert same(finished_weights(run), finished_weights(undisturbed)) == []
 
@@ -181,8 +181,8 @@ def test_a_disk_that_fills_keeps_the_earlier_checkpoints_and_is_one_sentence(
     whole, micro, small_disk
 ) -> None:
     run = micro_run(STAGES[0], "small-disk")
-    run.folder.parent.mkdir(parents=True)
-    run.folder.symlink_to(small_disk / "stage", target_is_directory=True)
+    run.files.folder.parent.mkdir(parents=True)
+    run.files.folder.symlink_to(small_disk / "stage", target_is_directory=True)
     (small_disk / "stage").mkdir()
     ballast = small_disk / "ballast"
 
@@ -199,9 +199,9 @@ def test_a_disk_that_fills_keeps_the_earlier_checkpoints_and_is_one_sentence(
         MuseError,
         match=r"Cannot write the checkpoint .*step-00000004.*No space left.*earlier checkpoints",
     ):
-        train_stage(run, observers={"fill": fill})
-    assert latest_checkpoint(run.checkpoints).name == "step-00000002"
-    assert [path.name for path in run.checkpoints.iterdir()] == ["step-00000002"]
+        train_stage(run, [before_each("fill", fill)])
+    assert latest_checkpoint(run.files.checkpoints).name == "step-00000002"
+    assert [path.name for path in run.files.checkpoints.iterdir()] == ["step-00000002"]
     ballast.unlink()
     train_stage(replace(run, resume=True))
     assert same(finished_weights(run), finished_weights(micro_run(STAGES[0]))) == []
@@ -213,50 +213,26 @@ def test_a_second_training_of_the_same_stage_is_refused_and_harms_nothing(whole,
 
     def second(trainer, step: int) -> None:
         if step == 3:
-            with pytest.raises(MuseError, match=f"locked by process {os.getpid()}") as caught:
+            with pytest.raises(MuseError, match="is being trained by another process") as caught:
                 train_stage(run)
             refused.append(str(caught.value))
 
-    train_stage(run, observers={"second": second})
-    assert len(refused) == 1 and not lock_file(run).exists()
+    train_stage(run, [before_each("second", second)])
+    assert len(refused) == 1
     assert written_rows(run) == written_rows(micro_run(STAGES[0]))
 
 
 def test_leftovers_of_a_killed_process_are_gone_after_the_next_start(whole, micro) -> None:
     run = micro_run(STAGES[0], "leftovers")
-    left = run.checkpoints / ".step-00000002.99999.tmp"
+    left = run.files.checkpoints / ".step-00000002.99999.tmp"
     left.mkdir(parents=True)
     (left / "training.safetensors").write_bytes(b"half")
     train_stage(replace(run, resume=True))
-    assert sorted(path.name for path in run.checkpoints.glob(".*")) == []
-
-
-def test_the_best_checkpoint_outlives_the_last_ones(whole, micro, monkeypatch) -> None:
-    """Losses that only rise: the first checkpoint is the best."""
-    plain = Trainer.update
-    monkeypatch.setattr(
-        Trainer,
-        "update",
-        lambda self, batch, step: plain(self, batch, step) | {"loss/total": step + 1.0},
-    )
-    preset = presets.PRESETS["micro"]()
-    curriculum = replace(
-        preset.curriculum,
-        stages=tuple(replace(stage, checkpoint_every=1) for stage in preset.curriculum),
-    )
-    monkeypatch.setitem(presets.PRESETS, "micro", lambda: replace(preset, curriculum=curriculum))
-    run = micro_run(STAGES[0], "best")
-    train_stage(run)
-    kept = sorted(path.name for path in run.checkpoints.iterdir())
-    assert kept == ["step-00000001", "step-00000005", "step-00000006"]
-    assert (
-        json.loads((run.folder / "best_checkpoint.json").read_text())["checkpoint"]
-        == "checkpoints/step-00000001"
-    )
+    assert sorted(path.name for path in run.files.checkpoints.glob(".*")) == []
 
 
 def test_the_record_says_how_long_the_step_waited_for_data(whole, micro) -> None:
-    assert 0 < read_json(micro_run(STAGES[0]).record_file)["data_wait_share"] < 1
+    assert 0 < read_json(micro_run(STAGES[0]).files.record_file)["data_wait_share"] < 1
 
 
 def test_a_tracker_that_is_not_installed_is_said_before_anything_is_touched(
@@ -265,7 +241,7 @@ def test_a_tracker_that_is_not_installed_is_said_before_anything_is_touched(
     from muse_core.training import trackers
 
     monkeypatch.setattr(trackers, "get_available_trackers", lambda: [])
-    run = micro_run(STAGES[0], "untracked", trackers=("tensorboard",))
+    run = micro_run(STAGES[0], "untracked", trackers="tensorboard")
     with pytest.raises(MuseError, match="pip install tensorboard"):
         train_stage(run)
-    assert not run.folder.exists()
+    assert not run.files.folder.exists()

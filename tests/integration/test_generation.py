@@ -9,12 +9,19 @@ import torch
 from safetensors.torch import load_file
 
 from muse_core.errors import MuseError
-from muse_core.generation.generation_run import AUTOENCODER, GenerationRun, load_codec
+from muse_core.generation.generation_run import (
+    AUTOENCODER,
+    GenerationRun,
+    load_codec,
+    train_generator,
+)
 from muse_core.generation.snapshots import snapshot_steps, snapshots
-from muse_core.generation.train_denoiser import train_generator
 from muse_core.training.stage_run import StageRun
 
-RUN = GenerationRun("whole", "micro", steps=6, batch_size=4, images=16, device="cpu")
+from .micro import PRESET
+
+SMALL = "stage.batch_size=4 stage.images=16 stage.steps="
+RUN = GenerationRun(run="whole", preset=PRESET, overrides=f"{SMALL}6", device="cpu")
 
 
 @pytest.fixture
@@ -23,13 +30,13 @@ def trained(micro, whole):
 
 
 def weights(run: GenerationRun) -> dict[str, torch.Tensor]:
-    return load_file(next((run.finished / "transformer").glob("*.safetensors")))
+    return load_file(next((run.files.folder / "pipeline" / "transformer").glob("*.safetensors")))
 
 
 def test_it_trains_writes_its_record_and_leaves_the_tokenizer_as_it_was(micro, whole) -> None:
-    last = StageRun("whole", "micro", "03_synergistic_tuning")
+    last = StageRun(run="whole", preset=PRESET, stage="03_synergistic_tuning")
     before = load_file(next(last.tokenizer_folder.glob("*.safetensors")))
-    result = train_generator(RUN)
+    result = train_generator(replace(RUN, fresh=True))
     after = load_file(next(last.tokenizer_folder.glob("*.safetensors")))
     assert before.keys() == after.keys() and all(
         torch.equal(before[name], after[name]) for name in before
@@ -38,16 +45,16 @@ def test_it_trains_writes_its_record_and_leaves_the_tokenizer_as_it_was(micro, w
         weight.grad is None and not weight.requires_grad
         for weight in result.pipeline.vae.parameters()
     )
-    assert result.record.steps == len(result.rows) == 6 and RUN.record_file.exists()
+    assert result.record.steps == len(result.rows) == 6 and RUN.files.record_file.exists()
     assert list(snapshots(RUN.snapshots)) == snapshot_steps(6)
 
 
 def test_interrupted_and_resumed_equals_uninterrupted(trained, monkeypatch) -> None:
-    from muse_core.generation.denoiser_trainer import GeneratorTrainer
+    from muse_core.generation.denoiser_task import DenoiserTask
 
-    run = replace(RUN, steps=6)
+    run = replace(RUN, overrides=f"{SMALL}6 stage.checkpoint_every=2", fresh=True)
     expected = weights(run)
-    update, calls = GeneratorTrainer.update, []
+    update, calls = DenoiserTask.update, []
 
     def stops_at_the_fourth(self, batch, step):
         calls.append(step)
@@ -55,12 +62,11 @@ def test_interrupted_and_resumed_equals_uninterrupted(trained, monkeypatch) -> N
             raise KeyboardInterrupt
         return update(self, batch, step)
 
-    monkeypatch.setattr(GeneratorTrainer, "update", stops_at_the_fourth)
-    monkeypatch.setattr(GenerationRun, "load_stage", _often_saved(GenerationRun.load_stage))
+    monkeypatch.setattr(DenoiserTask, "update", stops_at_the_fourth)
     with pytest.raises(MuseError, match="inside step"):
         train_generator(run)
-    monkeypatch.setattr(GeneratorTrainer, "update", update)
-    result = train_generator(replace(run, resume=True))
+    monkeypatch.setattr(DenoiserTask, "update", update)
+    result = train_generator(replace(run, resume=True, fresh=False))
     assert result.record.resumed_at == 2 and [row["step"] for row in result.rows] == [
         1,
         2,
@@ -71,10 +77,6 @@ def test_interrupted_and_resumed_equals_uninterrupted(trained, monkeypatch) -> N
     ]
     found = weights(run)
     assert all(torch.equal(found[name], expected[name]) for name in expected)
-
-
-def _often_saved(load):
-    return lambda self: replace(load(self), checkpoint_every=2)
 
 
 def test_a_tokenizer_that_was_trained_on_is_refused_with_the_fix(trained, monkeypatch) -> None:
@@ -92,7 +94,7 @@ def test_a_tokenizer_that_was_trained_on_is_refused_with_the_fix(trained, monkey
 
 
 def test_the_plain_autoencoder_and_missing_tokenizers(micro, whole) -> None:
-    result = train_generator(replace(RUN, latents=AUTOENCODER, steps=2))
+    result = train_generator(replace(RUN, latents=AUTOENCODER, overrides=f"{SMALL}2"))
     assert result.pipeline.to_images(result.pipeline.sample(["a red star"], 1.0, 2)).shape == (
         1,
         3,
@@ -105,7 +107,7 @@ def test_the_plain_autoencoder_and_missing_tokenizers(micro, whole) -> None:
         train_generator(replace(RUN, latents="shared"))
     with pytest.raises(MuseError, match="Unknown kind of latents 'muze'"):
         train_generator(replace(RUN, latents="muze"))
-    with pytest.raises(MuseError, match="must not be negative"):
-        train_generator(replace(RUN, steps=-1))
+    with pytest.raises(MuseError, match=r"stage.steps cannot be '-1'"):
+        train_generator(replace(RUN, overrides="stage.steps=-1"))
     with pytest.raises(MuseError, match="Unknown denoiser 'sana'"):
-        train_generator(replace(RUN, denoiser="sana"))
+        train_generator(replace(RUN, overrides="stage.denoiser=sana"))

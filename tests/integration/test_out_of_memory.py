@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from muse_core.errors import MuseError
-from muse_core.training.loop import train_stage
-from muse_core.training.trainer import Trainer
+from muse_core.training.stage_run import train_stage
+from muse_core.training.tokenizer_task import TokenizerTask
 
 from .micro import STAGES, micro_run
 
@@ -18,7 +18,7 @@ from .micro import STAGES, micro_run
         (
             4,
             r"ran out of GPU memory at step 3 with 4 images a step; about 2 may fit: run again with `-p batch_size 2`; "
-            r"step-00000002 is kept, but it goes on only with the batch size it was made with\.",
+            r"step-00000002 is kept, and goes on only with its own batch size\.",
         ),
         (
             1,
@@ -29,15 +29,15 @@ from .micro import STAGES, micro_run
 def test_a_step_that_does_not_fit_is_a_sentence(
     micro: Path, monkeypatch: pytest.MonkeyPatch, batch_size: int, words: str
 ) -> None:
-    plain = Trainer.update
+    plain = TokenizerTask.update
 
-    def full(trainer: Trainer, batch, step: int) -> dict[str, float]:
+    def full(trainer: TokenizerTask, batch, step: int) -> dict[str, float]:
         if step == 2:
             raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
         return plain(trainer, batch, step)
 
-    monkeypatch.setattr(Trainer, "update", full)
+    monkeypatch.setattr(TokenizerTask, "update", full)
     run = micro_run(STAGES[0], f"full-{batch_size}", batch_size=batch_size)
     with pytest.raises(MuseError, match=words):
         train_stage(run)
-    assert len(run.metrics_file.read_text().splitlines()) == 2
+    assert len(run.files.metrics_file.read_text().splitlines()) == 2

@@ -15,38 +15,34 @@ from safetensors.torch import load_file
 
 from muse_core.config.presets import tiny
 from muse_core.errors import MuseError
-from muse_core.generation.generation_run import GenerationRun
-from muse_core.generation.train_denoiser import train_generator
+from muse_core.generation.generation_run import GenerationRun, train_generator
 from muse_core.models.backbone_routes import may_reach_weight
 from muse_core.models.gradient_routes import routing_named
-from muse_core.training import launch
-from muse_core.training.launch import Launch, launch_folder
-from muse_core.training.loop import train_stage
+from muse_core.training.launch import LOG, launch_folder
+from muse_core.training.run_lock import run_lock
+from muse_core.training.stage_run import train_stage
 
 from .gradients_by_loss import LOSSES, gradients
-from .micro import STAGES, borrow_stage, finished_weights, micro_run, stopping_at, written_rows
+from .micro import (
+    PRESET,
+    STAGES,
+    after_each,
+    borrow_stage,
+    finished_weights,
+    micro_run,
+    stopping_at,
+    written_rows,
+)
 
 HERE = Path(__file__).parent
-TWO = Launch(processes=2)
+SMALL = "stage.steps=4 stage.batch_size=4 stage.images=16"
 
 
 @pytest.fixture
 def two(micro, monkeypatch) -> None:
-    """`Launch` starts torchrun on an entry that knows the preset ``micro``; every process has one
-    thread.
-    """
+    """Every process of a launcher has one thread, and the code that is tested."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    real = Launch.command
-    monkeypatch.setattr(
-        Launch,
-        "command",
-        lambda self, module, file: [
-            *real(self, "", file)[:-3],
-            str(HERE / "launched_micro.py"),
-            module,
-            str(file),
-        ],
-    )
+    monkeypatch.setenv("PYTHONPATH", str(HERE.parents[1]))
 
 
 @pytest.fixture(scope="module")
@@ -112,10 +108,10 @@ def close(
 
 
 def test_a_stage_launched_in_two_processes_is_the_stage_of_one(whole, two) -> None:
-    run = micro_run(STAGES[2], "pair", launch=TWO)
+    run = micro_run(STAGES[2], "pair", processes=2)
     borrow_stage(run, STAGES[1])
     seen: list[int] = []
-    result = train_stage(run, progress=lambda rows: seen.append(rows[-1]["step"]))
+    result = train_stage(run, [after_each(lambda row: seen.append(row["step"]))])
     assert (
         result.record.processes == 2
         and result.record.batch_size == 4
@@ -127,13 +123,13 @@ def test_a_stage_launched_in_two_processes_is_the_stage_of_one(whole, two) -> No
         torch.testing.assert_close(
             value, one[name], rtol=1e-3, atol=2e-3, msg=lambda text, name=name: f"{name}: {text}"
         )
-    assert not list(run.folder.glob("**/*.tmp"))
+    assert not list(run.files.folder.glob("**/*.tmp"))
 
 
 def test_a_denoiser_of_two_processes_is_the_denoiser_of_one(whole, two) -> None:
-    run = GenerationRun("whole", "micro", steps=4, batch_size=4, images=16, device="cpu")
+    run = GenerationRun(run="whole", preset=PRESET, overrides=SMALL, device="cpu")
     one = train_generator(run)
-    pair = train_generator(replace(run, launch=TWO))
+    pair = train_generator(replace(run, processes=2, fresh=True))
     close(one.rows, pair.rows)
     found, expected = (result.pipeline.transformer.state_dict() for result in (pair, one))
     for name, value in expected.items():
@@ -147,11 +143,11 @@ def test_checkpoints_of_two_go_on_in_one_and_back(whole, two) -> None:
     run = micro_run(STAGES[1], "swap")
     borrow_stage(run, STAGES[0])
     with pytest.raises(MuseError, match="is saved: run again with resume=True"):
-        train_stage(run, stopping_at(2, KeyboardInterrupt()))
-    result = train_stage(replace(run, resume=True, launch=TWO))
+        train_stage(run, [stopping_at(2, KeyboardInterrupt())])
+    result = train_stage(replace(run, resume=True, processes=2))
     assert result.record.resumed_at == 2 and result.record.processes == 2
     close(whole[STAGES[1]].rows, result.rows)
-    shutil.rmtree(run.checkpoints / "step-00000006")
+    shutil.rmtree(run.files.checkpoints / "step-00000006")
     again = train_stage(replace(run, resume=True)).record
     assert (again.resumed_at, again.processes) == (4, 1), (
         "from a checkpoint that two processes wrote"
@@ -160,20 +156,21 @@ def test_checkpoints_of_two_go_on_in_one_and_back(whole, two) -> None:
 
 
 def test_an_interrupt_here_saves_there(two, monkeypatch) -> None:
-    run = micro_run(STAGES[0], "stopped", steps=400, launch=TWO)
+    run = micro_run(STAGES[0], "stopped", steps=400, processes=2)
     with pytest.raises(
         MuseError,
         match=r"Interrupted 01_topology_warmup at step \d+; it is saved: run again with resume",
     ):
-        train_stage(run, stopping_at(2, KeyboardInterrupt()))
-    (last,) = sorted(run.checkpoints.glob("step-*"))[-1:]
+        train_stage(run, [stopping_at(2, KeyboardInterrupt())])
+    (last,) = sorted(run.files.checkpoints.glob("step-*"))[-1:]
     assert 2 <= int(last.name.removeprefix("step-")) < 400
 
 
 def test_what_fails_there_is_one_sentence_here(two) -> None:
-    run = micro_run(STAGES[1], "early", launch=TWO)
-    with pytest.raises(
-        MuseError, match="Run 'early' has no finished 01_topology_warmup: first execute"
-    ) as caught:
+    run = micro_run(STAGES[0], "early", processes=2)
+    with (
+        run_lock(run.files.folder, "it"),
+        pytest.raises(MuseError, match="is being trained by another process") as caught,
+    ):
         train_stage(run)
-    assert "\n" not in str(caught.value) and (launch_folder(run) / launch.LOG).exists()
+    assert "\n" not in str(caught.value) and (launch_folder(run.files.folder) / LOG).exists()

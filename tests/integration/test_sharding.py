@@ -20,8 +20,7 @@ from muse_core.models.backbone_routes import may_reach_weight
 from muse_core.models.gradient_routes import routing_named
 from muse_core.results.records import write_json
 from muse_core.training.launch import Launch
-from muse_core.training.loop import train_stage
-from muse_core.training.stage_run import StageRun
+from muse_core.training.stage_run import StageRun, train_stage
 
 from .gradients_by_loss import LOSSES, gradients
 from .micro import (
@@ -72,12 +71,9 @@ def run(whole, micro_root):
         run = micro_run(STAGES[2], "sharded")
         borrow_stage(run, STAGES[1])
         with pytest.raises(MuseError, match="is saved: run again with resume=True"):
-            train_stage(run, stopping_at(2, KeyboardInterrupt()))
-        launch_in_shards(
-            Launch(accelerate_config=str(configuration(micro_root))),
-            *FRESH,
-            replace(run, resume=True),
-        )
+            train_stage(run, [stopping_at(2, KeyboardInterrupt())])
+        config = str(configuration(micro_root))
+        launch_in_shards(Launch(accelerate_config=config), *FRESH, replace(run, resume=True))
         yield run
 
 
@@ -92,7 +88,7 @@ def configuration(folder: Path) -> Path:
 
 
 def launch_in_shards(launch: Launch, *runs: StageRun) -> None:
-    files = [write_json(run.folder.with_suffix(".json"), run) for run in runs]
+    files = [write_json(run.files.folder.with_suffix(".json"), run) for run in runs]
     *accelerate, _, _, _ = launch.command("", files[0])
     script = Path(__file__).with_name("sharded.py")
     done = subprocess.run(
@@ -106,7 +102,7 @@ def launch_in_shards(launch: Launch, *runs: StageRun) -> None:
 
 
 def measured_file(run: StageRun) -> Path:
-    return run.folder.with_suffix(".safetensors")
+    return run.files.folder.with_suffix(".safetensors")
 
 
 @pytest.fixture(scope="module")
@@ -177,7 +173,7 @@ def test_a_checkpoint_from_shards_holds_what_one_process_writes_and_goes_on_ther
     assert {name: value.shape for name, value in one.items()} == {
         name: value.shape for name, value in two.items()
     }
-    shutil.rmtree(run.checkpoints / SIX)
+    shutil.rmtree(run.files.checkpoints / SIX)
     again = train_stage(replace(run, resume=True)).record
     assert (again.resumed_at, again.processes) == (4, 1)
     for row, other in zip(written_rows(run), whole[STAGES[2]].rows, strict=True):

@@ -11,7 +11,7 @@ from muse_core.data.shard_writer import write_shards
 from muse_core.data.sources import open_source
 from muse_core.data.splits import SPLITS
 from muse_core.errors import MuseError
-from muse_core.training.loop import train_stage
+from muse_core.training.stage_run import train_stage
 
 from ..unit.data.parquets import write_parquet
 from .micro import (
@@ -49,7 +49,7 @@ def test_a_stage_trains_on_shards_and_resumes_to_the_bit(micro, tmp_path, spec) 
     )
     stopped = micro_run(STAGES[0], f"{name}-shards-stopped", data=data)
     with pytest.raises(MuseError, match="Interrupted"):
-        train_stage(stopped, stopping_at(3, KeyboardInterrupt()))
+        train_stage(stopped, [stopping_at(3, KeyboardInterrupt())])
     train_stage(replace(stopped, resume=True))
     first = replace(stopped, run=f"{name}-shards")
     assert written_rows(stopped) == written_rows(first)
@@ -86,7 +86,7 @@ def test_a_stage_trains_on_a_stream_and_resumes_to_the_bit(micro, tmp_path, monk
     )
     stopped = replace(whole, run="streamed-stopped")
     with pytest.raises(MuseError, match="Interrupted"):
-        train_stage(stopped, stopping_at(3, KeyboardInterrupt()))
+        train_stage(stopped, [stopping_at(3, KeyboardInterrupt())])
     train_stage(replace(stopped, resume=True))
     assert written_rows(stopped) == written_rows(whole)
     assert same(last_training_state(stopped), last_training_state(whole)) == []

@@ -12,14 +12,15 @@ import torch
 from PIL import Image
 
 from muse_core.data.scenes import Scenes
+from muse_core.data.sources import open_source
 from muse_core.errors import MuseError
 from muse_core.models.tokenizer import MuseTokenizer
-from muse_core.training import loop
-from muse_core.training.loop import train_stage
-from muse_core.training.trainer import Trainer
+from muse_core.training.stage_run import train_stage
+from muse_core.training.tokenizer_task import TokenizerTask
 
 from .micro import (
     STAGES,
+    after_each,
     borrow_stage,
     finished_weights,
     last_training_state,
@@ -71,7 +72,7 @@ def test_each_stage_writes_its_record(whole, micro, number, stage) -> None:
 
 def test_each_stage_learns_and_hands_its_weights_to_the_next(whole, micro) -> None:
     for stage in STAGES:
-        kept = sorted(path.name for path in micro_run(stage).checkpoints.iterdir())
+        kept = sorted(path.name for path in micro_run(stage).files.checkpoints.iterdir())
         assert kept == ["step-00000004", "step-00000006"]
         rows = written_rows(micro_run(stage))
         assert rows[-1]["loss/total"] != rows[0]["loss/total"]
@@ -109,7 +110,7 @@ def test_another_seed_gives_other_rows(whole, micro) -> None:
 def test_an_interrupt_saves_and_resuming_equals_never_stopping(whole, micro, stage) -> None:
     run = begin(stage, "interrupted")
     with pytest.raises(MuseError, match=f"Interrupted {stage} at step 3; it is saved"):
-        train_stage(run, stopping_at(3, KeyboardInterrupt()))
+        train_stage(run, [stopping_at(3, KeyboardInterrupt())])
     result = train_stage(replace(run, resume=True))
     assert result.record.resumed_at == 3
     assert_equal_to_the_whole_run(run)
@@ -119,7 +120,7 @@ def test_an_interrupt_saves_and_resuming_equals_never_stopping(whole, micro, sta
 def test_a_hard_stop_resumes_from_the_last_checkpoint(whole, micro, stage) -> None:
     run = begin(stage, "killed")
     with pytest.raises(Killed):
-        train_stage(run, stopping_at(5, Killed()))
+        train_stage(run, [stopping_at(5, Killed())])
     result = train_stage(replace(run, resume=True))
     assert result.record.resumed_at == 4
     assert_equal_to_the_whole_run(run)
@@ -134,7 +135,7 @@ def test_an_interrupt_inside_a_step_does_not_bend_the_run(
     others have not.
     """
     run = begin(stage, f"mid-step-{presses}")
-    plain = Trainer._descend
+    plain = TokenizerTask._descend
     calls = []
 
     def interrupted(self, terms):
@@ -146,22 +147,33 @@ def test_an_interrupt_inside_a_step_does_not_bend_the_run(
         return norms
 
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_descend", interrupted)
+        patch.setattr(TokenizerTask, "_descend", interrupted)
         with pytest.raises((MuseError, KeyboardInterrupt)):
             train_stage(run)
     train_stage(replace(run, resume=True))
     assert_equal_to_the_whole_run(run)
 
 
-def test_resuming_a_finished_stage_changes_nothing_and_keeps_its_time(whole, micro) -> None:
+def test_a_finished_stage_is_not_trained_again_and_says_so(whole, micro, capsys) -> None:
     run = begin(STAGES[0], "twice")
     first = train_stage(run).record
-    again = train_stage(replace(run, resume=True)).record
+    steps: list[int] = []
+    again = train_stage(run, [after_each(lambda row: steps.append(row["step"]))])
+    assert steps == [] and again.record == first and len(again.rows) == 6
+    assert "twice' is trained already" in capsys.readouterr().out
     assert_equal_to_the_whole_run(run)
-    assert again.images_per_second == pytest.approx(first.images_per_second, rel=0.5)
-    assert again.seconds == pytest.approx(first.seconds, rel=0.5), (
-        "a finished stage took as long as it took"
-    )
+
+
+def test_other_code_is_said_and_trains_nothing(whole, micro, capsys) -> None:
+    run = begin(STAGES[0], "other-code")
+    train_stage(run)
+    said = json.loads(run.files.record_file.read_text())
+    said["code"]["losses/topology.py"] = "something else"
+    run.files.record_file.write_text(json.dumps(said))
+    steps: list[int] = []
+    train_stage(run, [after_each(lambda row: steps.append(row["step"]))])
+    assert steps == []
+    assert "losses/topology.py changed since; `--fresh` trains again" in capsys.readouterr().out
 
 
 def test_resuming_without_a_checkpoint_starts_over(whole, micro) -> None:
@@ -173,7 +185,7 @@ def test_resuming_without_a_checkpoint_starts_over(whole, micro) -> None:
 def test_starting_over_sets_the_earlier_run_aside(whole, micro) -> None:
     run = begin(STAGES[0], "over")
     train_stage(run)
-    train_stage(run)
+    train_stage(replace(run, fresh=True))
     assert (
         micro / "data" / "runs" / "over" / f"{STAGES[0]}.previous" / "tokenizer" / "config.json"
     ).exists()
@@ -185,17 +197,19 @@ def test_starting_over_sets_the_earlier_run_aside(whole, micro) -> None:
 )
 def test_resuming_with_another_parameter_is_refused(whole, micro, changed) -> None:
     run = begin(STAGES[0], "changed")
-    if not run.checkpoints.exists():
+    if not run.files.checkpoints.exists():
         train_stage(run)
     name, value = next(iter(changed.items()))
     with pytest.raises(
         MuseError, match=rf"Cannot resume .*{name}=.*these parameters say {value!r}"
     ):
-        train_stage(replace(run, resume=True, **changed))
+        train_stage(micro_run(STAGES[0], "changed", resume=True, **changed))
 
 
 def test_a_stage_without_the_one_before_it_names_the_command(micro) -> None:
-    with pytest.raises(MuseError, match=r"`muse run 01 --run empty -p preset micro`"):
+    with pytest.raises(
+        MuseError, match=r"`muse run 01 --run empty -p preset data/foundations/micro/micro.yaml`"
+    ):
         train_stage(micro_run(STAGES[1], "empty"))
 
 
@@ -203,7 +217,7 @@ def test_a_loss_that_is_not_finite_names_step_and_samples_and_keeps_the_checkpoi
     whole, micro, monkeypatch
 ) -> None:
     run = begin(STAGES[0], "diverged")
-    plain = Trainer.update
+    plain = TokenizerTask.update
     seen = []
 
     def poisoned(self, batch, step):
@@ -213,7 +227,7 @@ def test_a_loss_that_is_not_finite_names_step_and_samples_and_keeps_the_checkpoi
         return plain(self, batch, step)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "update", poisoned)
+        patch.setattr(TokenizerTask, "update", poisoned)
         with pytest.raises(MuseError, match=r"stopped at step 4: the loss is nan") as caught:
             train_stage(run)
     assert all(name in str(caught.value) for name in seen) and "step-00000002 is kept" in str(
@@ -231,7 +245,7 @@ def test_a_gradient_that_is_not_finite_never_reaches_a_checkpoint(
     all the same.
     """
     run = begin(STAGES[0], "infinite-gradient")
-    plain = Trainer._descend
+    plain = TokenizerTask._descend
     calls = []
 
     def poisoned(self, terms):
@@ -241,7 +255,7 @@ def test_a_gradient_that_is_not_finite_never_reaches_a_checkpoint(
             terms = replace(terms, total=terms.total + (weight * 0).sum().sqrt())
         return plain(self, terms)
 
-    monkeypatch.setattr(Trainer, "_descend", poisoned)
+    monkeypatch.setattr(TokenizerTask, "_descend", poisoned)
     with pytest.raises(MuseError, match="stopped at step 3"):
         train_stage(run)
     assert all(torch.isfinite(weight).all() for weight in last_training_state(run).values())
@@ -286,12 +300,12 @@ def test_a_folder_with_a_corrupt_image_trains_and_the_record_lists_it(micro, tmp
         place.parent.mkdir(exist_ok=True)
         pixels = (image.permute(1, 2, 0) * 255).byte().numpy()
         Image.fromarray(pixels).resize((24, 24) if index == 0 else (32, 32)).save(place)
-    source = loop.open_source(f"folder:{tmp_path}", "train", 32)
+    source = open_source(f"folder:{tmp_path}", "train", 32)
     broken = next(name for name in source.first(9).ids if name != "circle/0.png")
     (tmp_path / broken).write_bytes(b"not an image")
     run = micro_run(STAGES[0], "photographs", data=f"folder:{tmp_path}", steps=12)
     with pytest.raises(Killed):
-        train_stage(run, stopping_at(11, Killed()))
+        train_stage(run, [stopping_at(11, Killed())])
     record = train_stage(replace(run, resume=True)).record
     assert record.files_skipped == [f"{broken} (not an image in a format that is read)"]
     enlarged = any(name == "circle/0.png" for name in source.first(len(source)).ids)
@@ -305,10 +319,11 @@ def test_a_single_image_a_step_cannot_be_contrasted(whole, micro) -> None:
 
 def test_shared_routing_trains_all_stages_and_does_not_mix_with_the_other(whole, micro) -> None:
     for stage in STAGES:
-        result = train_stage(micro_run(stage, "shared", routing="shared"))
+        options = {"routing": "shared"} if stage == STAGES[0] else {}
+        result = train_stage(micro_run(stage, "shared", **options))
         assert result.tokenizer.config.routing == "shared" and len(result.rows) == 6
     with pytest.raises(MuseError, match=r"routing='shared'.*'orthogonal'.*another run name"):
-        train_stage(micro_run(STAGES[1], "shared"))
+        train_stage(micro_run(STAGES[1], "shared", routing="orthogonal"))
 
 
 def test_trunk_routing_changes_nothing_before_the_stage_that_trains_the_backbone(
@@ -330,9 +345,9 @@ def test_trunk_routing_changes_nothing_before_the_stage_that_trains_the_backbone
 
 
 def test_unknown_names_are_refused_with_the_choices(micro) -> None:
-    with pytest.raises(MuseError, match=r"Unknown preset 'tinny': choose one of .*micro"):
+    with pytest.raises(MuseError, match=r"Unknown preset 'tinny': choose one of .*tiny"):
         train_stage(replace(micro_run(STAGES[0]), preset="tinny"))
     with pytest.raises(MuseError, match="Unknown stage '04': choose one of 01_topology_warmup"):
-        train_stage(micro_run("04"))
+        train_stage(micro_run("04", "unknown"))
     with pytest.raises(MuseError, match="Unknown routing 'free': choose one of orthogonal, shared"):
         train_stage(micro_run(STAGES[0], "unknown", routing="free"))

@@ -1,0 +1,296 @@
+"""Any field of a preset, changed by its path: ``"02.weights.topology=2 connector.num_blocks=4"``.
+
+| path | what it changes |
+|---|---|
+| ``image_size``, ``routing``, ``held_out_images``, ... | a field of the preset |
+| ``connector.num_blocks`` | a size of the connector |
+| ``foundations.teacher``, also ``teacher`` alone | a pretrained part: a folder or a hub id |
+| ``stage.learning_rate``, ``weights.topology`` | the notebook's own stage; without one, every stage |
+| ``02.stage.steps``, ``02.weights.anchor`` | the stage of that number |
+| ``curriculum.order``, ``without``, ``anchoring``, ``surgery``, ``share`` | the whole curriculum |
+"""
+
+import difflib
+import os
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass, replace
+from types import MappingProxyType
+from typing import Any, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+
+from muse_core import paths
+from muse_core.config.curriculum import Changes, changed, shortened
+from muse_core.config.preset import Preset
+from muse_core.config.presets import preset_named
+from muse_core.config.safe_yaml import Unreadable, read_yaml
+from muse_core.config.stage import Curriculum, GenerationStage, Loss, Stage
+from muse_core.errors import MuseError, shown, unknown
+
+STAGE_FIELDS = ("steps", "batch_size", "learning_rate", "bad_steps", "images", "denoiser")
+PARTS = ("backbone", "teacher", "autoencoder", "text_tower")
+SHORTHANDS = {
+    **{name: f"stage.{name}" for name in STAGE_FIELDS},
+    **{name: f"foundations.{name}" for name in PARTS},
+    **{name: name for name in ("routing", "trackers", "accelerate_config", "image_size")},
+    **{
+        name: f"curriculum.{name}" for name in ("order", "without", "anchoring", "surgery", "share")
+    },
+}
+"""Words that stand for a path where a value is given by name: ``-p steps 200``."""
+
+SMOKE_VARIABLE = "MUSE_SMOKE_PRESET"
+"""A preset file that stands for ``smoke``: what the notebooks' cells are tested with."""
+
+MODEL_FIELDS = ("image_size", "routing", "connector", "foundations")
+"""What belongs to a run and not to a stage: its first stage fixes them."""
+
+
+def shorthand(name: str) -> str | None:
+    """The path that a word stands for, "stage.steps" for "steps"; None for any other word."""
+    return SHORTHANDS.get(name)
+
+
+def load_preset(name: str, overrides: str = "", stage: str | None = None) -> Preset:
+    """A preset by name or YAML file, with overrides.
+
+    Args:
+        name: "tiny", "smoke", "muse-1b", "muse-3b", or the path of a YAML file that says
+            ``extends: tiny`` and what differs.
+        overrides: ``path=value`` pairs with spaces between them (see the module's table).
+        stage: The stage that ``stage.`` and ``weights.`` mean; None for every stage.
+
+    Raises:
+        MuseError: A name, path or value that stands for nothing, with the nearest that does.
+    """
+    return apply(_base(name), parse(overrides), stage)
+
+
+def parse(overrides: str) -> dict[str, str]:
+    """``"a=1 b.c=2"`` -> {"a": "1", "b.c": "2"}. Raises MuseError for a pair without "="."""
+    try:
+        words = shlex.split(overrides)
+    except ValueError as error:
+        raise MuseError(
+            f"The overrides {shown(overrides)} end inside a quotation: close it."
+        ) from error
+    pairs = [word.partition("=") for word in words]
+    for path, sign, _ in pairs:
+        if not (path and sign):
+            raise MuseError(
+                f"The override {shown(path)} has no value: write path=value, with spaces only "
+                "between pairs."
+            )
+    return {path: value for path, _, value in pairs}
+
+
+def apply(preset: Preset, pairs: Mapping[str, Any], stage: str | None = None) -> Preset:
+    """The preset with these paths changed. Raises MuseError as `load_preset`."""
+    whole = {path: value for path, value in pairs.items() if path.startswith("curriculum.")}
+    preset = _with_curriculum(preset, whole)
+    for path, value in pairs.items():
+        if path not in whole:
+            preset = _with(preset, path, value, stage)
+    return preset
+
+
+def _base(name: str) -> Preset:
+    if name == "smoke":
+        name = os.environ.get(SMOKE_VARIABLE, name)
+    if not name.endswith((".yaml", ".yml")):
+        return preset_named(name)
+    file = paths.user_path(name)
+    try:
+        said = read_yaml(file.read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError, Unreadable) as error:
+        raise MuseError(f"The preset file {file} cannot be read ({error}): mend it.") from error
+    if not isinstance(said, dict) or not isinstance(said.get("extends"), str):
+        raise MuseError(f"The preset file {file} must say which preset it changes: extends: tiny.")
+    extends = said.pop("extends")
+    base = file.parent / extends if extends.endswith((".yaml", ".yml")) else extends
+    preset = apply(_base(str(base)), dict(_flat(said)))
+    return replace(preset, name=file.stem)
+
+
+def _flat(said: Mapping[Any, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested mappings as paths with dots."""
+    for key, value in said.items():
+        path = f"{above}.{key}" if above else str(key)
+        if isinstance(value, Mapping):
+            yield from _flat(value, path)
+        else:
+            yield path, value
+
+
+def _with(preset: Preset, path: str, value: Any, stage: str | None) -> Preset:
+    first, _, rest = path.partition(".")
+    if re.fullmatch(r"\d\d(_\w+)?", first):
+        return _with_stage(preset, preset.stage(first).name, rest, path, value)
+    if first in ("stage", "weights"):
+        names = [stage] if stage else [each.name for each in preset.curriculum]
+        for name in names:
+            preset = _with_stage(preset, name, path, path, value)
+        return preset
+    if first in PARTS:
+        first, rest = "foundations", path
+    if first == "foundations":
+        return _with_part(preset, rest, path, value)
+    held = getattr(preset, first, None)
+    if is_dataclass(held) and not isinstance(held, Curriculum) and rest:
+        return replace(preset, **{first: _changed(held, rest, path, value)})
+    if rest or first in ("name", "curriculum") or is_dataclass(held):
+        raise _no_such(path, preset)
+    return _changed(preset, first, path, value)
+
+
+def _with_part(preset: Preset, part: str, path: str, value: Any) -> Preset:
+    """Another teacher teaches one layer a block, spread over its depth, at its own size."""
+    found = _changed(preset.foundations, part, path, value)
+    if part in PARTS:
+        folder = paths.user_path(str(value))
+        found = replace(found, **{part: str(folder) if folder.is_dir() else str(value)})
+    if part == "teacher":
+        found = replace(found, teacher_layers=None, teacher_image_size=None)
+    return replace(preset, foundations=found)
+
+
+def _with_stage(preset: Preset, name: str, rest: str, path: str, value: Any) -> Preset:
+    kind, _, field = rest.partition(".")
+    stage = preset.stage(name)
+    if kind == "weights" and isinstance(stage, Stage):
+        stage = _with_weight(stage, field, path, value)
+    elif kind == "stage" and field not in ("name", "notebook", "weights"):
+        stage = _changed(stage, field, path, value)
+    else:
+        raise _no_such(path, preset)
+    if isinstance(stage, GenerationStage):
+        return replace(preset, generation=stage)
+    stages = tuple(stage if each.name == stage.name else each for each in preset.curriculum)
+    return replace(preset, curriculum=Curriculum(stages))
+
+
+def _with_weight(stage: Stage, loss: str, path: str, value: Any) -> Stage:
+    """A weight of 0 takes the loss out of the stage."""
+    if loss not in tuple(Loss):
+        raise MuseError(f"There is no loss {shown(loss)}{_closest(loss, list(Loss))}.")
+    number = _checked(float, path, value)
+    if number < 0:
+        raise MuseError(f"{path} must not be negative: got {shown(value)}; 0 leaves the loss out.")
+    weights = {**stage.weights, Loss(loss): number}
+    kept = {name: weight for name, weight in weights.items() if weight}
+    return replace(stage, weights=MappingProxyType(kept))
+
+
+def _with_curriculum(preset: Preset, pairs: Mapping[str, Any]) -> Preset:
+    given = {path.partition(".")[2]: value for path, value in pairs.items()}
+    known = [field.name for field in fields(Changes)]
+    for name in given:
+        if name not in (*known, "share"):
+            raise unknown("change of the curriculum", name, (*known, "share"))
+    share = _checked(float, "curriculum.share", given.pop("share", 1.0))
+    curriculum = changed(preset.curriculum, Changes(**{k: str(v) for k, v in given.items()}))
+    return replace(preset, curriculum=shortened(curriculum, share))
+
+
+def _changed(held: Any, name: str, path: str, value: Any) -> Any:
+    kinds = get_type_hints(type(held), include_extras=True)
+    if name not in kinds:
+        close = [_written(path, name, each) for each in kinds]
+        raise MuseError(f"There is no field {shown(path)}{_closest(path, close)}.")
+    return replace(held, **{name: _checked(kinds[name], path, value)})
+
+
+def _written(path: str, name: str, other: str) -> str:
+    return path.removesuffix(name) + other
+
+
+def _checked(kind: Any, path: str, value: Any) -> Any:
+    """The value as the field's type. Raises MuseError for one that is none."""
+    if isinstance(value, str):
+        value = _from_text(value, kind)
+    try:
+        return TypeAdapter(kind).validate_python(value)
+    except ValidationError as error:
+        said = error.errors()[0]["msg"]
+        raise MuseError(f"{path} cannot be {shown(value)}: {said[:1].lower()}{said[1:]}.") from None
+
+
+def _from_text(value: str, kind: Any) -> Any:
+    """Lists are written with commas; "none" is None where the field may be None; 1e3 is 1000."""
+    text = str(kind)
+    if "None" in text and value.lower() in ("none", "null", ""):
+        return None
+    if "frozenset" in text or "tuple" in text:
+        return [word for word in re.split(r"[,\s]+", value) if word]
+    if "int" in text:
+        try:
+            return int(float(value)) if float(value).is_integer() else value
+        except (ValueError, OverflowError):
+            return value
+    return value
+
+
+def _no_such(path: str, preset: Preset) -> MuseError:
+    known = [field.name for field in fields(preset)]
+    known += [f"connector.{field.name}" for field in fields(preset.connector)]
+    known += [f"stage.{field.name}" for field in fields(Stage)]
+    return MuseError(f"There is no field {shown(path)} in a preset{_closest(path, known)}.")
+
+
+def _closest(word: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(word, [str(each) for each in known], n=1)
+    return f" (did you mean {close[0]}?)" if close else f": choose one of {', '.join(known)}"
+
+
+def inherited(preset: Preset, recorded: Mapping[str, Any], named: str, given: set[str]) -> Preset:
+    """The preset with the model of the run's first stage.
+
+    Args:
+        preset: As this stage's parameters resolve.
+        recorded: ``model`` of the first stage's record: preset name, and `MODEL_FIELDS` resolved.
+        named: The preset's name or file as this stage gives it.
+        given: The first words of the paths this stage overrides.
+
+    Raises:
+        MuseError: This stage asks for another model than the run has.
+    """
+    model = model_of(preset)
+    plain = {key: _plain(value) for key, value in model_of(_base(named)).items()}
+    origin = {key: _plain(value) for key, value in recorded["base"].items()}
+    for name, value in model.items():
+        before = recorded["model"].get(name)
+        asked = name in given or plain[name] != origin.get(name)
+        if asked and _plain(value) != _plain(before):
+            raise MuseError(
+                f"The run was begun with {name}={shown(before)}, and these parameters say "
+                f"{shown(value)}: use another run name, or the same parameters."
+            )
+    return with_model(preset, recorded["model"])
+
+
+def model_of(preset: Preset) -> dict[str, Any]:
+    """path -> value, of every field that belongs to the run (`MODEL_FIELDS`)."""
+    found: dict[str, Any] = {}
+    for name in MODEL_FIELDS:
+        held = getattr(preset, name)
+        if is_dataclass(held) and not isinstance(held, type):
+            found |= {f"{name}.{field.name}": getattr(held, field.name) for field in fields(held)}
+        else:
+            found[name] = held
+    return found
+
+
+def with_model(preset: Preset, model: Mapping[str, Any]) -> Preset:
+    """The inverse of `model_of`."""
+    for path, value in model.items():
+        first, _, rest = path.partition(".")
+        held = getattr(preset, first)
+        value = tuple(value) if isinstance(value, list) else value
+        preset = replace(preset, **{first: replace(held, **{rest: value}) if rest else value})
+    return preset
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,152 @@
+"""`DenoiserTask`: a denoiser trained by flow matching on a tokenizer's latents."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from diffusers import FlowMatchEulerDiscreteScheduler, SanaTransformer2DModel
+from diffusers.training_utils import EMAModel
+from torch import Tensor
+
+from muse_core.config.stage import GenerationStage
+from muse_core.foundations.text_tower import TextTower
+from muse_core.generation.caption_embeddings import conditioning
+from muse_core.generation.codecs import Codec
+from muse_core.generation.denoiser import load_denoiser, velocity
+from muse_core.generation.latent_normalisation import LatentNormalisation
+from muse_core.generation.latents import LatentBatch
+from muse_core.generation.pipeline import MusePipeline
+from muse_core.losses.flow_matching import flow_matching_loss, logit_normal_times, noised
+from muse_core.training.distributed import mean_over_processes, own_part
+from muse_core.training.freshness import callable_digest, weights_digest
+from muse_core.training.fsdp import refuse
+from muse_core.training.optimiser import clip_groups, rate_factor, set_rates
+from muse_core.training.saving import save_whole
+from muse_core.training.task import Task
+
+PIPELINE_FOLDER = "pipeline"
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What stays as it is while a denoiser trains.
+
+    Args:
+        codec: What made the latents, and makes images of them.
+        normalisation: Mean and spread of each latent channel.
+        text: The tower that reads prompts.
+        known_words: Words of the training captions, for the pipeline's notes.
+    """
+
+    codec: Codec
+    normalisation: LatentNormalisation
+    text: TextTower
+    known_words: str = ""
+
+
+class DenoiserTask(Task):
+    """Denoiser, optimiser and moving average; the conditions stay as they are."""
+
+    saved_as, finished_as = "denoiser", PIPELINE_FOLDER
+
+    def __init__(
+        self,
+        denoiser: SanaTransformer2DModel,
+        stage: GenerationStage,
+        conditions: Conditions,
+        losses: Mapping[str, Any] | None,
+        accelerator: Accelerator,
+    ) -> None:
+        """Raises MuseError where weights are asked for in shards."""
+        refuse(accelerator, "The generator's training")
+        self.stage, self.accelerator, self.conditions = stage, accelerator, conditions
+        self.losses = losses or {"flow_matching": flow_matching_loss}
+        self.start = weights_digest(denoiser)
+        self.normalisation = conditions.normalisation.to(accelerator.device)
+        self.text = conditions.text.to(accelerator.device).eval().requires_grad_(False)
+        self.denoiser = self.network = denoiser.to(accelerator.device).train()
+        self.weights = dict(self.denoiser.named_parameters())
+        group = {
+            "name": "denoiser",
+            "params": list(self.weights.values()),
+            "peak_rate": stage.learning_rate,
+        }
+        optimiser = torch.optim.AdamW(
+            [group], lr=stage.learning_rate, betas=(0.9, 0.99), weight_decay=stage.weight_decay
+        )
+        self.model, self.optimiser = accelerator.prepare(self.denoiser, optimiser)
+        self.optimisers = {"optimiser": (self.optimiser, self.denoiser)}
+        self.helpers = {}
+        self.average = EMAModel(self.weights.values(), decay=stage.ema_decay)
+
+    def update(self, batch: LatentBatch, step: int) -> dict[str, float]:
+        set_rates(self.optimiser, rate_factor(step, self.stage))
+        with self.accelerator.autocast():
+            losses = self._losses(batch)
+        row = {f"loss/{name}": loss.item() for name, loss in losses.items()}
+        row = mean_over_processes(row, self.accelerator)
+        if not all(map(math.isfinite, row.values())):
+            raise FloatingPointError(f"the loss is {row}")
+        self.optimiser.zero_grad()
+        self.accelerator.backward(torch.stack(list(losses.values())).sum())
+        norm = clip_groups(self.optimiser, self.stage.clip_norm)["denoiser"]
+        if not math.isfinite(norm):
+            raise FloatingPointError(f"the gradient's norm is {norm}")
+        self.optimiser.step()
+        self.average.step(self.weights.values())
+        rate = self.stage.learning_rate * rate_factor(step, self.stage)
+        return row | {"gradient_norm/denoiser": norm, "learning_rate": rate}
+
+    def _losses(self, batch: LatentBatch) -> dict[str, Tensor]:
+        """Drawn on the CPU for the whole step: the same for every device and number of processes."""
+        stage, data = self.stage, self.normalisation.normalise(batch.latents)
+        own = partial(own_part, accelerator=self.accelerator)
+        images = len(batch) * self.accelerator.num_processes
+        dropped = (own(torch.rand(images)) < stage.caption_dropout).tolist()
+        pairs = zip(dropped, batch.captions, strict=True)
+        captions = ["" if drop else caption for drop, caption in pairs]
+        drawn = logit_normal_times(images, stage.time_mean, stage.time_spread, stage.shift)
+        time = own(drawn).to(data)
+        noise = own(torch.randn(images, *data.shape[1:])).to(data)
+        prompts = conditioning(self.text.network, self.text.tokenizer, captions)
+        predicted = velocity(self.model, noised(data, noise, time), time, prompts)
+        return {name: loss(predicted, data, noise) for name, loss in self.losses.items()}
+
+    def load(self, folder: Path) -> SanaTransformer2DModel:
+        return load_denoiser(folder)
+
+    def save(self, folder: Path) -> None:
+        save_whole(self.pipeline(), folder)
+
+    def finished(self, folder: Path) -> MusePipeline:
+        return MusePipeline.from_pretrained(folder).to(self.accelerator.device)
+
+    def pipeline(self) -> MusePipeline:
+        """The denoiser as it is now, with all it needs to draw; inside `averaged` that is the moving
+        average.
+        """
+        pipeline = MusePipeline(
+            self.conditions.codec.network,
+            self.text.network,
+            self.text.tokenizer,
+            self.denoiser,
+            FlowMatchEulerDiscreteScheduler(shift=self.stage.shift),
+            self.normalisation,
+            self.conditions.known_words,
+        )
+        pipeline.set_progress_bar_config(disable=True)
+        return pipeline
+
+    def configuration(self) -> dict[str, Any]:
+        own = {
+            name: callable_digest(loss)
+            for name, loss in self.losses.items()
+            if loss is not flow_matching_loss
+        }
+        codec = self.conditions.codec.fingerprint
+        return {"tokenizer": codec, "start": self.start, "losses": own}

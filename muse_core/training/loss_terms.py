@@ -1,0 +1,178 @@
+"""The losses a stage may hear. Each is a function of one step and a row of the routing table.
+
+`TERMS` lists the paper's; ``TERMS | {"mine": LossTerm(my_loss, row="pixels")}`` adds one of yours, and
+a weight of its name in the stage switches it on.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from torch import Tensor, nn
+
+from muse_core.config.stage import Loss, Stage
+from muse_core.data.batch import Batch
+from muse_core.errors import MuseError, shown, unknown
+from muse_core.losses.adversarial import generator_loss
+from muse_core.losses.anchor import anchor_loss
+from muse_core.losses.distillation import distillation_loss
+from muse_core.losses.fused_topology import fused_topology_loss
+from muse_core.losses.objective import LossTerms, weighted_sum
+from muse_core.losses.reconstruction import perceptual_loss, reconstruction_loss
+from muse_core.models.discriminator import PatchDiscriminator, frozen_logits
+from muse_core.models.tokenizer import MuseTokenizer, TokenizerOutput
+from muse_core.training.teachers import Targets, Teachers, targets_for
+
+
+@dataclass(frozen=True)
+class StepInputs:
+    """All that a loss may look at: images, what the tokenizer made of them, what teachers say."""
+
+    batch: Batch
+    output: TokenizerOutput
+    targets: Targets
+    teachers: Teachers
+    tokenizer: MuseTokenizer
+    discriminator: PatchDiscriminator
+
+
+ROWS: dict[str, Loss] = {
+    "topology": Loss.TOPOLOGY,
+    "semantics": Loss.ANCHOR,
+    "pixels": Loss.RECONSTRUCTION,
+}
+"""Rows of the routing table -> a loss of the paper that has it."""
+
+HEARD: dict[str, tuple[str, ...]] = {
+    "topology": ("attention",),
+    "semantics": ("semantic", "embedding"),
+    "pixels": ("reconstruction", "latent"),
+}
+"""Row -> the tokenizer's outputs through which its losses may send a gradient."""
+
+
+@dataclass(frozen=True)
+class LossTerm:
+    """A loss with its row of the routing table.
+
+    Args:
+        compute: One step -> a scalar. It may look at everything in `StepInputs`; of the
+            tokenizer's outputs, only those of its row carry a gradient.
+        row: "topology" (trains W_Q, W_K), "semantics" (W_V and the projector) or "pixels" (texture
+            values, W_O, feed-forward layers, latent and decoder).
+    """
+
+    compute: Callable[[StepInputs], Tensor]
+    row: str
+
+    def __post_init__(self) -> None:
+        """Raises MuseError for a row that the table does not have."""
+        if self.row not in ROWS:
+            raise unknown("row of the routing table", self.row, ROWS)
+
+    @property
+    def like(self) -> Loss:
+        """The loss of the paper that is routed the same way."""
+        return ROWS[self.row]
+
+    def __call__(self, step: StepInputs) -> Tensor:
+        """The loss, with the outputs of other rows detached."""
+        return self.compute(replace(step, output=_for_row(step.output, self.row)))
+
+
+def _for_row(output: TokenizerOutput, row: str) -> TokenizerOutput:
+    closed = {
+        name: _detached(getattr(output, name))
+        for other, names in HEARD.items()
+        for name in names
+        if other != row
+    }
+    return replace(output, **closed)
+
+
+def _detached(value: Any) -> Any:
+    return value.detach() if isinstance(value, Tensor) else tuple(each.detach() for each in value)
+
+
+def _topology(step: StepInputs) -> Tensor:
+    return fused_topology_loss(step.targets.attention, step.output.attention)
+
+
+def _anchor(step: StepInputs) -> Tensor:
+    head = step.tokenizer.semantic_head
+    return anchor_loss(step.output.embedding, step.targets.text, head.scale)
+
+
+def _reconstruction(step: StepInputs) -> Tensor:
+    return reconstruction_loss(step.output.reconstruction, step.batch.images)
+
+
+def _perceptual(step: StepInputs) -> Tensor:
+    seen = step.teachers.perceptual(step.output.reconstruction)
+    return perceptual_loss(seen, step.targets.features)
+
+
+def _adversarial(step: StepInputs) -> Tensor:
+    return generator_loss(frozen_logits(step.discriminator, step.output.reconstruction))
+
+
+def _distillation(step: StepInputs) -> Tensor:
+    return distillation_loss(step.output.embedding, step.targets.image)
+
+
+TERMS: dict[str, LossTerm] = {
+    Loss.TOPOLOGY: LossTerm(_topology, "topology"),
+    Loss.ANCHOR: LossTerm(_anchor, "semantics"),
+    Loss.RECONSTRUCTION: LossTerm(_reconstruction, "pixels"),
+    Loss.PERCEPTUAL: LossTerm(_perceptual, "pixels"),
+    Loss.ADVERSARIAL: LossTerm(_adversarial, "pixels"),
+    Loss.DISTILLATION: LossTerm(_distillation, "semantics"),
+}
+"""The paper's losses, and the distillation that an ablation puts in the anchor's place."""
+
+
+def chosen_terms(stage: Stage, losses: Mapping[str, LossTerm]) -> dict[str, LossTerm]:
+    """The terms that a stage weights.
+
+    Raises:
+        MuseError: The stage weights a loss that is not given, or that has no row.
+    """
+    for name in stage.weights:
+        if name not in losses:
+            raise MuseError(
+                f"The stage weights the loss {shown(str(name))}, which is not among the losses: give "
+                f"losses=TERMS | {{{str(name)!r}: LossTerm(function, row='pixels')}}, or take the "
+                "weight away."
+            )
+        if not isinstance(losses[name], LossTerm):
+            raise MuseError(
+                f"The loss {shown(str(name))} has no row in the routing table: wrap it as "
+                f"LossTerm(function, row=...) with one of {', '.join(ROWS)}, which says what it trains."
+            )
+    return {str(name): losses[name] for name in stage.weights}
+
+
+def forward_step(
+    model: nn.Module,
+    tokenizer: MuseTokenizer,
+    discriminator: PatchDiscriminator,
+    teachers: Teachers,
+    batch: Batch,
+    stage: Stage,
+    losses: Mapping[str, LossTerm] = TERMS,
+) -> tuple[LossTerms, TokenizerOutput]:
+    """One batch -> the terms that the stage hears, and what the tokenizer made of it.
+
+    Args:
+        model: The tokenizer as the launcher wrapped it.
+        tokenizer: The same one, bare.
+    """
+    targets = targets_for(
+        teachers, batch, tokenizer.token_grid(batch.images), tokenizer.config.num_heads
+    )
+    terms = chosen_terms(stage, losses)
+    with_attention = any(term.like is Loss.TOPOLOGY for term in terms.values())
+    output = model(batch.images, trunk_hears=stage.trunk_hears, with_attention=with_attention)
+    inputs = StepInputs(batch, output, targets, teachers, tokenizer, discriminator)
+    parts = {name: term(inputs) for name, term in terms.items()}
+    return weighted_sum(parts, stage.weights), output

@@ -1,0 +1,242 @@
+"""`TokenizerTask`: a tokenizer and its critic, and one update of them by the losses of a stage."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from diffusers.training_utils import EMAModel
+from torch import nn
+
+from muse_core.config.stage import Loss, Stage, Surgery
+from muse_core.data.batch import Batch
+from muse_core.errors import MuseError
+from muse_core.losses.adversarial import LeCamAnchors, discriminator_loss, lecam_penalty
+from muse_core.losses.objective import LossTerms
+from muse_core.models.discriminator import PatchDiscriminator
+from muse_core.models.tokenizer import MuseTokenizer
+from muse_core.shapes import Images
+from muse_core.training.checkpoint import TOKENIZER_FOLDER, TrainingState
+from muse_core.training.distributed import mean_over_processes
+from muse_core.training.freshness import callable_digest, weights_digest
+from muse_core.training.fsdp import Shards, average_copies, safe_to_fail, wanted
+from muse_core.training.gradient_surgery import backward_without_conflict, task_losses
+from muse_core.training.loss_terms import TERMS, LossTerm, chosen_terms, forward_step
+from muse_core.training.model_card import write_model_card
+from muse_core.training.optimiser import (
+    clip_groups,
+    freeze,
+    optimiser_for,
+    rate_factor,
+    set_rates,
+    trainable,
+)
+from muse_core.training.saving import save_whole
+from muse_core.training.stage_record import StageRecord
+from muse_core.training.task import Task
+from muse_core.training.teachers import Teachers
+
+LECAM_WEIGHT = 0.001
+"""As in the authors' release."""
+
+
+class TokenizerTask(Task):
+    """Tokenizer, critic, optimisers, moving average and LeCam anchors of one stage.
+
+    Several processes hold a copy each, or the tokenizer in ``shards``; the critic always in copies.
+    """
+
+    saved_as = finished_as = TOKENIZER_FOLDER
+
+    def __init__(
+        self,
+        tokenizer: MuseTokenizer,
+        stage: Stage,
+        teachers: Teachers,
+        losses: Mapping[str, LossTerm] | None,
+        accelerator: Accelerator,
+    ) -> None:
+        """Raises MuseError for a loss without a row, and for surgery in several processes."""
+        if stage.surgery is not Surgery.NONE and accelerator.num_processes > 1:
+            surgery = str(stage.surgery)
+            raise MuseError(f"surgery={surgery!r} is for one process: run it without a launcher.")
+        self.stage, self.teachers, self.accelerator = stage, teachers, accelerator
+        self.losses = chosen_terms(stage, TERMS if losses is None else losses)
+        self.start = self._start(tokenizer)
+        self.tokenizer = self.network = tokenizer.to(accelerator.device)
+        freeze(self.tokenizer, stage, {term.like for term in self.losses.values()})
+        self.shards = Shards.of(self.tokenizer, accelerator) if wanted(accelerator) else None
+        self.discriminator = PatchDiscriminator().to(accelerator.device)
+        optimiser = optimiser_for(self.tokenizer, stage)
+        critic_group = {
+            "name": "discriminator",
+            "params": list(self.discriminator.parameters()),
+            "peak_rate": stage.learning_rate * stage.discriminator_rate,
+        }
+        critic_optimiser = torch.optim.AdamW([critic_group], betas=(0.5, 0.99))
+        self.model = accelerator.prepare(self.tokenizer) if self.shards is None else self.tokenizer
+        self.critic, self.optimiser, self.critic_optimiser = accelerator.prepare(
+            self.discriminator, optimiser, critic_optimiser
+        )
+        self.optimisers = {
+            "optimiser": (self.optimiser, self.tokenizer),
+            "critic_optimiser": (self.critic_optimiser, self.discriminator),
+        }
+        self.helpers = {"critic": self.discriminator}
+        self.weights = trainable(self.tokenizer)
+        self.average = EMAModel(self.weights.values(), decay=stage.ema_decay)
+        self.anchors = LeCamAnchors()
+
+    def update(self, batch: Batch, step: int) -> dict[str, float]:
+        with safe_to_fail(self.model):
+            return self._update(batch, step)
+
+    def _update(self, batch: Batch, step: int) -> dict[str, float]:
+        for optimiser in (self.optimiser, self.critic_optimiser):
+            set_rates(optimiser, rate_factor(step, self.stage))
+        with self.accelerator.autocast():
+            terms, output = forward_step(
+                self.model,
+                self.tokenizer,
+                self.discriminator,
+                self.teachers,
+                batch,
+                self.stage,
+                self.losses,
+            )
+        losses = mean_over_processes(terms.as_floats(), self.accelerator)
+        if not math.isfinite(losses["total"]):
+            raise FloatingPointError(f"the loss is {losses['total']} ({losses})")
+        critic_step = None
+        if Loss.ADVERSARIAL in self.stage.weights:
+            critic_step = self._critic_gradient(batch.images, output.reconstruction.detach())
+        norms = self._descend(terms)
+        row = {f"loss/{name}": value for name, value in losses.items()}
+        if critic_step is not None:
+            row["loss/discriminator"] = critic_step()
+        row |= {f"gradient_norm/{name}": norm for name, norm in norms.items()}
+        return row | {"learning_rate": self.stage.learning_rate * rate_factor(step, self.stage)}
+
+    def _descend(self, terms: LossTerms) -> dict[str, float]:
+        self.optimiser.zero_grad()
+        self._backward(terms)
+        norms = clip_groups(self.optimiser, self.stage.clip_norm)
+        if not all(map(math.isfinite, norms.values())):
+            raise FloatingPointError(f"the gradient is not finite ({norms})")
+        self.optimiser.step()
+        self.average.step(self.weights.values())
+        return dict(norms)
+
+    def _backward(self, terms: LossTerms) -> None:
+        if self.stage.surgery is Surgery.NONE:
+            self.accelerator.backward(terms.total)
+            if self.shards is not None:
+                average_copies(self.weights.values(), self.accelerator)
+        else:
+            backward_without_conflict(
+                task_losses(terms, self.stage.weights, self.losses), list(self.weights.values())
+            )
+
+    def _critic_gradient(self, real: Images, fake: Images) -> Callable[[], float]:
+        """The critic's gradient, and the function that takes its step and returns its loss.
+
+        Raises FloatingPointError when either is not finite.
+        """
+        with self.accelerator.autocast():
+            real_logits, fake_logits = self.critic(real), self.critic(fake)
+            loss = discriminator_loss(real_logits, fake_logits)
+            regularised = loss + LECAM_WEIGHT * lecam_penalty(
+                real_logits, fake_logits, self.anchors
+            )
+        self.critic_optimiser.zero_grad()
+        self.accelerator.backward(regularised)
+        noted = {
+            "loss": loss.item(),
+            "real": real_logits.mean().item(),
+            "fake": fake_logits.mean().item(),
+        }
+        noted = mean_over_processes(noted, self.accelerator)
+        norm = nn.utils.get_total_norm([weight.grad for weight in self.discriminator.parameters()])
+        if not (math.isfinite(noted["loss"]) and torch.isfinite(norm)):
+            raise FloatingPointError(
+                f"the critic's loss is {noted['loss']}, its gradient's norm {norm.item()}"
+            )
+
+        def step() -> float:
+            self.critic_optimiser.step()
+            self.anchors.update(noted["real"], noted["fake"])
+            return noted["loss"]
+
+        return step
+
+    @contextmanager
+    def averaged(self) -> Iterator[MuseTokenizer]:
+        """The tokenizer with its moving average; all processes enter it together."""
+        if self.shards is None:
+            with super().averaged() as averaged:
+                yield averaged
+        else:
+            yield self.shards.whole(self.means(), self.accelerator.device)
+
+    def to_save(self) -> tuple[Any, TrainingState] | None:
+        """From shards all processes gather, and the first keeps what is found."""
+        if self.shards is None:
+            return super().to_save()
+        writes = self.accelerator.is_main_process
+        network, state = self.shards.whole({}, kept=writes), self.state(kept=writes)
+        return (network, state) if writes else None
+
+    def load(self, folder: Path) -> MuseTokenizer:
+        return MuseTokenizer.from_pretrained(folder)
+
+    def save(self, folder: Path) -> None:
+        save_whole(self.network, folder)
+
+    def describe(self, folder: Path, record: StageRecord) -> None:
+        write_model_card(folder, record)
+
+    def finished(self, folder: Path) -> MuseTokenizer:
+        return self.load(folder).to(self.accelerator.device).eval()
+
+    def configuration(self) -> dict[str, Any]:
+        return {
+            "tokenizer": _plain_config(self.tokenizer),
+            "start": self.start,
+            "teachers": self.teachers.described(),
+            "losses": {
+                name: callable_digest(term.compute)
+                for name, term in self.losses.items()
+                if TERMS.get(name) != term
+            },
+        }
+
+    def facts(self) -> dict[str, Any]:
+        return {
+            "routing": self.tokenizer.config.routing,
+            "perceptual_network": self.teachers.perceptual.name,
+            "captions_truncated": self.teachers.text.truncated,
+        }
+
+    def remembered(self) -> dict[str, Any]:
+        lecam = [self.anchors.real, self.anchors.fake]
+        return {"lecam": lecam, "captions_truncated": self.teachers.text.truncated}
+
+    def recall(self, facts: Mapping[str, Any]) -> None:
+        self.anchors = LeCamAnchors(*facts["lecam"])
+        self.teachers.text.truncated = facts["captions_truncated"]
+
+    def _start(self, tokenizer: MuseTokenizer) -> str:
+        """Which weights the stage begins with.
+
+        A new tokenizer's latent is calibrated by least squares, whose last bits differ between
+        machines: it is left out there.
+        """
+        ignored = "to_latent." if self.stage.starts_from is None else None
+        return weights_digest(tokenizer, ignored)
+
+
+def _plain_config(tokenizer: MuseTokenizer) -> dict[str, Any]:
+    return {name: value for name, value in tokenizer.config.items() if not name.startswith("_")}
