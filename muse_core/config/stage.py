@@ -71,6 +71,11 @@ class Schedule:
     """Steps of the stage whose loss or gradient may be NaN or infinite: they change nothing and are
     listed in the record; one more stops the stage."""
 
+    def _repr_markdown_(self) -> str:
+        """A notebook shows it as a table."""
+        rows = [f"| {name} | {_in_words(value)} |" for name, value in vars(self).items()]
+        return "\n".join(["| field | value |", "|---|---|", *rows])
+
 
 @dataclass(frozen=True, kw_only=True)
 class Stage(Schedule):
@@ -139,3 +144,11 @@ class Curriculum:
 def weights(**terms: float) -> Mapping[Loss, float]:
     """Loss weights by keyword, e.g. ``weights(topology=1.0, reconstruction=0.1)``."""
     return MappingProxyType({Loss(name): value for name, value in terms.items()})
+
+
+def _in_words(value: object) -> str:
+    if isinstance(value, Mapping):
+        return " + ".join(f"{weight:g} × {name}" for name, weight in value.items())
+    if isinstance(value, frozenset):
+        return ", ".join(sorted(map(str, value))) or "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from muse_core import paths
 from muse_core.callback import Callback
 from muse_core.config.stage import Schedule
-from muse_core.data.batch import Samples, training_batches
+from muse_core.data.loader import Samples, training_batches
 from muse_core.errors import MuseError
 from muse_core.results.records import provenance, read_jsonl, read_record, write_json
 from muse_core.training import faults

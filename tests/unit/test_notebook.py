@@ -5,20 +5,18 @@ import torch
 
 from muse_core.data.batch import Batch
 from muse_core.errors import MuseError
-from muse_core.notebook import _print_file_notes, begin_stage, example_queries
+from muse_core.notebook import _print_file_notes, example_queries, setup
 from muse_core.results.records import provenance
-from muse_core.training.stage_run import StageRecord
+from muse_core.training.stage_record import StageRecord
 
 GIVEN = dict(
     run="nobody",
     preset="smoke",
     data="scenes",
-    steps=0,
-    batch_size=0,
+    overrides="",
     seed=0,
     device="cpu",
     resume=False,
-    routing="orthogonal",
 )
 
 
@@ -55,7 +53,7 @@ def test_without_an_object_the_middle_is_asked(mask: torch.Tensor | None) -> Non
         ({"data": "cats"}, "cats"),
         ({"data": "folder:no/such/place"}, "no/such/place"),
         ({"routing": "diagonal"}, "Unknown routing 'diagonal': choose one of orthogonal, shared"),
-        ({"steps": -3}, "steps"),
+        ({"steps": -3}, "stage.steps cannot be"),
         ({"device": "tpu"}, "Unknown device 'tpu'"),
         ({"colour": "red"}, "colour"),
     ],
@@ -65,13 +63,30 @@ def test_a_wrong_parameter_is_one_sentence(
     wrong: dict, sentence: str, tmp_path, monkeypatch
 ) -> None:
     with pytest.raises(MuseError) as raised:
-        begin_stage("01_topology_warmup", **(GIVEN | wrong))
+        setup("01_topology_warmup", GIVEN | wrong)
     assert sentence in str(raised.value) and "\n" not in str(raised.value)
 
 
 def test_a_missing_earlier_stage_names_its_notebook_and_command() -> None:
     with pytest.raises(MuseError, match="muse run 01 --run nobody -p preset smoke"):
-        begin_stage("02_semantic_injection", **GIVEN)
+        setup("02_semantic_injection", GIVEN)
+
+
+def test_a_misspelt_parameter_that_papermill_injected_is_refused() -> None:
+    """papermill itself only warns, and runs the notebook with its defaults."""
+    cells = ["run: str = 'nobody'", "# Parameters\nstepz = 3\n", "another = 1"]
+    namespace = GIVEN | {"In": cells, "stepz": 3, "another": 1}
+    with pytest.raises(MuseError, match="There is no parameter 'stepz' .did you mean 'steps'"):
+        setup("01_topology_warmup", namespace)
+
+
+def test_an_injected_field_is_an_override_and_other_names_of_the_notebook_are_left_alone(
+    tmp_path, monkeypatch, capsys
+) -> None:
+    cells = ["run: str = 'nobody'", "# Parameters\nsteps = 3\n", "another = 1"]
+    lab = setup("01_topology_warmup", GIVEN | {"In": cells, "steps": 3, "another": 1})
+    assert lab.stage.steps == 3 and lab.options.run == "nobody"
+    assert "stage.steps=3" in capsys.readouterr().out
 
 
 def test_unreadable_and_small_files_are_said_in_the_report(capsys) -> None:
@@ -94,6 +109,8 @@ def test_unreadable_and_small_files_are_said_in_the_report(capsys) -> None:
         files_skipped=["cat/broken.jpg"],
         files_enlarged=3,
         provenance=provenance(),
+        configuration={},
+        code={},
     )
     _print_file_notes(record)
     said = capsys.readouterr().out

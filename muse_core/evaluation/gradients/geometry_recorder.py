@@ -22,7 +22,7 @@ from muse_core.evaluation.gradients.gradient_geometry import (
 from muse_core.results.records import append_jsonl
 from muse_core.training.fsdp import refuse
 from muse_core.training.gradient_surgery import TASKS, task_losses
-from muse_core.training.step import forward_step
+from muse_core.training.loss_terms import forward_step
 from muse_core.training.trainer import Trainer
 
 

@@ -8,7 +8,7 @@ from muse_core.models.discriminator import PatchDiscriminator
 from muse_core.models.gradient_routes import WeightGroup
 from muse_core.models.tokenizer import MuseTokenizer
 from muse_core.models.weight_groups import weight_groups
-from muse_core.training.step import forward_step
+from muse_core.training.loss_terms import forward_step
 from muse_core.training.teachers import Teachers
 
 

@@ -13,7 +13,7 @@ from transformers import (
     DINOv3ViTModel,
 )
 
-from muse_core.config.preset import FoundationChoice, Preset, denoiser_named
+from muse_core.config.preset import Preset, denoiser_named
 from muse_core.config.presets import preset_named
 from muse_core.foundations.backbone import Backbone
 from muse_core.foundations.pixel_decoder import PixelDecoder
@@ -110,24 +110,6 @@ def test_steps_rates_and_weights_are_the_papers() -> None:
     assert [stage.weights["reconstruction"] for stage in stages] == [0.1, 0.1, 1.0]
     assert [stage.ema_decay for stage in stages] == [0.999] * 3
     assert [stage.steps for stage in preset_named("muse-3b").curriculum] == [75_000, 75_000, 50_000]
-
-
-def test_chosen_parts_take_the_place_of_the_presets(tmp_path, monkeypatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "mine").mkdir()
-    preset = FoundationChoice(backbone="mine", teacher=" timm:vit_small_patch16_dinov3 ").applied(
-        preset_named("tiny")
-    )
-    where = preset.foundations
-    assert (
-        where.backbone == str(tmp_path / "mine")
-        and where.teacher == "timm:vit_small_patch16_dinov3"
-    )
-    assert (
-        where.teacher_layers is None
-        and where.text_tower == preset_named("tiny").foundations.text_tower
-    )
-    assert FoundationChoice().applied(preset_named("tiny")) == preset_named("tiny")
 
 
 def test_a_tokenizer_saved_before_there_was_a_query_grid_still_has_its_images_grid() -> None:

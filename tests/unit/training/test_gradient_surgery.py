@@ -11,6 +11,7 @@ from muse_core.training.gradient_surgery import (
     task_losses,
     without_conflict,
 )
+from muse_core.training.loss_terms import TERMS
 
 vector = lambda *values: torch.tensor(values).double()
 
@@ -54,7 +55,7 @@ def test_losses_of_one_task_are_summed_with_their_weights() -> None:
         Loss.TOPOLOGY: torch.tensor(3.0),
     }
     weights = {Loss.RECONSTRUCTION: 1.0, Loss.PERCEPTUAL: 0.1, Loss.TOPOLOGY: 0.5}
-    found = task_losses(weighted_sum(terms, weights), weights)
+    found = task_losses(weighted_sum(terms, weights), weights, TERMS)
     assert {task: loss.item() for task, loss in found.items()} == {
         "pixels": pytest.approx(3.0),
         "topology": pytest.approx(1.5),

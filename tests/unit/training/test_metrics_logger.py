@@ -1,31 +1,28 @@
 """The metrics file is whole lines at every moment, and rewinding never loses a row."""
 
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from muse_core.results.records import read_jsonl
-from muse_core.training import metrics_logger as journal
-from muse_core.training.metrics_logger import Journal
-
-from .small_run import SmallRun
+from muse_core.training import metrics_logger
+from muse_core.training.metrics_logger import MetricsLogger
 
 BATCH = SimpleNamespace(skipped=(), enlarged=())
 
 
 @pytest.fixture
-def notes(tmp_path) -> Journal:
-    return Journal(SmallRun(tmp_path))
+def notes(tmp_path) -> MetricsLogger:
+    return MetricsLogger(tmp_path / "stage.jsonl")
 
 
-def written(notes: Journal) -> list[int]:
-    return [row["step"] for row in read_jsonl(notes.run.metrics_file)]
+def written(notes: MetricsLogger) -> list[int]:
+    return [row["step"] for row in read_jsonl(notes.file)]
 
 
 def test_a_row_is_in_the_file_after_a_second(notes, monkeypatch) -> None:
     now = [notes.flushed]
-    monkeypatch.setattr(journal.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(metrics_logger.time, "monotonic", lambda: now[0])
     notes.note({"step": 1}, BATCH, keep=True)
     assert written(notes) == []
     now[0] += 1.0
@@ -43,9 +40,11 @@ def test_rows_share_the_names_of_their_columns(notes) -> None:
 def test_a_reader_sees_whole_lines_whenever_it_looks(notes, monkeypatch) -> None:
     seen: list[str] = []
     rows = [{"step": step, "loss/total": 0.1} for step in range(5000)]  # more than any buffer holds
-    plain = journal.append_jsonl
+    plain = metrics_logger.append_jsonl
     monkeypatch.setattr(
-        journal, "append_jsonl", lambda *given: (plain(*given), seen.append(given[0].read_text()))
+        metrics_logger,
+        "append_jsonl",
+        lambda *given: (plain(*given), seen.append(given[0].read_text())),
     )
     for row in rows:
         notes.note(row, BATCH, keep=True)
@@ -69,14 +68,14 @@ def test_a_death_while_rewinding_keeps_every_row(notes, monkeypatch, function) -
         raise Died
 
     with monkeypatch.context() as patch:
-        patch.setattr(journal, function, die)
+        patch.setattr(metrics_logger, function, die)
         with pytest.raises(Died):
-            Journal(notes.run).rewind(4)
+            MetricsLogger(notes.file).rewind(4)
     assert written(notes) == [1, 2, 3, 4, 5, 6]
-    again = Journal(notes.run)
+    again = MetricsLogger(notes.file)
     again.rewind(4)
     assert written(again) == [row["step"] for row in again.rows] == [1, 2, 3, 4]
-    assert [path.name for path in Path(notes.run.metrics_file.parent).iterdir()] == ["stage.jsonl"]
+    assert [path.name for path in notes.file.parent.iterdir()] == ["stage.jsonl"]
 
 
 def test_losses_pass_over_skipped_steps(notes) -> None:
@@ -91,16 +90,8 @@ def test_losses_pass_over_skipped_steps(notes) -> None:
 
 
 def test_what_went_wrong_comes_back_with_the_checkpoint(notes) -> None:
-    notes.bad_steps, notes.workers_died, notes.waited = [3], 2, 1.5
-    notes.skipped.add("broken.png")
-    again = Journal(notes.run)
-    again.remember(notes.facts())
-    assert (again.bad_steps, again.workers_died, again.waited, again.skipped) == (
-        [3],
-        2,
-        1.5,
-        {"broken.png"},
-    )
-    old = {"files_skipped": [], "files_enlarged": [], "seconds": 9.0}
-    again.remember(old)
-    assert again.bad_steps == [] and again.seconds_before == 9.0
+    notes.bad_steps, notes.waited = [3], 1.5
+    notes.files_skipped.add("broken.png")
+    again = MetricsLogger(notes.file)
+    again.recall(notes.remembered())
+    assert (again.bad_steps, again.waited, again.files_skipped) == ([3], 1.5, {"broken.png"})

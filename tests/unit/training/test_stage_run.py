@@ -2,8 +2,12 @@ from dataclasses import replace
 
 import pytest
 
+from muse_core.config.overrides import load_preset, model_of
 from muse_core.errors import MuseError
-from muse_core.training.stage_run import StageRun, finished_tokenizer
+from muse_core.results.records import write_json
+from muse_core.training.loss_terms import LossTerm
+from muse_core.training.stage_run import StageRun, _reference, finished_tokenizer
+from muse_core.training.trainer import RunFiles
 
 from ..models.small_models import TINY, small_tokenizer
 
@@ -16,51 +20,75 @@ def workspace(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_nothing_given_means_the_presets_and_other_numbers_are_taken() -> None:
+def test_nothing_given_means_the_presets_and_overrides_are_taken() -> None:
     preset = RUN.load_preset().curriculum[RUN.stage]
-    assert (RUN.load_stage().steps, RUN.load_stage().batch_size) == (
-        preset.steps,
-        preset.batch_size,
-    )
-    changed = replace(RUN, steps=7, batch_size=3).load_stage()
-    assert (changed.steps, changed.batch_size) == (7, 3)
-
-
-@pytest.mark.parametrize("wrong", [{"steps": -1}, {"batch_size": -4}])
-def test_negative_numbers_are_refused(wrong) -> None:
-    with pytest.raises(MuseError, match="must not be negative"):
-        replace(RUN, **wrong).load_stage()
+    assert RUN.load_stage() == preset
+    changed = replace(RUN, overrides="stage.steps=7 batch_size=3".replace("b", "stage.b"))
+    assert (changed.load_stage().steps, changed.load_stage().batch_size) == (7, 3)
+    assert changed.load_preset().curriculum.stages[0].steps != 7, "another stage keeps its own"
 
 
 def test_places_of_a_run(workspace) -> None:
-    assert RUN.checkpoints == workspace / "data/runs/mine/02_semantic_injection/checkpoints"
-    assert RUN.metrics_file == workspace / "reports/mine/records/02_semantic_injection.jsonl"
-    assert RUN.record_file == workspace / "reports/mine/records/stage2.json"
+    files = RUN.files
+    assert files.checkpoints == workspace / "data/runs/mine/02_semantic_injection/checkpoints"
+    assert files.metrics_file == workspace / "reports/mine/records/02_semantic_injection.jsonl"
+    assert files.record_file == workspace / "reports/mine/records/stage2.json"
+    within = RunFiles("mine", "08_generation/muse")
+    assert within.record_file == workspace / "reports/mine/records/08_generation_muse.json"
 
 
-def test_facts_hold_everything_but_where_and_whether_it_goes_on() -> None:
-    facts, preset = RUN.facts(), RUN.load_preset().curriculum[RUN.stage]
-    assert (facts["steps"], facts["batch_size"]) == (preset.steps, preset.batch_size)
-    assert not {"device", "resume"} & facts.keys()
-    assert replace(RUN, steps=preset.steps, device="cpu", resume=True).facts() == facts
-    assert replace(RUN, data="folder:x").facts() != facts
+def begun(overrides: str) -> None:
+    """A run whose first stage was trained with these overrides."""
+    preset = load_preset("tiny", overrides)
+    model = {"model": model_of(preset), "base": model_of(load_preset("tiny"))}
+    write_json(RunFiles("mine", "01_topology_warmup").record_file, model)
 
 
-def test_a_missing_stage_names_its_notebook_and_the_command() -> None:
-    with pytest.raises(
-        MuseError, match=r"no finished 01_topology_warmup.*`muse run 01 --run mine -p preset tiny`"
-    ):
-        finished_tokenizer(RUN, "01_topology_warmup")
+def test_later_stages_inherit_the_model_that_the_first_stage_fixed() -> None:
+    begun("connector.num_blocks=4 routing=shared")
+    preset = RUN.load_preset()
+    assert (preset.connector.num_blocks, preset.routing) == (4, "shared")
+    again = replace(RUN, overrides="connector.num_blocks=4 stage.steps=9")
+    assert again.load_preset().curriculum[RUN.stage].steps == 9
 
 
 @pytest.mark.parametrize(
-    ("routing", "sentence"),
+    ("changes", "words"),
     [
-        ("orthogonal", "has width=32, but preset 'tiny' .* asks for 96"),
-        ("shared", "has width=32|routing='orthogonal'"),
+        ({"overrides": "connector.num_blocks=6"}, "connector.num_blocks=4, .* say 6"),
+        ({"overrides": "teacher=timm:vit_tiny"}, "foundations.teacher=.* say 'timm:vit_tiny'"),
+        ({"preset": "muse-1b"}, "image_size=64, and these parameters say 224"),
     ],
 )
-def test_a_tokenizer_of_another_preset_or_routing_is_refused(routing, sentence) -> None:
+def test_a_contradiction_with_the_first_stage_is_refused(changes, words) -> None:
+    begun("connector.num_blocks=4")
+    with pytest.raises(MuseError, match=words):
+        replace(RUN, **changes).load_preset()
+
+
+def test_a_missing_stage_names_its_notebook_and_the_command() -> None:
+    words = r"no finished 01_topology_warmup.*`muse run 01 --run mine -p preset tiny`"
+    with pytest.raises(MuseError, match=words):
+        finished_tokenizer(RUN, "01_topology_warmup")
+    shared = replace(RUN, overrides="routing=shared stage.steps=3")
+    with pytest.raises(MuseError, match=r"-p preset tiny -p overrides routing=shared`"):
+        finished_tokenizer(shared, "01_topology_warmup")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        ("", "has width=32, but preset 'tiny' .* asks for 96"),
+        ("routing=shared", "has width=32|routing='orthogonal'"),
+    ],
+)
+def test_a_tokenizer_of_another_preset_or_routing_is_refused(overrides, sentence) -> None:
     small_tokenizer(TINY).save_pretrained(replace(RUN, stage="01_topology_warmup").tokenizer_folder)
     with pytest.raises(MuseError, match=sentence):
-        finished_tokenizer(replace(RUN, routing=routing), "01_topology_warmup")
+        finished_tokenizer(replace(RUN, overrides=overrides), "01_topology_warmup")
+
+
+def test_a_loss_made_in_a_cell_cannot_travel_and_one_of_a_file_can() -> None:
+    with pytest.raises(MuseError, match="The loss 'mine' was made in a cell"):
+        _reference("mine", LossTerm(lambda step: step.output.latent.mean(), "pixels"))
+    assert _reference("mine", LossTerm(begun, "pixels")).endswith("test_stage_run:begun")

@@ -14,7 +14,7 @@ from muse_core.errors import MuseError
 from muse_core.foundations.perceptual import TeacherFeatures
 from muse_core.foundations.topology_teacher import DinoV3Teacher
 from muse_core.training.teachers import Teachers
-from muse_core.training.trainer import Trainer, accelerator_for
+from muse_core.training.tokenizer_task import TokenizerTask
 
 from ..models.small_models import small_tokenizer
 
@@ -34,11 +34,11 @@ def batch(count: int = 3) -> Batch:
     return Scenes("train", 32).first(count)
 
 
-def trainer(teachers: Teachers, stage=THIRD) -> Trainer:
-    return Trainer(small_tokenizer(), stage, teachers, Accelerator(cpu=True))
+def trainer(teachers: Teachers, stage=THIRD) -> TokenizerTask:
+    return TokenizerTask(small_tokenizer(), stage, teachers, None, Accelerator(cpu=True))
 
 
-def everything(t: Trainer) -> dict[str, torch.Tensor]:
+def everything(t: TokenizerTask) -> dict[str, torch.Tensor]:
     return t.state().tensors | {
         f"raw/{name}": value.clone() for name, value in t.tokenizer.state_dict().items()
     }
@@ -109,20 +109,6 @@ def test_a_single_image_cannot_be_contrasted(teachers) -> None:
         trainer(teachers, SECOND).update(batch(1), 0)
 
 
-def test_devices_are_named_and_must_be_there() -> None:
-    with pytest.raises(MuseError, match="Unknown device 'gpu': choose one of auto, cpu, cuda, mps"):
-        accelerator_for("gpu")
-    assert accelerator_for("cpu").device.type == "cpu"
-
-
-@pytest.mark.parametrize("device", ["cuda", "mps"])
-def test_a_device_this_machine_lacks_is_a_sentence(device, monkeypatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    with pytest.raises(MuseError, match=f"This machine has no {device} device: use device='cpu'"):
-        accelerator_for(device)
-
-
 def test_surgery_trains_like_plain_descent_where_tasks_do_not_meet_and_is_refused_for_several_processes(
     teachers,
 ) -> None:
@@ -141,6 +127,8 @@ def test_surgery_trains_like_plain_descent_where_tasks_do_not_meet_and_is_refuse
     many.state.num_processes, kept = 2, many.state.num_processes
     try:
         with pytest.raises(MuseError, match="surgery='pcgrad' is for one process"):
-            Trainer(small_tokenizer(), replace(SECOND, surgery=Surgery.PCGRAD), teachers, many)
+            TokenizerTask(
+                small_tokenizer(), replace(SECOND, surgery=Surgery.PCGRAD), teachers, None, many
+            )
     finally:
         many.state.num_processes = kept

@@ -7,7 +7,13 @@ import torch
 from accelerate import Accelerator
 
 from muse_core.errors import MuseError
-from muse_core.training.processes import any_process, images_each, mean_over_processes, own_part
+from muse_core.training.distributed import (
+    accelerator_for,
+    any_process,
+    images_each,
+    mean_over_processes,
+    own_part,
+)
 
 
 def test_a_step_is_shared_evenly_or_refused() -> None:
@@ -34,3 +40,17 @@ def test_alone_nothing_is_rounded_or_asked() -> None:
     values = {"loss": 0.1 + 1e-12}
     assert mean_over_processes(values, alone) is values
     assert any_process(True, alone) and not any_process(False, alone)
+
+
+def test_devices_are_named_and_must_be_there() -> None:
+    with pytest.raises(MuseError, match="Unknown device 'gpu': choose one of auto, cpu, cuda, mps"):
+        accelerator_for("gpu")
+    assert accelerator_for("cpu").device.type == "cpu"
+
+
+@pytest.mark.parametrize("device", ["cuda", "mps"])
+def test_a_device_this_machine_lacks_is_a_sentence(device, monkeypatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(MuseError, match=f"This machine has no {device} device: use device='cpu'"):
+        accelerator_for(device)
