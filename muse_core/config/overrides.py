@@ -38,6 +38,10 @@ SHORTHANDS = {
     **{
         name: f"curriculum.{name}" for name in ("order", "without", "anchoring", "surgery", "share")
     },
+    "train_images": "probe_images",
+    "test_images": "held_out_images",
+    "drawn": "generated_images",
+    "sampling_steps": "sampling_steps",
 }
 """Words that stand for a path where a value is given by name: ``-p steps 200``."""
 
@@ -208,10 +212,9 @@ def _written(path: str, name: str, other: str) -> str:
 
 def _checked(kind: Any, path: str, value: Any) -> Any:
     """The value as the field's type. Raises MuseError for one that is none."""
-    if isinstance(value, str):
-        value = _from_text(value, kind)
+    given = _from_text(value, kind) if isinstance(value, str) else value
     try:
-        return TypeAdapter(kind).validate_python(value)
+        return TypeAdapter(kind).validate_python(given)
     except ValidationError as error:
         said = error.errors()[0]["msg"]
         raise MuseError(f"{path} cannot be {shown(value)}: {said[:1].lower()}{said[1:]}.") from None

@@ -79,7 +79,7 @@ def _described_code(function: Any, seen: set[int]) -> Any:
         source = inspect.getsource(function)
     except (OSError, TypeError):
         code = getattr(function, "__code__", None)
-        source = repr((code.co_code, code.co_consts)) if code else function.__qualname__
+        source = repr(_compiled(code)) if code else function.__qualname__
     if not isinstance(function, types.FunctionType):
         return source
     closed = inspect.getclosurevars(function)
@@ -92,6 +92,14 @@ def _described_code(function: Any, seen: set[int]) -> Any:
     }
     defaults = [function.__defaults__, function.__kwdefaults__]
     return [source, _described([closed.nonlocals, own, defaults], seen)]
+
+
+def _compiled(code: types.CodeType) -> tuple[Any, ...]:
+    """What a function without source does: its instructions, and the names and values they use."""
+    inner = (
+        _compiled(each) if isinstance(each, types.CodeType) else each for each in code.co_consts
+    )
+    return code.co_code, code.co_names, *inner
 
 
 def _of(content: Any) -> str:

@@ -13,9 +13,10 @@ from muse_core.training.teachers import load_teachers, load_topology_teacher
 
 @pytest.fixture
 def preset(tmp_path) -> Preset:
-    from ...integration.micro import TEACHER, micro_preset
+    from ...integration.micro import TEACHER, micro_preset, write_preset
 
     DinoV3Teacher.from_config(TEACHER, (0,)).network.save_pretrained(tmp_path / "teacher")
+    write_preset(tmp_path)
     return micro_preset(tmp_path)
 
 
