@@ -22,10 +22,10 @@ from muse_core.data.batch import Batch
 from muse_core.foundations.text_tower import text_embeddings
 from muse_core.losses.topology import attention_divergence, resize_attention
 from muse_core.shapes import Scalar
+from muse_core.training.loss_terms import TERMS, StepInputs
 from muse_core.training.optimiser import clip_groups
-from muse_core.training.step import TERMS, StepInputs
 from muse_core.training.teachers import Targets
-from muse_core.training.trainer import Trainer
+from muse_core.training.tokenizer_task import TokenizerTask
 
 
 def unfused(
@@ -48,9 +48,9 @@ def unfused_attention() -> Iterator[None]:
 
 
 class ReleaseStep:
-    """``trainer``: a `Trainer` with routing "release", whose networks and optimiser are used."""
+    """``trainer``: a `TokenizerTask` with routing "release", whose networks and optimiser are used."""
 
-    def __init__(self, trainer: Trainer) -> None:
+    def __init__(self, trainer: TokenizerTask) -> None:
         self.trainer = trainer
         teacher = trainer.teachers.topology
         self.teacher = DINOv3ViTModel._from_config(

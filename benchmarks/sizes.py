@@ -28,7 +28,7 @@ from muse_core.foundations.text_tower import TextTower
 from muse_core.foundations.topology_teacher import DinoV3Teacher, spread_layers
 from muse_core.models.assembly import new_tokenizer
 from muse_core.training.teachers import Teachers
-from muse_core.training.trainer import Trainer
+from muse_core.training.tokenizer_task import TokenizerTask
 
 
 @dataclass(frozen=True)
@@ -112,14 +112,18 @@ def random_teachers(size: Size, device: torch.device | str) -> Teachers:
 
 def random_trainer(
     size: Size, stage: str, accelerator: Accelerator, routing: str = "orthogonal"
-) -> Trainer:
+) -> TokenizerTask:
     """About to train one stage; ``stage`` by its first characters, e.g. "03"."""
     torch.manual_seed(0)
     tokenizer = new_tokenizer(
-        size.preset, size.backbone, size.autoencoder, size.text["projection_dim"], routing
+        replace(size.preset, routing=routing),
+        size.backbone,
+        size.autoencoder,
+        size.text["projection_dim"],
     )
     (chosen,) = [each for each in size.preset.curriculum if each.name.startswith(stage)]
-    return Trainer(tokenizer, chosen, random_teachers(size, accelerator.device), accelerator)
+    teachers = random_teachers(size, accelerator.device)
+    return TokenizerTask(tokenizer, chosen, teachers, None, accelerator)
 
 
 def scenes(size: Size, batch_size: int, device: torch.device | str):

@@ -16,11 +16,12 @@ from collections.abc import Callable
 
 import torch
 
-from muse_core.config.presets import preset_named
+from muse_core.config.overrides import load_preset
 from muse_core.data.scenes import Scenes
 from muse_core.models.assembly import assemble_tokenizer
+from muse_core.training.distributed import accelerator_for
 from muse_core.training.teachers import load_teachers
-from muse_core.training.trainer import Trainer, accelerator_for
+from muse_core.training.tokenizer_task import TokenizerTask
 
 
 def medians(sides: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
@@ -39,12 +40,12 @@ def training_step(
     preset_name: str, routing: str, stage: str = "02_semantic_injection", batch_size: int = 32
 ) -> Callable[[], object]:
     """One update of a stage; the second has every loss but the adversarial one."""
-    preset = preset_named(preset_name)
+    preset = load_preset(preset_name, f"routing={routing}")
     accelerator = accelerator_for("auto")
     teachers = load_teachers(preset, accelerator.device)
     torch.manual_seed(0)
-    tokenizer = assemble_tokenizer(preset, teachers.text.width, routing)
-    trainer = Trainer(tokenizer, preset.curriculum[stage], teachers, accelerator)
+    tokenizer = assemble_tokenizer(preset, teachers.text.width)
+    trainer = TokenizerTask(tokenizer, preset.curriculum[stage], teachers, None, accelerator)
     batch = Scenes("train", preset.image_size).first(batch_size).to(accelerator.device)
     return lambda: trainer.update(batch, 10)
 

@@ -19,6 +19,9 @@ class Callback:
     def before_step(self, trainer: Any, step: int) -> None:
         """Before a step. ``step``: how many are done."""
 
+    def on_batch(self, trainer: Any, step: int, batch: Any) -> None:
+        """Before a step, with its batch."""
+
     def on_step(self, trainer: Any, row: dict[str, Any]) -> None:
         """After a step. ``row``: its line of the metrics file, with ``step`` counted from 1."""
 

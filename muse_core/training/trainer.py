@@ -301,6 +301,7 @@ class Trainer:
             for loaded in bar:
                 self._call("before_step", self, step)
                 whole, batch = False, loaded.to(accelerator.device)
+                self._call("on_batch", self, step, batch)
                 row = self._update_or_skip(batch, step)
                 step += 1
                 keep = step % options.record_every == 0 or step == stage.steps or SKIPPED in row
@@ -454,7 +455,8 @@ class Trainer:
 
 def needs_weights(callback: Callback) -> bool:
     """Whether it looks into the network before each step, which other processes hold."""
-    return type(callback).before_step is not Callback.before_step
+    hooks = ("before_step", "on_batch")
+    return any(getattr(type(callback), hook) is not getattr(Callback, hook) for hook in hooks)
 
 
 def other_code(changed: list[str]) -> str:

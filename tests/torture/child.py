@@ -10,22 +10,19 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import psutil
 from PIL import Image
 
-from muse_core import paths
-from muse_core.config import presets
-from muse_core.config.stage import Curriculum
+from muse_core.callback import Callback
+from muse_core.config.overrides import load_preset
 from muse_core.data.scenes import Scenes
 from muse_core.data.sources import open_source
 from muse_core.errors import MuseError
-from muse_core.training.loop import train_stage
-from muse_core.training.pace import memory_mb
-from muse_core.training.stage_run import StageRun
-from muse_core.training.trainer import Trainer
-from tests.integration.micro import IMAGE_SIZE, micro_preset, write_foundations
+from muse_core.training.stage_run import StageRun, train_stage
+from tests.integration.micro import IMAGE_SIZE, PRESET, write_foundations
 
 STAGE = "03_synergistic_tuning"
 BATCH = 4
@@ -53,23 +50,20 @@ def workspace(root: Path) -> Iterator[None]:
             os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
-def know_micro(steps: int, checkpoint_every: int) -> None:
-    """The preset "micro" with a single stage that needs none before it."""
-    preset = micro_preset(paths.foundations("micro"))
-    stage = replace(
-        preset.curriculum[STAGE], starts_from=None, steps=steps, checkpoint_every=checkpoint_every
-    )
-    presets.PRESETS["micro"] = lambda: replace(preset, curriculum=Curriculum((stage,)))
-
-
-def described(root: Path, run: str, resume: bool = True) -> StageRun:
+def described(
+    root: Path, run: str, steps: int, checkpoint_every: int, resume: bool = True
+) -> StageRun:
+    """The last stage alone, which needs none before it."""
     return StageRun(
-        run,
-        "micro",
-        STAGE,
-        f"folder:{root / 'images'}",
+        run=run,
+        preset=PRESET,
+        stage=STAGE,
+        data=f"folder:{root / 'images'}",
+        overrides=(
+            f"curriculum.order=joint stage.steps={steps} stage.batch_size={BATCH} "
+            f"stage.checkpoint_every={checkpoint_every}"
+        ),
         device="cpu",
-        batch_size=BATCH,
         resume=resume,
     )
 
@@ -86,9 +80,7 @@ def train(root: Path, run: str, steps: int, checkpoint_every: int, reads: Path) 
     """
     _speak_into(reads.with_suffix(".out"))
     with workspace(root):
-        know_micro(steps, checkpoint_every)
-        _note_reads(reads)
-        _told(described(root, run))
+        _told(described(root, run, steps, checkpoint_every), Reads(reads))
 
 
 def soak(root: Path, preset: str, seconds: float, samples: Path, leak_mb: float = 0.0) -> None:
@@ -97,41 +89,40 @@ def soak(root: Path, preset: str, seconds: float, samples: Path, leak_mb: float 
     """
     _speak_into(samples.with_suffix(".out"))
     with workspace(root):
-        if preset == "micro":
-            know_micro(steps=10**7, checkpoint_every=200)
         sampler = Sampler(samples, seconds, leak_mb)
+        named = PRESET if preset == "micro" else preset
         run = StageRun(
-            "soak",
-            preset,
-            presets.preset_named(preset).curriculum.stages[0].name,
-            steps=10**7,
+            run="soak",
+            preset=named,
+            stage=load_preset(named).curriculum.stages[0].name,
+            overrides=f"stage.steps={10**7} stage.checkpoint_every=200",
             device="cpu",
         )
         _told(run, sampler)
 
 
-class Sampler:
+class Sampler(Callback):
     """Called after every step; stops the training, as Ctrl-C would, when the time is over."""
 
     def __init__(self, file: Path, seconds: float, leak_mb: float) -> None:
         self.file, self.seconds, self.leak_mb = file, seconds, leak_mb
         self.began, self.last, self.kept = time.monotonic(), -1.0, []
 
-    def __call__(self, rows: list[dict[str, int | float]]) -> None:
+    def on_step(self, trainer: Any, row: dict[str, Any]) -> None:
         now = time.monotonic() - self.began
         self.kept.append(b"." * int(self.leak_mb * 1e6))
         if now - self.last >= self.seconds / 400:
             with self.file.open("a") as file:
-                file.write(json.dumps([now, rows[-1]["step"], memory_mb()]) + "\n")
+                file.write(json.dumps([now, row["step"], memory_mb()]) + "\n")
             self.last = now
         if now >= self.seconds:
             raise KeyboardInterrupt
 
 
-def _told(run: StageRun, *progress: Sampler) -> None:
+def _told(run: StageRun, *callbacks: Callback) -> None:
     """Train as a script would: the sentence and exit code 2 for a MuseError."""
     try:
-        train_stage(run, *progress)
+        train_stage(run, callbacks)
     except MuseError as error:
         print(f"muse: {error}", file=sys.stderr, flush=True)
         sys.exit(2)
@@ -143,13 +134,18 @@ def _speak_into(file: Path) -> None:
     sys.stdout = sys.stderr = os.fdopen(handle, "w", buffering=1)
 
 
-def _note_reads(file: Path) -> None:
-    plain = Trainer.update
+class Reads(Callback):
+    """Notes each batch that a step begins with."""
 
-    def noted(trainer: Trainer, batch, step: int) -> dict[str, float]:
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def on_batch(self, trainer: Any, step: int, batch: Any) -> None:
         line = json.dumps({"process": os.getpid(), "step": step, "ids": batch.ids})
-        with file.open("ab", buffering=0) as opened:
+        with self.file.open("ab", buffering=0) as opened:
             opened.write(line.encode() + b"\n")
-        return plain(trainer, batch, step)
 
-    Trainer.update = noted
+
+def memory_mb() -> float:
+    """Resident memory of this process, in MB (10^6 bytes)."""
+    return psutil.Process().memory_info().rss / 1e6

@@ -134,7 +134,10 @@ class Tormentor:
     def differences(self, story: Story) -> list[str]:
         """Names of whatever is not bit for bit as in the reference."""
         with child.workspace(self.root):
-            one, other = (child.described(self.root, each.name) for each in (story, self.reference))
+            one, other = (
+                child.described(self.root, each.name, STEPS, CHECKPOINT_EVERY)
+                for each in (story, self.reference)
+            )
             found = same(finished_weights(one), finished_weights(other))
             found += same(last_training_state(one), last_training_state(other))
             return found + ["metrics"] * (written_rows(one) != written_rows(other))

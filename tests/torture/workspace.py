@@ -98,7 +98,14 @@ class Workspace:
 
 def planted_stage(run: str = KEPT, **options: Any) -> StageRun:
     """Two steps of four images."""
-    return StageRun(run, "smoke", STAGE, steps=2, batch_size=4, device="cpu", **options)
+    return StageRun(
+        run=run,
+        preset="smoke",
+        stage=STAGE,
+        overrides="stage.steps=2 stage.batch_size=4",
+        device="cpu",
+        **options,
+    )
 
 
 @contextlib.contextmanager
@@ -134,7 +141,7 @@ def _plant(root: Path) -> None:
     """
     from muse_core.report import html
     from muse_core.report.stamps import Stamp, write_stamp
-    from muse_core.training.loop import train_stage
+    from muse_core.training.stage_run import train_stage
 
     with quiet():
         train_stage(planted_stage())

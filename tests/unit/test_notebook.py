@@ -76,7 +76,7 @@ def test_a_misspelt_parameter_that_papermill_injected_is_refused() -> None:
     """papermill itself only warns, and runs the notebook with its defaults."""
     cells = ["run: str = 'nobody'", "# Parameters\nstepz = 3\n", "another = 1"]
     namespace = GIVEN | {"In": cells, "stepz": 3, "another": 1}
-    with pytest.raises(MuseError, match="There is no parameter 'stepz' .did you mean 'steps'"):
+    with pytest.raises(MuseError, match=r"There is no parameter 'stepz' .did you mean 'steps'"):
         setup("01_topology_warmup", namespace)
 
 

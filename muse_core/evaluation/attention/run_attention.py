@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from muse_core.config.overrides import with_model
 from muse_core.config.preset import Preset
 from muse_core.errors import MuseError
 from muse_core.evaluation.attention.student_teacher import student_attention, teacher_attention
@@ -28,7 +29,7 @@ from muse_core.models.assembly import assemble_tokenizer
 from muse_core.models.tokenizer import MuseTokenizer
 from muse_core.results.records import read_json
 from muse_core.shapes import AttentionMaps, Float, Images
-from muse_core.training.stage_run import StageRun
+from muse_core.training.trainer import RunFiles
 
 TEACHER_RESIZED, TEACHER_OWN = "teacher, resized (Ψ)", "teacher, own grid, mean head"
 UNTRAINED, SHARED_ROUTING, BACKBONE_ALONE = "before training", "shared routing", "frozen backbone"
@@ -170,10 +171,9 @@ def untrained_tokenizer(preset: Preset, run: str) -> MuseTokenizer:
 
     Its attention is that of the first step; only the calibration of the latent is left out.
     """
-    first = StageRun(run, preset.name, preset.curriculum.stages[0].name)
-    record = read_json(first.record_file) if first.record_file.exists() else {}
+    file = RunFiles(run, preset.curriculum.stages[0].name).record_file
+    record = read_json(file) if file.exists() else {}
+    preset = with_model(preset, record.get("model", {}))
     with torch.random.fork_rng():
-        torch.manual_seed(record.get("seed", first.seed))
-        return assemble_tokenizer(
-            preset, embedding_width(preset), record.get("routing", first.routing)
-        )
+        torch.manual_seed(record.get("seed", 0))
+        return assemble_tokenizer(preset, embedding_width(preset))

@@ -73,5 +73,5 @@ def test_the_checked_parameters_cannot_change() -> None:
 @pytest.mark.parametrize("wrong", [{"processes": 0}, {"processes": True}, {"processes": "two"}])
 def test_processes_are_counted(wrong) -> None:
     assert StageParameters.check(**GOOD | {"processes": "2"}).processes == 2
-    with pytest.raises(MuseError, match="^processes must be"):
+    with pytest.raises(MuseError, match=r"^processes must be"):
         StageParameters.check(**GOOD | wrong)

@@ -37,8 +37,10 @@ def greedy(step):
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
 @pytest.mark.parametrize("row", OPEN)
 def test_a_loss_of_ones_own_reaches_the_weights_of_its_row_and_no_other(
-    teachers, row, stage
-) -> None:  # noqa: F811
+    teachers,  # noqa: F811
+    row,
+    stage,
+) -> None:
     stage = replace(stage, weights={"mine": 1.0})
     losses = TERMS | {"mine": LossTerm(greedy, row=row)}
     task = TokenizerTask(small_tokenizer(), stage, teachers, losses, Accelerator(cpu=True))

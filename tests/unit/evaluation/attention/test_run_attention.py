@@ -23,9 +23,8 @@ from muse_core.evaluation.attention.run_attention import (
 from muse_core.evaluation.attention.student_teacher import student_attention, teacher_attention
 from muse_core.foundations.backbone import Backbone
 from muse_core.foundations.topology_teacher import TopologyTeacher
-from muse_core.training.loop import starting_tokenizer
 from muse_core.training.stage_run import StageRun
-from muse_core.training.teachers import load_teachers, open_topology_teacher
+from muse_core.training.teachers import open_topology_teacher
 
 PRESET = preset_named("smoke")
 
@@ -53,8 +52,8 @@ def images() -> torch.Tensor:
 
 
 def test_the_untrained_student_is_the_one_that_training_begins_with(student, images) -> None:
-    run = StageRun("another", "smoke", PRESET.curriculum.stages[0].name)
-    began = starting_tokenizer(run, load_teachers(PRESET, "cpu"), Scenes("train")).eval()
+    stage = PRESET.curriculum.stages[0].name
+    began = StageRun(run="another", preset="smoke", stage=stage, device="cpu").open().tokenizer()
     own = student_network(UNTRAINED, student).view(images)
     for layer, maps in enumerate(student_attention(began, images)):
         torch.testing.assert_close(own.maps[:, layer], maps, rtol=1e-4, atol=1e-6)
