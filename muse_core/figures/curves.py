@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from muse_core.callback import Callback
 from muse_core.errors import MuseError, unknown
 from muse_core.figures.marks import Axis, Line, Mark, Number, Panel, log_ticks
 from muse_core.figures.picture import Picture
@@ -143,7 +144,7 @@ def _ends(series: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> str:
     return f"Losses until step {last:,}: {ends}"
 
 
-class LivePlot:
+class LivePlot(Callback):
     """A loss plot that grows while something trains, redrawn in place at most every ``seconds``.
 
     Rows that begin again, or another title, are another training: it gets a plot of its own, below.
@@ -160,8 +161,12 @@ class LivePlot:
         self.rows: Rows = ()
         self.training, self.count, self.drawn_at = title, 0, time.monotonic()
 
-    def __call__(self, rows: Rows) -> None:
-        self.update(rows)
+    def on_step(self, trainer: Any, row: dict[str, Any]) -> None:
+        """As a callback of a trainer: its rows, under its name."""
+        self.update(trainer.rows, self.title or trainer.what)
+
+    def on_train_end(self, trainer: Any) -> None:
+        self.redraw()
 
     def update(self, rows: Rows, title: str = "") -> None:
         """Draw all rows so far, unless it was done a moment ago."""

@@ -9,6 +9,7 @@ one way to go:
     route(H) = sg(H) + (H_0 - sg(H_0))        value H, gradient straight to H_0, past every block in between
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -187,3 +188,19 @@ def may_reach(
         return False
     route = routes_of(routing)[loss][group]
     return route is Route.ALWAYS or (route is Route.TRUNK and loss in trunk_hears)
+
+
+def open_routes(
+    losses: Iterable[Loss],
+    trunk_hears: frozenset[Loss],
+    trains_backbone: bool,
+    routing: Routing = ORTHOGONAL,
+) -> dict[str, dict[str, bool]]:
+    """The table of a stage in words: loss -> weight group -> whether its gradient arrives there."""
+    return {
+        str(loss): {
+            str(group): may_reach(loss, group, trunk_hears, trains_backbone, routing)
+            for group in WeightGroup
+        }
+        for loss in losses
+    }
