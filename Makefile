@@ -48,17 +48,17 @@ tokenizer: $(STAMP) # one of two trainings side by side: more images a second th
 baseline: $(STAMP)
 	$(BIN)/muse run 01 02 03 --run $(RUN)-shared -p preset $(PRESET) -p routing shared
 
-ablations: $(STAMP) ## the whole ablation study, an hour on 2 cores, and its report in reports/ablations
+ablations: $(STAMP) ## the whole ablation study, an hour on 2 cores, and its report in reports/gallery
 	-$(BIN)/muse study ablations
-	$(BIN)/muse run 06 07 --run study-ablations -p study ablations
+	$(BIN)/muse run 06 07 --force --run study-ablations -p study ablations
 	$(BIN)/muse gallery --run study-ablations --into ablations
 
-generation: $(STAMP) ## longer training of the generators on run RUN's tokenizers, over an hour on 2 cores, into reports/generation
+generation: $(STAMP) ## longer training of the generators on run RUN's tokenizers, over an hour on 2 cores, into reports/gallery
 	$(BIN)/muse run 08 --run study-generation -p preset $(PRESET) -p tokenizers $(RUN) -p resume true \
 	  -p steps 2400 -p batch_size 24 -p images 16384 -p drawn 256
 	$(BIN)/muse gallery --run study-generation --into generation
 
-generation-long: $(STAMP) ## four times as long again, on MUSE's latents alone, an hour and a half, into reports/generation-long
+generation-long: $(STAMP) ## four times as long again, on MUSE's latents alone, an hour and a half, into reports/gallery
 	$(BIN)/muse run 08 --run study-generation-long -p preset $(PRESET) -p tokenizers $(RUN) -p resume true \
 	  -p compare false -p steps 10000 -p batch_size 24 -p images 16384 -p drawn 256
 	$(BIN)/muse gallery --run study-generation-long --into generation-long
@@ -69,7 +69,7 @@ bench: $(STAMP) ## speed and memory as ratios in one run, into reports/bench/ben
 torture: $(STAMP) ## kills at random moments, every wrong input, an hour of training watched, into reports/torture/torture.json
 	$(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m tests.torture
 
-gallery: $(STAMP) ## a finished run as reports/gallery, light enough to commit (RUN)
+gallery: $(STAMP) ## a finished run into reports/gallery, light enough to commit (RUN)
 	$(BIN)/muse gallery --run $(RUN)
 
 lint: $(STAMP) ## ruff check and ruff format --check

@@ -31,19 +31,8 @@ def shard_indexes() -> Path:
     return root() / "data" / "shard_indexes"
 
 
-GALLERY, ABLATIONS, GENERATION, GENERATION_LONG = (
-    "gallery",
-    "ablations",
-    "generation",
-    "generation-long",
-)
-COMMITTED = {
-    GALLERY: "make gallery",
-    ABLATIONS: "make ablations",
-    GENERATION: "make generation",
-    GENERATION_LONG: "make generation-long",
-}
-"""The folders of ``reports`` that are committed, and so no runs' names -> what writes them."""
+GALLERY = "gallery"
+"""The folder of ``reports`` that is committed, and so no run's name."""
 
 
 def is_run_name(text: str) -> bool:
@@ -57,9 +46,10 @@ def check_run_name(run: str) -> str:
         raise MuseError(
             f"The run name {shown(run)} is not a folder name: use letters, digits, '.', '_' and '-'."
         )
-    if run in COMMITTED:
+    if run == GALLERY:
         raise MuseError(
-            f"The run name {run!r} is taken: reports/{run} is what `{COMMITTED[run]}` writes; use another."
+            f"The run name {run!r} is taken: reports/{run} is what `make gallery` writes; "
+            "use another."
         )
     return run
 

@@ -189,9 +189,8 @@ def write_run(root: Path) -> Path:
     the page.
     """
     from muse_core.report import html, index
-    from muse_core.report.gallery_readme import readme
-    from muse_core.report.run_summary import summary
     from muse_core.report.stamps import Stamp, write_stamp
+    from muse_core.report.summary import summary
 
     run = root / "reports" / "evil"
     (run / "records").mkdir(parents=True)
@@ -227,5 +226,6 @@ def write_run(root: Path) -> Path:
     )
     page = html.export(run / "00_evil.ipynb")
     index.write()
-    (root / "reports" / "README.md").write_text(readme(summary(run, "package"), " ".join(EVIL)))
+    readme = index.render("README.md.j2", [summary(run)], title="Evil", lead="A lead.")
+    (root / "reports" / "README.md").write_text(readme)
     return page

@@ -58,7 +58,7 @@ def _filled(text: str) -> str:
 
 MOST = 10**9
 """Of anything that is counted; more is a slip of the keyboard."""
-MOST_PIXELS, MOST_JOBS, LONGEST_WATCH = 4096, 1024, 7 * 24 * 3600
+MOST_PIXELS, MOST_JOBS = 4096, 1024
 LARGEST_SEED = 2**32 - 1
 """What every library here takes as a seed."""
 
@@ -217,18 +217,6 @@ class TopologyParameters(Configured):
     fit: Literal["crop", "pad"] = Field(description="crop or pad")
     resolution: _count(MOST_PIXELS)
     baseline: RunNameOrNone
-
-
-class WatchParameters(NotebookParameters):
-    """What ``tools/watch`` asks for."""
-
-    run: RunName
-    seconds: Annotated[
-        float, Field(ge=0, le=LONGEST_WATCH, description="a number of seconds from 0 to a week")
-    ]
-    every: Annotated[
-        float, Field(gt=0, le=3600, description="a number of seconds above 0, at most an hour")
-    ]
 
 
 class FoundationParameters(NotebookParameters):

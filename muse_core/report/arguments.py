@@ -1,10 +1,10 @@
-"""From words on the command line to notebooks and parameter values, refusing what no notebook
-knows.
-"""
+"""From words on the command line to notebooks and the values of their parameters."""
 
 import ast
 import difflib
+import io
 import re
+import tokenize
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,11 +25,13 @@ class Parameter:
 
 
 def known_parameters(source: Path) -> dict[str, Parameter]:
-    """The parameters that a notebook declares, in its own order. Raises MuseError when it cannot be
-    read.
+    """The parameters that a notebook declares, in its own order.
 
-    Read from the syntax tree: papermill's own inspection loses a line whose comment holds "=" ("0 =
-    the preset's")."""
+    Read from the syntax tree: papermill's own inspection loses a line whose comment holds "=".
+
+    Raises:
+        MuseError: The notebook is no JSON, or its parameters cell no Python.
+    """
     notebook = read_notebook(source)
     if not notebook:
         raise MuseError(
@@ -39,37 +41,42 @@ def known_parameters(source: Path) -> dict[str, Parameter]:
     tagged = (cell for cell in cells if "parameters" in cell.get("metadata", {}).get("tags", []))
     text = "".join(next(tagged, {}).get("source", ""))
     try:
-        statements = ast.parse(text).body
-        found = [
-            _parameter(one, text)
-            for one in statements
-            if isinstance(one, ast.AnnAssign | ast.Assign)
-        ]
+        lines = [one for one in ast.parse(text).body if isinstance(one, ast.AnnAssign | ast.Assign)]
     except SyntaxError as error:
         raise MuseError(
             f"The parameters cell of {source.name} is not Python (line {error.lineno}): mend it."
         ) from error
+    found = [_parameter(one, _comments(text)) for one in lines]
     return {one.name: one for one in found}
 
 
-def _parameter(statement: ast.AnnAssign | ast.Assign, text: str) -> Parameter:
-    target = statement.target if isinstance(statement, ast.AnnAssign) else statement.targets[0]
-    kind = ast.unparse(statement.annotation) if isinstance(statement, ast.AnnAssign) else ""
+def _comments(text: str) -> dict[int, str]:
+    """Line -> the comment on it."""
+    tokens = tokenize.generate_tokens(io.StringIO(text).readline)
+    return {one.start[0]: one.string.lstrip("# ") for one in tokens if one.type == tokenize.COMMENT}
+
+
+def _parameter(statement: ast.AnnAssign | ast.Assign, comments: dict[int, str]) -> Parameter:
+    annotated = isinstance(statement, ast.AnnAssign)
+    target = statement.target if annotated else statement.targets[0]
+    kind = ast.unparse(statement.annotation) if annotated else ""
     default = ast.unparse(statement.value) if statement.value else ""
-    line = text.splitlines()[statement.end_lineno - 1].encode()[statement.end_col_offset :].decode()
-    return Parameter(ast.unparse(target), kind, default, line.strip().removeprefix("#").strip())
+    lines = range(statement.lineno, (statement.end_lineno or statement.lineno) + 1)
+    said = " ".join(comments[line] for line in lines if line in comments)
+    return Parameter(ast.unparse(target), kind, default, said)
 
 
 def choose_notebooks(words: list[str]) -> list[Path]:
-    """The notebooks that "all", a number, a stem or a path names: the numbered ones in pipeline
-    order, then others, which have to be given as paths. Raises MuseError."""
+    """The notebooks that "all", a number, a name or a path stands for, in the pipeline's order.
+
+    Raises:
+        MuseError: A word that stands for none.
+    """
     available = sources()
     if not available:
         raise MuseError("There is no numbered notebook in the notebooks folder: check MUSE_ROOT.")
     chosen = dict.fromkeys(path for word in words for path in _matching(word, available))
-    return [path for path in available if path in chosen] + [
-        path for path in chosen if path not in available
-    ]
+    return sorted(chosen, key=lambda path: (path not in available, path.name))
 
 
 def _matching(word: str, available: list[Path]) -> list[Path]:
@@ -84,7 +91,8 @@ def _matching(word: str, available: list[Path]) -> list[Path]:
         return found
     stems = [path.stem for path in available]
     raise MuseError(
-        f"There is no notebook {shown(word)}{_closest(stem, stems)}: choose all or one of {', '.join(stems)}."
+        f"There is no notebook {shown(word)}{_closest(stem, stems)}: "
+        f"choose all or one of {', '.join(stems)}."
     )
 
 
@@ -93,7 +101,8 @@ def check_names(given: dict[str, Any], known: list[str]) -> None:
     for name in given:
         if name not in known:
             raise MuseError(
-                f"There is no parameter {shown(name)}{_closest(name, known)}: the parameters are {', '.join(known)}."
+                f"There is no parameter {shown(name)}{_closest(name, known)}: "
+                f"the parameters are {', '.join(known)}."
             )
 
 
@@ -110,28 +119,23 @@ def parse_value(text: Any, type_name: str = "") -> Any:
     if not isinstance(text, str) or type_name == "str":
         return text
     word = text.strip()
-    if word.lower() in ("true", "false"):
-        return word.lower() == "true"
-    if word.lower() in ("none", "null"):
-        return None
-    return _number(word) if re.fullmatch(_NUMBER, word) else _collection(word, text)
+    if word.lower() in _NAMED:
+        return _NAMED[word.lower()]
+    if re.fullmatch(_NUMBER, word):
+        return ast.literal_eval(word)
+    return _collection(word) if word.startswith(("[", "{")) else text
 
 
+_NAMED = {"true": True, "false": False, "none": None, "null": None}
 _NUMBER = r"[+-]?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?"
 
 
-def _number(word: str) -> int | float:
-    return int(word) if re.fullmatch(r"[+-]?\d+", word) else float(word)
-
-
-def _collection(word: str, text: str) -> Any:
-    if not word.startswith(("[", "{")):
-        return text
+def _collection(word: str) -> Any:
     from muse_core.config.safe_yaml import Unreadable, read_yaml
 
     try:
         return read_yaml(word)
     except Unreadable as error:
         raise MuseError(
-            f"The value {shown(text)} is no list or mapping: write it as '[1, 2]' or '{{a: 1}}'."
+            f"The value {shown(word)} is no list or mapping: write it as '[1, 2]' or '{{a: 1}}'."
         ) from error

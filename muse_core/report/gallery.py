@@ -1,175 +1,310 @@
-"""``reports/gallery/``: one finished run, light enough for git, so that a visitor reads it without
-running anything; and ``reports/ablations/``, the same of the notebooks that read a study, with
-their records.
+"""``reports/gallery/``: finished runs made light enough for git, to be read without running any.
 
-    gallery/index.html  README.md  manifest.json        the run on one page, the same for GitHub, where it comes from
-    gallery/covers/NN_name.webp                         a small picture a notebook
-    gallery/<run>/NN_name.html  gallery/<run>/assets/   the pages, so that their links to "../index.html" hold
+    gallery/index.html  README.md   every run of the gallery on one page, and the same for GitHub
+    gallery/assets/                 pictures and plotly, shared by all pages
+    gallery/<name>/NN_name.html     the pages of one run, with their records and a manifest
 
-Measured on run tiny with notebooks 00 to 05, whose pages take 18.6 MB with plotly: 8.5 MB with
-every figure interactive, of which the explorer's page is 3.1, pictures 2.8 and plotly 2.0; 6.8 MB
-with plotly's figures as stills. They stay interactive while that fits into `gallery_checks.BUDGET`;
-beyond, they are stills, and the attention explorer alone stays alive."""
+A run stands beside the ablation study and the longer trainings of the generators, each put there by
+a command of its own. Pictures are WebP files named after their content, plotly is compressed, and
+the attention explorer's maps have 64 steps.
+"""
 
+import base64
+import binascii
+import gzip
+import hashlib
 import json
 import os
+import re
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from posixpath import normpath
+from urllib.parse import unquote
+
+import numpy as np
 
 from muse_core import paths
 from muse_core.errors import MuseError
-from muse_core.report import freshness, gallery_checks
-from muse_core.report.covers import cover
-from muse_core.report.gallery_page import PLOTLY, lighten
-from muse_core.report.gallery_readme import readme
-from muse_core.report.gallery_script import packed_plotly
-from muse_core.report.index import INTERACTIVE, Frame, render
-from muse_core.report.run_summary import Picture, RunSummary, summary
-from muse_core.report.stamps import executed, read_notebook
+from muse_core.report.html import Links, external_requests
+from muse_core.report.index import TEMPLATES, render
+from muse_core.report.stamps import executed, source_sha, sources, state
+from muse_core.report.summary import RunSummary, as_webp, summary
 
-MANIFEST = "manifest.json"
-LEAD = "This run is kept with the repository, so that it can be read without running anything."
-STILLS = "The pages show still pictures, except for the attention explorer, and need neither a kernel nor a network."
+BUDGET = 16_000_000
+"""Bytes of the whole gallery, at most."""
+SHOWS = {
+    "ablations": ("The ablation study", "ablations.json"),
+    "generation": ("Generators trained for longer", "generation.json"),
+    "generation-long": ("A generator trained for longer still", "generation.json"),
+}
+"""Folder in the gallery -> its title and the record it keeps; any other name is a whole run."""
+LEAD = (
+    "Its reports are kept with the repository, so that they can be read without running anything."
+)
+
+Files = Mapping[str, bytes]
+"""Place inside the gallery -> content."""
 
 
 @dataclass(frozen=True)
-class Showcase:
-    """A committed folder of reports. ``whole``: it needs every numbered notebook; ``records``:
-    files kept beside the pages.
+class Manifest:
+    """What a folder of the gallery was made from; ``notebooks``: name -> hash of its cells."""
+
+    run: str
+    notebooks: dict[str, str]
+    summary: RunSummary
+
+
+def folder() -> Path:
+    return paths.root() / "reports" / paths.GALLERY
+
+
+def write(run: str, into: str = "") -> Path:
+    """Put a finished run into the gallery, in place of what was shown under its name.
+
+    Args:
+        run: Name of the run.
+        into: A name of `SHOWS`; empty for a whole run, which takes the place of the one before.
+
+    Raises:
+        MuseError: A run that is missing, unfinished, failed or stale, a page with a path of this
+            machine or a broken link, or too many bytes. The gallery is left as it was.
     """
-
-    name: str
-    title: str
-    whole: bool
-    records: tuple[str, ...] = ()
-
-    @property
-    def command(self) -> str:
-        return paths.COMMITTED[self.name]
-
-
-GALLERY = Showcase(paths.GALLERY, "MUSE gallery", whole=True)
-ABLATIONS = Showcase(paths.ABLATIONS, "MUSE ablations", whole=False, records=("ablations.json",))
-GENERATION = Showcase(
-    paths.GENERATION, "MUSE generation", whole=False, records=("generation.json",)
-)
-GENERATION_LONG = Showcase(
-    paths.GENERATION_LONG, "MUSE generation, longer", whole=False, records=("generation.json",)
-)
-SHOWCASES = {
-    showcase.name: showcase for showcase in (GALLERY, ABLATIONS, GENERATION, GENERATION_LONG)
-}
-
-
-def folder(showcase: Showcase = GALLERY) -> Path:
-    return paths.root() / "reports" / showcase.name
-
-
-def write(run: str, showcase: Showcase = GALLERY) -> Path:
-    """Write a run's showcase, whole or not at all.
-
-    Raises MuseError for a run that is missing, unfinished, failed or stale, for a page with a path
-    of this machine or a broken link, and when all of it is too heavy."""
-    gallery_checks.refuse_unready(paths.report_folder(run), freshness.package_sha(), showcase.whole)
-    return put(contents(paths.report_folder(run), showcase=showcase), folder(showcase))
-
-
-def contents(
-    run: Path, budget: int = gallery_checks.BUDGET, showcase: Showcase = GALLERY
-) -> dict[str, bytes]:
-    """Every file of the gallery: place -> content, with interactive figures if that fits. Raises
-    MuseError as `write`.
-    """
-    files = _files(run, showcase, interactive=True)
-    if gallery_checks.size(files) > budget:
-        files = _files(run, showcase, interactive=False)
-    gallery_checks.refuse_heavy(files, budget)
-    gallery_checks.refuse_unfit(files)
-    return files
-
-
-def _files(run: Path, showcase: Showcase, *, interactive: bool) -> dict[str, bytes]:
-    shown, covers = _with_covers(run, summary(run, freshness.package_sha()))
-    pages = INTERACTIVE if interactive else STILLS
-    texts = {
-        "index.html": render([shown], Frame(showcase.title, f"{LEAD} {pages}")),
-        "README.md": readme(shown, pages, showcase.title, showcase.command),
-        MANIFEST: _manifest(shown, interactive),
+    if into and into not in SHOWS:
+        raise MuseError(f"The gallery has no {into!r}: choose one of {', '.join(SHOWS)}.")
+    report = paths.report_folder(run)
+    refuse_unready(report, whole=not into)
+    kept = {
+        name: files for name, files in _shown().items() if into != name and (into or name in SHOWS)
     }
-    files = (
-        {name: text.encode() for name, text in texts.items()} | covers | _pages(run, interactive)
-    )
-    files |= {f"records/{name}": _record(run, name) for name in showcase.records}
-    return dict(sorted(files.items()))
+    return put(site(light(report, into or run), *kept.values()), folder())
 
 
-def _record(run: Path, name: str) -> bytes:
-    file = run / "records" / name
-    if not file.exists():
-        raise MuseError(
-            f"Run {run.name!r} has no {name}: execute the notebook that writes it first."
-        )
-    return file.read_bytes()
+def _shown() -> dict[str, Files]:
+    """Name -> the files that the gallery holds of it."""
+    return {
+        manifest.parent.name: {
+            file.relative_to(folder()).as_posix(): file.read_bytes()
+            for place in (manifest.parent, folder() / "assets")
+            for file in place.rglob("*")
+            if file.is_file()
+        }
+        for manifest in folder().glob("*/manifest.json")
+    }
 
 
-def _with_covers(run: Path, shown: RunSummary) -> tuple[RunSummary, dict[str, bytes]]:
-    """The run with links to its covers, and the covers."""
-    files, rows = {}, []
-    for row in shown.notebooks:
-        found = cover(read_notebook(run / f"{row.stem}.ipynb"))
-        if found:
-            name = f"covers/{row.stem}.{found.kind}"
-            files[name] = found.data
-            row = replace(row, picture=Picture(name, found.alt, found.width, found.height))
-        rows.append(row)
-    return replace(shown, notebooks=rows), files
-
-
-def _pages(run: Path, interactive: bool) -> dict[str, bytes]:
+def light(report: Path, name: str) -> dict[str, bytes]:
+    """The files of one run: light pages, their pictures, its record and its manifest."""
     files: dict[str, bytes] = {}
-    for report in executed(run):
-        page = report.with_suffix(".html")
-        light = lighten(page.read_text(encoding="utf-8"), interactive=interactive)
-        files[f"{run.name}/{page.name}"] = light.html.encode()
-        files |= {f"{run.name}/{name}": data for name, data in light.files.items()}
-        if PLOTLY in light.html:
-            files[f"{run.name}/{PLOTLY}"] = packed_plotly()
+    for notebook in executed(report):
+        page = notebook.with_suffix(".html").read_text(encoding="utf-8")
+        files[f"{name}/{notebook.stem}.html"] = _light_page(page, files).encode()
+    shown = summary(report)
+    rows = [
+        replace(row, link=f"{name}/{row.stem}.html", cover=_light_cover(row.cover, files))
+        for row in shown.notebooks
+    ]
+    title, record = SHOWS.get(name, (shown.title, ""))
+    if record:
+        if not (report / "records" / record).exists():
+            raise MuseError(f"Run {report.name!r} has no {record}: execute its notebook first.")
+        files[f"{name}/records/{record}"] = (report / "records" / record).read_bytes()
+    hashes = {row.stem: source_sha(paths.notebooks() / f"{row.stem}.ipynb") for row in rows}
+    manifest = Manifest(report.name, hashes, replace(shown, name=name, title=title, notebooks=rows))
+    files[f"{name}/manifest.json"] = as_json(manifest)
     return files
 
 
-def _manifest(shown: RunSummary, interactive: bool) -> str:
-    """What the gallery was made from; a test compares it with the notebooks."""
-    facts = dict(shown.facts)
-    sources = {
-        row.stem: freshness.source_sha(paths.notebooks() / f"{row.stem}.ipynb")
-        for row in shown.notebooks
-    }
-    record = {
-        "run": shown.name,
-        "preset": facts.get("Preset", ""),
-        "commit": facts.get("Commit", ""),
-        "date": shown.date,
-    }
-    record |= {"figures": "interactive" if interactive else "stills", "notebooks": sources}
-    return json.dumps(record, indent=2) + "\n"
+def _light_page(page: str, files: dict[str, bytes]) -> str:
+    page = page.replace('src="assets/plotly.min.js"', 'src="../assets/plotly.packed.js"')
+    page = _DATA.sub(lambda found: found[1] + in_64_steps(found[2]) + found[3], page)
+
+    def filed(found: re.Match[str]) -> str:
+        webp = as_webp(base64.b64decode(found[1]), 16_000, lossless=True, quality=90, method=4)
+        return f'src="../{_asset(webp, files)}"' if webp else found[0]
+
+    return _PICTURE.sub(filed, page)
 
 
-def put(files: dict[str, bytes], target: Path) -> Path:
-    """Write all files beside the target, then swap. Raises MuseError when the disk refuses or the
-    target is something else.
+_DATA = re.compile(r'(<script type="application/json">)(.*?)(</script>)', re.DOTALL)
+_PICTURE = re.compile(r'src="data:image/png;base64,([A-Za-z0-9+/=\s]+)"')
+
+
+def _asset(data: bytes, files: dict[str, bytes]) -> str:
+    """A picture as a file named after its content."""
+    name = f"assets/{hashlib.sha256(data).hexdigest()[:16]}.webp"
+    files[name] = data
+    return name
+
+
+def _light_cover(uri: str, files: dict[str, bytes]) -> str:
+    return _asset(base64.b64decode(uri.partition(",")[2]), files) if uri else ""
+
+
+def in_64_steps(text: str) -> str:
+    """The JSON of an attention explorer with coarser maps; any other JSON as it was.
+
+    Rounding 256 steps to 64 is an error of at most 1/126 of a map's largest value.
     """
-    if target.exists() and not (target / MANIFEST).exists():
-        raise MuseError(f"{target} is not a gallery, and would be replaced: move it away first.")
-    fresh, old = (
-        target.with_name(f".{target.name}.{os.getpid()}.{kind}") for kind in ("new", "old")
+    try:
+        given = json.loads(text)
+        for source in given["data"]["sources"]:
+            maps = np.frombuffer(gzip.decompress(base64.b64decode(source["maps"])), np.uint8)
+            coarse = np.rint(np.rint(maps * (63 / 255)) * (255 / 63)).astype(np.uint8)
+            packed = gzip.compress(coarse.tobytes(), 9, mtime=0)
+            source["maps"] = base64.b64encode(packed).decode("ascii")
+    except (KeyError, TypeError, ValueError, OSError, EOFError, binascii.Error):
+        return text
+    return json.dumps(given).replace("<", "\\u003c")
+
+
+def site(*shown: Files) -> dict[str, bytes]:
+    """The whole gallery of the files of each run: what they share, an index and a README.
+
+    Raises:
+        MuseError: As `write`.
+    """
+    files = {name: data for each in shown for name, data in each.items()}
+    runs = sorted(
+        (_summary(data) for name, data in files.items() if name.endswith("manifest.json")),
+        key=lambda run: (run.name in SHOWS, run.name),
     )
+    index = render("index.html.j2", runs, title="MUSE gallery", lead=LEAD)
+    files["index.html"] = index.encode()
+    files["README.md"] = render("README.md.j2", runs, title="MUSE gallery", lead=LEAD).encode()
+    texts = {name: data.decode() for name, data in files.items() if not _is_asset(name)}
+    if any("plotly.packed.js" in text for text in texts.values()):
+        files["assets/plotly.packed.js"] = packed_plotly()
+    used = {_target(name, link) for name, text in texts.items() for link in links(name, text)}
+    files = {
+        name: data for name, data in sorted(files.items()) if not _is_asset(name) or name in used
+    }
+    refuse_unfit(files)
+    return files
+
+
+def _is_asset(name: str) -> bool:
+    return name.startswith("assets/")
+
+
+def _summary(manifest: bytes) -> RunSummary:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Manifest).validate_json(manifest).summary
+
+
+def as_json(manifest: Manifest) -> bytes:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Manifest).dump_json(manifest, indent=2) + b"\n"
+
+
+def packed_plotly() -> bytes:
+    """The library inside a script that unpacks it in the reader's browser: 2.0 MB, not 4.8."""
+    from jinja2 import Template
+    from plotly.offline import get_plotlyjs
+
+    library = get_plotlyjs()
+    licence = re.match(r"\s*/\*.*?\*/", library, re.DOTALL)
+    packed = base64.b64encode(gzip.compress(library.encode(), 9, mtime=0)).decode("ascii")
+    template = Template((TEMPLATES / "plotly.packed.js.j2").read_text(encoding="utf-8"))
+    return template.render(licence=licence[0].strip() if licence else "", packed=packed).encode()
+
+
+def refuse_unready(run: Path, whole: bool = True) -> None:
+    """Raises MuseError unless each notebook (those executed, if not ``whole``) is done and fresh."""
+    if not executed(run):
+        raise MuseError(
+            f"There is no run {run.name!r} in reports: make it with `make reports RUN={run.name}`."
+        )
+    states = {source.stem: "missing" for source in sources() if whole}
+    for report in executed(run):
+        states[report.stem] = state(report)
+        if states[report.stem] == "done" and not report.with_suffix(".html").exists():
+            states[report.stem] = "without a page"
+    wrong = [f"{stem} is {found}" for stem, found in sorted(states.items()) if found != "done"]
+    if wrong:
+        raise MuseError(
+            f"The gallery shows finished runs only, and in run {run.name!r} {', '.join(wrong)}: "
+            f"run `make reports RUN={run.name}` again."
+        )
+
+
+def refuse_unfit(files: Files, budget: int = BUDGET) -> None:
+    """Raises MuseError for too many bytes, a path of this machine, a request to the network, or a
+    link that leads nowhere.
+    """
+    size = sum(map(len, files.values()))
+    if size > budget:
+        raise MuseError(
+            f"The gallery would take {size / 1e6:.1f} MB of {budget / 1e6:.0f} MB at most: "
+            "publish fewer or smaller pictures."
+        )
+    for name, data in files.items():
+        if _is_asset(name):
+            continue
+        text = data.decode()
+        if found := machine_path(text):
+            raise MuseError(
+                f"The gallery's {name} shows a path of this machine ({found}): "
+                "print names or relative paths instead."
+            )
+        if outside := external_requests(text):
+            raise MuseError(
+                f"The gallery's {name} would load {outside[0]} from the network: "
+                "put the file into the notebook."
+            )
+        for link in links(name, text):
+            if _target(name, link) not in files:
+                raise MuseError(
+                    f"The link {link} in {name} leads nowhere inside the gallery: mend it in the "
+                    "notebook."
+                )
+
+
+def machine_path(text: str) -> str:
+    """The first absolute path that only this machine has, or ""; base64 is not looked at."""
+    own = [place for place in (paths.root(), Path.home()) if len(place.parts) > 1]
+    places = "|".join(re.escape(str(place)) for place in own)
+    others = r"/(?:home|Users)/[\w.-]+/|/(?:root|tmp|var/folders)/|[A-Z]:\\\\?Users\\|file:///"
+    pattern = rf"(?<![\w./\\-])(?:(?:{places})(?![\w-])|{others})[^\s\"'<>&]{{0,80}}"
+    found = re.search(pattern, re.sub(r"[A-Za-z0-9+/=]{200,}", "", text))
+    return found[0] if found else ""
+
+
+def links(name: str, text: str) -> list[str]:
+    """Links of a page or README to files; anchors, data and addresses elsewhere are none."""
+    found = Links(text).links if name.endswith((".html", ".md")) else []
+    found += re.findall(r"\]\(([^)\s]+)\)", text) if name.endswith(".md") else []
+    return [link for link in found if not re.match(r"#|//|[A-Za-z][A-Za-z0-9+.-]*:", link)]
+
+
+def _target(name: str, link: str) -> str:
+    place = unquote(re.split(r"[#?]", link)[0])
+    return normpath((PurePosixPath(name).parent / place).as_posix())
+
+
+def put(files: Files, target: Path) -> Path:
+    """Write all files beside the target, then let them take its place, whole or not at all.
+
+    Raises:
+        MuseError: The disk refuses, or the target is something else than a gallery.
+    """
+    if target.exists() and not any(target.glob("*/manifest.json")):
+        raise MuseError(f"{target} is not a gallery, and would be replaced: move it away first.")
+    fresh, old = (target.with_name(f".{target.name}.{os.getpid()}.{end}") for end in ("new", "old"))
     try:
         for name, data in files.items():
             (fresh / name).parent.mkdir(parents=True, exist_ok=True)
             (fresh / name).write_bytes(data)
-        _swap(fresh, target, old)
+        if target.exists():
+            target.rename(old)
+        fresh.rename(target)
     except OSError as error:
+        if old.exists() and not target.exists():
+            old.rename(target)
         raise MuseError(
             f"Cannot write {target} ({error.strerror}): free some space or mend its permissions."
         ) from error
@@ -177,15 +312,3 @@ def put(files: dict[str, bytes], target: Path) -> Path:
         shutil.rmtree(fresh, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
     return target
-
-
-def _swap(fresh: Path, target: Path, old: Path) -> None:
-    """The new folder takes the place of the old one, which comes back if that fails."""
-    if target.exists():
-        target.rename(old)
-    try:
-        fresh.rename(target)
-    except OSError:
-        if old.exists():
-            old.rename(target)
-        raise

@@ -1,182 +1,145 @@
-"""An executed notebook becomes a page that stays interactive without a kernel and asks nothing of
-the network.
-"""
+"""An executed notebook becomes a page that stays interactive without a kernel and a network."""
 
 import html
-import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+from jinja2 import pass_context
 from nbconvert.exporters import HTMLExporter
-from nbconvert.preprocessors import Preprocessor
+from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+from nbconvert.preprocessors.coalescestreams import CoalesceStreamsPreprocessor
 
 from muse_core.errors import MuseError
 from muse_core.figures import PLOTLY_MIME
-from muse_core.report.formulas import draw_formulas
-from muse_core.report.page_style import CSS, SCRIPT, code_colours
-from muse_core.report.page_template import TEMPLATE
+from muse_core.report.index import TEMPLATES
+from muse_core.report.run import other_code
 from muse_core.report.stamps import Stamp, executed, read_notebook, read_stamp, title_and_claim
+from muse_core.report.summary import day
 
 WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
 
 
-class ReportCells(Preprocessor):
-    """Readies the cells: two-faced figures, drawn formulas, folded code; dead widgets and
-    papermill's banners go.
-    """
+def mathml(latex: str, display: str = "inline") -> str:
+    """LaTeX as MathML, which browsers draw themselves; what cannot be read stays as it is typed."""
+    from latex2mathml.converter import convert
 
-    def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
-        nb.metadata.pop("widgets", None)
-        nb.cells = [
-            cell
-            for cell in nb.cells
-            if "papermill-error-cell-tag" not in cell.metadata.get("tags", [])
-        ]
-        for cell in nb.cells:
-            if cell.cell_type == "markdown":
-                cell.source = draw_formulas(cell.source)
-            elif cell.cell_type == "code":
-                cell.metadata["muse_summary"] = code_summary(cell)
-                cell.outputs = [
-                    figured(output) for output in cell.outputs if not is_dead_widget(output)
-                ]
-        return nb, resources
+    known = re.sub(r"\{aligned\}", "{split}", latex.strip())
+    try:
+        drawn = convert(known.replace("<", r"\lt ").replace(">", r"\gt "), display=display)
+    except Exception:
+        return f'<code class="formula">{html.escape(latex)}</code>'
+    return f'<span class="equation">{drawn}</span>' if display == "block" else drawn
 
 
-def is_dead_widget(output: Any) -> bool:
-    """Whether nothing but a kernel could show this output."""
-    data = output.get("data", {})
-    return WIDGET_MIME in data and not {"image/png", "text/html", PLOTLY_MIME} & set(data)
+class _Renderer(IPythonRenderer):
+    """nbconvert's Markdown, with formulas drawn instead of left to MathJax."""
+
+    def block_math(self, body: str) -> str:
+        return mathml(body, "block")
+
+    def inline_math(self, body: str) -> str:
+        return mathml(body)
+
+    def latex_environment(self, name: str, body: str) -> str:
+        return mathml(rf"\begin{{{name}}}{body}\end{{{name}}}", "block")
 
 
-def code_summary(cell: Any) -> str:
-    """What the folded code is called: its leading comment, its role, or its length."""
-    tags = cell.metadata.get("tags", [])
-    if "injected-parameters" in tags:
-        return "Parameters of this run"
-    if "parameters" in tags:
-        return "Parameters"
-    comment = re.match(r"#\s*(?!NBVAL)(\S.{2,70})$", cell.source.strip(), re.MULTILINE)
-    lines = len(cell.source.strip().splitlines())
-    return comment[1] if comment else f"Code, {lines} line{'s' if lines > 1 else ''}"
-
-
-def figured(output: Any) -> Any:
-    """An output of `publish.show`, or a bare plotly one, as one HTML figure; a widget as its HTML;
-    any other as it is.
-    """
-    data, notes = output.get("data", {}), output.get("metadata", {}).get("muse", {})
-    if PLOTLY_MIME in data or ("image/png" in data and notes):
-        alt = notes.get("alt") or "Interactive figure"
-        output["data"] = {
-            "text/html": _figure(data.get("image/png"), data.get(PLOTLY_MIME), alt, output)
-        }
-    elif WIDGET_MIME in data and "text/html" in data:
-        output["data"] = {"text/html": data["text/html"]}
-    return output
-
-
-def _figure(png: str | None, spec: dict[str, Any] | None, alt: str, output: Any) -> str:
-    words = html.escape(alt, quote=True)
-    width = output.get("metadata", {}).get("image/png", {}).get("width")
-    size = f' width="{int(width)}"' if width else ""
-    still = (
-        f'<img alt="{words}"{size} src="data:image/png;base64,{"".join(png.split())}">'
-        if png
-        else ""
-    )
-    if spec is None:
-        return f"<figure>{still}</figure>"
-    height = int(spec.get("layout", {}).get("height") or 420)
-    plot = (
-        f'<div class="plot" role="img" aria-label="{words}" style="height:{height}px" hidden></div>'
-    )
-    data = json.dumps(
-        {part: spec[part] for part in ("data", "layout", "frames", "config") if part in spec}
-    )
-    data = data.replace("<", "\\u003c")
-    return f'<figure data-plotly="1">{still}{plot}<script type="application/json">{data}</script></figure>'
+class _Exporter(HTMLExporter):
+    @pass_context
+    def markdown2html(self, context: Any, source: str) -> str:
+        renderer = _Renderer(
+            escape=False,
+            attachments=context["cell"].get("attachments", {}),
+            embed_images=True,
+            path=context["resources"]["metadata"]["path"],
+        )
+        return MarkdownWithMath(renderer=renderer).render(source)
 
 
 def export(report: Path) -> Path:
-    """Write the page beside an executed notebook. Raises MuseError when the page would ask the
-    network for anything.
+    """Write the page beside an executed notebook.
+
+    Raises:
+        MuseError: The page would ask the network for something.
     """
     import nbformat
 
     notebook = nbformat.read(report, as_version=4)
-    interactive = _has_plotly(notebook)
-    exporter = HTMLExporter(
+    frame = _frame(report, notebook)
+    exporter = _Exporter(
         template_name="classic",
-        raw_template=TEMPLATE,
-        embed_images=True,
-        mathjax_url="",
-        require_js_url="",
-        jquery_url="",
-        mermaid_js_url="",
+        template_file="page.html.j2",
+        extra_template_paths=[str(TEMPLATES)],
+        preprocessors=[CoalesceStreamsPreprocessor],
     )
-    exporter.register_preprocessor(ReportCells, enabled=True)
-    path = {"metadata": {"path": str(report.parent)}}
-    page, _ = exporter.from_notebook_node(
-        notebook, {**path, "muse": _frame(report, notebook, interactive)}
-    )
-    if interactive:
+    resources = {"metadata": {"path": str(report.parent)}, "muse": frame}
+    page, _ = exporter.from_notebook_node(notebook, resources)
+    if frame["interactive"]:
         write_plotly(report.parent)
     target = report.with_suffix(".html")
     target.write_text(page, encoding="utf-8")
-    _refuse_external(target, page)
+    if outside := external_requests(page):
+        raise MuseError(
+            f"The page {target.name} would load {outside[0]} from the network: "
+            "put the file into the notebook instead."
+        )
     return target
 
 
 def export_run(folder: Path) -> list[Path]:
-    """Write every page of a run again."""
+    """Write every page of a run again, so that links to neighbours are right."""
     return [export(report) for report in executed(folder)]
 
 
-def _frame(report: Path, notebook: Any, interactive: bool) -> dict[str, Any]:
-    """What the page's header says."""
-    stamp, (previous, following) = read_stamp(report), _neighbours(report)
-    cells = notebook.get("cells", [])
+def code_summary(cell: Any) -> str:
+    """What the folded code is called: its role, its leading comment, or its length."""
+    roles = {"injected-parameters": "Parameters of this run", "parameters": "Parameters"}
+    role = next((roles[tag] for tag in cell.metadata.get("tags", []) if tag in roles), "")
+    comment = re.match(r"#\s*(?!NBVAL)(\S.{2,70})$", cell.source.strip(), re.MULTILINE)
+    lines = len(cell.source.strip().splitlines())
+    counted = f"Code, {lines} line{'s' if lines > 1 else ''}"
+    return role or (comment[1] if comment else counted)
+
+
+def _frame(report: Path, notebook: Any) -> dict[str, Any]:
+    """What the page's head says, and what its template calls."""
+    stamp, pages = read_stamp(report), executed(report.parent)
+    at = pages.index(report) if report in pages else None
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     return {
         "title": title_and_claim(notebook, report.stem)[0],
-        "css": CSS + code_colours(),
-        "script": SCRIPT,
-        "interactive": interactive,
+        "colours": _code_colours(),
+        "code_summary": code_summary,
+        "interactive": any(PLOTLY_MIME in output.get("data", {}) for output in outputs),
         "facts": facts(stamp, report.parent.name),
+        "note": other_code(report),
         "error": stamp.error if stamp else "Its run was cut short, so this page may be incomplete.",
-        "failed_cell": any(
-            o.output_type == "error" for cell in cells for o in cell.get("outputs", [])
-        ),
-        "previous": _link(previous) if previous else None,
-        "next": _link(following) if following else None,
+        "failed_cell": any(output.output_type == "error" for output in outputs),
+        "previous": _link(pages[at - 1]) if at else None,
+        "next": _link(pages[at + 1]) if at is not None and at + 1 < len(pages) else None,
     }
 
 
-def _neighbours(report: Path) -> tuple[Path | None, Path | None]:
-    """The numbered reports before and after; none for a report without a number, which belongs to a
-    study.
-    """
-    pages = executed(report.parent)
-    if report not in pages:
-        return None, None
-    before, after = pages[: pages.index(report)], pages[pages.index(report) + 1 :]
-    return (before[-1] if before else None), (after[0] if after else None)
-
-
-def facts(stamp: Stamp | None, run: str) -> list[tuple[str, str]]:
-    """Provenance as (name, value) pairs."""
+def facts(stamp: Stamp | None, run: str) -> dict[str, str]:
+    """Where a page comes from, and with which parameters it was made."""
     if stamp is None:
-        return [("Run", run)]
-    date = stamp.date[:16].replace("T", " ") + " UTC"
-    rows = [
-        ("Commit", stamp.commit),
-        ("Preset", stamp.preset),
-        ("Device", stamp.device),
-        ("Date", date),
-    ]
-    return [("Run", run), *((name, value) for name, value in rows if value != "none")]
+        return {"Run": run}
+    given = {
+        name: each
+        for name, each in stamp.parameters.items()
+        if name not in ("run", "preset", "device")
+    }
+    found = {
+        "Run": run,
+        "Commit": stamp.commit,
+        "Preset": stamp.preset if stamp.preset != "none" else "",
+        "Device": stamp.device,
+        "Date": day(stamp.date),
+        "Parameters": ", ".join(f"{name}={each}" for name, each in given.items()),
+    }
+    return {name: value for name, value in found.items() if value}
 
 
 def _link(report: Path) -> dict[str, str]:
@@ -184,15 +147,19 @@ def _link(report: Path) -> dict[str, str]:
     return {"link": report.with_suffix(".html").name, "title": title}
 
 
-def _has_plotly(notebook: Any) -> bool:
-    outputs = (output for cell in notebook.cells for output in cell.get("outputs", []))
-    return any(PLOTLY_MIME in output.get("data", {}) for output in outputs)
+def _code_colours() -> str:
+    """Pygments colours for light and dark."""
+    from pygments.formatters import HtmlFormatter
+
+    light, dark = (
+        HtmlFormatter(style=style).get_style_defs(".highlight")
+        for style in ("default", "github-dark")
+    )
+    return f"{light}\n@media (prefers-color-scheme: dark) {{ {dark} }}"
 
 
 def write_plotly(folder: Path) -> Path:
-    """``assets/plotly.min.js``, one copy for all pages of the run, written when absent or of
-    another version.
-    """
+    """``assets/plotly.min.js``, one copy for all pages of the run."""
     from plotly.offline import get_plotlyjs
 
     path, text = folder / "assets" / "plotly.min.js", get_plotlyjs()
@@ -202,41 +169,29 @@ def write_plotly(folder: Path) -> Path:
     return path
 
 
-class _Requests(HTMLParser):
-    """Collects what a browser would fetch from elsewhere."""
+class Links(HTMLParser):
+    """Collects a page's links (``href``, ``src``), and of them those that a browser fetches."""
 
     FETCHES = frozenset(
         {"script", "link", "img", "iframe", "source", "video", "audio", "embed", "object"}
     )
 
-    def __init__(self) -> None:
+    def __init__(self, page: str) -> None:
         super().__init__()
-        self.found: list[str] = []
+        self.links: list[str] = []
+        self.fetched: list[str] = []
+        self.feed(page)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = [(name, (value or "").strip()) for name, value in attrs]
+        self.links += [value for name, value in given if name in ("href", "src")]
         if tag in self.FETCHES:
-            values = (
-                value or "" for name, value in attrs if name in ("src", "href", "data", "poster")
-            )
-            self.found += [
-                value
-                for value in values
-                if re.match(r"(?:https?:)?//", value.strip(), re.IGNORECASE)
+            self.fetched += [
+                value for name, value in given if name in ("src", "href", "data", "poster")
             ]
 
 
 def external_requests(page: str) -> list[str]:
-    """Addresses that a page would load from the network; ordinary links for readers are not among
-    them.
-    """
-    parser = _Requests()
-    parser.feed(page)
-    return parser.found + re.findall(r"url\(\s*['\"]?((?:https?:)?//[^)'\"]+)", page)
-
-
-def _refuse_external(target: Path, page: str) -> None:
-    outside = external_requests(page)
-    if outside:
-        raise MuseError(
-            f"The page {target.name} would load {outside[0]} from the network: put the file into the notebook instead."
-        )
+    """Addresses that a page would load from the network; links for readers are not among them."""
+    fetched = [one for one in Links(page).fetched if re.match(r"(?i)(?:https?:)?//", one)]
+    return fetched + re.findall(r"url\(\s*['\"]?((?:https?:)?//[^)'\"]+)", page)

@@ -1,49 +1,47 @@
 """``reports/index.html``: every run on one page, the newest first."""
 
-from dataclasses import dataclass
+import re
 from pathlib import Path
+from typing import Any
 
 from muse_core import paths
-from muse_core.report import freshness
-from muse_core.report.run_summary import RunSummary, summary
 from muse_core.report.stamps import executed
+from muse_core.report.summary import RunSummary, summary
 
-INTERACTIVE = "The pages are interactive and need neither a kernel nor a network."
-
-
-@dataclass(frozen=True)
-class Frame:
-    """What stands above the runs: the page's title, and a paragraph's end."""
-
-    title: str = "MUSE reports"
-    lead: str = f"Here is every run of the numbered notebooks, the newest first. {INTERACTIVE}"
+TEMPLATES = Path(__file__).parent / "templates"
+STATES = {
+    "stale": "the notebook changed since this page was made, or what it reads of its run",
+    "failed": "a cell raised the error shown, and the page ends there",
+    "interrupted": "it was stopped from the keyboard",
+    "unfinished": "its run was cut short, so the page may be incomplete",
+}
+LEAD = "Here is every run of the numbered notebooks, the newest first."
 
 
 def summaries() -> list[RunSummary]:
     """Every run that has an executed notebook, the newest first."""
-    folder, package = paths.root() / "reports", freshness.package_sha()
-    runs = (run for run in folder.glob("*") if run.is_dir() and paths.is_run_name(run.name))
-    found = [run for run in runs if executed(run)]
-    return sorted(
-        (summary(run, package) for run in found), key=lambda run: (run.date, run.name), reverse=True
+    folders = (paths.root() / "reports").glob("*")
+    found = [run for run in folders if paths.is_run_name(run.name) and executed(run)]
+    return sorted(map(summary, found), key=lambda run: (run.date, run.name), reverse=True)
+
+
+def render(template: str, runs: list[RunSummary], **values: Any) -> str:
+    """Runs as a page that loads nothing from elsewhere, or as text for GitHub."""
+    from jinja2 import Environment, FileSystemLoader
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=template.endswith(".html.j2"),
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-
-
-def render(runs: list[RunSummary], frame: Frame | None = None) -> str:
-    """The index as one page that loads nothing from elsewhere."""
-    from jinja2 import Environment
-
-    from muse_core.report.index_template import STYLE, TEMPLATE
-    from muse_core.report.page_style import CSS
-
-    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(TEMPLATE).render(
-        runs=runs, frame=frame or Frame(), css=CSS + STYLE
-    )
+    environment.filters["plain"] = lambda text: re.sub(r"([\\`*_\[\]<>|#~$])", r"\\\1", text)
+    return environment.get_template(template).render(runs=runs, states=STATES, **values)
 
 
 def write() -> Path:
     """Write ``reports/index.html``. Raises MuseError when the folder cannot be written."""
     path = paths.writable(paths.root() / "reports") / "index.html"
-    path.write_text(render(summaries()), encoding="utf-8")
+    page = render("index.html.j2", summaries(), title="MUSE reports", lead=LEAD)
+    path.write_text(page, encoding="utf-8")
     return path

@@ -1,8 +1,8 @@
-"""Runs the numbered notebooks in order with papermill, skips what is up to date, and writes their
-pages.
-"""
+"""Runs notebooks in order with papermill, skips what is up to date, and writes their pages."""
 
 import ast
+import hashlib
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from muse_core import paths
-from muse_core.report import freshness
+from muse_core.errors import MuseError
 from muse_core.report.arguments import Parameter, check_names, known_parameters, parse_value
-from muse_core.report.execution import execute
-from muse_core.report.stamps import Stamp, read_stamp, write_stamp
+from muse_core.report.stamps import Stamp, page_key, read_stamp, write_stamp
 from muse_core.results import records
+
+STARTS = 3
+"""Two kernels that start at once may choose the same port, and one of them never answers."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Task:
     known: dict[str, Parameter]
 
     def value(self, name: str, otherwise: str) -> str:
-        """A parameter as the notebook will see it: the given value, else the default of its cell."""
+        """A parameter as the notebook will see it: the given value, else its cell's default."""
         if name in self.parameters:
             return str(self.parameters[name])
         try:
@@ -44,22 +46,22 @@ class Outcome:
 
     notebook: str
     status: str
-    seconds: float
     page: Path
+    seconds: float = 0.0
     error: str = ""
 
 
 def plan(notebooks: list[Path], run: str, given: dict[str, Any]) -> list[Task]:
-    """The tasks of a run. Raises MuseError for a run name that is no folder name and for unknown
-    parameters.
+    """The tasks of a run, each with the parameters that its notebook knows.
+
+    Raises:
+        MuseError: A run name that is no folder name, or a parameter that no notebook knows.
     """
     paths.check_run_name(run)
     known = {source: known_parameters(source) for source in notebooks}
     check_names(given, list(dict.fromkeys(name for names in known.values() for name in names)))
     values = {source: _values_for(known[source], given | {"run": run}) for source in notebooks}
-    folder = paths.writable(
-        paths.report_folder(run)
-    )  # last, so that a mistake leaves nothing behind
+    folder = paths.writable(paths.report_folder(run))
     return [
         Task(source, folder / source.name, run, values[source], known[source])
         for source in notebooks
@@ -75,42 +77,80 @@ def _values_for(known: dict[str, Parameter], values: dict[str, Any]) -> dict[str
 
 
 def run(
-    tasks: list[Task], *, force: bool = False, say: Callable[[str], None] = print
+    tasks: list[Task],
+    *,
+    force: bool = False,
+    fresh: bool = False,
+    say: Callable[[str], None] = print,
 ) -> list[Outcome]:
-    """Execute the tasks in order until one fails; pages and the index are written whatever happens."""
+    """Execute the tasks in order until one fails, then write their pages and the index.
+
+    Args:
+        force: Make pages again that are up to date; what is trained stays.
+        fresh: Train again as well, in notebooks that know the parameter ``fresh``.
+        say: Gets a line at the beginning and the end of each notebook.
+    """
+    from muse_core.report import index
+
     outcomes: list[Outcome] = []
-    package = freshness.package_sha()
     for task in tasks:
-        outcomes.append(_run_one(task, force=force, package=package, say=say))
+        outcomes.append(_run_one(task, force or fresh, {"fresh": True} if fresh else {}, say))
         if outcomes[-1].error:
             break
-    _write_pages(tasks[0].report.parent, outcomes)
+    if any(one.status != "up to date" or not one.page.exists() for one in outcomes):
+        from muse_core.report import html
+
+        html.export_run(tasks[0].report.parent)
+    index.write()
     return outcomes
 
 
-def _run_one(task: Task, *, force: bool, package: str, say: Callable[[str], None]) -> Outcome:
-    name, page = task.source.stem, task.report.with_suffix(".html")
-    called = f"{task.run}/{name}"
-    wanted = freshness.expected_key(task.source, task.parameters, task.report.parent, package)
+def _run_one(task: Task, force: bool, extra: dict[str, Any], say: Callable[[str], None]) -> Outcome:
+    name, page = f"{task.run}/{task.source.stem}", task.report.with_suffix(".html")
     before = read_stamp(task.report)
-    if not force and before and before.status == "done" and before.key == wanted:
-        say(f"{called}  up to date  {page}")
-        return Outcome(name, "up to date", 0.0, page)
-    say(f"{called}  running ...")
-    stamp = _execute(task, wanted)
-    say(f"{called}  {stamp.status} after {duration(stamp.seconds)}  {page}")
-    return Outcome(name, stamp.status, stamp.seconds, page, stamp.error)
+    if not force and before and (before.status, before.key) == ("done", _key(task)):
+        say(f"{name}  up to date  {page}")
+        if changed := other_code(task.report):
+            say(f"{name}  {changed}")
+        return Outcome(task.source.stem, "up to date", page)
+    say(f"{name}  running ...")
+    stamp = _execute(task, {name: each for name, each in extra.items() if name in task.known})
+    say(f"{name}  {stamp.status} after {duration(stamp.seconds)}  {page}")
+    return Outcome(task.source.stem, stamp.status, page, stamp.seconds, stamp.error)
 
 
-def _execute(task: Task, wanted: str) -> Stamp:
-    """Run one notebook, keep what it wrote even when it fails, stamp it and write its page."""
+def _key(task: Task) -> str:
+    return page_key(task.source, task.parameters, task.report.parent)
+
+
+def other_code(report: Path) -> str:
+    """The sentence that names what changed in the code since a page's stage was trained, or ""."""
+    import muse_core
+
+    package, number = Path(muse_core.__file__).parent, report.stem[:2].lstrip("0")
+    try:
+        code = records.read_json(report.parent / "records" / f"stage{number}.json")["code"]
+    except (MuseError, KeyError):
+        return ""
+    changed = [
+        name
+        for name, sha in code.items()
+        if not (package / name).exists()
+        or hashlib.sha256((package / name).read_bytes()).hexdigest() != sha
+    ]
+    listed = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if changed[3:] else "")
+    return f"trained with other code: {listed} changed since; --fresh trains again" * bool(changed)
+
+
+def _execute(task: Task, extra: dict[str, Any]) -> Stamp:
+    """Run one notebook, keep what it wrote even when it fails, and stamp it."""
     from muse_core.report import html
 
     date, started = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic()
     commit = records.commit()
-    status, error = execute(task.source, task.report, task.parameters)
+    status, error = execute(task.source, task.report, task.parameters | extra)
     stamp = Stamp(
-        key=wanted,
+        key=_key(task),
         status=status,
         run=task.run,
         commit=commit,
@@ -126,6 +166,63 @@ def _execute(task: Task, wanted: str) -> Stamp:
     return stamp
 
 
+def execute(source: Path, report: Path, parameters: dict[str, Any]) -> tuple[str, str]:
+    """Execute ``source`` into ``report`` in a kernel of its own, from the workspace's folder.
+
+    Returns:
+        "done", "failed" or "interrupted", and the reason in one sentence ("" when all cells ran).
+    """
+    import papermill
+    from nbclient.exceptions import CellControlSignal, DeadKernelError
+
+    reason = ""
+    for _ in range(STARTS):
+        try:
+            _papermill(source, report, parameters)
+            return "done", ""
+        except papermill.PapermillExecutionError as error:
+            return "failed", _sentence(error)
+        except KeyboardInterrupt:
+            return "interrupted", "interrupted from the keyboard; run it again to go on from here"
+        except (DeadKernelError, CellControlSignal):
+            return "failed", "the kernel died, perhaps for want of memory; try a smaller batch_size"
+        except RuntimeError as error:
+            if not str(error).startswith("Kernel"):
+                raise
+            reason = str(error)
+    return (
+        "failed",
+        f"the kernel did not start in {STARTS} attempts ({reason}): "
+        "stop other programs, then run it again",
+    )
+
+
+def _papermill(source: Path, report: Path, parameters: dict[str, Any]) -> None:
+    import papermill
+
+    report.unlink(missing_ok=True)
+    logging.getLogger("papermill").setLevel(logging.ERROR)
+    papermill.execute_notebook(
+        str(source),
+        str(report),
+        parameters=parameters,
+        kernel_name="python3",
+        language="python",
+        progress_bar=False,
+        cwd=str(paths.root()),
+        store_widget_state=False,
+        extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
+    )
+
+
+def _sentence(error: Any) -> str:
+    """A MuseError is its own sentence; any other exception is named with its cell."""
+    message = str(error.evalue).strip()
+    if error.ename == "MuseError":
+        return message
+    return f"cell [{error.exec_count}] raised {error.ename}: {(message.splitlines() or [''])[0]}"
+
+
 def _device(given: str) -> str:
     """The device that "auto" stands for on this machine."""
     if given != "auto":
@@ -135,17 +232,6 @@ def _device(given: str) -> str:
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
-def _write_pages(folder: Path, outcomes: list[Outcome]) -> None:
-    """Export every page of the run again when one changed, so that links to neighbours are right;
-    then the index.
-    """
-    from muse_core.report import html, index
-
-    if any(one.status != "up to date" or not one.page.exists() for one in outcomes):
-        html.export_run(folder)
-    index.write()
 
 
 def duration(seconds: float) -> str:

@@ -1,5 +1,6 @@
-"""What an executed notebook says about itself: the stamp in its metadata, its title and its claim."""
+"""What an executed notebook says about itself: its stamp, whether it is fresh, title and claim."""
 
+import hashlib
 import json
 import re
 from dataclasses import asdict, dataclass, field, fields
@@ -8,7 +9,6 @@ from typing import Any
 
 from muse_core import paths
 from muse_core.errors import MuseError
-from muse_core.report.progress import collapse_bars
 
 NUMBERED = "[0-9][0-9]_*.ipynb"
 
@@ -53,30 +53,22 @@ def read_stamp(path: Path) -> Stamp | None:
     found = read_notebook(path).get("metadata", {}).get("muse")
     known = {entry.name for entry in fields(Stamp)}
     try:
-        return (
-            Stamp(**{name: value for name, value in found.items() if name in known})
-            if found
-            else None
-        )
+        return Stamp(**{name: each for name, each in found.items() if name in known})
     except (AttributeError, TypeError):
         return None
 
 
 def write_stamp(path: Path, stamp: Stamp) -> None:
-    """Put the stamp into an executed notebook, and tidy its progress bars. Raises MuseError when
-    the disk refuses.
-    """
+    """Put the stamp into an executed notebook. Raises MuseError when the disk refuses."""
     notebook = read_notebook(path)
     notebook.setdefault("metadata", {})["muse"] = asdict(stamp)
     notebook["metadata"].pop("widgets", None)
-    collapse_bars(notebook)
     for name in ("input_path", "output_path"):
         notebook["metadata"].get("papermill", {}).pop(name, None)
+    text = json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+    temporary = path.with_name(f".{path.name}.tmp")
     try:
-        temporary = path.with_name(f".{path.name}.tmp")
-        temporary.write_text(
-            json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
+        temporary.write_text(text, encoding="utf-8")
         temporary.replace(path)
     except OSError as error:
         raise MuseError(
@@ -84,33 +76,66 @@ def write_stamp(path: Path, stamp: Stamp) -> None:
         ) from error
 
 
-def title_and_claim(notebook: dict[str, Any], fallback: str) -> tuple[str, str]:
-    """The first heading, and the first paragraph beside it, of the first markdown cell that has a
-    heading.
+def source_sha(source: Path) -> str:
+    """A hash of a notebook's cells: outputs, counts and kernel names make no report stale."""
+    cells = [
+        (cell.get("cell_type"), "".join(cell.get("source", "")))
+        for cell in read_notebook(source).get("cells", [])
+    ]
+    return hashlib.sha256(json.dumps(cells).encode()).hexdigest()
+
+
+def page_key(source: Path, parameters: dict[str, Any], run_folder: Path) -> str:
+    """The hash that an executed notebook carries while it is up to date.
+
+    It changes with the notebook's cells, its parameters, and what it reads of its run: the notebook
+    executed before it, and the records of the stages trained up to it.
     """
+    earlier = [path for path in executed(run_folder) if path.name < source.name]
+    before = read_stamp(earlier[-1]) if earlier else None
+    trained = sorted((run_folder / "records").glob("stage[0-9].json"))
+    records = [file.read_bytes() for file in trained if f"0{file.stem[-1]}" <= source.name[:2]]
+    given = json.dumps(parameters, sort_keys=True, default=str)
+    parts = [source_sha(source), given, before.key if before else ""]
+    digest = hashlib.sha256("\n".join(parts).encode())
+    for record in records:
+        digest.update(hashlib.sha256(record).digest())
+    return digest.hexdigest()
+
+
+def state(report: Path) -> str:
+    """ "done", "stale", "failed", "interrupted" or "unfinished", for an executed notebook."""
+    stamp = read_stamp(report)
+    if stamp is None or stamp.status != "done":
+        return stamp.status if stamp else "unfinished"
+    source = next((path for path in sources() if path.name == report.name), None)
+    fresh = source and stamp.key == page_key(source, stamp.parameters, report.parent)
+    return "done" if fresh else "stale"
+
+
+def title_and_claim(notebook: dict[str, Any], fallback: str) -> tuple[str, str]:
+    """The first heading of a notebook, and the whole sentences that begin the paragraph below."""
     cells = (cell for cell in notebook.get("cells", []) if cell.get("cell_type") == "markdown")
     for text in ("".join(cell.get("source", "")) for cell in cells):
         heading = re.search(r"^#+\s+(.+?)\s*#*$", text, re.MULTILINE)
         if heading:
-            return _plain(heading[1]), _first_paragraph(text[heading.end() :])
+            blocks = map(str.strip, re.split(r"\n\s*\n", text[heading.end() :]))
+            prose = (block for block in blocks if block and not block.startswith(("#", "|", "```")))
+            return _plain(heading[1]), _shortened(_plain(next(prose, "")))
     return fallback, ""
 
 
-def _first_paragraph(text: str, limit: int = 260) -> str:
-    paragraphs = [block.strip() for block in re.split(r"\n\s*\n", text)]
-    words = _plain(
-        next(
-            (block for block in paragraphs if block and not block.startswith(("#", "|", "```"))), ""
-        )
-    )
-    return words if len(words) <= limit else words[:limit].rsplit(" ", 1)[0] + " …"
+def _shortened(words: str, limit: int = 260) -> str:
+    """At most so many letters: whole sentences, or else a beginning."""
+    if len(words) <= limit:
+        return words
+    whole, stop, _ = words[:limit].rpartition(". ")
+    return whole + "." if stop else words[:limit].rsplit(" ", 1)[0] + " …"
 
 
 def _plain(text: str) -> str:
-    """Markdown without its marks: links keep their words, dollars, stars and LaTeX commands go."""
-    text = re.sub(
-        r"\$[^$]+\$", lambda formula: re.sub(r"\\[a-zA-Z]+ ?|[\\{}]", "", formula[0]), text
-    )
+    """Markdown without its marks: links keep their words, dollars, stars and commands go."""
+    text = re.sub(r"\$[^$]+\$", lambda math: re.sub(r"\\[a-zA-Z]+ ?|[\\{}]", "", math[0]), text)
     text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", text)
     text = re.sub(r"\*\*|__|`|\$|^>\s?", "", text, flags=re.MULTILINE)
     return " ".join(re.sub(r"(?<!\w)[*_](\S.*?\S|\S)[*_](?!\w)", r"\1", text).split())

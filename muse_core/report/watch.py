@@ -1,7 +1,6 @@
-"""``muse watch RUN``: a line a stage that grows while another process trains the run. Nothing of
-the run is touched.
-"""
+"""``muse watch RUN``: a line a stage that grows while another process trains the run."""
 
+import math
 import sys
 from functools import partial
 from pathlib import Path
@@ -11,63 +10,47 @@ from tqdm import tqdm
 
 from muse_core import paths
 from muse_core.errors import MuseError
-from muse_core.results.metrics_tail import StageFollower, followed, losses_of, updates
-
-FOREVER = float("inf")
+from muse_core.results.metrics_tail import followed, losses_of, updates
 
 
-def followers(run: str) -> list[StageFollower]:
-    """The stages of a run that have begun. Raises MuseError for a run that has none, or a name that
-    is none.
+def watch(run: str, seconds: float = math.inf, file: Any = None) -> int:
+    """Print a run's progress until its stages have ended; nothing of the run is touched.
+
+    Args:
+        run: Name of the run.
+        seconds: How long at most; 0 looks once.
+        file: Where to print, instead of the terminal.
+
+    Returns:
+        The number of training steps seen.
+
+    Raises:
+        MuseError: A run that has written no metrics, or a time below zero.
     """
-    records = paths.records_folder(run)
-    return followed(records, partial(record_of, records))
-
-
-def record_of(records: Path, stage: str) -> Path | None:
-    """Where a stage writes what came out of it: ``stageN.json`` for the N-th of the tokenizer's,
-    else beside its rows.
-    """
-    number = stage.partition("_")[0]
-    is_stage = number.isdigit() and 1 <= int(number) <= 3
-    return records / (f"stage{int(number)}.json" if is_stage else f"{stage}.json")
-
-
-def check_seconds(seconds: float) -> float:
-    """Raises MuseError for a time below zero, or none."""
     if not seconds >= 0:
         raise MuseError(f"--seconds must be 0 or more (0 looks once): got {seconds}.")
-    return seconds
-
-
-def watch(run: str, seconds: float = FOREVER, every: float = 1.0, file: Any = None) -> int:
-    """Print the run's progress until its stages have ended, or for so many seconds; returns how
-    many rows were seen.
-
-    Raises MuseError as `followers`, and for a time below zero.
-    """
-    find, bars, seen = partial(followers, run), {}, 0
-    find(), check_seconds(seconds)
+    records, bars = paths.records_folder(run), {}
+    find = partial(followed, records, partial(_record_of, records))
+    find()
     try:
-        for follower in updates(find, seconds, every):
-            if follower.name not in bars:
-                bars[follower.name] = tqdm(
-                    desc=follower.name, unit="step", position=len(bars), file=file or sys.stdout
+        for stage in updates(find, seconds):
+            if stage.name not in bars:
+                bars[stage.name] = tqdm(
+                    desc=stage.name, unit="step", position=len(bars), file=file or sys.stdout
                 )
-            seen += _advance(bars[follower.name], follower)
+            bar, last = bars[stage.name], stage.rows[-1]
+            losses = {name.removeprefix("loss/"): last[name] for name in losses_of([last])}
+            bar.set_postfix(losses, refresh=False)
+            bar.update(last["step"] - bar.n)
     finally:
         for bar in bars.values():
             bar.close()
-    return seen
+    return sum(bar.n for bar in bars.values())
 
 
-def _advance(bar: tqdm, follower: StageFollower) -> int:
-    last = follower.rows[-1]
-    bar.set_postfix(
-        {name.removeprefix("loss/"): f"{last[name]:.4g}" for name in losses_of([last])},
-        refresh=False,
+def _record_of(records: Path, stage: str) -> Path:
+    """What a stage writes at its end: ``stageN.json`` for the tokenizer's N-th, else its name."""
+    number = stage.partition("_")[0]
+    return records / (
+        f"stage{int(number)}.json" if number in ("01", "02", "03") else f"{stage}.json"
     )
-    new = last["step"] - bar.n
-    bar.n = last["step"]
-    bar.refresh()
-    return new

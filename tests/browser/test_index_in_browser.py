@@ -13,6 +13,10 @@ import nbformat
 import pytest
 from PIL import Image
 
+from muse_core.results.measurements import Comparison, Measurement
+
+from ..unit.report.executed import FINAL, SHARED, write_evaluation
+
 EVERYWHERE = pytest.mark.parametrize(
     ("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")]
 )
@@ -20,7 +24,6 @@ CLAIM = (
     "A claim of usual length that says what the notebook shows, in one sentence or two. And "
     + "a long_word_" * 9
 )
-FINAL, SHARED = "MUSE, after stage 3", "shared routing, after stage 3"
 VALUES = {
     "psnr": 26.5,
     "zero_shot": 0.986,
@@ -90,23 +93,12 @@ def execute(folder: Path, stem: str, *outputs: Any, status: str = "done", error:
 
 def measure(folder: Path) -> None:
     """Records of an evaluation and of three stages."""
-    (folder / "records").mkdir()
-    rows = [
-        {
-            "name": name,
-            "measurements": {
-                k: {"value": v, "low": v * 0.9, "high": v * 1.1} for k, v in VALUES.items()
-            },
-        }
-        for name in (FINAL, SHARED)
-    ]
-    pairs = [
-        {"metric": k, "a": FINAL, "b": SHARED, "difference": 0, "low": -1, "high": 1}
-        for k in VALUES
-    ]
-    (folder / "records/evaluation.json").write_text(
-        json.dumps({"rows": rows, "comparisons": pairs, "n_test": 1000})
-    )
+    figures = {
+        name: Measurement(value, low=value * 0.9, high=value * 1.1)
+        for name, value in VALUES.items()
+    }
+    pairs = [Comparison(name, FINAL, SHARED, 0.0, -1.0, 1.0) for name in VALUES]
+    write_evaluation(folder, *pairs, final=figures, shared=figures)
     losses = {
         name: {"first": 1.25, "last": 0.125} for name in ("topology", "anchor", "reconstruction")
     }
@@ -144,7 +136,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         html.export_run(root / "reports/tiny")
         html.export_run(root / "reports/broken")
         index.write()
-        gallery.put(gallery.contents(root / "reports/tiny"), gallery.folder())
+        gallery.put(gallery.site(gallery.light(root / "reports/tiny", "tiny")), gallery.folder())
         yield root / "reports"
 
 

@@ -96,7 +96,18 @@ def test_the_figure_is_interactive_and_everything_fits(
 def test_every_picture_is_painted_and_described(browser: Any, reports: Path) -> None:
     seen = visit(browser, reports / "smoke/00_a.html")
     pictures = seen.page.evaluate("[...document.images].map(i => [i.naturalWidth, i.alt])")
-    assert len(pictures) == 5 and all(width > 0 and alt for width, alt in pictures)
+    assert len(pictures) == 1 and all(width > 0 and alt for width, alt in pictures)
+    assert_clean(seen)
+
+
+def test_equations_are_drawn_by_the_browser(browser: Any, reports: Path) -> None:
+    seen = visit(browser, reports / "smoke/00_a.html")
+    equations = seen.page.locator("math")
+    boxes = [equations.nth(at).bounding_box() for at in range(equations.count())]
+    assert len(boxes) == 4 and all(box and box["width"] > 8 for box in boxes)
+    fraction, letter = (seen.page.locator(name).first.bounding_box() for name in ("mfrac", "mi"))
+    assert fraction["height"] > 1.5 * letter["height"]
+    assert "$" not in seen.page.locator("main .text").first.inner_text()
     assert_clean(seen)
 
 

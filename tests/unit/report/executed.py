@@ -8,8 +8,9 @@ from typing import Any
 import nbformat
 from PIL import Image
 
-from muse_core.report import freshness
-from muse_core.report.stamps import Stamp, write_stamp
+from muse_core.report.stamps import Stamp, page_key, write_stamp
+from muse_core.results.measurements import Comparison, EvaluationRecord, Measurement, Row
+from muse_core.results.records import provenance, write_json
 
 
 def png(width: int = 32, height: int = 24, colour: str = "red") -> bytes:
@@ -45,7 +46,32 @@ def executed_copy(source: Path, run: str, *outputs: Any, **changes: Any) -> Path
         "device": "cpu",
         "seconds": 90.0,
     }
-    key = freshness.expected_key(source, {}, path.parent, "package")
+    key = page_key(source, {}, path.parent)
     values |= {"date": "2026-01-01T10:00:00+00:00", "key": key}
     write_stamp(path, Stamp(**values | changes))
     return path
+
+
+FINAL, SHARED = "MUSE, after stage 3", "shared routing, after stage 3"
+"""Rows as the evaluation names them."""
+
+
+def write_evaluation(run: Path, *comparisons: Comparison, **rows: dict[str, Measurement]) -> Path:
+    """``records/evaluation.json`` of a run; ``final`` and ``shared`` name the two rows compared."""
+    names = {"final": FINAL, "shared": SHARED}
+    found = [Row(names.get(name, name), "", figures) for name, figures in rows.items()]
+    record = EvaluationRecord(
+        run=run.name,
+        preset="tiny",
+        data="scenes",
+        split="test",
+        n_train=10,
+        n_test=1000,
+        seed=0,
+        rows=found,
+        comparisons=list(comparisons),
+        notes=[],
+        seconds=1.0,
+        provenance=provenance(),
+    )
+    return write_json(run / "records" / "evaluation.json", record)

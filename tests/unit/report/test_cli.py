@@ -2,23 +2,57 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from muse_core.cli import _run_name, main
 from muse_core.errors import MuseError
+from muse_core.report.stamps import page_key, read_stamp, write_stamp
 
 from .conftest import Writer
+from .executed import executed_copy
+
+HEAVY = ("torch", "diffusers", "transformers", "papermill", "nbconvert", "plotly")
 
 
-def test_help_needs_no_heavy_import() -> None:
-    heavy = "{'torch', 'papermill', 'nbconvert', 'plotly', 'pydantic'}"
-    code = f"import sys, muse_core.cli as m; m.parser(); print(sorted({heavy} & set(sys.modules)))"
-    assert (
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip()
-        == "[]"
+def loaded(workspace: Path, code: str) -> str:
+    """Which of `HEAVY` a new process has imported after ``code``."""
+    code += f"; import sys; print(sorted(set({HEAVY}) & set(sys.modules)))"
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=workspace
     )
+    return found.stdout.splitlines()[-1]
+
+
+def test_what_has_nothing_to_do_imports_nothing_heavy(
+    workspace: Path, write_notebook: Writer
+) -> None:
+    source = write_notebook("00_a", "1", parameters="x: int = 1")
+    executed_copy(source, "smoke", parameters={"run": "smoke"})
+    stamp = read_stamp(workspace / "reports/smoke/00_a.ipynb")
+    key = page_key(source, {"run": "smoke"}, workspace / "reports/smoke")
+    write_stamp(workspace / "reports/smoke/00_a.ipynb", replace(stamp, key=key))
+    (workspace / "reports/smoke/00_a.html").touch()
+    words = ("import muse_core.cli as m; m.parser()", "m.main(['list'])", "m.main(['run', 'all'])")
+    assert loaded(workspace, words[0]) == "[]"
+    assert loaded(workspace, "; ".join(words)) == "[]"
+    assert "00_a" in (workspace / "reports/index.html").read_text()
+
+
+def test_a_reader_who_goes_away_ends_the_list_without_a_word(write_notebook: Writer) -> None:
+    for number in range(40):
+        write_notebook(f"{number:02}_a", parameters="\n".join(f"x{i}: int = 1" for i in range(60)))
+    listing = subprocess.Popen(
+        [sys.executable, "-m", "muse_core.cli", "list"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert listing.stdout is not None and listing.stderr is not None
+    assert listing.stdout.readline().startswith(b"00_a")
+    listing.stdout.close()
+    assert listing.stderr.read() == b"" and listing.wait() == 141
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ folded.
 """
 
 import base64
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,6 @@ import pytest
 from muse_core.errors import MuseError
 from muse_core.figures import PLOTLY_MIME
 from muse_core.report import html
-from muse_core.report.formulas import draw_formulas
 from muse_core.report.stamps import Stamp
 
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(20)).decode()
@@ -103,14 +103,45 @@ def test_neighbours_are_linked(tmp_path: Path) -> None:
     assert 'href="00_a.html"' in second and 'href="../index.html"' in second
 
 
-def test_formulas_are_drawn_and_code_and_prices_are_not() -> None:
-    drawn = draw_formulas(r"$W_Q$ and $$\frac{1}{2}$$ but `$x$`, \$5 and $5 or 6$7")
-    assert drawn.count("<img") == 2 and "`$x$`" in drawn and r"\$5 and $5 or 6$7" in drawn
-    assert 'alt="W_Q"' in drawn
+EQUATION = r"""$$\mathcal{L}_{\mathrm{topo}} = \frac{1}{LH} \sum_{l,h} \mathrm{KL}\!\left(
+\Psi(A_T^{(l,h)}) \,\Vert\, A_S^{(l,h)}\right), \quad H_0 + \mathrm{sg}(H - H_0) < \lVert x \rVert$$"""
 
 
-def test_a_formula_nobody_can_draw_stays_readable() -> None:
-    assert draw_formulas(r"$\begin{aligned}x\end{aligned}$").startswith('<code class="formula">')
+def test_equations_are_mathml_and_code_and_prices_are_not(tmp_path: Path) -> None:
+    words = rf"# T\n\nThus $W_Q$ and\n\n{EQUATION}\n\nbut `$x$` and \$5.".replace(r"\n", "\n")
+    page = page_of(tmp_path, nbformat.v4.new_markdown_cell(words))
+    assert page.count("<math") == 2 and page.count('display="block"') == 1
+    assert "<mfrac>" in page and "<mo>∑</mo>" in page and "<mi>Ψ</mi>" in page
+    assert 'mathvariant="normal">s</mi><mi mathvariant="normal">g</mi>' in page
+    assert "<mo>‖</mo>" in page and "<merror" not in page
+    text = re.sub(r"<style>.*?</style>|<script>.*?</script>", "", page, flags=re.DOTALL)
+    assert "$$" not in text and "\\" not in text and "<code>$x$</code>" in text and "$5" in text
+
+
+@pytest.mark.parametrize(
+    ("latex", "drawn"),
+    [
+        (r"\begin{aligned} x &= 1 \\ y &= 2 \end{aligned}", "<mtable"),
+        (r"\operatorname{softmax}(q k^\top / \sqrt{d})", "<msqrt>"),
+        (r"\mathbb{E}_{t \sim U}\left[ \hat{x} \right]", "accent"),
+        (r"\begin{cases} 1 & x > 0 \\ 0 \end{cases}", "<mtr>"),
+    ],
+)
+def test_what_notebooks_write_is_drawn(latex: str, drawn: str) -> None:
+    assert drawn in html.mathml(latex) and "\\" not in html.mathml(latex)
+
+
+def test_a_formula_nobody_can_draw_stays_readable_and_is_no_markup() -> None:
+    assert html.mathml(r"<b>\bad{") == r'<code class="formula">&lt;b&gt;\bad{</code>'
+    assert "<script" not in html.mathml(r"\text{<script>x</script>}")
+
+
+def test_of_a_progress_bar_the_last_state_stays(tmp_path: Path) -> None:
+    cell = nbformat.v4.new_code_cell("1")
+    texts = ["\rtrain:   0%| | 0/4\rtrain:  25%|█ | 1/4", "\rtrain: 100%|██| 4/4\n", "done\n"]
+    cell.outputs = [nbformat.v4.new_output("stream", name="stdout", text=text) for text in texts]
+    page = page_of(tmp_path, cell).partition("<main")[2]
+    assert "100%" in page and "done" in page and "25%" not in page and page.count("train:") == 1
 
 
 def test_a_widget_with_a_face_for_pages_shows_that_face(tmp_path: Path) -> None:
@@ -133,7 +164,10 @@ def test_a_report_without_a_number_has_no_neighbours_and_says_no_preset_it_has_n
     page = html.export(tmp_path / "one_run.ipynb").read_text()
     assert "00_a.html" not in page and "one_run.html" not in (tmp_path / "00_a.html").read_text()
     stamp = Stamp("k", "done", "r", "abc", "none", "cpu", "2026-01-01T10:00:00+00:00", 1.0)
-    assert (
-        "Preset" not in dict(html.facts(stamp, "r"))
-        and dict(html.facts(stamp, "r"))["Commit"] == "abc"
-    )
+    assert "Preset" not in html.facts(stamp, "r") and html.facts(stamp, "r")["Commit"] == "abc"
+
+
+def test_the_head_says_what_was_given(tmp_path: Path) -> None:
+    given = {"run": "r", "preset": "tiny", "overrides": "weights.topology=2"}
+    stamp = Stamp("k", "done", "r", "abc", "tiny", "cpu", "2026-01-01T10:00:00+00:00", 1.0, given)
+    assert html.facts(stamp, "r")["Parameters"] == "overrides=weights.topology=2"

@@ -8,17 +8,12 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from muse_core.report import freshness, index
+from muse_core.report import index
 from muse_core.report.html import external_requests
-from muse_core.report.stamps import title_and_claim
+from muse_core.results.measurements import Comparison, Measurement
 
 from .conftest import Writer
-from .executed import executed_copy, picture
-
-
-@pytest.fixture(autouse=True)
-def _quiet_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(freshness, "package_sha", lambda: "package")
+from .executed import FINAL, SHARED, executed_copy, picture, write_evaluation
 
 
 def test_runs_come_newest_first(write_notebook: Writer) -> None:
@@ -34,12 +29,8 @@ def test_each_notebook_says_its_title_claim_state_and_minutes(write_notebook: Wr
         "smoke",
     )
     (row,) = index.summaries()[0].notebooks
-    assert (row.title, row.claim, row.state, row.minutes) == (
-        "Foundations",
-        "The parts are sane.",
-        "done",
-        "1.5",
-    )
+    assert (row.title, row.claim, row.state) == ("Foundations", "The parts are sane.", "done")
+    assert "1.5 min" in index.write().read_text()
 
 
 def test_a_changed_source_is_stale_and_a_failure_says_why(write_notebook: Writer) -> None:
@@ -80,19 +71,34 @@ def test_headline_numbers_stand_with_unit_interval_and_baseline(
     write_notebook: Writer, workspace: Path
 ) -> None:
     executed_copy(write_notebook("00_a"), "smoke")
-    figure = {"psnr": {"value": 26.54, "low": 26.4, "high": 26.7}}
-    rows = [{"name": "MUSE, after stage 3", "measurements": figure}]
-    rows += [{"name": "shared routing, after stage 3", "measurements": {"psnr": {"value": 25.5}}}]
-    (workspace / "reports/smoke/records").mkdir()
-    (workspace / "reports/smoke/records/evaluation.json").write_text(
-        json.dumps({"rows": rows, "n_test": 10})
+    write_evaluation(
+        workspace / "reports/smoke",
+        Comparison("psnr", FINAL, SHARED, 1.0, 0.5, 1.5),
+        final={"psnr": Measurement(26.54, low=26.4, high=26.7)},
+        shared={"psnr": Measurement(25.5)},
     )
     page = index.write().read_text()
     for words in (
         "26.5<small>&nbsp;dB",
         "26.4 to 26.7",
-        "shared routing: 25.5\N{NO-BREAK SPACE}dB",
-        "10 test images",
+        "better than shared routing (25.5&nbsp;dB)",
+        "1,000 test images",
+    ):
+        assert words in page
+
+
+def test_the_stages_of_a_run_stand_in_a_table(write_notebook: Writer, workspace: Path) -> None:
+    executed_copy(write_notebook("00_a"), "smoke")
+    (workspace / "reports/smoke/records").mkdir()
+    stage = {"steps": 1440, "seconds": 90, "losses": {"topology": {"first": 1.2, "last": -0.31}}}
+    stage |= {"held_out": {"psnr": 21.0, "zero_shot": 0.5}}
+    (workspace / "reports/smoke/records/stage1.json").write_text(json.dumps(stage))
+    page = " ".join(index.write().read_text().split())
+    for words in (
+        "1 · Topology",
+        "1,440",
+        "topology 1.2 → −0.31",
+        "PSNR 21.00 dB, zero-shot 50.0%",
     ):
         assert words in page
 
@@ -100,19 +106,10 @@ def test_headline_numbers_stand_with_unit_interval_and_baseline(
 def test_a_stale_page_says_what_that_means(write_notebook: Writer) -> None:
     executed_copy(write_notebook("00_a"), "smoke", key="another")
     page = index.write().read_text()
-    assert "the notebook or the package changed since" in page
+    assert "the notebook changed since this page was made" in page
     executed_copy(write_notebook("00_a"), "smoke")
     assert "changed since" not in index.write().read_text()
 
 
 def test_an_empty_workspace_has_an_index_that_says_how_to_begin(workspace: Path) -> None:
     assert "muse run all" in index.write().read_text()
-
-
-def test_the_claim_loses_its_marks() -> None:
-    text = "# The *title*\n\n**Claim.** $W_Q$ and $\\mathcal{L}_{topo}$ with `code`\nand more.\n\nNext paragraph."
-    notebook = {"cells": [{"cell_type": "markdown", "source": text}]}
-    assert title_and_claim(notebook, "x") == (
-        "The title",
-        "Claim. W_Q and L_topo with code and more.",
-    )

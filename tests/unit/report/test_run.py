@@ -2,31 +2,33 @@
 knows them.
 """
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
+import papermill
 import pytest
 
+import muse_core
 from muse_core.errors import MuseError
-from muse_core.report import arguments, freshness
+from muse_core.report import arguments
 from muse_core.report import run as pipeline
+from muse_core.report.run import STARTS, execute
 from muse_core.report.stamps import read_stamp
+from muse_core.results.records import write_json
 
 from .conftest import Writer
+from .executed import executed_copy
+
+SILENT = RuntimeError("Kernel didn't respond in 60 seconds")
 
 
-@pytest.fixture(autouse=True)
-def _quiet_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sources of the package may change under our feet while others work."""
-    monkeypatch.setattr(freshness, "package_sha", lambda: "package")
-
-
-def run(words: list[str], *, force: bool = False, **given: Any) -> list[tuple[str, str]]:
+def run(words: list[str], **given: Any) -> list[tuple[str, str]]:
+    how = {name: given.pop(name) for name in ("force", "fresh", "say") if name in given}
     tasks = pipeline.plan(arguments.choose_notebooks(words), given.pop("run", "smoke"), given)
-    return [
-        (one.notebook, one.status) for one in pipeline.run(tasks, force=force, say=lambda _: None)
-    ]
+    outcomes = pipeline.run(tasks, **{"say": lambda _: None} | how)
+    return [(one.notebook, one.status) for one in outcomes]
 
 
 def test_notebooks_run_in_order_and_only_once(workspace: Path, write_notebook: Writer) -> None:
@@ -53,6 +55,35 @@ def test_force_and_another_value_run_again(write_notebook: Writer) -> None:
     run(["00"])
     assert run(["00"], force=True) == [("00_a", "done")]
     assert run(["00"], x="2") == [("00_a", "done")]
+
+
+def test_fresh_reaches_the_notebooks_that_know_it_and_leaves_their_key_alone(
+    workspace: Path, write_notebook: Writer
+) -> None:
+    write_notebook("00_a", "print('fresh is', fresh)", parameters="fresh: bool = False")
+    write_notebook("01_b", "print('b')")
+    run(["all"])
+    assert run(["all"], fresh=True) == [("00_a", "done"), ("01_b", "done")]
+    assert "fresh is True" in (workspace / "reports/smoke/00_a.html").read_text()
+    assert run(["all"]) == [("00_a", "up to date"), ("01_b", "up to date")]
+
+
+def test_a_page_whose_stage_was_trained_with_other_code_says_so_and_stays(
+    workspace: Path, write_notebook: Writer
+) -> None:
+    source = write_notebook("01_a")
+    same = Path(muse_core.__file__).with_name("errors.py").read_bytes()
+    code = {"errors.py": hashlib.sha256(same).hexdigest()}
+    record, said = workspace / "reports/smoke/records/stage1.json", []
+    write_json(record, {"code": code})
+    executed_copy(source, "smoke", parameters={"run": "smoke"})
+    assert run(["01"], force=True) == [("01_a", "done")]
+    assert run(["01"], say=said.append) == [("01_a", "up to date")] and len(said) == 1
+    write_json(record, {"code": code | {"losses/topology.py": "another"}})
+    run(["01"], force=True)
+    assert run(["01"], say=said.append) == [("01_a", "up to date")]
+    wanted = "trained with other code: losses/topology.py changed since; --fresh trains again"
+    assert wanted in said[-1] and wanted in (workspace / "reports/smoke/01_a.html").read_text()
 
 
 def test_a_failure_keeps_its_page_and_the_next_call_resumes_there(
@@ -111,31 +142,47 @@ def test_a_parameter_that_nobody_knows_is_refused(write_notebook: Writer) -> Non
         pipeline.plan(notebooks, "smoke", {"stepz": "1"})
 
 
-@pytest.mark.parametrize(
-    ("text", "kind", "value"),
-    [
-        ("false", "bool", False),
-        ("True", "", True),
-        ("1e-4", "float", 1e-4),
-        ("-5", "int", -5),
-        ("007", "", "007"),
-        ("2026", "str", "2026"),
-        ("2026", "int", 2026),
-        ("none", "int | None", None),
-        ("yes", "", "yes"),
-        ("2026-01-01", "", "2026-01-01"),
-        ("[3, 4]", "list", [3, 4]),
-        ("1.2.3", "", "1.2.3"),
-    ],
-)
-def test_values_of_the_command_line(text: str, kind: str, value: object) -> None:
-    parsed = arguments.parse_value(text, kind)
-    assert parsed == value and type(parsed) is type(value)
-
-
 def test_durations_are_read_by_people() -> None:
     assert [pipeline.duration(s) for s in (3.4, 130.0, 11100.0)] == [
         "3 s",
         "2 min 10 s",
         "3 h 5 min",
     ]
+
+
+@pytest.fixture
+def attempts(monkeypatch: pytest.MonkeyPatch) -> list[Exception | None]:
+    """What each attempt at an execution meets: an error, or None where it goes well."""
+    planned: list[Exception | None] = []
+
+    def execute_notebook(*_: Any, **__: Any) -> None:
+        met = planned.pop(0)
+        if met:
+            raise met
+
+    monkeypatch.setattr(papermill, "execute_notebook", execute_notebook)
+    return planned
+
+
+def test_a_kernel_that_never_answers_is_started_again(
+    attempts: list[Exception | None], tmp_path: Path
+) -> None:
+    attempts += [SILENT, None]
+    assert execute(tmp_path / "a.ipynb", tmp_path / "b.ipynb", {}) == ("done", "")
+    assert attempts == []
+
+
+def test_no_kernel_at_all_is_a_sentence(attempts: list[Exception | None], tmp_path: Path) -> None:
+    attempts += [SILENT] * STARTS
+    status, error = execute(tmp_path / "a.ipynb", tmp_path / "b.ipynb", {})
+    assert status == "failed"
+    assert "did not start in 3 attempts (Kernel didn't respond in 60 seconds)" in error
+
+
+def test_other_errors_are_not_taken_for_a_kernel_that_does_not_start(
+    attempts: list[Exception | None], tmp_path: Path
+) -> None:
+    attempts += [RuntimeError("a mistake of ours"), None]
+    with pytest.raises(RuntimeError, match="a mistake of ours"):
+        execute(tmp_path / "a.ipynb", tmp_path / "b.ipynb", {})
+    assert attempts == [None]

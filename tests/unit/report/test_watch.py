@@ -1,4 +1,4 @@
-"""``muse watch`` and the notebook's session: a line a stage, and the rows that are there."""
+"""``muse watch``: a line a stage, and a sentence for a run that is not there."""
 
 import io
 from pathlib import Path
@@ -7,8 +7,7 @@ import pytest
 
 from muse_core.cli import main
 from muse_core.errors import MuseError
-from muse_core.report.watch import record_of, watch
-from muse_core.report.watch_session import begin_watch
+from muse_core.report.watch import watch
 from muse_core.results.records import append_jsonl, write_json
 
 
@@ -26,7 +25,7 @@ def records(workspace: Path) -> Path:
 def test_a_finished_run_is_seen_and_left(records: Path) -> None:
     said = io.StringIO()
     assert watch("mine", file=said) == 3
-    assert "01_topology_warmup: 3step" in said.getvalue() and "topology=0.3333" in said.getvalue()
+    assert "01_topology_warmup: 3step" in said.getvalue() and "topology=0.333" in said.getvalue()
 
 
 def test_the_command_says_a_run_that_is_not_there(
@@ -39,14 +38,13 @@ def test_the_command_says_a_run_that_is_not_there(
     )
 
 
-def test_each_stage_has_its_record(tmp_path: Path) -> None:
-    assert record_of(tmp_path, "03_synergistic_tuning") == tmp_path / "stage3.json"
-    assert record_of(tmp_path, "08_generation_muse") == tmp_path / "08_generation_muse.json"
+def test_a_stage_that_goes_on_is_followed_until_its_record_is_there(records: Path) -> None:
+    append_jsonl(records / "08_generation_muse.jsonl", [{"step": 1, "loss/flow": 1.0}])
+    assert watch("mine", 0.0, io.StringIO()) == 4
+    write_json(records / "08_generation_muse.json", {})
+    assert watch("mine", file=io.StringIO()) == 4
 
 
-def test_a_session_feeds_its_plot(records: Path) -> None:
-    session = begin_watch(run="mine", seconds=0, every=1)
-    assert session.follow() == 3 and session.lines == ["01_topology_warmup: step 3, finished"]
-    assert list(session.plot.picture().panels[0].marks[0].y) == pytest.approx([1, 1 / 2, 1 / 3])
-    with pytest.raises(MuseError, match="seconds must be"):
-        begin_watch(run="mine", seconds=-1, every=1)
+def test_a_time_below_zero_is_a_sentence(records: Path) -> None:
+    with pytest.raises(MuseError, match="0 or more"):
+        watch("mine", -1.0)

@@ -1,0 +1,229 @@
+"""One run as the index and the gallery show it: what it is, its numbers, its notebooks, its stages.
+
+A part is empty where its record is missing or damaged.
+"""
+
+import base64
+import io
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from PIL import Image
+
+from muse_core.errors import MuseError
+from muse_core.report.stamps import (
+    Stamp,
+    executed,
+    read_notebook,
+    read_stamp,
+    state,
+    title_and_claim,
+)
+from muse_core.results.measurements import METRICS, EvaluationRecord, Measurement, Metric
+from muse_core.results.records import read_record
+
+HEADLINE = ("psnr", "zero_shot", "linear_probe", "miou", "attention_auc")
+STAGES = {1: "Topology warm-up", 2: "Semantic injection", 3: "Synergistic tuning"}
+COMPARED = {"better": "better than", "worse": "worse than", "no difference": "not told apart from"}
+COVER_WIDTH = 480
+"""Pixels, at most."""
+
+Kind = TypeVar("Kind")
+
+
+@dataclass(frozen=True)
+class Number:
+    """One headline number beside that of shared routing; ``verdict`` is a value of `COMPARED`."""
+
+    label: str
+    unit: str
+    value: str
+    interval: str
+    shared: str
+    shared_interval: str
+    verdict: str
+
+
+@dataclass(frozen=True)
+class NotebookRow:
+    """One executed notebook; ``state`` as in `stamps.state`, ``cover`` a data URI or a link."""
+
+    stem: str
+    title: str
+    claim: str
+    link: str
+    state: str
+    seconds: float
+    error: str
+    cover: str = ""
+    alt: str = ""
+
+
+@dataclass(frozen=True)
+class TrainedStage:
+    """What a page says of ``stageN.json``."""
+
+    steps: int
+    preset: str = ""
+    data: str = ""
+    routing: str = ""
+    seconds: float = 0.0
+    images_per_second: float = 0.0
+    losses: dict[str, dict[str, float]] = field(default_factory=dict)
+    held_out: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """One run as a page shows it; ``stages``: name -> what was trained."""
+
+    name: str
+    title: str
+    date: str
+    facts: dict[str, str]
+    numbers: list[Number]
+    measured: str
+    notebooks: list[NotebookRow]
+    stages: dict[str, TrainedStage]
+
+
+def summary(run: Path) -> RunSummary:
+    """One run, read from its executed notebooks and its records."""
+    reports = executed(run)
+    stamps = [stamp for stamp in map(read_stamp, reports) if stamp]
+    evaluation = _record(run, "evaluation", EvaluationRecord)
+    found = {number: _record(run, f"stage{number}", TrainedStage) for number in STAGES}
+    stages = {f"{number} · {STAGES[number]}": one for number, one in found.items() if one}
+    numbers = headline(evaluation) if evaluation else []
+    return RunSummary(
+        name=run.name,
+        title=f"Run {run.name}",
+        date=max((stamp.date for stamp in stamps), default=""),
+        facts=_facts(list(stages.values()), evaluation, stamps),
+        numbers=numbers,
+        measured=_measured(evaluation) if evaluation and numbers else "",
+        notebooks=[notebook_row(report) for report in reports],
+        stages=stages,
+    )
+
+
+def _record(run: Path, name: str, kind: type[Kind]) -> Kind | None:
+    try:
+        return read_record(run / "records" / f"{name}.json", kind)
+    except MuseError:
+        return None
+
+
+def headline(evaluation: EvaluationRecord) -> list[Number]:
+    """The last stage's numbers beside those of shared routing."""
+    rows = {row.name: row.measurements for row in evaluation.rows}
+    final, shared = (
+        max((name for name in rows if name.startswith(f"{who}, after stage ")), default="")
+        for who in ("MUSE", "shared routing")
+    )
+    pairs = [one for one in evaluation.comparisons if (one.a, one.b) == (final, shared)]
+    verdicts = {one.metric: COMPARED[one.verdict] for one in pairs}
+    there = [name for name in HEADLINE if name in rows.get(final, {})]
+    numbers = [
+        Number(
+            METRICS[name].words,
+            METRICS[name].unit,
+            *_figure(rows[final][name], METRICS[name]),
+            *_figure(rows.get(shared, {}).get(name), METRICS[name]),
+            verdicts.get(name, ""),
+        )
+        for name in there
+    ]
+    return [number for number in numbers if number.value]
+
+
+def _figure(found: Measurement | None, metric: Metric) -> tuple[str, str]:
+    """A value and its interval in the metric's unit; "" for what is not there."""
+    if found is None or found.value is None:
+        return "", ""
+    value, *ends = (
+        "" if each is None else f"{each * metric.scale:z.{metric.digits}f}".replace("-", "−")
+        for each in (found.value, found.low, found.high)
+    )
+    return value, " to ".join(ends) if all(ends) else ""
+
+
+def _measured(evaluation: EvaluationRecord) -> str:
+    return (
+        f"Measured after the last stage on up to {evaluation.n_test:,} {evaluation.split} images "
+        "that training never saw; the ranges are 95 % intervals over those images. Shared routing "
+        "is the baseline, where every loss may train every weight of the attention."
+    )
+
+
+def data_words(spec: str) -> str:
+    """A data source without its place: "pets:PATH/oxford_pets" is "pets (oxford_pets)"."""
+    kind, _, place = spec.partition(":")
+    return f"{kind.strip()} ({Path(place.strip()).name})" if place else kind.strip()
+
+
+def _facts(
+    stages: list[TrainedStage], evaluation: EvaluationRecord | None, stamps: list[Stamp]
+) -> dict[str, str]:
+    """Where a run comes from; where its stages or notebooks differ, each of their answers."""
+    took = sum(stamp.seconds for stamp in stamps) / 60
+    each = {
+        "Preset": [stamp.preset for stamp in stamps if stamp.preset != "none"],
+        "Trained on": [data_words(stage.data) for stage in stages],
+        "Routing": [stage.routing for stage in stages],
+        "Measured on": [data_words(evaluation.data)] if evaluation else [],
+        "Commit": [stamp.commit for stamp in stamps],
+        "Device": [stamp.device for stamp in stamps],
+        "Time": [f"{took:,.0f} minutes"] if stamps else [],
+        "Date": [day(stamp.date) for stamp in stamps][-1:],
+    }
+    facts = {name: ", ".join(dict.fromkeys(filter(None, values))) for name, values in each.items()}
+    return {name: value for name, value in facts.items() if value}
+
+
+def day(date: str) -> str:
+    """A stamp's date as people read it."""
+    return date[:16].replace("T", " ") + " UTC"
+
+
+def notebook_row(report: Path) -> NotebookRow:
+    """One executed notebook with its cover."""
+    notebook, stamp, page = read_notebook(report), read_stamp(report), report.with_suffix(".html")
+    title, claim = title_and_claim(notebook, report.stem)
+    return NotebookRow(
+        report.stem,
+        title,
+        claim,
+        f"{report.parent.name}/{page.name if page.exists() else report.name}",
+        state(report),
+        stamp.seconds if stamp else 0.0,
+        stamp.error if stamp else "",
+        *_cover(notebook),
+    )
+
+
+def _cover(notebook: dict[str, Any]) -> tuple[str, str]:
+    """The picture shown as cover, else the first that can be read: as a data URI, and in words."""
+    outputs = [output for cell in notebook.get("cells", []) for output in cell.get("outputs", [])]
+    notes = [(one.get("metadata", {}).get("muse"), one.get("data", {})) for one in outputs]
+    shown = [(note, data["image/png"]) for note, data in notes if note and "image/png" in data]
+    for note, png in sorted(shown, key=lambda one: one[0].get("cover") is not True):
+        webp = as_webp(base64.b64decode("".join(png)), COVER_WIDTH, quality=84, method=6)
+        if webp:
+            data = base64.b64encode(webp).decode("ascii")
+            return f"data:image/webp;base64,{data}", note.get("alt", "")
+    return "", ""
+
+
+def as_webp(png: bytes, width: int, **options: Any) -> bytes:
+    """The picture on white paper, at most so wide; b"" for bytes that are no picture."""
+    buffer = io.BytesIO()
+    try:
+        image = Image.open(io.BytesIO(png)).convert("RGBA")
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return b""
+    paper = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    paper.thumbnail((width, 2 * width), Image.Resampling.LANCZOS)
+    paper.save(buffer, format="WEBP", **options)
+    return buffer.getvalue()
