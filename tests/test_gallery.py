@@ -19,11 +19,9 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def files() -> dict[str, bytes]:
-    return {
-        path.relative_to(GALLERY).as_posix(): path.read_bytes()
-        for path in GALLERY.rglob("*")
-        if path.is_file()
-    }
+    from muse_core.report.gallery import content
+
+    return content(GALLERY)
 
 
 def manifests(files: dict[str, bytes]) -> dict[str, Any]:
@@ -42,9 +40,11 @@ def test_its_index_and_readme_show_every_part_of_it(files: dict[str, bytes]) -> 
     from muse_core.report.gallery import site
 
     assert {"ablations", "generation", "generation-long"} < manifests(files).keys()
-    made = site({name: data for name, data in files.items() if "/" in name})
-    assert made.keys() == files.keys()
-    assert {name for name in made if made[name] != files[name]} == set()
+    assert site({name: files[name] for name in files if "/" in name}).keys() == files.keys()
+    for manifest in manifests(files).values():
+        for row in manifest["summary"]["notebooks"]:
+            assert f'href="{row["link"]}"'.encode() in files["index.html"]
+            assert f"({row['link']})".encode() in files["README.md"]
 
 
 def test_it_was_made_from_the_notebooks_as_they_are(files: dict[str, bytes]) -> None:

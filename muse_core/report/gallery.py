@@ -24,6 +24,7 @@ from posixpath import normpath
 from urllib.parse import unquote
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from muse_core import paths
 from muse_core.errors import MuseError
@@ -57,6 +58,9 @@ class Manifest:
     summary: RunSummary
 
 
+MANIFESTS = TypeAdapter(Manifest)
+
+
 def folder() -> Path:
     return paths.root() / "reports" / paths.GALLERY
 
@@ -77,22 +81,18 @@ def write(run: str, into: str = "") -> Path:
     report = paths.report_folder(run)
     refuse_unready(report, whole=not into)
     kept = {
-        name: files for name, files in _shown().items() if into != name and (into or name in SHOWS)
+        name: data
+        for name, data in content(folder()).items()
+        if (part := name.split("/")[0]) == "assets"
+        or ("/" in name and (part != into if into else part in SHOWS))
     }
-    return put(site(light(report, into or run), *kept.values()), folder())
+    return put(site(kept | light(report, into or run)), folder())
 
 
-def _shown() -> dict[str, Files]:
-    """Name -> the files that the gallery holds of it."""
-    return {
-        manifest.parent.name: {
-            file.relative_to(folder()).as_posix(): file.read_bytes()
-            for place in (manifest.parent, folder() / "assets")
-            for file in place.rglob("*")
-            if file.is_file()
-        }
-        for manifest in folder().glob("*/manifest.json")
-    }
+def content(place: Path) -> dict[str, bytes]:
+    """Every file of a folder."""
+    files = (file for file in place.rglob("*") if file.is_file())
+    return {file.relative_to(place).as_posix(): file.read_bytes() for file in files}
 
 
 def light(report: Path, name: str) -> dict[str, bytes]:
@@ -102,10 +102,11 @@ def light(report: Path, name: str) -> dict[str, bytes]:
         page = notebook.with_suffix(".html").read_text(encoding="utf-8")
         files[f"{name}/{notebook.stem}.html"] = _light_page(page, files).encode()
     shown = summary(report)
-    rows = [
-        replace(row, link=f"{name}/{row.stem}.html", cover=_light_cover(row.cover, files))
-        for row in shown.notebooks
-    ]
+    rows = []
+    for row in shown.notebooks:
+        data = base64.b64decode(row.cover.partition(",")[2])
+        cover = _asset(data, files) if data else ""
+        rows.append(replace(row, link=f"{name}/{row.stem}.html", cover=cover))
     title, record = SHOWS.get(name, (shown.title, ""))
     if record:
         if not (report / "records" / record).exists():
@@ -113,7 +114,7 @@ def light(report: Path, name: str) -> dict[str, bytes]:
         files[f"{name}/records/{record}"] = (report / "records" / record).read_bytes()
     hashes = {row.stem: source_sha(paths.notebooks() / f"{row.stem}.ipynb") for row in rows}
     manifest = Manifest(report.name, hashes, replace(shown, name=name, title=title, notebooks=rows))
-    files[f"{name}/manifest.json"] = as_json(manifest)
+    files[f"{name}/manifest.json"] = MANIFESTS.dump_json(manifest, indent=2) + b"\n"
     return files
 
 
@@ -139,10 +140,6 @@ def _asset(data: bytes, files: dict[str, bytes]) -> str:
     return name
 
 
-def _light_cover(uri: str, files: dict[str, bytes]) -> str:
-    return _asset(base64.b64decode(uri.partition(",")[2]), files) if uri else ""
-
-
 def in_64_steps(text: str) -> str:
     """The JSON of an attention explorer with coarser maps; any other JSON as it was.
 
@@ -160,15 +157,15 @@ def in_64_steps(text: str) -> str:
     return json.dumps(given).replace("<", "\\u003c")
 
 
-def site(*shown: Files) -> dict[str, bytes]:
-    """The whole gallery of the files of each run: what they share, an index and a README.
+def site(shown: Files) -> dict[str, bytes]:
+    """The whole gallery from the files of its runs: an index, a README, and the assets in use.
 
     Raises:
         MuseError: As `write`.
     """
-    files = {name: data for each in shown for name, data in each.items()}
+    files = dict(shown)
     runs = sorted(
-        (_summary(data) for name, data in files.items() if name.endswith("manifest.json")),
+        (MANIFESTS.validate_json(files[name]).summary for name in files if "manifest.json" in name),
         key=lambda run: (run.name in SHOWS, run.name),
     )
     index = render("index.html.j2", runs, title="MUSE gallery", lead=LEAD)
@@ -187,18 +184,6 @@ def site(*shown: Files) -> dict[str, bytes]:
 
 def _is_asset(name: str) -> bool:
     return name.startswith("assets/")
-
-
-def _summary(manifest: bytes) -> RunSummary:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(Manifest).validate_json(manifest).summary
-
-
-def as_json(manifest: Manifest) -> bytes:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(Manifest).dump_json(manifest, indent=2) + b"\n"
 
 
 def packed_plotly() -> bytes:

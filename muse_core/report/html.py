@@ -14,8 +14,14 @@ from nbconvert.preprocessors.coalescestreams import CoalesceStreamsPreprocessor
 from muse_core.errors import MuseError
 from muse_core.figures import PLOTLY_MIME
 from muse_core.report.index import TEMPLATES
-from muse_core.report.run import other_code
-from muse_core.report.stamps import Stamp, executed, read_notebook, read_stamp, title_and_claim
+from muse_core.report.stamps import (
+    Stamp,
+    executed,
+    other_code,
+    read_notebook,
+    read_stamp,
+    title_and_claim,
+)
 from muse_core.report.summary import day
 
 WIDGET_MIME = "application/vnd.jupyter.widget-view+json"

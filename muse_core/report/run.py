@@ -1,8 +1,8 @@
 """Runs notebooks in order with papermill, skips what is up to date, and writes their pages."""
 
 import ast
-import hashlib
 import logging
+import shlex
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from muse_core import paths
-from muse_core.errors import MuseError
 from muse_core.report.arguments import Parameter, check_names, known_parameters, parse_value
-from muse_core.report.stamps import Stamp, page_key, read_stamp, write_stamp
+from muse_core.report.stamps import Stamp, other_code, page_key, read_stamp, write_stamp
 from muse_core.results import records
 
 STARTS = 3
@@ -59,7 +58,9 @@ def plan(notebooks: list[Path], run: str, given: dict[str, Any]) -> list[Task]:
     """
     paths.check_run_name(run)
     known = {source: known_parameters(source) for source in notebooks}
-    check_names(given, list(dict.fromkeys(name for names in known.values() for name in names)))
+    names = list(dict.fromkeys(name for each in known.values() for name in each))
+    fields = [name for name in given if "overrides" in names and _field(name)]
+    check_names({name: each for name, each in given.items() if name not in fields}, names)
     values = {source: _values_for(known[source], given | {"run": run}) for source in notebooks}
     folder = paths.writable(paths.report_folder(run))
     return [
@@ -68,12 +69,25 @@ def plan(notebooks: list[Path], run: str, given: dict[str, Any]) -> list[Task]:
     ]
 
 
-def _values_for(known: dict[str, Parameter], values: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: parse_value(value, known[name].type)
-        for name, value in values.items()
-        if name in known
+def _values_for(known: dict[str, Parameter], given: dict[str, Any]) -> dict[str, Any]:
+    """What a notebook gets: its parameters, and fields of the preset as its ``overrides``."""
+    values = {
+        name: parse_value(each, known[name].type) for name, each in given.items() if name in known
     }
+    if "overrides" in known:
+        fields = [(_field(name), each) for name, each in given.items() if name not in known]
+        pairs = [shlex.quote(f"{path}={each}") for path, each in fields if path]
+        values["overrides"] = " ".join(filter(None, [values.get("overrides"), *pairs]))
+    return {name: each for name, each in values.items() if name != "overrides" or each}
+
+
+def _field(name: str) -> str | None:
+    """The path in a preset that a name stands for, such as "stage.steps" for "steps"."""
+    try:
+        from muse_core.config.overrides import shorthand
+    except ImportError:
+        return None
+    return shorthand(name)
 
 
 def run(
@@ -121,25 +135,6 @@ def _run_one(task: Task, force: bool, extra: dict[str, Any], say: Callable[[str]
 
 def _key(task: Task) -> str:
     return page_key(task.source, task.parameters, task.report.parent)
-
-
-def other_code(report: Path) -> str:
-    """The sentence that names what changed in the code since a page's stage was trained, or ""."""
-    import muse_core
-
-    package, number = Path(muse_core.__file__).parent, report.stem[:2].lstrip("0")
-    try:
-        code = records.read_json(report.parent / "records" / f"stage{number}.json")["code"]
-    except (MuseError, KeyError):
-        return ""
-    changed = [
-        name
-        for name, sha in code.items()
-        if not (package / name).exists()
-        or hashlib.sha256((package / name).read_bytes()).hexdigest() != sha
-    ]
-    listed = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if changed[3:] else "")
-    return f"trained with other code: {listed} changed since; --fresh trains again" * bool(changed)
 
 
 def _execute(task: Task, extra: dict[str, Any]) -> Stamp:

@@ -39,13 +39,8 @@ def run(write_notebook: Writer, workspace: Path) -> Path:
     return workspace / "reports/tiny"
 
 
-def content(folder: Path) -> dict[str, bytes]:
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
-
-
 def test_it_holds_pages_an_index_a_readme_and_shared_pictures(run: Path) -> None:
-    files = content(gallery.write("tiny"))
+    files = gallery.content(gallery.write("tiny"))
     assert {"README.md", "index.html", "tiny/manifest.json", "tiny/00_a.html"} <= set(files)
     assert not [name for name in files if name.endswith((".ipynb", ".min.js"))]
     page, index, readme = (files[name] for name in ("tiny/00_a.html", "index.html", "README.md"))
@@ -79,8 +74,8 @@ def test_the_manifest_names_the_sources(run: Path, workspace: Path) -> None:
 
 
 def test_equal_runs_give_equal_bytes(run: Path) -> None:
-    before = content(gallery.write("tiny"))
-    assert content(gallery.write("tiny")) == before
+    before = gallery.content(gallery.write("tiny"))
+    assert gallery.content(gallery.write("tiny")) == before
 
 
 def test_a_study_stands_beside_the_run_and_shares_its_assets(
@@ -93,7 +88,7 @@ def test_a_study_stands_beside_the_run_and_shares_its_assets(
     assert main(["gallery", "--run", "tiny"]) == 0
     write_notebook("02_c")
     assert main(["gallery", "--run", "tiny", "--into", "ablations"]) == 0
-    files = content(gallery.folder())
+    files = gallery.content(gallery.folder())
     assert files["ablations/records/ablations.json"] == b'{"study": "s"}'
     assert {"tiny/01_b.html", "ablations/01_b.html"} <= set(files)
     assert len([name for name in files if name.endswith(".js")]) == 1
@@ -106,20 +101,20 @@ def test_another_run_takes_the_place_of_the_one_before_with_its_pictures(
     (run / "records").mkdir()
     (run / "records/ablations.json").write_text("{}")
     gallery.write("tiny", "ablations")
-    before = content(gallery.write("tiny"))
+    before = gallery.content(gallery.write("tiny"))
     other = workspace / "reports/wide"
     for stem in ("00_a", "01_b"):
         source = workspace / f"notebooks/{stem}.ipynb"
         executed_copy(source, "wide", picture("New", png(9, 9, "blue")))
     html.export_run(other)
-    files = content(gallery.write("wide"))
+    files = gallery.content(gallery.write("wide"))
     assert "ablations/00_a.html" in files and "wide/00_a.html" in files
     assert not [name for name in files if name.startswith("tiny/")]
     assert set(files) - set(before)
 
 
 def test_a_refusal_leaves_the_old_gallery_alone(run: Path, write_notebook: Writer) -> None:
-    before = content(gallery.write("tiny"))
+    before = gallery.content(gallery.write("tiny"))
     write_notebook("00_a", "2")
     with pytest.raises(MuseError, match="00_a is stale"):
         gallery.write("tiny")
@@ -127,7 +122,7 @@ def test_a_refusal_leaves_the_old_gallery_alone(run: Path, write_notebook: Write
     (run / "01_b.html").unlink()
     with pytest.raises(MuseError, match="01_b is without a page, 02_c is missing"):
         gallery.write("tiny")
-    assert content(gallery.folder()) == before
+    assert gallery.content(gallery.folder()) == before
 
 
 @pytest.mark.parametrize("status", ["failed", "interrupted"])
@@ -179,7 +174,7 @@ def test_a_path_of_this_machine_is_seen(text: str, found: str) -> None:
 def test_a_swap_that_fails_brings_the_old_gallery_back(
     run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before, rename = content(gallery.write("tiny")), Path.rename
+    before, rename = gallery.content(gallery.write("tiny")), Path.rename
 
     def refusing(path: Path, target: Path) -> Path:
         if path.name.endswith(".new"):
@@ -189,7 +184,7 @@ def test_a_swap_that_fails_brings_the_old_gallery_back(
     monkeypatch.setattr(Path, "rename", refusing)
     with pytest.raises(MuseError, match="No space left on device"):
         gallery.write("tiny")
-    assert content(gallery.folder()) == before
+    assert gallery.content(gallery.folder()) == before
     assert sorted(path.name for path in gallery.folder().parent.iterdir()) == ["gallery", "tiny"]
 
 

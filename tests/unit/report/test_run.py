@@ -2,7 +2,6 @@
 knows them.
 """
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -10,13 +9,13 @@ from typing import Any
 import papermill
 import pytest
 
-import muse_core
 from muse_core.errors import MuseError
 from muse_core.report import arguments
 from muse_core.report import run as pipeline
 from muse_core.report.run import STARTS, execute
 from muse_core.report.stamps import read_stamp
 from muse_core.results.records import write_json
+from muse_core.results.trained_code import code_digests
 
 from .conftest import Writer
 from .executed import executed_copy
@@ -72,8 +71,7 @@ def test_a_page_whose_stage_was_trained_with_other_code_says_so_and_stays(
     workspace: Path, write_notebook: Writer
 ) -> None:
     source = write_notebook("01_a")
-    same = Path(muse_core.__file__).with_name("errors.py").read_bytes()
-    code = {"errors.py": hashlib.sha256(same).hexdigest()}
+    code = code_digests()
     record, said = workspace / "reports/smoke/records/stage1.json", []
     write_json(record, {"code": code})
     executed_copy(source, "smoke", parameters={"run": "smoke"})
@@ -132,6 +130,24 @@ def test_a_parameter_goes_only_to_notebooks_that_know_it(write_notebook: Writer)
         "run": "smoke",
         "steps": 12,
     }
+
+
+def test_a_field_of_the_preset_becomes_an_override_where_there_is_no_such_parameter(
+    write_notebook: Writer,
+) -> None:
+    pytest.importorskip("muse_core.config.overrides")
+    notebooks = [
+        write_notebook("00_a", parameters="steps: int = 0"),
+        write_notebook("01_b", parameters='overrides: str = ""'),
+    ]
+    given = {"steps": "12", "overrides": "weights.topology=2", "teacher": "a place"}
+    first, second = pipeline.plan(notebooks, "smoke", given)
+    assert first.parameters == {"run": "smoke", "steps": 12}
+    assert second.parameters["overrides"] == (
+        "weights.topology=2 stage.steps=12 'foundations.teacher=a place'"
+    )
+    with pytest.raises(MuseError, match="no parameter 'stepz'"):
+        pipeline.plan(notebooks, "smoke", {"stepz": "1"})
 
 
 def test_a_parameter_that_nobody_knows_is_refused(write_notebook: Writer) -> None:
