@@ -14,8 +14,8 @@ from plotly.offline import get_plotlyjs
 
 from muse_core.cli import main
 from muse_core.errors import MuseError
-from muse_core.figures.explorer import AttentionSource, explorer_data, explorer_fragment
 from muse_core.figures import PLOTLY_MIME
+from muse_core.figures.explorer import AttentionSource, explorer_data, explorer_fragment
 from muse_core.report import gallery, html
 from muse_core.report.stamps import source_sha
 from muse_core.report.summary import summary
