@@ -97,12 +97,20 @@ def _run(given: argparse.Namespace) -> int:
 
 
 def _train(given: argparse.Namespace) -> int:
-    from muse_core.report.arguments import choose_notebooks
-    from muse_core.report.stage_alone import train_alone
+    """What `torchrun` and `accelerate launch` start in every process."""
+    from muse_core.config.overrides import load_preset
+    from muse_core.config.parameters import StageParameters
+    from muse_core.report.arguments import choose_notebooks, parameter_values
+    from muse_core.training.stage_run import StageRun, train_stage
 
     parameters = dict(given.parameters)
-    run = _run_name(given.run, parameters)
-    record = train_alone(choose_notebooks([given.notebook])[0], run, parameters)
+    run, notebook = _run_name(given.run, parameters), choose_notebooks([given.notebook])[0]
+    values = parameter_values(notebook, parameters) | {"run": run}
+    stages = load_preset(values.get("preset", "smoke")).curriculum
+    if notebook.stem not in (names := [stage.notebook for stage in stages]):
+        raise MuseError(f"{notebook.stem} trains no stage: choose one of {', '.join(names)}.")
+    checked = StageParameters.check(**values)
+    record = train_stage(StageRun(stage=notebook.stem, **checked.model_dump())).record
     many = f"{record.steps} steps in {record.processes} processes"
     say(f"{run}/{record.stage} trained for {many}")
     return 0

@@ -4,12 +4,14 @@ import ast
 import difflib
 import io
 import re
+import shlex
 import tokenize
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from muse_core import paths
+from muse_core.config.overrides import shorthand
 from muse_core.errors import MuseError, shown
 from muse_core.report.stamps import read_notebook, sources
 
@@ -97,13 +99,38 @@ def _matching(word: str, available: list[Path]) -> list[Path]:
 
 
 def check_names(given: dict[str, Any], known: list[str]) -> None:
-    """Raises MuseError for the first parameter that none of the chosen notebooks knows."""
+    """Refuses a name that is no parameter of the notebooks, nor a field of the preset that their
+    ``overrides`` may set.
+
+    Raises:
+        MuseError: The first such name, with the nearest parameter.
+    """
     for name in given:
-        if name not in known:
+        if name not in known and not ("overrides" in known and shorthand(name)):
             raise MuseError(
                 f"There is no parameter {shown(name)}{_closest(name, known)}: "
                 f"the parameters are {', '.join(known)}."
             )
+
+
+def values_for(known: dict[str, Parameter], given: dict[str, Any]) -> dict[str, Any]:
+    """What a notebook gets: its own parameters, and fields of the preset as ``overrides``."""
+    values = {
+        name: parse_value(each, known[name].type) for name, each in given.items() if name in known
+    }
+    fields = [(shorthand(name), each) for name, each in given.items() if name not in known]
+    pairs = [shlex.quote(f"{path}={each}") for path, each in fields if path]
+    if pairs and "overrides" in known:
+        values["overrides"] = " ".join([*filter(None, [values.get("overrides")]), *pairs])
+    return values
+
+
+def parameter_values(notebook: Path, given: dict[str, Any]) -> dict[str, Any]:
+    """All values of a notebook as papermill would set them. Raises MuseError for unknown names."""
+    known = known_parameters(notebook)
+    check_names(given, list(known))
+    defaults = {name: ast.literal_eval(one.default) for name, one in known.items()}
+    return defaults | values_for(known, given)
 
 
 def _closest(word: str, known: list[str]) -> str:

@@ -17,7 +17,7 @@ from muse_core.report.index import TEMPLATES
 from muse_core.report.stamps import (
     Stamp,
     executed,
-    other_code,
+    page_note,
     read_notebook,
     read_stamp,
     title_and_claim,
@@ -120,7 +120,7 @@ def _frame(report: Path, notebook: Any) -> dict[str, Any]:
         "code_summary": code_summary,
         "interactive": any(PLOTLY_MIME in output.get("data", {}) for output in outputs),
         "facts": facts(stamp, report.parent.name),
-        "note": other_code(report),
+        "note": page_note(report),
         "error": stamp.error if stamp else "Its run was cut short, so this page may be incomplete.",
         "failed_cell": any(output.output_type == "error" for output in outputs),
         "previous": _link(pages[at - 1]) if at else None,

@@ -2,7 +2,6 @@
 
 import ast
 import logging
-import shlex
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from muse_core import paths
-from muse_core.report.arguments import Parameter, check_names, known_parameters, parse_value
-from muse_core.report.stamps import Stamp, other_code, page_key, read_stamp, write_stamp
+from muse_core.report.arguments import Parameter, check_names, known_parameters, values_for
+from muse_core.report.stamps import Stamp, page_key, page_note, read_stamp, write_stamp
 from muse_core.results import records
 
 STARTS = 3
@@ -58,36 +57,13 @@ def plan(notebooks: list[Path], run: str, given: dict[str, Any]) -> list[Task]:
     """
     paths.check_run_name(run)
     known = {source: known_parameters(source) for source in notebooks}
-    names = list(dict.fromkeys(name for each in known.values() for name in each))
-    fields = [name for name in given if "overrides" in names and _field(name)]
-    check_names({name: each for name, each in given.items() if name not in fields}, names)
-    values = {source: _values_for(known[source], given | {"run": run}) for source in notebooks}
+    check_names(given, list(dict.fromkeys(name for each in known.values() for name in each)))
+    values = {source: values_for(known[source], given | {"run": run}) for source in notebooks}
     folder = paths.writable(paths.report_folder(run))
     return [
         Task(source, folder / source.name, run, values[source], known[source])
         for source in notebooks
     ]
-
-
-def _values_for(known: dict[str, Parameter], given: dict[str, Any]) -> dict[str, Any]:
-    """What a notebook gets: its parameters, and fields of the preset as its ``overrides``."""
-    values = {
-        name: parse_value(each, known[name].type) for name, each in given.items() if name in known
-    }
-    if "overrides" in known:
-        fields = [(_field(name), each) for name, each in given.items() if name not in known]
-        pairs = [shlex.quote(f"{path}={each}") for path, each in fields if path]
-        values["overrides"] = " ".join(filter(None, [values.get("overrides"), *pairs]))
-    return {name: each for name, each in values.items() if name != "overrides" or each}
-
-
-def _field(name: str) -> str | None:
-    """The path in a preset that a name stands for, such as "stage.steps" for "steps"."""
-    try:
-        from muse_core.config.overrides import shorthand
-    except ImportError:
-        return None
-    return shorthand(name)
 
 
 def run(
@@ -124,7 +100,7 @@ def _run_one(task: Task, force: bool, extra: dict[str, Any], say: Callable[[str]
     before = read_stamp(task.report)
     if not force and before and (before.status, before.key) == ("done", _key(task)):
         say(f"{name}  up to date  {page}")
-        if changed := other_code(task.report):
+        if changed := page_note(task.report):
             say(f"{name}  {changed}")
         return Outcome(task.source.stem, "up to date", page)
     say(f"{name}  running ...")

@@ -10,7 +10,7 @@ from typing import Any
 from muse_core import paths
 from muse_core.errors import MuseError
 from muse_core.results.records import read_json
-from muse_core.results.trained_code import changed_code
+from muse_core.results.trained_code import other_code
 
 NUMBERED = "[0-9][0-9]_*.ipynb"
 
@@ -115,16 +115,13 @@ def state(report: Path) -> str:
     return "done" if fresh else "stale"
 
 
-def other_code(report: Path) -> str:
-    """The sentence that names what changed in the code since a page's stage was trained, or ""."""
+def page_note(report: Path) -> str:
+    """What changed in the code since a page's stage was trained, in a sentence, or ""."""
     number = report.stem[:2].lstrip("0")
     try:
-        code = read_json(report.parent / "records" / f"stage{number}.json")["code"]
+        return other_code(read_json(report.parent / "records" / f"stage{number}.json")["code"])
     except (MuseError, KeyError):
         return ""
-    changed = changed_code(code)
-    listed = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if changed[3:] else "")
-    return f"trained with other code: {listed} changed since; --fresh trains again" * bool(changed)
 
 
 def title_and_claim(notebook: dict[str, Any], fallback: str) -> tuple[str, str]:

@@ -12,12 +12,11 @@ def code_digests() -> dict[str, str]:
     """File below muse_core -> digest, of all code that decides what a training does."""
     root = Path(__file__).resolve().parents[1]
     files = (file for folder in CODE for file in sorted((root / folder).glob("*.py")))
-    return {
-        file.relative_to(root).as_posix(): hashlib.blake2b(
-            file.read_bytes(), digest_size=12
-        ).hexdigest()
-        for file in files
-    }
+    return {file.relative_to(root).as_posix(): _digest(file.read_bytes()) for file in files}
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=12).hexdigest()
 
 
 def changed_code(recorded: Mapping[str, str]) -> list[str]:
@@ -28,3 +27,12 @@ def changed_code(recorded: Mapping[str, str]) -> list[str]:
     """
     now = code_digests()
     return sorted(name for name in {*now, *recorded} if now.get(name) != recorded.get(name))
+
+
+def other_code(recorded: Mapping[str, str]) -> str:
+    """The sentence for a stage that was trained with other code than there is now, else ""."""
+    changed = changed_code(recorded)
+    if not changed:
+        return ""
+    listed = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if changed[3:] else "")
+    return f"trained with other code: {listed} changed since; `--fresh` trains again"

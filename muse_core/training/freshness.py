@@ -1,18 +1,14 @@
-"""What a stage was trained with, in digests: weights it began from, code, callables of the user."""
+"""What a stage was trained with, in digests: weights it began from, callables of the user."""
 
 import hashlib
 import inspect
 import types
 from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
-
-CODE = ("foundations", "losses", "models", "training")
-"""Folders whose code decides what a training does."""
 
 
 def weights_digest(network: nn.Module, ignored: str | None = None) -> str:
@@ -27,23 +23,6 @@ def weights_digest(network: nn.Module, ignored: str | None = None) -> str:
             digest.update(name.encode())
             digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
     return digest.hexdigest()
-
-
-def code_digests() -> dict[str, str]:
-    """File below muse_core -> digest, of all code that decides what a training does."""
-    root = Path(__file__).resolve().parents[1]
-    files = (file for folder in CODE for file in sorted((root / folder).glob("*.py")))
-    return {file.relative_to(root).as_posix(): _of(file.read_bytes()) for file in files}
-
-
-def changed_code(recorded: Mapping[str, str]) -> list[str]:
-    """The files that are not as they were.
-
-    Args:
-        recorded: ``code`` of a stage's record.
-    """
-    now = code_digests()
-    return sorted(name for name in {*now, *recorded} if now.get(name) != recorded.get(name))
 
 
 def callable_digest(function: Callable[..., Any]) -> str:

@@ -20,10 +20,10 @@ from muse_core.config.stage import Schedule
 from muse_core.data.loader import Samples, training_batches
 from muse_core.errors import MuseError
 from muse_core.results.records import provenance, read_jsonl, read_record, write_json
+from muse_core.results.trained_code import code_digests, other_code
 from muse_core.training import faults
 from muse_core.training.checkpoint import latest_checkpoint, load_state, save_checkpoint
 from muse_core.training.distributed import accelerator_for, any_process, images_each
-from muse_core.training.freshness import changed_code, code_digests
 from muse_core.training.interrupts import asker_wants_stop, deferred_interrupts
 from muse_core.training.launch import ALONE, Launch, LaunchedStage, train_launched
 from muse_core.training.metrics_logger import SKIPPED, MetricsLogger, Row
@@ -240,8 +240,8 @@ class Trainer:
         self.logger.rows = list(read_jsonl(self.files.metrics_file))
         if self.task.accelerator.is_main_process:
             print(f"{self.what} is trained already (commit {record.provenance.commit}).")
-            if changed := changed_code(record.code):
-                print(other_code(changed))
+            if changed := other_code(record.code):
+                print(changed)
         return record
 
     def _result(self, record: StageRecord) -> StageResult:
@@ -457,15 +457,6 @@ def needs_weights(callback: Callback) -> bool:
     """Whether it looks into the network before each step, which other processes hold."""
     hooks = ("before_step", "on_batch")
     return any(getattr(type(callback), hook) is not getattr(Callback, hook) for hook in hooks)
-
-
-def other_code(changed: list[str]) -> str:
-    """The sentence for a stage that was trained with other code than there is now."""
-    more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
-    return (
-        f"trained with other code: {', '.join(changed[:3])}{more} changed since; `--fresh` trains "
-        "again"
-    )
 
 
 def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, Any, Any] | None:

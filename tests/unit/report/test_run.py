@@ -80,7 +80,7 @@ def test_a_page_whose_stage_was_trained_with_other_code_says_so_and_stays(
     write_json(record, {"code": code | {"losses/topology.py": "another"}})
     run(["01"], force=True)
     assert run(["01"], say=said.append) == [("01_a", "up to date")]
-    wanted = "trained with other code: losses/topology.py changed since; --fresh trains again"
+    wanted = "trained with other code: losses/topology.py changed since; `--fresh` trains again"
     assert wanted in said[-1] and wanted in (workspace / "reports/smoke/01_a.html").read_text()
 
 
@@ -135,7 +135,6 @@ def test_a_parameter_goes_only_to_notebooks_that_know_it(write_notebook: Writer)
 def test_a_field_of_the_preset_becomes_an_override_where_there_is_no_such_parameter(
     write_notebook: Writer,
 ) -> None:
-    pytest.importorskip("muse_core.config.overrides")
     notebooks = [
         write_notebook("00_a", parameters="steps: int = 0"),
         write_notebook("01_b", parameters='overrides: str = ""'),

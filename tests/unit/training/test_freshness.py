@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from muse_core.training.freshness import callable_digest, changed_code, code_digests, weights_digest
+from muse_core.training.freshness import callable_digest, weights_digest
 
 SCALE = 2.0
 
@@ -61,17 +61,6 @@ def test_tensors_and_networks_in_a_closure_count() -> None:
     assert callable_digest(made(nn.Linear(2, 2), loss)) != callable_digest(
         made(nn.Linear(2, 2), loss)
     )
-
-
-def test_code_that_decides_a_training_is_watched_and_a_figures_colour_is_not() -> None:
-    now = code_digests()
-    assert "losses/topology.py" in now and "models/gradient_routes.py" in now
-    assert not any(name.startswith(("figures/", "report/", "config/")) for name in now)
-    assert changed_code(now) == []
-    assert changed_code(now | {"losses/topology.py": "x", "losses/gone.py": "y"}) == [
-        "losses/gone.py",
-        "losses/topology.py",
-    ]
 
 
 @pytest.mark.parametrize("value", [lambda: None, print, made, partial(made, 1)])
