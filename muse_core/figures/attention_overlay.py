@@ -3,6 +3,7 @@ key ("at what").
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image
@@ -10,7 +11,7 @@ from PIL import Image
 from muse_core.errors import MuseError
 from muse_core.figures.images import Images, pixels, sheet
 from muse_core.figures.marks import Axis, Heat, Line, Panel, Tile, spread
-from muse_core.figures.picture import Picture
+from muse_core.figures.picture import Picture, nothing
 from muse_core.figures.theme import HEAT, MARK
 
 Grid = tuple[int, int]
@@ -77,30 +78,15 @@ def attention_atlas(
     scale = [(0.0, "#ffffff"), (0.5 / STEPS, "#ffffff")]
     scale += [((1 + at * (STEPS - 1)) / STEPS, colour) for at, colour in spread(HEAT)]
     ends = {"unit": "attention over its layer's largest", "ends": ("0", "1")}
-    places = np.array([(l, h) for l in range(layers) for h in range(heads)])  # noqa: E741
-    down, across = divmod(int(query), width)
-    x = places[:, 1] * (width + 1) + across
-    y = places[:, 0] * (height + 1) + down
+    down, across = np.divmod(np.arange(layers * heads), heads)
+    x, y = across * (width + 1) + query % width, down * (height + 1) + query // width
     rings = Line(x, y, "", MARK, 0, marker="circle-open", size=6, hover=())
-    x_axis, y_axis = (
-        Axis(
-            words,
-            ticks={at * (step + 1) + (step - 1) / 2: str(at + 1) for at in range(count)},
-            limits=limits,
-            grid=False,
-        )
-        for words, step, count, limits in (
-            ("head", width, heads, (-0.5, sheet_.shape[1] - 0.5)),
-            ("layer", height, layers, (sheet_.shape[0] - 0.5, -0.5)),
-        )
-    )
+    x_axis, y_axis = _numbered("head", width, heads), _numbered("layer", height, layers)
+    y_axis = replace(y_axis, limits=(sheet_.shape[0] - 0.5, -0.5))
     panel = Panel([Heat(sheet_, 0, STEPS, scale, **ends), rings], x_axis, y_axis, square=True)
     side = min(1.0, 8 / heads)
     size = (max(5.0, side * heads + 1.6), max(2.5, side * layers * height / width + 1.2))
-    heading = title or (
-        f"Where patch {query} looks in {layers} layers × {heads} heads "
-        "(bright = the layer's largest)"
-    )
+    heading = title or f"Where patch {query} looks in {layers} layers × {heads} heads"
     return Picture(heading, [panel], size, "atlas")
 
 
@@ -127,26 +113,19 @@ def saliency_comparison(
     """
     grids = {label: np.asarray(maps, dtype=np.float32) for label, maps in values.items()}
     if not grids or not len(images):
-        raise MuseError(
-            "There is nothing to lay over the images: give at least one image and one label with "
-            "its values."
-        )
+        raise nothing(title or unit, "image, and one label with its values")
     for label, maps in grids.items():
         if maps.ndim != 3 or len(maps) != len(images) or not maps.size:
-            raise MuseError(
-                f"The values {label!r} have shape {maps.shape}: give (images, rows, columns) for "
-                f"{len(images)} images."
-            )
+            words = f"The values {label!r} have shape {maps.shape}"
+            raise MuseError(f"{words}: give (images, rows, columns) for {len(images)} images.")
     rows, below = [], []
     for at, tile in enumerate(pixels(images)):
         shown = [maps[at] for maps in grids.values()]
         rows.append([Tile(tile), *(Tile(heated(tile, one, largest([one]))) for one in shown)])
         below.append(["", *(f"largest {np.nan_to_num(one).max():.2g}" for one in shown)])
-    number = "one image" if len(rows) == 1 else f"{len(rows)} images"
-    heading, bar = title or f"{unit.capitalize()} in {number}", f"{unit}, each map over its own"
-    return sheet(rows, heading, (), ["image", *grids], below, bar=f"{bar} largest").shown(
-        "saliency"
-    )
+    heading = title or f"{unit.capitalize()}, {len(rows)} images"
+    bar = f"{unit}, each map over its own largest"
+    return sheet(rows, heading, (), ["image", *grids], below, bar=bar).shown("saliency")
 
 
 def heated(picture: np.ndarray, values: np.ndarray, most: float) -> np.ndarray:
@@ -193,16 +172,18 @@ def quantised(shares: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(shares), np.rint(whole), 0).astype(np.uint8)
 
 
+def _numbered(words: str, step: int, count: int) -> Axis:
+    """An axis with a number in the middle of each tile."""
+    ticks = {at * (step + 1) + (step - 1) / 2: str(at + 1) for at in range(count)}
+    return Axis(words, ticks=ticks, limits=(-0.5, count * (step + 1) - 1.5), grid=False)
+
+
 def _looks(found: np.ndarray, grid: Grid, query: int | np.integer, label: str) -> np.ndarray:
     """The query's row of a map (N, N), as a grid (h, w)."""
-    (down, across), patches = grid, grid[0] * grid[1]
+    patches, words = grid[0] * grid[1], f"a {grid[0]}×{grid[1]} grid"
     if np.shape(found) != (patches, patches):
-        raise MuseError(
-            f"The map {label!r} has shape {np.shape(found)} but a {down}×{across} grid needs "
-            f"{patches} a side."
-        )
+        given = f"The map {label!r} has shape {np.shape(found)}"
+        raise MuseError(f"{given} but {words} needs {patches} a side.")
     if not 0 <= query < patches:
-        raise MuseError(
-            f"There is no query {query} in a {down}×{across} grid: choose 0 to {patches - 1}."
-        )
+        raise MuseError(f"There is no query {query} in {words}: choose 0 to {patches - 1}.")
     return np.asarray(found, dtype=np.float32)[query].reshape(grid)

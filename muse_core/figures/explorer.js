@@ -272,17 +272,25 @@ export function linked() {
   try { return found ? JSON.parse(decodeURIComponent(found[1])) : {}; } catch { return {}; }
 }
 
+// In a page: wakes the explorer whose script this is.
+function start() {
+  const root = document.currentScript?.parentElement ?? document.querySelector("[data-muse-explorer]:not([data-awake])");
+  root.dataset.awake = "1";
+  const given = JSON.parse(root.querySelector("script[type='application/json']").textContent);
+  root.ready = mount(root.querySelector(".here"), given.data, {...given.selection, ...linked()});
+}
+
 async function render({model, el}) {
   let explorer = null;
   const keep = (state) => { model.set("selection", state); model.save_changes(); };
   const send = model.get("accepts_images") ? (name, bytes) => model.send({name}, undefined, [bytes]) : null;
-  const start = async (selection) => {
+  const begin = async (selection) => {
     explorer = null;
     explorer = await mount(el, model.get("data"), selection, keep, send);
   };
-  await start(model.get("selection"));
+  await begin(model.get("selection"));
   model.on("change:data", async () => {
-    await start(model.get("selection"));
+    await begin(model.get("selection"));
     explorer.update({image: model.get("data").images.length - 1});
   });
   model.on("change:selection", () => {

@@ -1,16 +1,16 @@
 """The attention explorer: point at a patch and see where every network looks. Here its data, and
 its life in pages.
 
-Pages and the widget (`explorer_widget`) run the same ``explorer.js`` on the same data: maps as
-8-bit numbers with a scale each, compressed."""
+Pages and the live widget run the same ``explorer.js`` on the same data: maps as 8-bit numbers with
+a scale each, compressed; fewer heads or images where they would make a page too heavy."""
 
 import base64
 import gzip
 import html
 import io
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,24 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from muse_core.errors import MuseError, shown
+from muse_core.errors import MuseError, shown, unknown
 from muse_core.figures.images import pixels
 
 ROLES = ("teacher", "student", "comparison")
 LARGEST_THUMBNAIL = 256
 """Pixels of a stored image's longer side, at most."""
+
+
+PAGE_BYTES = 4_200_000
+"""What the explorer may add to a page, so that pages stay under 8 MB."""
+
+BYTES_A_VALUE = 0.75
+"""Of a map's 8-bit value in the page, compressed and in base64: 0.70 measured on 8 networks of run
+tiny.
+"""
+
+ENOUGH_IMAGES = 3
+"""Heads are averaged before fewer images than these are shown."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +63,8 @@ def explorer_data(
     nor a teacher."""
     tiles = pixels(images)
     if len(names) != len(tiles):
-        raise MuseError(
-            f"There are {len(tiles)} images but {len(names)} names: give one name an image."
-        )
+        words = f"There are {len(tiles)} images but {len(names)} names"
+        raise MuseError(f"{words}: give one name an image.")
     if not any(source.role in ROLES[:2] for source in sources):
         raise MuseError("The explorer has neither a teacher nor a student to show: give it one.")
     for source in sources:
@@ -68,24 +79,13 @@ def explorer_data(
 def explorer_fragment(data: dict[str, Any], selection: dict[str, Any] | None = None) -> str:
     """HTML that works in any page, from disk and without a kernel."""
     given = json.dumps({"data": data, "selection": selection or {}}).replace("<", "\\u003c")
-    words = html.escape(
-        "Attention explorer: " + ", ".join(source["name"] for source in data["sources"]), quote=True
-    )
+    names = ", ".join(source["name"] for source in data["sources"])
+    words = html.escape(f"Attention explorer: {names}", quote=True)
     source = script().replace("export default {render};", "").replace("export ", "")
     return (
         f'<div data-muse-explorer role="group" aria-label="{words}"><div class="here">The explorer needs JavaScript.</div>'
-        f'<script type="application/json">{given}</script><script>{_START}{source}{_END}</script></div>'
+        f'<script type="application/json">{given}</script><script>(() => {{{source}start();}})()</script></div>'
     )
-
-
-_START = """(() => {
-const root = document.currentScript?.parentElement ?? document.querySelector("[data-muse-explorer]:not([data-awake])");
-root.dataset.awake = "1";
-"""
-_END = """
-const given = JSON.parse(root.querySelector("script[type='application/json']").textContent);
-root.ready = mount(root.querySelector(".here"), given.data, {...given.selection, ...linked()});
-})();"""
 
 
 @cache
@@ -101,19 +101,11 @@ def first_selection(data: dict[str, Any]) -> dict[str, Any]:
     their role; ``keys``: who looks at the patch instead of where it looks."""
     students = [source for source in data["sources"] if source["role"] == "student"]
     main = (students or data["sources"])[0]
-    rows, columns = main["grid"]
-    return {
-        "image": 0,
-        "patch": rows // 2 * columns + columns // 2,
-        "layer": main["layers"] - 1,
-        "head": -1,
-        "stage": max(0, len(students) - 1),
-        "teacher": 0,
-        "comparison": 0,
-        "keys": False,
-        "opacity": 0.85,
-        "shared": True,
-    }
+    (rows, columns), stage = main["grid"], max(0, len(students) - 1)
+    middle = {"image": 0, "patch": rows // 2 * columns + columns // 2}
+    view = {"keys": False, "opacity": 0.85, "shared": True}
+    chosen = {"layer": main["layers"] - 1, "head": -1, "stage": stage}
+    return middle | chosen | {"teacher": 0, "comparison": 0} | view
 
 
 def looked_at(
@@ -126,50 +118,109 @@ def looked_at(
     """
     main = next((source for source in sources if source.role == "student"), sources[0])
     _, layers, heads, patches, _ = main.maps.shape
-    for name, count in {
-        "image": len(main.maps),
-        "layer": layers,
-        "head": heads,
-        "patch": patches,
-    }.items():
+    counts = {"image": len(main.maps), "layer": layers, "head": heads, "patch": patches}
+    for name, count in counts.items():
         at = selection.get(name)
         if at not in range(count) and not (name == "head" and at == -1):
             raise MuseError(f"There is no {name} {shown(at)} to look at: choose 0 to {count - 1}.")
     found = {}
     for source in sources:
         maps = source.maps[selection["image"], selection["layer"] * source.maps.shape[1] // layers]
-        map_ = (
-            maps.mean(0) if selection["head"] < 0 else maps[selection["head"] * len(maps) // heads]
-        )
+        head = selection["head"] * len(maps) // heads
+        one = maps.mean(0) if head < 0 else maps[head]
         patch = _same_place(selection["patch"], main.grid, source.grid)
-        found[source.name] = (map_[:, patch] if selection["keys"] else map_[patch]).reshape(
-            source.grid
-        )
+        one = one.T if selection["keys"] else one
+        found[source.name] = one[patch].reshape(source.grid)
     return found
+
+
+def explorer_widget(
+    data: dict[str, Any], add: Callable[[str, bytes], dict[str, Any]] | None = None
+) -> Any:
+    """The same as a live widget: ``widget.selection`` is what is being looked at, and may be set.
+
+    ``add``, if given, lets a reader drop an image on it: called with the file's name and bytes, it
+    returns the new data, or raises MuseError, whose sentence is shown. Outside JupyterLab, and in
+    exported pages, the widget's output falls back to `explorer_fragment`."""
+    import anywidget
+    import traitlets
+
+    class AttentionExplorer(anywidget.AnyWidget):
+        _esm = script()
+        data = traitlets.Dict().tag(sync=True)
+        selection = traitlets.Dict().tag(sync=True)
+        accepts_images = traitlets.Bool(False).tag(sync=True)
+
+        def _repr_mimebundle_(self, **options: Any) -> Any:
+            shown = super()._repr_mimebundle_(**options)
+            bundle, metadata = shown if isinstance(shown, tuple) else (shown, {})
+            return {**bundle, "text/html": explorer_fragment(self.data, self.selection)}, metadata
+
+    def received(widget: AttentionExplorer, content: dict[str, Any], buffers: list[Any]) -> None:
+        try:
+            widget.data = add(str(content.get("name", "image")), bytes(buffers[0]))
+        except MuseError as error:
+            widget.send({"says": str(error)})
+
+    state = {"data": data, "selection": first_selection(data), "accepts_images": add is not None}
+    widget = AttentionExplorer(**state)
+    if add is not None:
+        widget.on_msg(received)
+    return widget
+
+
+def within_budget(
+    sources: Sequence[AttentionSource], budget: int = PAGE_BYTES
+) -> tuple[list[AttentionSource], int, str]:
+    """The sources, lighter if they must be; how many images of them to show; and a sentence on what
+    was left out, or "".
+
+    Heads are averaged in neighbouring pairs until `ENOUGH_IMAGES` fit; then as many images are kept
+    as fit. Raises MuseError where even one image with one head is too much."""
+    kept, asked, heads = list(sources), len(sources[0].maps), _most_heads(sources)
+    while min(asked, ENOUGH_IMAGES) * _bytes_an_image(kept) > budget and _most_heads(kept) > 1:
+        kept = [_halved(source) for source in kept]
+    each, left = _bytes_an_image(kept), _most_heads(kept)
+    if each > budget:
+        words = f"The attention of one image takes {each / 1e6:.0f} MB, more than a page may"
+        raise MuseError(f"{words}: lower the resolution, or show fewer networks.")
+    count = min(asked, int(budget // each))
+    said = [f"heads are averaged in groups of {heads // left}"] * (left < heads)
+    said += [f"{count} of {asked} images are shown"] * (count < asked)
+    note = f"To keep the page under {budget / 1e6:.1f} MB, {' and '.join(said)}." if said else ""
+    return [replace(source, maps=source.maps[:count]) for source in kept], count, note
+
+
+def _bytes_an_image(sources: Sequence[AttentionSource]) -> float:
+    return sum(source.maps[0].size for source in sources) * BYTES_A_VALUE
+
+
+def _most_heads(sources: Sequence[AttentionSource]) -> int:
+    return max(source.maps.shape[2] for source in sources)
+
+
+def _halved(source: AttentionSource) -> AttentionSource:
+    """Neighbouring heads averaged in pairs; an odd last one stays alone."""
+    heads = source.maps.shape[2]
+    pairs = [source.maps[:, :, at : at + 2].mean(2) for at in range(0, heads, 2)]
+    return replace(source, maps=np.stack(pairs, axis=2))
 
 
 def _same_place(patch: int, grid: tuple[int, int], other: tuple[int, int]) -> int:
     """The patch of another grid that lies at the same place of the image."""
     row, column = divmod(patch, grid[1])
-    return int((row + 0.5) * other[0] / grid[0]) * other[1] + int(
-        (column + 0.5) * other[1] / grid[1]
-    )
+    down, across = (2 * row + 1) * other[0], (2 * column + 1) * other[1]
+    return down // (2 * grid[0]) * other[1] + across // (2 * grid[1])
 
 
 def _check(source: AttentionSource, images: int) -> None:
     if source.role not in ROLES:
+        raise unknown("role of an attention source", source.role, ROLES)
+    tokens, shape = source.grid[0] * source.grid[1], source.maps.shape
+    if len(shape) != 5 or (shape[0], *shape[-2:]) != (images, tokens, tokens):
         raise MuseError(
-            f"The role of {source.name!r} is {source.role!r}: use one of {', '.join(ROLES)}."
-        )
-    tokens = source.grid[0] * source.grid[1]
-    if (
-        source.maps.ndim != 5
-        or source.maps.shape[0] != images
-        or source.maps.shape[-2:] != (tokens, tokens)
-    ):
-        raise MuseError(
-            f"The maps of {source.name!r} have shape {source.maps.shape}: give (images, layers, heads, tokens, tokens) for "
-            f"{images} images and a grid of {source.grid}."
+            f"The maps of {source.name!r} have shape {shape}: give (images, layers, heads, tokens, "
+            f"tokens) for {images} images and a grid of {source.grid}."
         )
 
 
@@ -181,15 +232,10 @@ def _packed(source: AttentionSource) -> dict[str, Any]:
     maps = np.nan_to_num(source.maps.astype(np.float32)).clip(min=0)
     scales = maps.max(axis=(-2, -1))
     whole = np.rint(maps / np.maximum(scales, 1e-12)[..., None, None] * 255).astype(np.uint8)
-    return {
-        "name": source.name,
-        "role": source.role,
-        "grid": list(source.grid),
-        "layers": layers,
-        "heads": heads,
-        "scales": [float(f"{scale:.6g}") for scale in scales.ravel()],
-        "maps": base64.b64encode(gzip.compress(whole.tobytes(), 9, mtime=0)).decode("ascii"),
-    }
+    network = {"name": source.name, "role": source.role, "grid": list(source.grid)}
+    packed = base64.b64encode(gzip.compress(whole.tobytes(), 9, mtime=0)).decode("ascii")
+    exact = [float(f"{scale:.6g}") for scale in scales.ravel()]
+    return network | {"layers": layers, "heads": heads, "scales": exact, "maps": packed}
 
 
 def _data_uri(tile: np.ndarray) -> str:

@@ -14,11 +14,8 @@ from muse_core.figures.picture import Picture, nothing
 from muse_core.figures.theme import INK, LOSS_COLOURS, MUTED
 
 ROUTING_COLOURS = {"shared": LOSS_COLOURS["anchor"], "orthogonal": LOSS_COLOURS["topology"]}
-TASK_COLOURS = {
-    "pixels": LOSS_COLOURS["reconstruction"],
-    "semantics": LOSS_COLOURS["anchor"],
-    "topology": LOSS_COLOURS["topology"],
-}
+TASK_COLOURS = {"pixels": LOSS_COLOURS["reconstruction"], "semantics": LOSS_COLOURS["anchor"]}
+TASK_COLOURS |= {"topology": LOSS_COLOURS["topology"]}
 PAIR_COLOURS = tuple(LOSS_COLOURS[name] for name in ("anchor", "reconstruction", "topology"))
 NOTHING_SHARED = "no weight in common"
 COSINE = "cosine of the gradients"
@@ -69,11 +66,9 @@ def cosine_curves(
     """
     if not panels:
         raise nothing(title, "pair of tasks")
-    starts = dict(stage_starts or {})
     rules: list[Mark] = [Rule(0.0, across=True, colour=INK, dash="solid")]
-    rules += [
-        Rule(float(start), f"stage {at}", dash="dot") for at, start in enumerate(starts.values(), 1)
-    ]
+    for at, start in enumerate((stage_starts or {}).values(), 1):
+        rules.append(Rule(float(start), f"stage {at}", dash="dot"))
     limit = _limit([curve.values for curves in panels.values() for curve in curves.values()])
     drawn = []
     for at, (pair, curves) in enumerate(panels.items()):
@@ -91,14 +86,13 @@ def _cosine(name: str, curve: Curve) -> list[Mark]:
     if curve.empty:
         words, ends = f"{name}: {NOTHING_SHARED}", np.array([steps[0], steps[-1]])
         return [Line(ends, np.zeros(2), words, colour, dash="dash")]
-    mean = curve.mean.astype(np.float32)
     style = {"marker": "circle", "size": 4, "opacity": 0.45, "group": name, "hover": ()}
     dots = [Line(steps, seed.astype(np.float32), "", colour, 0, **style) for seed in curve.values]
     held = np.isfinite(np.stack(curve.band)).all(0)
     low, high = (end[held].astype(np.float32) for end in curve.band)
     around = np.concatenate([steps[held], steps[held][::-1]]), np.concatenate([low, high[::-1]])
     band = Line(*around, "", colour, 0, opacity=0.2, group=name, filled=True, hover=())
-    return [*dots, band, Line(steps, mean, name, colour)]
+    return [*dots, band, Line(steps, curve.mean.astype(np.float32), name, colour)]
 
 
 def trunk_conflict(
@@ -125,10 +119,9 @@ def trunk_conflict(
         marks: list[Mark] = [Rule(0.0, across=True, colour=INK, dash="solid")]
         for step, (pair, three) in enumerate(pairs.items()):
             mean, low, high = (np.asarray(each, dtype=np.float32) for each in three)
-            below, above = (np.nan_to_num(each).clip(min=0) for each in (mean - low, high - mean))
-            style = {"marker": "circle", "below": below, "above": above}
-            colour = PAIR_COLOURS[step % len(PAIR_COLOURS)]
-            marks.append(Line(positions + 0.16 * (step - 1), mean, pair, colour, 1.4, **style))
+            x, colour = positions + 0.16 * (step - 1), PAIR_COLOURS[step % len(PAIR_COLOURS)]
+            style = {"marker": "circle", "low": low, "high": high}
+            marks.append(Line(x, mean, pair, colour, 1.4, **style))
         x = Axis(ticks=dict(enumerate(layers)), tilted=True, grid=False)
         drawn.append(Panel(marks, x, Axis(COSINE if at == 0 else "", limits=(-limit, limit)), name))
     return Picture(title, drawn, (3.6 * len(routings) + 0.8, 4.6), "trunk", len(routings))
@@ -195,14 +188,16 @@ def cosine_boxes(samples: Mapping[str, Mapping[str, np.ndarray]], title: str) ->
         raise nothing(title, "kind of weight")
     routings, marks, top = list(next(iter(samples.values()))), [], 0.0
     for index, routing in enumerate(routings):
-        shift = 0.36 * (index - (len(routings) - 1) / 2)
-        colour = ROUTING_COLOURS.get(routing, MUTED)
+        shift, colour = (
+            0.36 * (index - (len(routings) - 1) / 2),
+            ROUTING_COLOURS.get(routing, MUTED),
+        )
         full = {at: held[routing] for at, held in enumerate(samples.values()) if len(held[routing])}
         none = np.array([at + shift for at in range(len(samples)) if at not in full])
-        if full:
-            boxes = np.array([box_statistics(np.asarray(values)) for values in full.values()])
-            marks += _boxes(np.array(list(full)) + shift, boxes, routing, colour)
-            top = max(top, boxes[:, 4].max())
+        for at, values in full.items():
+            box = box_statistics(np.asarray(values))
+            marks += _box(at + shift, box, routing, colour)
+            top = max(top, box[-1])
         if len(none):
             words = f"{routing}: {NOTHING_SHARED}"
             style = {"marker": "x", "size": 9, "hover": [words] * len(none)}
@@ -222,23 +217,18 @@ def box_statistics(samples: np.ndarray) -> list[float]:
     return [float(each) for each in (inside.min(), first, median, third, inside.max())]
 
 
-def _boxes(at: np.ndarray, boxes: np.ndarray, name: str, colour: str) -> list[Mark]:
-    """Filled boxes, their whiskers, and on their medians the words of all five numbers."""
-    low, first, median, third, high = boxes.T
-    left, right, gap = at - 0.15, at + 0.15, np.full(len(at), np.nan)
-    flat = lambda *parts: np.stack([*parts, gap], axis=1).ravel()
-    words = [
-        f"{name}\nmedian {m:.3g}, quartiles {f:.3g} to {t:.3g}, whiskers {a:.3g} to {b:.3g}"
-        for a, f, m, t, b in boxes
-    ]
-    whiskers = np.append(flat(at, at), flat(at, at)), np.append(flat(low, first), flat(third, high))
-    corners = flat(left, right, right, left), flat(first, first, third, third)
-    medians = flat(left, at, right), flat(median, median, median)
-    hover = [text for each in words for text in (each, each, each, "")]
+def _box(at: float, box: Sequence[float], name: str, colour: str) -> list[Mark]:
+    """A filled box, its whiskers, and on its median the words of all five numbers."""
+    low, first, median, third, high = box
+    words = f"{name}: median {median:.3g}\nquartiles {first:.3g} to {third:.3g}"
+    words += f"\nwhiskers {low:.3g} to {high:.3g}"
+    line = lambda x, y, *style, **more: Line(np.array(x), np.array(y), *style, group=name, **more)
+    left, right = at - 0.15, at + 0.15
+    corners = [left, right, right, left], [first, first, third, third]
     return [
-        Line(*whiskers, "", colour, 1.4, group=name, hover=()),
-        Line(*corners, name, colour, 0, opacity=0.5, filled=True, hover=()),
-        Line(*medians, "", INK, 2.0, group=name, hover=hover),
+        line([at] * 5, [low, first, np.nan, third, high], "", colour, 1.4, hover=()),
+        line(*corners, name, colour, 0, opacity=0.5, filled=True, hover=()),
+        line([left, at, right], [median] * 3, "", INK, hover=[words] * 3),
     ]
 
 

@@ -1,7 +1,7 @@
 """One number a head, layer by layer: a line through each network's means, and a dot for every head."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import cycle
 
 import numpy as np
@@ -13,10 +13,7 @@ from muse_core.figures.theme import INK, LOSS_COLOURS, stage_colour
 
 READING = "line: mean over the heads · dots: single heads"
 DEPTH = "share of the network's depth (1 = its last layer)"
-OTHERS = tuple(
-    LOSS_COLOURS[name]
-    for name in ("anchor", "reconstruction", "adversarial", "perceptual", "topology")
-)
+OTHERS = [LOSS_COLOURS[name] for name in ("anchor", "reconstruction", "adversarial", "topology")]
 """Colours of networks that are neither a stage nor a teacher; the first differs most from the
 stages' purple.
 """
@@ -52,34 +49,20 @@ def by_layer(
         heads, aside = arrays[name], step * (at - (len(arrays) - 1) / 2)
         depth = np.arange(1, len(heads) + 1) / (1 if is_alike else len(heads))
         marks += _network(name, (depth + aside).astype(np.float32), heads, *style, unit)
-    levels = {
-        f"{name} {level:.3g}": float(level)
-        for name, level in (reference or {}).items()
-        if np.isfinite(level)
-    }
-    low, high = extent(
-        np.concatenate([*(heads.ravel() for heads in arrays.values()), list(levels.values())])
-    )
+    levels = {name: level for name, level in (reference or {}).items() if np.isfinite(level)}
+    for name, level in levels.items():
+        text = wrapped(f"{name} {level:.3g}", 24, 60)
+        marks.append(Rule(float(level), text, across=True, dash="dot"))
+    numbers = [*(heads.ravel() for heads in arrays.values()), list(levels.values())]
+    low, high = extent(np.concatenate(numbers))
     margin = 0.06 * (high - low) or 0.1
     limits = (low - margin, high + margin)
     ticks = {float(at): str(at) for at in range(1, layers + 1, -(-layers // 24))}
     x = Axis(f"layer ({READING})", limits=(0.5, layers + 0.5), ticks=ticks, grid=False)
     x = x if is_alike else Axis(f"{DEPTH}\n{READING}", grid=False)
-    panel = Panel([*marks, *_rules(levels, *limits)], x, Axis(wrapped(unit, 42), limits=limits))
+    panel = Panel(marks, x, Axis(wrapped(unit, 42), limits=limits))
     rows = -(-sum(len(name) + 8 for name in arrays) // 95)
     return Picture(title, [panel], (8.5, 4.4 + 0.2 * rows), "by-layer")
-
-
-def apart(places: np.ndarray, gap: float) -> np.ndarray:
-    """``places`` in the same order, moved as little as can be (least squares) until ``gap`` lies
-    between neighbours.
-    """
-    from scipy.optimize import isotonic_regression
-
-    order, steps = np.argsort(places, kind="stable"), gap * np.arange(len(places))
-    moved = np.empty(len(places))
-    moved[order] = isotonic_regression(places[order] - steps).x + steps
-    return moved
 
 
 def _arrays(values: Mapping[str, np.ndarray], title: str) -> dict[str, np.ndarray]:
@@ -88,17 +71,17 @@ def _arrays(values: Mapping[str, np.ndarray], title: str) -> dict[str, np.ndarra
         raise nothing(title, "network and its values")
     for name, heads in arrays.items():
         if heads.ndim != 2 or not heads.size:
-            raise MuseError(
-                f"The values of {name!r} have shape {heads.shape}: give one number a head, "
-                "(layers, heads)."
+            words = (
+                f"The values of {name!r} have shape {heads.shape}: give (layers, heads) numbers."
             )
+            raise MuseError(words)
     return arrays
 
 
 def _styles(names: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Colour and marker of each network, no two alike among fifteen others."""
-    shapes = cycle(("square", "triangle-up", "triangle-down"))
-    others = zip(cycle(OTHERS), shapes, strict=False)
+    """Colour and marker of each network, no two alike among twelve others."""
+    shapes = ("square", "triangle-up", "triangle-down")
+    others = zip(cycle(OTHERS), cycle(shapes), strict=False)
     teachers, taken = cycle(("diamond", "triangle-left")), set()
     for name in names:
         stage = re.match(r"(MUSE\W+)?(after )?stage (\d)", name, re.IGNORECASE)
@@ -120,29 +103,13 @@ def _network(
     total = np.where(held, heads, 0).sum(1)
     mean = np.where(held.any(1), total / np.maximum(held.sum(1), 1), np.nan)
     name = name if held.any() else f"{name} (not measured)"
-    dots = [
-        f"{name}\nlayer {layer + 1}, head {head + 1}: {heads[layer, head]:.3g} {unit}"
-        for layer, head in np.ndindex(layers, count)
-    ]
-    means = [f"{name}\nlayer {at + 1}, mean: {value:.3g} {unit}" for at, value in enumerate(mean)]
-    dash = "dash" if colour == INK else "solid"
+    words = f"{name}\nlayer {{}}, {{}}: {{:.3g}} {unit}".format
+    dots = [words(at + 1, f"head {k + 1}", heads[at, k]) for at, k in np.ndindex(layers, count)]
+    means = [words(at, "mean", value) for at, value in enumerate(mean, 1)]
     style = {"marker": marker, "group": name}
+    faint = {"size": 6, "opacity": 0.35, "hover": dots}
+    dash = "dash" if colour == INK else "solid"
     return [
-        Line(
-            x.repeat(count), heads.ravel(), "", colour, 0, size=6, opacity=0.35, hover=dots, **style
-        ),
+        Line(x.repeat(count), heads.ravel(), "", colour, 0, **faint, **style),
         Line(x, mean, name, colour, 2.2, dash, size=9, hover=means, **style),
-    ]
-
-
-def _rules(levels: Mapping[str, float], low: float, high: float) -> Sequence[Mark]:
-    """Each level with its text at a height where it does not touch another."""
-    if not levels:
-        return ()
-    texts = [wrapped(text, 24, 60) for text in levels]
-    gap = 0.065 * (high - low) * max(text.count("\n") + 1 for text in texts)
-    heights = apart(np.array(list(levels.values())), gap)
-    return [
-        Rule(level, text, across=True, dash="dot", text_at=float(height))
-        for text, level, height in zip(texts, levels.values(), heights, strict=True)
     ]

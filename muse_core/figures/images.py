@@ -1,6 +1,7 @@
 """Images side by side: grids, reconstructions, masks laid over them, samples by prompt, edits."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -64,10 +65,8 @@ def sample_grid(images: Images, prompts: Sequence[str], title: str, columns: int
         MuseError: There is no image, or not one prompt an image.
     """
     if len(images) != len(prompts) or not len(images):
-        raise MuseError(
-            f"There are {len(images)} images and {len(prompts)} prompts: give one prompt for each "
-            "image."
-        )
+        words = f"There are {len(images)} images and {len(prompts)} prompts"
+        raise MuseError(f"{words}: give one prompt for each image.")
     return image_grid(images, prompts, columns, title).shown("samples")
 
 
@@ -93,13 +92,14 @@ def edit_strip(columns: Mapping[str, Images], mask: np.ndarray, title: str) -> P
     Raises:
         MuseError: There is not a mask for every image.
     """
-    tiles = {
-        name: [Tile(tile, outline=each) for tile, each in zip(pixels(images), mask, strict=False)]
-        for name, images in columns.items()
-    }
-    if not tiles or any(len(images) != len(mask) for images in columns.values()):
+    if not columns or any(len(images) != len(mask) for images in columns.values()):
         raise MuseError(f"{title!r} needs a mask for every image: got {len(mask)} masks.")
-    return sheet(list(tiles.values()), title, list(tiles)).shown("edits")
+    strips = sample_strips(columns, title)
+    outlined = [
+        replace(panel, marks=[replace(panel.marks[0], outline=mask[at % len(mask)])])
+        for at, panel in enumerate(strips.panels)
+    ]
+    return replace(strips, panels=outlined, name="edits")
 
 
 def reconstruction_grid(
@@ -121,11 +121,9 @@ def reconstruction_grid(
     Raises:
         MuseError: The shapes differ.
     """
-    if np.shape(inputs) != np.shape(reconstructions):
-        raise MuseError(
-            f"Inputs {np.shape(inputs)} and reconstructions {np.shape(reconstructions)} differ in "
-            "shape."
-        )
+    shapes = np.shape(inputs), np.shape(reconstructions)
+    if shapes[0] != shapes[1]:
+        raise MuseError(f"Inputs {shapes[0]} and reconstructions {shapes[1]} differ in shape.")
     top, middle = pixels(inputs), pixels(reconstructions)
     error = np.clip(np.abs(top.astype(np.float32) - middle) * gain, 0, 255).astype(np.uint8)
     mean = np.nanmean(psnr)
@@ -137,10 +135,7 @@ def reconstruction_grid(
 
 
 def mask_overlay(
-    images: Images,
-    masks: np.ndarray,
-    class_names: Sequence[str] = (),
-    title: str = "",
+    images: Images, masks: np.ndarray, class_names: Sequence[str] = (), title: str = ""
 ) -> Picture:
     """Images above, their masks laid over them below, with a legend.
 
@@ -153,17 +148,9 @@ def mask_overlay(
     Raises:
         MuseError: Images and masks do not fit.
     """
-    tiles, masks = pixels(images), np.asarray(masks)
-    if masks.shape != tiles.shape[:3]:
-        raise MuseError(
-            f"Masks of shape {masks.shape} do not fit images of {tiles.shape[:3]}: resize one of "
-            "them."
-        )
-    key = _key(np.unique(masks), class_names, 0)
+    key, rows = _masked(images, {"mask": masks}, class_names, 0)
     classes = len(key) - ("unlabelled" in key)
-    laid = [Tile(overlaid(*pair)) for pair in zip(tiles, masks, strict=True)]
-    rows = [[Tile(tile) for tile in tiles], laid]
-    heading = title or f"{classes} classes in {len(tiles)} images"
+    heading = title or f"{classes} classes in {len(images)} images"
     return sheet(rows, heading, ("image", "mask"), key=key).shown("masks")
 
 
@@ -190,25 +177,13 @@ def segmentation_overlays(
     Raises:
         MuseError: There is no image, or masks and numbers do not fit the images.
     """
-    tiles, truth, predicted = pixels(images), np.asarray(truth), np.asarray(predicted)
-    if not len(tiles):
-        raise MuseError("There is no image to lay masks over: give at least one.")
-    for name, masks in (("Truth", truth), ("Prediction", predicted)):
-        if masks.shape != tiles.shape[:3]:
-            raise MuseError(
-                f"{name} of shape {masks.shape} does not fit images of {tiles.shape[:3]}: resize "
-                "one."
-            )
-    if len(ious) != len(tiles):
-        raise MuseError(f"There are {len(ious)} mIoUs for {len(tiles)} images: give one an image.")
-    laid = [
-        [Tile(overlaid(tile, mask, background)) for tile, mask in zip(tiles, masks, strict=True)]
-        for masks in (truth, predicted)
-    ]
+    masks = {"truth": truth, "prediction": predicted}
+    key, rows = _masked(images, masks, class_names, background)
+    if len(ious) != len(images):
+        raise MuseError(f"There are {len(ious)} mIoUs for {len(images)} images: give one an image.")
     below = [f"mIoU {100 * iou:.1f} %" if np.isfinite(iou) else "no mIoU" for iou in ious]
-    heading = title or f"Segmentation of {len(tiles)} image{'s' if len(tiles) > 1 else ''}"
-    names, rows = ("image", "truth", "prediction"), [[Tile(tile) for tile in tiles], *laid]
-    key = _key(np.union1d(truth, predicted), class_names, background)
+    heading = title or f"Segmentation of {len(images)} image{'s' if len(images) > 1 else ''}"
+    names = ("image", *masks)
     return sheet(rows, heading, names, below=((), (), below), key=key).shown("segmentation")
 
 
@@ -266,10 +241,24 @@ def _rgb(colour: str) -> np.ndarray:
     return np.array([int(colour[at : at + 2], 16) for at in (1, 3, 5)], dtype=np.float32)
 
 
-def _key(present: np.ndarray, names: Sequence[str], background: int | None) -> dict[str, str]:
-    """Words -> colour of the classes that are there."""
-    key = {}
-    for value in (int(each) for each in present if each != background):
+def _masked(
+    images: Images, masks: Mapping[str, np.ndarray], names: Sequence[str], background: int | None
+) -> tuple[dict[str, str], list[list[Tile]]]:
+    """The legend of the classes that are there, and rows of images without and with their masks."""
+    tiles, key = pixels(images), {}
+    if not len(tiles):
+        raise MuseError("There is no image to lay masks over: give at least one.")
+    rows = [[Tile(tile) for tile in tiles]]
+    for label, each in masks.items():
+        if np.shape(each) != tiles.shape[:3]:
+            words = (
+                f"The {label} of shape {np.shape(each)} does not fit images of {tiles.shape[:3]}"
+            )
+            raise MuseError(f"{words}: resize one of them.")
+        laid = (overlaid(tile, mask, background) for tile, mask in zip(tiles, each, strict=True))
+        rows.append([Tile(tile) for tile in laid])
+    for value in np.unique(np.stack(list(masks.values()))).tolist():
         name = names[value] if value < len(names) else f"class {value}"
-        key["unlabelled" if value == IGNORED else name] = class_colour(value)
-    return key
+        if value != background:
+            key["unlabelled" if value == IGNORED else name] = class_colour(value)
+    return key, rows

@@ -21,13 +21,9 @@ _TAG = re.compile(r"<(?!/?(?:br|b|i|sub|sup|extra)>)", re.IGNORECASE)
 def drawn(picture: marks.Drawing) -> go.Figure:
     """A new plotly figure of the picture."""
     columns = min(picture.columns, len(picture.panels))
-    figure = make_subplots(
-        rows=-(-len(picture.panels) // columns),
-        cols=columns,
-        subplot_titles=[_lines(panel.title) for panel in picture.panels],
-        shared_yaxes=columns > 1,
-        horizontal_spacing=0.03,
-    )
+    titles = [_lines(panel.title) for panel in picture.panels]
+    grid = {"rows": -(-len(titles) // columns), "cols": columns, "horizontal_spacing": 0.03}
+    figure = make_subplots(subplot_titles=titles, shared_yaxes=columns > 1, **grid)
     figure.update_annotations(yshift=18 if any(panel.raised for panel in picture.panels) else 0)
     for at, panel in enumerate(picture.panels):
         place = {"row": at // columns + 1, "col": at % columns + 1}
@@ -74,21 +70,16 @@ def add(mark: Any, figure: go.Figure, place: dict[str, int]) -> None:
 
 @add.register
 def _(mark: marks.Line, figure: go.Figure, place: dict[str, int]) -> None:
-    is_line = mark.width or mark.filled
-    style: dict[str, Any] = {
-        "mode": "+".join(["lines"] * bool(is_line) + ["markers"] * bool(mark.marker)),
-        "line": {"color": mark.colour, "width": mark.width, "dash": mark.dash},
-        "marker": {"color": mark.colour, "symbol": mark.marker or "circle", "size": mark.size},
-        "opacity": mark.opacity,
-    }
+    modes = ["lines"] * bool(mark.width or mark.filled) + ["markers"] * bool(mark.marker)
+    style: dict[str, Any] = {"mode": "+".join(modes), "opacity": mark.opacity}
+    style["line"] = {"color": mark.colour, "width": mark.width, "dash": mark.dash}
+    style["marker"] = {"color": mark.colour, "symbol": mark.marker or "circle", "size": mark.size}
+    style["error_x" if mark.across else "error_y"] = _error(mark.ends)
     if mark.filled:
         style |= {"fill": "toself", "fillcolor": mark.colour}
     if mark.hover is not None:
-        style |= {
-            "hovertext": _all_lines(mark.hover),
-            "hoverinfo": "text" if mark.hover else "skip",
-        }
-    style["error_x" if mark.across else "error_y"] = _error(mark)
+        style["hoverinfo"] = "text" if mark.hover else "skip"
+        style["hovertext"] = _all_lines(mark.hover)
     named = _named(mark.name) | {"legendgroup": mark.group or mark.name}
     figure.add_scatter(x=mark.x, y=mark.y, **style, **named, **place)
 
@@ -96,10 +87,10 @@ def _(mark: marks.Line, figure: go.Figure, place: dict[str, int]) -> None:
 @add.register
 def _(mark: marks.Bars, figure: go.Figure, place: dict[str, int]) -> None:
     at, length = ("y", "x") if mark.across else ("x", "y")
-    style: dict[str, Any] = {at: mark.at, length: mark.lengths, f"error_{length}": _error(mark)}
+    style: dict[str, Any] = {at: mark.at, length: mark.lengths, "width": mark.width}
+    style |= {"orientation": "h" if mark.across else "v", f"error_{length}": _error(mark.ends)}
     if mark.texts:
         style |= {"text": list(mark.texts), "textposition": "outside", "cliponaxis": False}
-    style |= {"orientation": "h" if mark.across else "v", "width": mark.width}
     figure.add_bar(marker_color=mark.colour, **style, **_named(mark.name), **place)
 
 
@@ -109,22 +100,15 @@ def _(mark: marks.Heat, figure: go.Figure, place: dict[str, int]) -> None:
     if mark.ends:
         bar |= {"tickvals": [mark.low, mark.high], "ticktext": list(mark.ends)}
     value = f"%{{z:.4~g}} {_lines(mark.unit)}" if mark.unit else "%{text}"
-    style: dict[str, Any] = {
-        "zmin": mark.low,
-        "zmax": mark.high,
-        "xgap": mark.gap,
-        "ygap": mark.gap,
-    }
+    style: dict[str, Any] = {"zmin": mark.low, "zmax": mark.high}
+    style |= {"xgap": mark.gap, "ygap": mark.gap, "showscale": bool(mark.unit)}
     if mark.names:
-        down, across = (_unique(names) for names in mark.names)
-        style |= {"y": down, "x": across}
+        style["y"], style["x"] = map(_unique, mark.names)
         value = f"%{{y}}<br>%{{x}}<br>{value}"
     if mark.texts:
         style |= {"text": [_all_lines(row) for row in mark.texts], "texttemplate": "%{text}"}
-    style |= {"colorscale": [list(stop) for stop in mark.scale], "showscale": bool(mark.unit)}
-    figure.add_heatmap(
-        z=mark.z, colorbar=bar, hovertemplate=f"{value}<extra></extra>", **style, **place
-    )
+    style |= {"colorscale": list(mark.scale), "hovertemplate": f"{value}<extra></extra>"}
+    figure.add_heatmap(z=mark.z, colorbar=bar, **style, **place)
     for at in range(len(mark.z) if mark.diagonal else 0):
         ends = {"x0": at - 0.5, "x1": at + 0.5, "y0": at - 0.5, "y1": at + 0.5}
         figure.add_shape(type="rect", line={"color": MARK, "width": 2}, **ends, **place)
@@ -135,18 +119,12 @@ def _(mark: marks.Rule, figure: go.Figure, place: dict[str, int]) -> None:
     line = {"color": mark.colour, "width": 1.4, "dash": mark.dash}
     always = {"line": line, "exclude_empty_subplots": False, **place}
     words: dict[str, Any] = {"text": _lines(mark.text), "font": {"color": mark.colour}}
-    if not mark.across:
-        words = {f"annotation_{name}": each for name, each in (words | {"position": "top"}).items()}
-        figure.add_vline(x=mark.at, **(words if mark.text else {}), **always)
-        return
-    figure.add_hline(y=mark.at, layer="below", **always)
-    if mark.text:
-        axes = figure.get_subplot(place["row"], place["col"])
-        x, y = (axis.plotly_name.replace("axis", "") for axis in (axes.xaxis, axes.yaxis))
-        end = {"x": 1, "xref": f"{x} domain", "y": mark.at, "yref": y, "ax": 20, "ayref": y}
-        arrow = {"arrowhead": 0, "arrowwidth": 0.8, "arrowcolor": mark.colour, "xanchor": "left"}
-        height = mark.at if mark.text_at is None else mark.text_at
-        figure.add_annotation(ay=height, align="left", **end, **arrow, **words)
+    words |= {"position": "right", "align": "left"} if mark.across else {"position": "top"}
+    words = {f"annotation_{name}": each for name, each in words.items() if mark.text}
+    if mark.across:
+        figure.add_hline(y=mark.at, layer="below", **words, **always)
+    else:
+        figure.add_vline(x=mark.at, **words, **always)
 
 
 @add.register
@@ -157,11 +135,11 @@ def _(mark: marks.Words, figure: go.Figure, place: dict[str, int]) -> None:
     figure.add_annotation(**where, **{"xshift": -7, **side}, **look, **place)
 
 
-def _error(mark: marks.Line | marks.Bars) -> dict[str, Any] | None:
-    if mark.below is None or mark.above is None:
+def _error(ends: np.ndarray | None) -> dict[str, Any] | None:
+    if ends is None:
         return None
-    ends = {"array": np.nan_to_num(mark.above), "arrayminus": np.nan_to_num(mark.below)}
-    return {"type": "data", "symmetric": False, "width": 4, "thickness": 1.5, **ends}
+    look = {"type": "data", "symmetric": False, "width": 4, "thickness": 1.5}
+    return look | {"arrayminus": ends[0], "array": ends[1]}
 
 
 def _axis(axis: marks.Axis) -> dict[str, Any]:
@@ -199,16 +177,12 @@ def _frame(figure: go.Figure, picture: marks.Drawing) -> None:
     legend = 24 * -(-sum(len(name) + 8 for name in entries) // 110)
     height = round(100 * picture.size[1]) + 10
     inner = max(80, height - top - below - legend - 14)
-    figure.update_layout(
-        template=plotly_template(),
-        title={"text": title, "y": 1, "yanchor": "top", "pad": {"t": 12, "l": 12}},
-        height=height,
-        margin={"t": top, "b": below + legend + 14, "l": 60, "r": 24 + 8 * beside},
-        legend={"orientation": "h", "x": 0, "y": -(below + 8) / inner, "yanchor": "top"},
-        showlegend=bool(entries),
-        hovermode="x unified" if picture.joint_hover else "closest",
-        barmode="overlay",
-    )
+    layout: dict[str, Any] = {"template": plotly_template(), "height": height, "barmode": "overlay"}
+    layout["title"] = {"text": title, "y": 1, "yanchor": "top", "pad": {"t": 12, "l": 12}}
+    layout["margin"] = {"t": top, "b": below + legend + 14, "l": 60, "r": 24 + 8 * beside}
+    layout["legend"] = {"orientation": "h", "x": 0, "y": -(below + 8) / inner, "yanchor": "top"}
+    layout["hovermode"] = "x unified" if picture.joint_hover else "closest"
+    figure.update_layout(showlegend=bool(entries), **layout)
     figure.update_annotations(font_size=12)
     figure.for_each_annotation(lambda note: note.update(font_color=note.font.color or INK))
 

@@ -20,9 +20,9 @@ class Line:
     """Points joined by a line of ``width`` (0: points alone), with a ``marker`` (plotly's word) on
     each, or the area inside it ``filled``; NaN is a gap.
 
-    ``below`` and ``above``: lengths of each point's interval, along x where ``across``. ``name``:
-    its entry in the legend; ``group``: what is switched on and off with it. ``hover``: words a
-    point; () for none, None for its numbers."""
+    ``low`` and ``high``: the ends of each point's interval, along x where ``across``. ``name``: its
+    entry in the legend; ``group``: what is switched on and off with it. ``hover``: words a point;
+    () for none, None for its numbers."""
 
     x: np.ndarray
     y: np.ndarray
@@ -34,11 +34,16 @@ class Line:
     size: Number = 7.0
     opacity: Number = 1.0
     group: str = ""
-    below: np.ndarray | None = None
-    above: np.ndarray | None = None
+    low: np.ndarray | None = None
+    high: np.ndarray | None = None
     across: bool = False
     filled: bool = False
     hover: Sequence[str] | None = None
+
+    @property
+    def ends(self) -> np.ndarray | None:
+        """Lengths (2, n) of the intervals below and above the points; 0 where there is none."""
+        return _ends(self.x if self.across else self.y, self.low, self.high)
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,8 +57,13 @@ class Bars:
     name: str = ""
     across: bool = False
     texts: Sequence[str] = ()
-    below: np.ndarray | None = None
-    above: np.ndarray | None = None
+    low: np.ndarray | None = None
+    high: np.ndarray | None = None
+
+    @property
+    def ends(self) -> np.ndarray | None:
+        """Lengths (2, n) of the intervals below and above the bars' ends; 0 where there is none."""
+        return _ends(self.lengths, self.low, self.high)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +90,7 @@ class Heat:
 @dataclass(frozen=True)
 class Rule:
     """A line through the whole panel at x = ``at``, or y where ``across``; ``text`` stands at its
-    end, at height ``text_at``.
+    end.
     """
 
     at: Number
@@ -88,7 +98,6 @@ class Rule:
     across: bool = False
     colour: str = MUTED
     dash: str = "dash"
-    text_at: Number | None = None
 
 
 @dataclass(frozen=True)
@@ -175,9 +184,15 @@ class Drawing:
         return any(isinstance(mark, Tile) for panel in self.panels for mark in panel.marks)
 
 
-def halves(value: Number, low: Number, high: Number) -> tuple[float, float]:
-    """Lengths of an interval to the left and right of its value, never negative."""
-    return max(0.0, float(value - low)), max(0.0, float(high - value))
+def _ends(at: np.ndarray, low: np.ndarray | None, high: np.ndarray | None) -> np.ndarray | None:
+    if low is None or high is None:
+        return None
+    return np.nan_to_num(np.stack([at - low, high - at])).clip(min=0)
+
+
+def gapped(*columns: np.ndarray) -> np.ndarray:
+    """Coordinates of many strokes as one line's: each stroke a row of ``columns``, then a gap."""
+    return np.stack([*columns, np.full(len(columns[0]), np.nan)], axis=1).ravel()
 
 
 def spread(colours: Sequence[str]) -> list[tuple[float, str]]:

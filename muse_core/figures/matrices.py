@@ -55,15 +55,9 @@ def similarity_matrix(
     digits = decimals(values)
     texts = [[f"{x:.{digits}f}" if np.isfinite(x) else "–" for x in row] for row in values]
     says_something = len({text for row in texts for text in row}) > 1
-    heat = Heat(
-        values,
-        *extent(values),
-        spread(HEAT),
-        texts if says_something and values.size <= ANNOTATED_CELLS else (),
-        (row_labels, column_labels),
-        unit,
-        diagonal=rows == columns,
-    )
+    texts = texts if says_something and values.size <= ANNOTATED_CELLS else ()
+    names, is_square = (row_labels, column_labels), rows == columns
+    heat = Heat(values, *extent(values), spread(HEAT), texts, names, unit, diagonal=is_square)
     is_tilted = max(map(len, column_labels), default=0) > 8
     x = Axis(ticks=_short(column_labels), tilted=is_tilted, grid=False)
     y = Axis(ticks=_short(row_labels), limits=(rows - 0.5, -0.5), grid=False)
@@ -122,21 +116,15 @@ def stage_routes(
     Raises:
         MuseError: A loss has no row.
     """
-    if not weights or any(loss not in opened for loss in weights):
-        missing = [loss for loss in weights if loss not in opened]
-        raise MuseError(
-            f"The routing table has no row for {', '.join(missing) or 'any loss'}: say for every "
-            "loss which groups of weights it reaches."
-        )
+    missing = [loss for loss in weights if loss not in opened]
+    if missing or not weights:
+        words = f"The routing table has no row for {', '.join(missing) or 'any loss'}"
+        raise MuseError(f"{words}: say for every loss which groups of weights it reaches.")
     groups = list(dict.fromkeys(group for loss in weights for group in opened[loss]))
-    codes = np.array(
-        [
-            [_designed(opened[loss].get(group, False), group, trunk, frozen) for group in groups]
-            for loss in weights
-        ]
-    )
-    symbols = ("●", "○", "0", "")
-    texts = [[symbols[code] for code in row] for row in codes]
+    is_open = np.array([[opened[loss].get(group, False) for group in groups] for loss in weights])
+    by_group = [3 if group in frozen else 1 if group in trunk else 0 for group in groups]
+    codes = np.where(is_open | (np.array(by_group) == 3), by_group, 2)
+    texts = [["●○0 "[code] for code in row] for row in codes]
     rows = [f"{loss} × {float(weight):g}" for loss, weight in weights.items()]
     heading = f"What this stage trains: {(codes < 2).sum()} of {codes.size} routes are open"
     return _cells(codes, texts, rows, groups, DESIGNED, title or heading, "stage-routes")
@@ -144,18 +132,9 @@ def stage_routes(
 
 def share_text(share: float) -> str:
     """ "41 %", "<0.1 %", or "0" for what is exactly zero."""
-    if share == 0:
-        return "0"
     if share < 0.001:
-        return "<0.1 %"
-    return f"{share:.1%}".replace("%", " %") if share < 0.1 else f"{share:.0%}".replace("%", " %")
-
-
-def _designed(is_open: bool, group: str, trunk: Collection[str], frozen: Collection[str]) -> int:
-    """The cell's place in `DESIGNED`."""
-    if group in frozen:
-        return 3
-    return (1 if group in trunk else 0) if is_open else 2
+        return "0" if share == 0 else "<0.1 %"
+    return f"{100 * share:.{1 if share < 0.1 else 0}f} %"
 
 
 def _cells(
@@ -168,9 +147,8 @@ def _cells(
     name: str,
 ) -> Picture:
     """Coloured cells with a text in each, and what the colours mean that are there."""
-    colours = list(meaning.values())
-    last = len(colours) - 1
-    heat = Heat(codes.astype(np.uint8), 0, last, spread(colours), texts, (rows, columns), gap=3)
+    scale, last = spread(list(meaning.values())), len(meaning) - 1
+    heat = Heat(codes.astype(np.uint8), 0, last, scale, texts, (rows, columns), gap=3)
     names = {float(at): wrapped(column, 13) for at, column in enumerate(columns)}
     x = Axis(ticks=names, grid=False, on_top=True)
     y = Axis(ticks=dict(enumerate(rows)), limits=(len(rows) - 0.5, -0.5), grid=False)
@@ -191,6 +169,5 @@ def _finding(values: np.ndarray) -> str:
 
 def _short(names: Sequence[str]) -> dict[float, str]:
     """Names in at most two lines."""
-    return {
-        float(at): wrapped(name, LABEL_WIDTH, 2 * LABEL_WIDTH - 4) for at, name in enumerate(names)
-    }
+    longest = 2 * LABEL_WIDTH - 4
+    return {float(at): wrapped(name, LABEL_WIDTH, longest) for at, name in enumerate(names)}

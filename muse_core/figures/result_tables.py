@@ -6,36 +6,15 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from muse_core.errors import MuseError
-from muse_core.figures.tables import (
-    CHANCE,
-    REAL_IMAGES,
-    VERDICT_COLOURS,
-    cell,
-    metric_head,
-    metric_named,
-    number_text,
-    scaled,
-    table,
-    word_heads,
-)
-from muse_core.results.measurements import (
-    METRICS,
-    Comparison,
-    Metric,
-    Row,
-    StudyCell,
-    StudyRecord,
-    StudyRow,
-    VariantRow,
-)
+from muse_core.figures import tables
+from muse_core.figures.tables import Cell, heads, metric_head, metric_named, number_text, row_name
+from muse_core.results import measurements
+from muse_core.results.measurements import METRICS, Metric, Row, StudyCell, StudyRecord, StudyRow
 
-REFERENCES = (CHANCE, REAL_IMAGES)
+REFERENCES = (tables.CHANCE, tables.REAL_IMAGES)
 """Rows that nothing was trained for: never the best of a table."""
 
-LETTERS = "abcdefghijklmnopqrstuvwxyz"
-OUTCOME_COLOURS = {"reproduced": VERDICT_COLOURS["better"], "failed": VERDICT_COLOURS["worse"]}
 SENTENCE_METRICS = ("psnr", "zero_shot", "linear_probe", "miou", "attention_auc")
-ROW_NAME = "min-width:8em;max-width:18em;text-wrap:balance"
 
 
 def results_table(rows: Sequence[Row], metrics: Sequence[str], caption: str) -> str:
@@ -48,71 +27,67 @@ def results_table(rows: Sequence[Row], metrics: Sequence[str], caption: str) -> 
     if not rows:
         raise MuseError(f"There is nothing to show in {caption!r}: give at least one row.")
     kinds = {name: metric_named(name) for name in metrics}
-    shown = [name for name in kinds if any(scaled(row, name) for row in rows)]
+    shown = [name for name in kinds if any(tables.scaled(row, name) for row in rows)]
     best = {name: _best(rows, name) for name in shown}
     texts = dict.fromkeys(_reason(row, name) for row in rows for name in shown)
-    reasons = {text: _letter(at) for at, text in enumerate(filter(None, texts))}
+    letters = {text: _letter(at) for at, text in enumerate(filter(None, texts))}
+    head = [*heads(""), *(metric_head(kinds[name]) for name in shown)]
     lines = [
-        [
-            cell(row.name, head="row", words=True, style=ROW_NAME),
-            *(_result(row, name, best[name], reasons) for name in shown),
-        ]
+        [row_name(row.name), *(_result(row, name, best[name], letters) for name in shown)]
         for row in rows
     ]
-    notes = [f"<sup>{letter}</sup> {escape(text)}" for text, letter in reasons.items()]
-    head = [*word_heads(""), *(metric_head(kinds[name]) for name in shown)]
-    return table(caption, head, lines, notes)
+    return tables.table(caption, head, lines, [(letters[text], text) for text in letters])
 
 
-def comparison_table(comparisons: Sequence[Comparison]) -> str:
+def comparison_table(comparisons: Sequence[measurements.Comparison]) -> str:
     """HTML: one line a comparison, with the verdict on ``a`` in words; an empty text where nothing
     was compared.
     """
-    head = word_heads("metric", "a", "b")
-    head += [cell("a − b", "95 % interval", "col", bold=True), *word_heads("a is")]
-    lines = [_comparison(one, metric_named(one.metric)) for one in comparisons]
-    return table("Differences on the same images", head, lines) if lines else ""
+    head = [
+        *heads("metric", "a", "b"),
+        *heads("a − b (95 % interval)", words=False),
+        *heads("a is"),
+    ]
+    lines = []
+    for one in comparisons:
+        kind, numbers = metric_named(one.metric), (one.difference, one.low, one.high)
+        difference, low, high = (number_text(each * kind.scale, kind, "+") for each in numbers)
+        names = [Cell(name, words=True, style="min-width:10em") for name in (one.a, one.b)]
+        number = Cell(f"{difference} {tables.difference_unit(kind)}", f"{low} to {high}")
+        verdict_ = Cell(one.verdict, words=True, verdict=one.verdict, style="white-space:nowrap")
+        lines.append([row_name(kind.words), *names, number, verdict_])
+    return tables.table("Differences on the same images", head, lines) if lines else ""
 
 
 def features_table(rows: Sequence[Row], metric: str) -> str:
     """HTML: one line a row, one column a feature that was probed for ``metric``; an empty text
     where none was.
     """
-    probed: dict[str, Mapping[str, float]] = {
-        row.name: found.details.get("by_feature", {})
-        for row in rows
-        if (found := row.measurements.get(metric))
+    measured = {row.name: row.measurements.get(metric) for row in rows}
+    probed = {
+        name: found.details.get("by_feature", {}) for name, found in measured.items() if found
     }
     features = list(dict.fromkeys(name for values in probed.values() for name in values))
-    if not features:
-        return ""
-    kind = metric_named(metric)
-    lines = [
-        [
-            cell(name, head="row", words=True, style=ROW_NAME),
-            *(_feature(values.get(feature), kind) for feature in features),
-        ]
-        for name, values in probed.items()
-        if values
-    ]
-    head = [*word_heads(""), *(cell(feature, head="col", bold=True) for feature in features)]
-    return table(f"{kind.words} by feature, {kind.unit}", head, lines)
+    kind, lines = metric_named(metric), []
+    for name, values in probed.items():
+        held = [values.get(feature) for feature in features]
+        texts = ["" if one is None else number_text(one * kind.scale, kind) for one in held]
+        lines += [[row_name(name), *map(Cell, texts)]] if values else []
+    head = [*heads(""), *heads(*features, words=False)]
+    return tables.table(f"{kind.words} by feature, {kind.unit}", head, lines) if features else ""
 
 
-def variant_table(rows: Sequence[VariantRow]) -> str:
+def variant_table(rows: Sequence[measurements.VariantRow]) -> str:
     """HTML: one line an attention variant: what it changes, what leaks (nothing), what it costs."""
     columns = ("largest forbidden gradient", "closed pairs walked", "weights of a block")
-    style = "white-space:normal;vertical-align:bottom"
-    heads = [cell(n, head="col", bold=True, style=style) for n in (*columns, "time of a step")]
     lines = []
     for row in rows:
         leak = "0, exactly" if row.forbidden == 0.0 else f"{row.forbidden:.1e}"
-        colour = VERDICT_COLOURS["better" if row.forbidden == 0.0 else "worse"]
+        leaks = Cell(leak, verdict="better" if row.forbidden == 0.0 else "worse")
         numbers = (f"{row.pairs:,}", f"{row.parameters:,}", f"× {row.time:.2f}")
-        names = [cell(row.name, head="row", words=True), cell(row.words, words=True)]
-        lines.append([*names, cell(leak, colour=colour), *map(cell, numbers)])
-    head = [*word_heads("attention", "what it is"), *heads]
-    return table("Attention variants under orthogonal routing", head, lines)
+        lines.append([row_name(row.name), Cell(row.words, words=True), leaks, *map(Cell, numbers)])
+    head = [*heads("attention", "what it is"), *heads(*columns, "time of a step", words=False)]
+    return tables.table("Attention variants under orthogonal routing", head, lines)
 
 
 def study_table(record: StudyRecord, metrics: Sequence[str]) -> str:
@@ -125,15 +100,20 @@ def study_table(record: StudyRecord, metrics: Sequence[str]) -> str:
         raise MuseError(f"The study {record.study!r} has no rows to show.")
     kinds = {name: metric_named(name) for name in metrics}
     shown = [name for name in kinds if any(name in row.cells for row in record.rows)]
-    head = [*word_heads("what is changed"), *(metric_head(kinds[name], 3.5) for name in shown)]
-    notes = [f"{row.name}, {reason}" for row in record.rows for reason in row.failures]
-    return table(
-        f"Study {record.study}: preset {record.preset}, {record.data}, seeds "
-        f"{', '.join(map(str, record.seeds))}",
-        [*head, *word_heads("the paper says", "here")],
-        [_study_row(row, shown) for row in record.rows],
-        [escape(f"Not finished: {note}") for note in notes],
-    )
+    head = [*heads("what is changed"), *(metric_head(kinds[name], 3.5) for name in shown)]
+    lines = []
+    for row in record.rows:
+        cells = [_study_cell(row.cells.get(metric), kinds[metric]) for metric in shown]
+        colour = {"reproduced": "better", "failed": "worse"}.get(row.outcome, "")
+        outcome = (row.outcome if row.cells else "no run was finished") or "–"
+        paper = Cell(row.paper or "–", words=True, style="min-width:8em;max-width:13em")
+        came = Cell(outcome, words=True, bold=True, verdict=colour)
+        lines.append([row_name(row.name, row.words, bold=True), *cells, paper, came])
+    failures = [f"{row.name}, {reason}" for row in record.rows for reason in row.failures]
+    seeds = ", ".join(map(str, record.seeds))
+    caption = f"Study {record.study}: preset {record.preset}, {record.data}, seeds {seeds}"
+    notes = [("", f"Not finished: {failure}") for failure in failures]
+    return tables.table(caption, [*head, *heads("the paper says", "here")], lines, notes)
 
 
 def verdict(found: StudyCell, metric: Metric) -> str:
@@ -155,7 +135,7 @@ def _best(rows: Sequence[Row], metric: str) -> str | None:
     bold.
     """
     kind = METRICS[metric]
-    held = [scaled(row, metric) for row in rows if row.name not in REFERENCES]
+    held = [tables.scaled(row, metric) for row in rows if row.name not in REFERENCES]
     values = [three[0] for three in held if three]
     return number_text(max(values, key=lambda value: kind.better * value), kind) if values else None
 
@@ -163,68 +143,35 @@ def _best(rows: Sequence[Row], metric: str) -> str | None:
 def _reason(row: Row, metric: str) -> str:
     """Why there is no figure; empty where there is one or nobody said why."""
     found = row.measurements.get(metric)
-    if found is None or scaled(row, metric):
+    if found is None or tables.scaled(row, metric):
         return ""
     return found.protocol if found.value is None else "The measured value is not a number."
 
 
 def _letter(at: int) -> str:
-    return LETTERS[at % 26] * (at // 26 + 1)
+    return chr(ord("a") + at % 26) * (at // 26 + 1)
 
 
-def _result(row: Row, name: str, best: str | None, reasons: Mapping[str, str]) -> str:
-    three, metric = scaled(row, name), METRICS[name]
+def _result(row: Row, name: str, best: str | None, letters: Mapping[str, str]) -> Cell:
+    three, metric = tables.scaled(row, name), METRICS[name]
     if three is None:
-        return cell("–", note=reasons.get(_reason(row, name), ""))
+        return Cell("–", note=letters.get(_reason(row, name), ""))
     value, low, high = (number_text(each, metric) for each in three)
     has_interval = row.measurements[name].low is not None
-    interval = f"{low} – {high}" if has_interval else ""
-    return cell(value, interval, bold=value == best and row.name not in REFERENCES)
+    is_best = value == best and row.name not in REFERENCES
+    return Cell(value, f"{low} – {high}" if has_interval else "", bold=is_best)
 
 
-def _feature(value: float | None, metric: Metric) -> str:
-    return cell("" if value is None else number_text(value * metric.scale, metric))
-
-
-def _comparison(one: Comparison, metric: Metric) -> list[str]:
-    numbers = (one.difference, one.low, one.high)
-    difference, low, high = (number_text(each * metric.scale, metric, "+") for each in numbers)
-    colour = VERDICT_COLOURS.get(one.verdict, "inherit")
-    return [
-        cell(metric.words, head="row", words=True),
-        *(cell(name, words=True, style="min-width:10em") for name in (one.a, one.b)),
-        cell(f"{difference} {_difference_unit(metric)}", f"{low} to {high}"),
-        cell(one.verdict, words=True, colour=colour, style="white-space:nowrap"),
-    ]
-
-
-def _difference_unit(metric: Metric) -> str:
-    return "points" if metric.unit == "%" else metric.unit
-
-
-def _study_row(row: StudyRow, metrics: Sequence[str]) -> list[str]:
-    style = "min-width:8.5em;max-width:14em"
-    name = cell(row.name, row.words, "row", words=True, bold=True, style=style)
-    cells = [_study_cell(row.cells.get(metric), METRICS[metric]) for metric in metrics]
-    outcome = row.outcome if row.cells else "no run was finished"
-    colour = OUTCOME_COLOURS.get(row.outcome, "inherit")
-    paper = cell(row.paper or "–", words=True, style="min-width:8em;max-width:13em")
-    return [name, *cells, paper, cell(outcome or "–", words=True, bold=True, colour=colour)]
-
-
-def _study_cell(found: StudyCell | None, metric: Metric) -> str:
+def _study_cell(found: StudyCell | None, metric: Metric) -> Cell:
     """The mean, coloured where it differs from the first row's, over its interval; seeds are in the
     tooltip.
     """
     if found is None:
-        return cell("–")
-    value, *seeds = (
-        number_text(each * metric.scale, metric) for each in (found.value, *found.by_seed)
-    )
-    ends = [end for end in (found.low, found.high) if end is not None]
-    interval = " – ".join(number_text(end * metric.scale, metric) for end in ends)
-    colour = VERDICT_COLOURS.get(verdict(found, metric), "inherit")
-    return cell(value, interval, colour=colour, tip=f"by seed: {', '.join(seeds)}")
+        return Cell("–")
+    text = lambda number: number_text(number * metric.scale, metric)
+    interval = " – ".join(text(end) for end in (found.low, found.high) if end is not None)
+    tip = f"by seed: {', '.join(map(text, found.by_seed))}"
+    return Cell(text(found.value), interval, verdict=verdict(found, metric), tip=tip)
 
 
 def _sentence(row: StudyRow) -> str:
@@ -236,7 +183,7 @@ def _sentence(row: StudyRow) -> str:
         found, kind = row.cells.get(name), METRICS[name]
         if found and found.difference is not None and found.direction != "same":
             difference = number_text(found.difference * kind.scale, kind, "+")
-            parts.append(f"{kind.words} {difference} {_difference_unit(kind)}".rstrip())
+            parts.append(f"{kind.words} {difference} {tables.difference_unit(kind)}".rstrip())
     told = ", ".join(parts) or "no figure can be told apart from the first row's"
     paper = f" The paper says: {escape(row.paper)}. <em>{row.outcome}.</em>" if row.paper else ""
     return f"{start}: {told}.{paper}"

@@ -19,19 +19,10 @@ from muse_core.figures import marks
 from muse_core.figures.theme import GRID, HEAT, INK, MARK, MUTED, PAPER, matplotlib_settings
 
 DPI = 160
+LUMINANCE = (0.3, 0.59, 0.11)
 DASHES = {"solid": "-", "dash": "--", "dot": ":"}
-MARKERS = {
-    "": "",
-    "circle": "o",
-    "square": "s",
-    "triangle-up": "^",
-    "triangle-down": "v",
-    "triangle-left": "<",
-    "diamond": "D",
-    "x": "x",
-    "circle-open": "o",
-    "line-ns-open": "|",
-}
+MARKERS = {"": "", "circle": "o", "circle-open": "o", "square": "s", "diamond": "D", "x": "x"}
+MARKERS |= {"triangle-up": "^", "triangle-down": "v", "triangle-left": "<", "line-ns-open": "|"}
 """plotly's word for a shape -> matplotlib's."""
 
 
@@ -101,20 +92,18 @@ def _(mark: marks.Line, axes: Axes) -> None:
     }
     if mark.marker == "circle-open":
         style["markerfacecolor"] = "none"
-    if mark.below is None:
+    if mark.ends is None:
         axes.plot(mark.x, mark.y, **style)
         return
-    style |= {"xerr" if mark.across else "yerr": _ends(mark), "elinewidth": 1.3, "capsize": 2.5}
+    style |= {"xerr" if mark.across else "yerr": mark.ends, "elinewidth": 1.3, "capsize": 2.5}
     axes.errorbar(mark.x, mark.y, **style)
 
 
 @add.register
 def _(mark: marks.Bars, axes: Axes) -> None:
     style: dict[str, Any] = {"color": mark.colour, "label": plain(mark.name) or None}
-    style |= {
-        "xerr" if mark.across else "yerr": _ends(mark),
-        "error_kw": {"ecolor": MUTED, "capsize": 2.5},
-    }
+    style["xerr" if mark.across else "yerr"] = mark.ends
+    style["error_kw"] = {"ecolor": MUTED, "capsize": 2.5}
     (axes.barh if mark.across else axes.bar)(mark.at, mark.lengths, mark.width, **style)
     if mark.across:
         axes.axvline(0, color=INK, linewidth=0.8)
@@ -125,8 +114,9 @@ def _(mark: marks.Bars, axes: Axes) -> None:
 @add.register
 def _(mark: marks.Heat, axes: Axes) -> None:
     colours = LinearSegmentedColormap.from_list("heat", list(mark.scale))
-    limits = {"vmin": mark.low, "vmax": mark.high}
-    cells = axes.imshow(mark.z, cmap=colours, aspect="auto", **limits)
+    rows, columns = (np.arange(count) for count in mark.z.shape)
+    style = {"vmin": mark.low, "vmax": mark.high, "edgecolors": PAPER, "linewidth": mark.gap}
+    cells = axes.pcolormesh(columns, rows, mark.z, cmap=colours, shading="nearest", **style)
     for row, texts in enumerate(mark.texts):
         for column, text in enumerate(texts):
             is_light = np.dot(to_rgb(colours(cells.norm(mark.z[row][column]))), LUMINANCE) > 0.5
@@ -135,34 +125,22 @@ def _(mark: marks.Heat, axes: Axes) -> None:
     for at in range(len(mark.z) if mark.diagonal else 0):
         box = Rectangle((at - 0.5, at - 0.5), 1, 1, fill=False, edgecolor=MARK, linewidth=1.6)
         axes.add_patch(box)
-    for draw, count in ((axes.axhline, mark.z.shape[0]), (axes.axvline, mark.z.shape[1])):
-        for at in range(1, count if mark.gap else 0):
-            draw(at - 0.5, color=PAPER, linewidth=mark.gap)
     if mark.unit:
         bar = axes.figure.colorbar(cells, ax=axes, label=plain(mark.unit), shrink=0.8)
         if mark.ends:
             bar.set_ticks([mark.low, mark.high], labels=list(mark.ends))
 
 
-LUMINANCE = (0.3, 0.59, 0.11)
-
-
 @add.register
 def _(mark: marks.Rule, axes: Axes) -> None:
     draw = axes.axhline if mark.across else axes.axvline
     draw(mark.at, color=mark.colour, linestyle=DASHES[mark.dash], linewidth=1.3, zorder=1)
-    style: dict[str, Any] = {"color": mark.colour, "fontsize": 9}
-    if mark.text and mark.across:
-        height, system = (
-            mark.at if mark.text_at is None else mark.text_at,
-            ("axes fraction", "data"),
-        )
-        leader = {"arrowstyle": "-", "color": mark.colour, "linewidth": 0.8, "relpos": (0, 0.5)}
-        style |= {"xycoords": system, "textcoords": system, "arrowprops": leader, "va": "center"}
-        axes.annotate(plain(mark.text), (1, mark.at), (1.03, height), **style)
-    elif mark.text:
-        style |= {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
-        axes.annotate(plain(mark.text), (mark.at, 1), (0, 3), ha="center", va="bottom", **style)
+    place, ends = ((1, mark.at), ("axes fraction", "data")), ("left", "center")
+    if not mark.across:
+        place, ends = ((mark.at, 1), ("data", "axes fraction")), ("center", "bottom")
+    style = {"color": mark.colour, "fontsize": 9, "textcoords": "offset points"}
+    where = {"xytext": (5, 0) if mark.across else (0, 3), "ha": ends[0], "va": ends[1]}
+    axes.annotate(plain(mark.text), place[0], xycoords=place[1], **where, **style)
 
 
 @add.register
@@ -181,12 +159,6 @@ def _(mark: marks.Tile, axes: Axes) -> None:
         axes.plot(x, y, "o", markersize=mark.ring_size, markerfacecolor="none", color=MARK)
     if mark.outline is not None:
         axes.contour(mark.outline.astype(float), levels=[0.5], colors=MARK, linewidths=0.9)
-
-
-def _ends(mark: marks.Line | marks.Bars) -> np.ndarray | None:
-    if mark.below is None or mark.above is None:
-        return None
-    return np.nan_to_num(np.stack([mark.below, mark.above]))
 
 
 def _label(axes: Axes, panel: marks.Panel) -> None:

@@ -1,10 +1,13 @@
-"""What every table shares: its look on light and dark pages, numbers in a metric's unit, cells, the
-frame.
+"""What every table shares: numbers in a metric's unit, cells, and the frame, whose look is
+``table.html.j2``.
 """
 
 import math
 from collections.abc import Iterable, Sequence
-from html import escape
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
 
 from muse_core.errors import unknown
 from muse_core.results.measurements import METRICS, Metric, Row
@@ -12,15 +15,23 @@ from muse_core.results.measurements import METRICS, Metric, Row
 CHANCE, REAL_IMAGES = "chance", "real images"
 """The row of guesses, also a line in a plot, and the row of the data itself."""
 
-LINE = "1px solid rgba(128,128,128,.35)"
-CELL = f"padding:.4em .7em;border:0;border-bottom:{LINE};vertical-align:top;line-height:1.35"
-QUIET = "opacity:.75;font-size:.84em;font-weight:400"
-CAPTION = "caption-side:top;text-align:left;padding:0 0 .5em;color:inherit;font-weight:600"
-FRAME = (
-    "border-collapse:collapse;table-layout:auto;margin:0;color:inherit;"
-    "font-variant-numeric:tabular-nums"
-)
-VERDICT_COLOURS = {"better": "var(--good,inherit)", "worse": "var(--bad,inherit)"}
+
+@dataclass(frozen=True)
+class Cell:
+    """``below``: a quiet second line; ``note``: a raised letter; ``head``: "row" or "col" where it
+    names one; ``words``: left and broken into lines, not a number at the right; ``verdict``:
+    "better" or "worse" colours it.
+    """
+
+    text: str
+    below: str = ""
+    head: str = ""
+    words: bool = False
+    bold: bool = False
+    verdict: str = ""
+    tip: str = ""
+    note: str = ""
+    style: str = ""
 
 
 def metric_named(name: str) -> Metric:
@@ -37,6 +48,11 @@ def number_text(number: float, metric: Metric, sign: str = "") -> str:
     return f"{number:{sign}z.{metric.digits + bool(sign)}f}".replace("-", "−")
 
 
+def difference_unit(metric: Metric) -> str:
+    """What a difference of two values is counted in."""
+    return "points" if metric.unit == "%" else metric.unit
+
+
 def scaled(row: Row, metric: str) -> tuple[float, float, float] | None:
     """Value, low and high in the metric's unit, both ends the value where no interval exists; None
     without a value.
@@ -48,55 +64,40 @@ def scaled(row: Row, metric: str) -> tuple[float, float, float] | None:
     return found.value * scale, low * scale, high * scale
 
 
-def cell(
-    text: str,
-    below: str = "",
-    head: str = "",
-    words: bool = False,
-    bold: bool = False,
-    colour: str = "inherit",
-    tip: str = "",
-    note: str = "",
-    style: str = "",
-) -> str:
-    """One cell, every text escaped: ``below`` is a quiet second line, ``note`` a raised letter.
-
-    ``head``: "row" or "col" where it names one; ``words``: left and broken into lines, not a number
-    at the right."""
-    tag = "th" if head else "td"
-    side = "left" if words else "right;white-space:nowrap"
-    look = f"{CELL};text-align:{side};color:{colour};font-weight:{600 if bold else 400};{style}"
-    shown = f"<strong>{escape(text)}</strong>" if bold and head != "col" else escape(text)
-    shown += f'<sup style="padding-left:.2em">{note}</sup>' if note else ""
-    shown += f'<br><span style="{QUIET}">{escape(below)}</span>' if below else ""
-    scope = f' scope="{head}"' if head else ""
-    title = f' title="{escape(tip)}"' if tip else ""
-    return f'<{tag}{scope} style="{look}"{title}>{shown}</{tag}>'
+def row_name(name: str, below: str = "", bold: bool = False) -> Cell:
+    """The first cell of a row."""
+    style = "min-width:8em;max-width:18em;text-wrap:balance"
+    return Cell(name, below, "row", words=True, bold=bold, style=style)
 
 
-def metric_head(metric: Metric, least: float = 6.8) -> str:
+def heads(*names: str, words: bool = True) -> list[Cell]:
+    """Heads of columns that hold words, or numbers."""
+    style = "vertical-align:bottom;white-space:normal"
+    return [Cell(name, head="col", words=words, bold=True, style=style) for name in names]
+
+
+def metric_head(metric: Metric, least: float = 6.8) -> Cell:
     """A column's head: words, unit, and which way is better; ``least``: its width in em, at least."""
     arrow, tip = ("↑", "higher is better") if metric.better > 0 else ("↓", "lower is better")
     style = f"white-space:normal;vertical-align:bottom;min-width:{least}em;max-width:8em"
-    return cell(metric.words, f"{metric.unit} {arrow}", "col", bold=True, tip=tip, style=style)
-
-
-def word_heads(*names: str) -> list[str]:
-    """Heads of columns that hold words."""
-    style = "vertical-align:bottom"
-    return [cell(name, head="col", words=True, bold=bool(name), style=style) for name in names]
+    return Cell(metric.words, f"{metric.unit} {arrow}", "col", bold=True, tip=tip, style=style)
 
 
 def table(
-    caption: str, head: Iterable[str], rows: Iterable[Sequence[str]], below: Sequence[str] = ()
+    caption: str,
+    head: Iterable[Cell],
+    rows: Iterable[Sequence[Cell]],
+    notes: Sequence[tuple[str, str]] = (),
 ) -> str:
-    """A table that scrolls in its own box, reachable by keyboard, and lines (HTML) below it."""
-    words, body = escape(caption), "".join(f"<tr>{''.join(row)}</tr>" for row in rows)
-    notes = "".join(f"<div>{line}</div>" for line in below)
-    if notes:
-        notes = f'<div style="opacity:.85;font-size:.85em;margin:.5em 0">{notes}</div>'
-    return (
-        '<div style="margin:0 0 1em"><div style="overflow-x:auto" tabindex="0" role="region"'
-        f' aria-label="{words}"><table style="{FRAME}"><caption style="{CAPTION}">{words}</caption>'
-        f"<thead><tr>{''.join(head)}</tr></thead><tbody>{body}</tbody></table></div>{notes}</div>"
-    )
+    """A table (HTML, all texts escaped) that scrolls in its own box, and notes (letter, text) below
+    it.
+    """
+    return _template().render(caption=caption, head=head, rows=rows, notes=notes)
+
+
+@cache
+def _template() -> Any:
+    from jinja2 import Environment
+
+    source = Path(__file__).with_name("table.html.j2").read_text(encoding="utf-8")
+    return Environment(autoescape=True).from_string(source)

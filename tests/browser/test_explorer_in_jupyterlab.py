@@ -15,7 +15,7 @@ CODE = """
 import json, pathlib
 import numpy as np
 from muse_core.figures.explorer import AttentionSource, explorer_data
-from muse_core.figures.explorer_widget import explorer_widget
+from muse_core.figures.explorer import explorer_widget
 
 maps = np.random.default_rng(0).dirichlet(np.ones(16), (2, 3, 2, 16)).astype(np.float32)
 sources = [AttentionSource("teacher", "teacher", maps, (4, 4)), AttentionSource("student", "student", maps, (4, 4))]

@@ -11,9 +11,13 @@ import torch
 
 from muse_core.data.own_images import OwnImages, image_from_bytes, joined
 from muse_core.evaluation.attention.run_attention import AttentionNetwork
-from muse_core.figures.explorer import AttentionSource, explorer_data, looked_at
-from muse_core.figures.explorer_budget import within_budget
-from muse_core.figures.explorer_widget import explorer_widget
+from muse_core.figures.explorer import (
+    AttentionSource,
+    explorer_data,
+    explorer_widget,
+    looked_at,
+    within_budget,
+)
 
 
 class ExploredAttention:

@@ -34,7 +34,7 @@ def test_dots_and_intervals_are_in_the_metrics_unit_and_chance_is_a_line():
     picture = intervals([*rows, row("gone", None)], "zero_shot", "Zero-shot")
     ((dots,), (rule,)) = found(picture, Line), found(picture, Rule)
     assert dots.x == pytest.approx([96.2, 98.5]) and dots.across
-    assert dots.below == pytest.approx([1, 1]) == dots.above
+    assert dots.ends.ravel() == pytest.approx([1] * 4)
     assert (rule.at, rule.text) == (pytest.approx(10), "chance 10.0")
     assert list(picture.panels[0].y.ticks.values()) == ["a", "b"]
     assert [words.text for words in found(picture, Words)] == ["96.2", "98.5"]
@@ -42,14 +42,14 @@ def test_dots_and_intervals_are_in_the_metrics_unit_and_chance_is_a_line():
 
 def test_an_interval_beside_its_value_and_none_at_all_are_drawn():
     picture = intervals([row("a", 0.5, 0.6, 0.7), row("b", 0.4)], "zero_shot", "t")
-    assert found(picture, Line)[0].below.tolist() == [0, 0]
+    assert found(picture, Line)[0].ends[0].tolist() == [0, 0]
 
 
 def test_differences_have_a_stroke_a_seed():
     picture = study_differences(study(), "psnr", "t")
     dots, seeds = found(picture, Line)
     assert dots.x.tolist() == [-1.0] and seeds.x.tolist() == [-1.2, -0.8]
-    assert dots.below.tolist() == [0.5] and picture.panels[0].x.words.startswith(
+    assert dots.ends.tolist() == [[0.5], [0.5]] and picture.panels[0].x.words.startswith(
         "PSNR: difference to full, dB"
     )
 
@@ -60,7 +60,7 @@ def test_following_bars_are_percent_with_intervals_ceiling_and_chance():
     ceiling, chance = {"shape": 0.98, "count": 0.99}, {"shape": 0.05, "count": 0.4}
     picture = following_bars(values, ceiling, chance, "prompts")
     first = found(picture, Bars)[0]
-    assert first.lengths == pytest.approx([80, 60]) and first.above == pytest.approx([10, 10])
+    assert first.lengths == pytest.approx([80, 60]) and first.ends[1] == pytest.approx([10, 10])
     strokes = {line.name: line.y[[0, 3]].tolist() for line in found(picture, Line)}
     assert strokes == {"judge on real scenes": [98, 99], "chance": [5, 40]}
 
@@ -70,9 +70,12 @@ def test_following_bars_are_percent_with_intervals_ceiling_and_chance():
     [
         (lambda: bars({}, "t"), "nothing to draw in 't'"),
         (lambda: following_bars({}, {}, {}, "t"), "nothing to draw in 't'"),
-        (lambda: intervals([row("a", None)], "zero_shot", "t"), "no row has a value"),
+        (
+            lambda: intervals([row("a", None)], "zero_shot", "t"),
+            "one row with a value for 'zero_shot'",
+        ),
         (lambda: intervals([row("a", 0.5)], "beauty", "t"), "choose one of"),
-        (lambda: study_differences(study(), "miou", "t"), "no row has a difference"),
+        (lambda: study_differences(study(), "miou", "t"), "one row with a difference in"),
     ],
 )
 def test_nothing_to_draw_is_a_sentence(draw, words):

@@ -15,11 +15,11 @@ from muse_core.figures.explorer import (
     AttentionSource,
     explorer_data,
     explorer_fragment,
+    explorer_widget,
     first_selection,
     looked_at,
+    within_budget,
 )
-from muse_core.figures.explorer_budget import within_budget
-from muse_core.figures.explorer_widget import explorer_widget
 from muse_core.report.html import external_requests
 
 

@@ -76,7 +76,7 @@ def test_the_trunk_has_a_panel_a_routing_and_gaps_where_nothing_was_measured() -
     picture = trunk_conflict({"orthogonal": values, "shared": values}, ["0", "1", "adapter"], "t")
     (line,) = found(picture, panel=1)
     assert len(picture.panels) == 2 and np.allclose(line.y, mean, equal_nan=True)
-    assert np.allclose(line.above, [0.1, 0.1, 0.0])
+    assert np.allclose(line.ends[1], [0.1, 0.1, 0.0])
 
 
 @pytest.mark.parametrize(

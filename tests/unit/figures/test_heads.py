@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from muse_core.errors import MuseError
-from muse_core.figures.heads import apart, by_layer
+from muse_core.figures.heads import by_layer
 from muse_core.figures.marks import Line, Rule
 from muse_core.figures.theme import INK, STAGE_COLOURS
 
@@ -87,16 +87,10 @@ def test_one_head_and_no_number_at_all_are_drawn(heads):
 
 @pytest.mark.parametrize("values", [np.zeros(4), np.zeros((2, 0)), np.zeros((2, 2, 2))])
 def test_what_is_not_one_number_a_head_is_refused(values):
-    with pytest.raises(MuseError, match=r"'a' have shape .*\(layers, heads\)"):
+    with pytest.raises(MuseError, match=r"'a' have shape .*\(layers, heads\) numbers"):
         by_layer({"a": values}, "t", "u")
 
 
 def test_no_network_is_refused():
     with pytest.raises(MuseError, match="nothing to draw in 'Reach'"):
         by_layer({}, "Reach", "u")
-
-
-def test_labels_are_moved_apart_as_little_as_can_be():
-    assert apart(np.array([0.0, 5.0, 1.0]), 1.0).tolist() == [0, 5, 1], "far enough already"
-    assert apart(np.array([2.0, 2.0]), 1.0).tolist() == [1.5, 2.5]
-    assert apart(np.array([9.0, 1.1, 1.0]), 0.5) == pytest.approx([9, 1.3, 0.8])

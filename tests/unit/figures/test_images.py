@@ -129,7 +129,7 @@ GOOD = {"images": images(2), "truth": TRUTH, "predicted": PREDICTED, "class_name
         (lambda: mask_overlay(images(2), TRUTH[:1]), "resize one"),
         (lambda: reconstruction_grid(images(2), images(1), []), "differ in shape"),
         (lambda: segmentation_overlays(**GOOD, ious=[0.5]), "1 mIoUs for 2 images"),
-        (lambda: segmentation_overlays(**GOOD | {"truth": TRUTH[:1]}, ious=[0, 0]), "Truth of"),
+        (lambda: segmentation_overlays(**GOOD | {"truth": TRUTH[:1]}, ious=[0, 0]), "The truth of"),
         (
             lambda: segmentation_overlays(images(0), TRUTH[:0], PREDICTED[:0], NAMES, []),
             "no image",

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from matplotlib.collections import PolyCollection
+from matplotlib.collections import PolyCollection, QuadMesh
 from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 
@@ -58,8 +58,8 @@ def still_numbers(still: Figure) -> dict[str, set]:
     for axes in still.axes:
         if axes.get_label() == "<colorbar>":
             continue
-        for image in axes.images:
-            found["cells"] |= points(image.get_array())
+        for cells in (one for one in axes.collections if isinstance(one, QuadMesh)):
+            found["cells"] |= points(cells.get_array())
         for group in (one for one in axes.containers if isinstance(one, BarContainer)):
             for bar in group:
                 middle = (bar.get_y() + bar.get_height() / 2, bar.get_x() + bar.get_width() / 2)

@@ -48,6 +48,7 @@ class Reader(HTMLParser):
         self.bold: list[str] = []
         self.below = ""
         self.feed(text)
+        self.below = self.below.strip()
         assert self.open == []
 
     def handle_starttag(self, tag: str, attrs: list) -> None:
