@@ -55,7 +55,7 @@ FAINT = """() => {
 
 
 def picture(alt: str, plotly: bool = False) -> Any:
-    """An output of `publish.show`."""
+    """An output of a `Picture`."""
     buffer = io.BytesIO()
     Image.effect_noise((900, 400), 60).convert("RGB").save(buffer, format="PNG")
     output = nbformat.v4.new_output(

@@ -21,7 +21,7 @@ def png(width: int = 32, height: int = 24, colour: str = "red") -> bytes:
 
 
 def picture(alt: str, data: bytes | None = None, **notes: Any) -> Any:
-    """What `publish.show` leaves in a notebook."""
+    """What a `Picture` leaves in a notebook."""
     output = nbformat.v4.new_output(
         "display_data", data={"image/png": base64.b64encode(data or png()).decode()}
     )
