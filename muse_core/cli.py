@@ -190,7 +190,7 @@ def _shards(given: argparse.Namespace) -> int:
 
 
 def _verify(folder: str) -> int:
-    from muse_core.data.manifest import wrong_checksums
+    from muse_core.data.shard_manifest import wrong_checksums
 
     notes = wrong_checksums(paths.user_path(folder))
     for note in notes:

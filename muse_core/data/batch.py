@@ -1,13 +1,14 @@
 """`Batch`, and `Source`, the interface every data set implements."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from muse_core.data.class_prompts import photo_prompts
-from muse_core.data.lanes import STEPS, dealt, pieces_of
 from muse_core.shapes import Images, Labels, Masks
 
 NO_LABEL = -1
@@ -18,10 +19,17 @@ IGNORED_PIXEL = 255
 class Batch:
     """What every source yields.
 
-    ``labels`` are class indices, `NO_LABEL` where unknown; ``class_masks`` and ``instance_masks``
-    are None for sources without them; ``ids`` name the samples; ``skipped`` lists what could not be
-    read, with the reason (another sample took its place); ``enlarged`` the images smaller than the
-    network's input."""
+    Args:
+        images: (batch, 3, size, size) in [0, 1].
+        captions: one a sample.
+        labels: (batch,) class indices, `NO_LABEL` where unknown.
+        ids: names of the samples.
+        class_masks: (batch, size, size) class indices, `IGNORED_PIXEL` where unknown; None for a
+            source without them.
+        instance_masks: (batch, size, size) numbers of objects, 0 = none of them; likewise.
+        skipped: what could not be read, with the reason; another sample took its place.
+        enlarged: ids of the images that are smaller than the network's input.
+    """
 
     images: Images
     captions: tuple[str, ...]
@@ -36,43 +44,36 @@ class Batch:
         return len(self.ids)
 
     def to(self, device: torch.device | str) -> "Batch":
-        return replace(
-            self,
-            **{
-                name: tensor.to(device, non_blocking=True)
-                for name, tensor in self._tensors().items()
-            },
-        )
+        """The batch with its tensors on this device."""
+        moved = {name: one.to(device, non_blocking=True) for name, one in self._tensors().items()}
+        return replace(self, **moved)
 
     def pin_memory(self) -> "Batch":
         """In page-locked memory, from which a GPU copies while it computes; torch's DataLoader
         calls this.
         """
-        return replace(
-            self, **{name: tensor.pin_memory() for name, tensor in self._tensors().items()}
-        )
+        return replace(self, **{name: one.pin_memory() for name, one in self._tensors().items()})
 
     def _tensors(self) -> dict[str, Tensor]:
-        named = {
-            name: getattr(self, name)
-            for name in ("images", "labels", "class_masks", "instance_masks")
-        }
-        return {name: tensor for name, tensor in named.items() if tensor is not None}
+        names = ("images", "labels", "class_masks", "instance_masks")
+        found = {name: getattr(self, name) for name in names}
+        return {name: tensor for name, tensor in found.items() if tensor is not None}
 
 
 class Source(ABC):
     """A finite, indexable split of a data set.
 
     Leaves define ``name`` (for figures), ``class_names`` (index = label), ``fingerprint`` (changes
-    when the data does) and the two methods below."""
+    when the data does), ``__len__`` and ``__getitems__``.
+    """
 
     name: str
     class_names: tuple[str, ...]
     fingerprint: str
     mask_class_names: tuple[str, ...] = ()
     """Classes of ``class_masks``; empty for a source without them."""
-    places: int | None = None
-    """At how many places at once it is best read at most; None where every order costs the same."""
+    notes: tuple[str, ...] = ()
+    """What was found when the source was opened and is not used, each with the reason."""
 
     @abstractmethod
     def __len__(self) -> int:
@@ -80,20 +81,17 @@ class Source(ABC):
 
     @abstractmethod
     def __getitems__(self, indices: list[int]) -> Batch:
-        """The samples at these positions, as one batch (the method torch's DataLoader calls)."""
-
-    def lanes(self, count: int, generator: torch.Generator) -> list[Tensor]:
-        """A fresh permutation of all positions, in ``count`` runs (see `muse_core.data.lanes`)."""
-        return list(torch.randperm(len(self), generator=generator).tensor_split(count))
-
-    def shuffled(self, batch_size: int, generator: torch.Generator) -> Tensor:
-        """(n,) the order of an epoch: a permutation of all positions, as far as the source has
-        ``places`` in runs.
+        """The samples at these positions, as an evaluation sees them: with the first caption of
+        each, whole.
         """
-        if self.places is None:
-            return torch.randperm(len(self), generator=generator)
-        pieces = pieces_of(batch_size, self.places)
-        return dealt(self.lanes(pieces * STEPS, generator), batch_size // pieces)
+
+    def drawn(self, indices: list[int], seed: int, epoch: int) -> Batch:
+        """The samples at these positions, as training sees them in an epoch.
+
+        The same as ``__getitems__`` for a source with one short caption an image; of several
+        captions, another one in every epoch (`muse_core.data.caption_sampling`).
+        """
+        return self.__getitems__(indices)
 
     def class_prompts(self) -> list[list[str]]:
         """How zero-shot classification words each class: several sentences, the same number for
@@ -103,7 +101,8 @@ class Source(ABC):
 
     def described(self) -> "Source":
         """The same samples with captions that tell as much as there is to tell, for text-to-image;
-        as they are where no others exist."""
+        as they are where no others exist.
+        """
         return self
 
     def first(self, count: int) -> Batch:
@@ -111,3 +110,35 @@ class Source(ABC):
         measures look at.
         """
         return self.__getitems__(list(range(min(count, len(self)))))
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The training steps that one process takes.
+
+    Args:
+        batch_size: samples of one step, over all processes.
+        seed: of the order, and of which caption an image is shown with.
+        start, stop: the first step, and the one after the last.
+        rank, processes: which of how many processes this is.
+        workers: processes that load for it.
+    """
+
+    batch_size: int
+    seed: int
+    start: int
+    stop: int
+    rank: int = 0
+    processes: int = 1
+    workers: int = 0
+
+
+class StreamedSource(Source):
+    """A split that is too large to be indexed: training reads it from beginning to end.
+
+    As a `Source` it is its first samples only, for evaluations and figures.
+    """
+
+    @abstractmethod
+    def training_batches(self, steps: Steps) -> Iterable[Any]:
+        """As `muse_core.data.loader.training_batches`, which calls this."""

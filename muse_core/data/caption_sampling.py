@@ -1,5 +1,5 @@
-"""Which words an image is shown with: one caption of several, one sentence of a long one; a pure
-function of seed and name.
+"""Which words an image is shown with in an epoch: one caption of several, one sentence of a long
+one.
 """
 
 import re
@@ -8,37 +8,33 @@ from collections.abc import Sequence
 from muse_core.data.splits import hash_fraction
 
 LONG_CAPTION = 50
-"""Words beyond which one sentence is sampled: about what CLIP's 77 tokens hold."""
-
-MOST_CHARACTERS = 100_000
-"""Of one caption; what follows is cut, since no text tower reads so far."""
+"""Words beyond which one sentence is drawn: about what CLIP's 77 tokens hold."""
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\s*\n\s*")
 
 
-def picked_caption(captions: Sequence[str], name: str, seed: int, whole: bool = False) -> str:
-    """One of an image's captions, by a hash of (seed, name); of a long one a sentence, unless asked
-    for ``whole``.
+def drawn_caption(captions: Sequence[str], name: str, seed: int, epoch: int) -> str:
+    """One of an image's captions; of a long one, a sentence.
+
+    A pure function of its arguments, so that neither resuming nor the number of processes changes
+    what is drawn. From epoch to epoch captions and sentences take turns, from a start that a hash
+    of seed and name gives: n captions are all seen in n epochs.
+
+    Args:
+        captions: all captions of the image, at least one.
+        name: what the sample is called.
+        seed: of the training.
+        epoch: counted from 0.
     """
-    caption = captions[int(hash_fraction(f"{seed}/{name}") * len(captions))]
-    if whole or len(caption.split()) <= LONG_CAPTION:
+    turn = _start(f"{seed}/{name}", len(captions)) + epoch
+    rounds, place = divmod(turn, len(captions))
+    caption = captions[place]
+    if len(caption.split()) <= LONG_CAPTION:
         return caption
     sentences = [sentence for sentence in _SENTENCE_END.split(caption) if sentence.strip()]
-    return sentences[int(hash_fraction(f"{seed}/{name}/sentence") * len(sentences))]
+    start = _start(f"{seed}/{name}/sentence", len(sentences))
+    return sentences[(start + rounds) % len(sentences)]
 
 
-def clean_captions(texts: object) -> tuple[str, ...]:
-    """The captions in a JSON value, a text or a list of texts: trimmed, none empty, and encodable.
-
-    Raises ValueError for another kind of value.
-    """
-    several = [texts] if isinstance(texts, str) else texts
-    if not isinstance(several, list):
-        raise ValueError("captions are a text or a list of texts")
-    cleaned = (_clean(text) for text in several if isinstance(text, str))
-    return tuple(text for text in cleaned if text)
-
-
-def _clean(text: str) -> str:
-    """Half a surrogate pair, which JSON can say and no tokenizer takes, becomes "?"."""
-    return text[:MOST_CHARACTERS].encode("utf-8", "replace").decode().strip()
+def _start(text: str, count: int) -> int:
+    return int(hash_fraction(text) * count)

@@ -2,9 +2,12 @@
 parquet, tar shards).
 
 Arrow tables, memory-mapped: any row can be read at any time. No code that comes with a data set is
-ever run."""
+ever run.
+"""
 
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
@@ -12,13 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from muse_core.data.batch import Source
-from muse_core.data.caption_sampling import picked_caption
+from muse_core.data.batch import NO_LABEL
+from muse_core.data.class_prompts import photo_caption
+from muse_core.data.columns import Columns, columns_of
 from muse_core.data.decode import Unreadable
-from muse_core.data.hub_columns import columns_of
-from muse_core.data.hub_splits import split_of
 from muse_core.data.reading import Encoded, ReadSource, Sample, Stored
-from muse_core.data.splits import check_split, hash_fraction
+from muse_core.data.splits import dealt, hash_fraction, share_of
 from muse_core.errors import MuseError
 from muse_core.paths import user_path
 
@@ -29,54 +31,62 @@ SAVED = ("dataset_dict.json", "state.json")
 """What `save_to_disk` leaves in a folder."""
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a data set is: a folder, or else a name on the hub and a configuration of it."""
+
+    text: str
+    folder: Path | None
+
+    @classmethod
+    def of(cls, text: str) -> "Place":
+        return cls(text, user_path(text) if user_path(text).is_dir() else None)
+
+    @property
+    def name(self) -> str:
+        return self.folder.name if self.folder else self.text
+
+    @property
+    def home(self) -> Path | None:
+        """The folder, with all links followed."""
+        return self.folder and Path(os.path.realpath(self.folder))
+
+    @property
+    def arguments(self) -> tuple[str, str | None]:
+        """What `datasets` takes: a path and a configuration."""
+        name, _, configuration = self.text.partition(":")
+        return (str(self.folder), None) if self.folder else (name, configuration or None)
+
+
 class HubSource(ReadSource):
-    """One split of a data set: ``rows`` of its table, whose columns were found by name."""
+    """One split of a data set.
+
+    Args:
+        place: where it is.
+        table: its rows.
+        rows: those of the split.
+        split: which split that is.
+        image_size: pixels a side.
+    """
 
     def __init__(
-        self,
-        name: str,
-        table: "Dataset",
-        rows: np.ndarray,
-        split: str,
-        image_size: int,
-        seed: int = 0,
-        home: Path | None = None,
-        whole: bool = False,
+        self, place: Place, table: "Dataset", rows: np.ndarray, split: str, image_size: int
     ) -> None:
-        self.name, self.table, self.rows, self.split = name, table, rows, split
-        self.image_size, self.seed, self.home, self.whole = image_size, seed, home, whole
-        self.place = f"the data set hf:{name}"
-        self.columns = columns_of(f"hf:{name}", table.features)
-        self.class_names = self.columns.class_names
-        self.unreadable: dict[str, str] = {}
-
-    def described(self) -> "HubSource":
-        return HubSource(
-            self.name,
-            self.table,
-            self.rows,
-            self.split,
-            self.image_size,
-            self.seed,
-            self.home,
-            whole=True,
-        )
+        self.name, self.place, self.home = place.name, f"the data set hf:{place.name}", place.home
+        self.columns = columns_of(f"hf:{place.text}", table.features)
+        self.table, self.rows, self.split = undecoded(table, self.columns), rows, split
+        self.image_size, self.class_names = image_size, self.columns.class_names
+        self.unreadable = {}
 
     def __len__(self) -> int:
         return len(self.rows)
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash over the table's columns, rows and bytes, the split, image size and seed; images
-        are not read.
+        """A hash over the table's columns, rows and bytes, the split and image size; images are
+        not read.
         """
-        facts = (
-            self.table.features,
-            len(self.table),
-            self.table.data.nbytes,
-            self.seed,
-            self.whole,
-        )
+        facts = (self.table.features, len(self.table), self.table.data.nbytes)
         digest = blake2b(repr(facts).encode("utf-8", "replace"), digest_size=8)
         digest.update(np.ascontiguousarray(self.rows))
         return f"{self.name}/{self.split}/{self.image_size}px/{digest.hexdigest()}"
@@ -85,73 +95,68 @@ class HubSource(ReadSource):
         return f"{self.name}#{self.rows[index]}"
 
     def stored(self, index: int) -> Stored:
-        name = self.sample_id(index)
         try:
             row = self.table[int(self.rows[index])]
-        except Exception as error:  # Arrow has its own family of errors for damaged files
+        except Exception as error:
+            # Arrow has its own family of errors for damaged files.
             raise Unreadable(f"its row cannot be read: {error}") from error
-        label, captions = self.columns.label_of(row), self.columns.captions_of(row)
-        caption = (
-            picked_caption(captions, name, self.seed, self.whole)
-            if captions
-            else self.columns.template(label)
-        )
-        return Stored(
-            Sample(name, caption, label, captions=captions), self._image(row[self.columns.image])
-        )
-
-    def _image(self, value: Any) -> Encoded:
-        """The bytes in the table; of an image that it only names, the file, where that lies in the
-        data set's own folder.
-        """
-        value = value if isinstance(value, dict) else {"bytes": value}
-        if isinstance(value.get("bytes"), bytes):
-            return value["bytes"]
-        path = value.get("path")
-        if (
-            self.home is None
-            or not path
-            or not Path(os.path.realpath(path)).is_relative_to(self.home)
-        ):
-            raise Unreadable("no image in its row")
-        return Path(path)
+        return stored_row(self.sample_id(index), row, self.columns, self.home)
 
 
-def open_hub(place: str, split: str, image_size: int, seed: int = 0) -> Source:
-    """One split of a data set: its own, where it has several; else a hash of each row's number
-    keeps a tenth for val and a tenth for test. ``place`` is a hub name ("owner/name",
-    "owner/name:configuration") or a folder.
+def open_hub(text: str, split: str, image_size: int, seed: int = 0) -> HubSource:
+    """One split of a data set; its columns are found by name (`muse_core.data.columns`).
 
-    Columns are found by name: an image, captions or a text, a label. Raises MuseError where the
-    data set is not to be had, or has no images."""
-    check_split(split)
-    folder = user_path(place) if user_path(place).is_dir() else None
-    name = folder.name if folder else place
-    tables = _tables(place, folder)
-    part, rows = split_of(
-        f"hf:{name}", tables, lambda part: _fractions(name, len(tables[part])), split
-    )
-    image = columns_of(f"hf:{place}", tables[part].features).image
-    table = _undecoded(tables[part], image)
-    return HubSource(
-        name, table, rows, split, image_size, seed, folder and Path(os.path.realpath(folder))
-    )
+    Args:
+        text: a hub name ("owner/name", "owner/name:configuration") or a folder.
+        split: "train", "val" or "test": the data set's own, where it has several; else a hash of
+            each row's number decides.
+        image_size: pixels a side.
+        seed: changes nothing here.
+
+    Raises:
+        MuseError: where the data set is not to be had, or has no images.
+    """
+    place = Place.of(text)
+    tables = _tables(place)
+    part, shares = share_of(split, tables, f"hf:{place.name}")
+    fractions = [hash_fraction(f"{place.name}#{row}") for row in range(len(tables[part]))]
+    rows = dealt(split, np.array(fractions), shares, f"hf:{place.name}")
+    return HubSource(place, tables[part], rows, split, image_size)
 
 
-def _tables(place: str, folder: Path | None) -> dict[str, "Dataset"]:
+def stored_row(name: str, row: Mapping[str, Any], columns: Columns, home: Path | None) -> Stored:
+    """A row of a data set as a sample. Raises Unreadable."""
+    label, captions = columns.label_of(row), columns.captions_of(row)
+    class_name = None if label == NO_LABEL else columns.class_names[label]
+    sample = Sample(name, captions or (photo_caption(class_name),), label)
+    return Stored(sample, _image(row.get(columns.image), home))
+
+
+def _image(value: Any, home: Path | None) -> Encoded:
+    """The bytes in a row; of an image that it only names, the file, where that lies in the data
+    set's own folder.
+    """
+    value = value if isinstance(value, dict) else {"bytes": value}
+    if isinstance(value.get("bytes"), bytes):
+        return value["bytes"]
+    path = value.get("path")
+    if home is None or not path or not Path(os.path.realpath(path)).is_relative_to(home):
+        raise Unreadable("no image in its row")
+    return Path(path)
+
+
+def _tables(place: Place) -> dict[str, "Dataset"]:
     """Every split of the data set, by the name it has there. Raises MuseError."""
     import datasets
 
     try:
-        if folder and any((folder / name).is_file() for name in SAVED):
-            found = datasets.load_from_disk(str(folder))
+        if place.folder and any((place.folder / name).is_file() for name in SAVED):
+            found = datasets.load_from_disk(str(place.folder))
         else:
-            name, _, configuration = (str(folder), "", "") if folder else place.partition(":")
-            found = datasets.load_dataset(name, configuration or None)
-    except (
-        Exception
-    ) as error:  # a wrong name, no network, a damaged file: each library below has its own errors
-        raise cannot_be_opened(f"hf:{place}", error) from error
+            found = datasets.load_dataset(*place.arguments)
+    except Exception as error:
+        # A wrong name, no network, a damaged file: each library below has its own errors.
+        raise cannot_be_opened(f"hf:{place.text}", error) from error
     return dict(found) if isinstance(found, dict) else {"train": found}
 
 
@@ -159,21 +164,15 @@ def cannot_be_opened(source: str, error: Exception) -> MuseError:
     """The sentence for a data set that is not to be had, with the first line of why."""
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
     return MuseError(
-        f"The data set {source} cannot be opened ({reason[:300]}): give a folder with parquet files, or a hub name while there "
-        "is a network."
+        f"The data set {source} cannot be opened ({reason[:300]}): give a folder with parquet "
+        "files, or a hub name while there is a network."
     )
 
 
-def _fractions(name: str, length: int) -> np.ndarray:
-    return np.array([hash_fraction(f"{name}#{row}") for row in range(length)])
-
-
-def _undecoded(table: "Dataset", column: str) -> "Dataset":
+def undecoded(table: Any, columns: Columns) -> Any:
     """The table with images as bytes, so that our own reader judges them."""
     from datasets import Image
 
-    return (
-        table.cast_column(column, Image(decode=False))
-        if isinstance(table.features[column], Image)
-        else table
-    )
+    if not isinstance(table.features[columns.image], Image):
+        return table
+    return table.cast_column(columns.image, Image(decode=False))

@@ -1,230 +1,251 @@
-"""`hf-stream:NAME`: a data set of the Hugging Face hub, or a folder of parquet, of which only what
-a step needs is fetched.
+"""`hf-stream:NAME`: a data set of the Hugging Face hub, or a folder of parquet, that training reads
+from beginning to end without downloading it first.
 
-`datasets` finds the files, with its names for splits and configurations; the rows are read by
-position, through the footers of the parquet files, instead of as one iterable. So the order is a
-function of the seed, a stage resumes exactly, and no sample is read twice, with any number of
-processes and workers, as with every other source. The order goes through whole row groups, so that
-each is fetched once an epoch by one reader and then forgotten.
+`datasets` does the streaming: files are dealt to processes and workers, and a buffer shuffles the
+rows. What is given up for that is said in docs/data.md. As a `Source`, for evaluations and figures,
+a stream is its first `HEAD` samples.
 
-Validation and test are row groups of their own, where the data set has no such splits: the first
-samples of a split lie side by side in their file."""
+Where the data set has one split only, a hash of each image's bytes keeps a tenth of it for val and
+a tenth for test.
+"""
 
 import os
-import re
-from collections.abc import Mapping
-from functools import cached_property
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import cached_property, partial
 from hashlib import blake2b
-from heapq import heapify, heapreplace
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
-from torch import Tensor
+from torch.utils.data import IterableDataset, get_worker_info
 
-from muse_core.data.batch import Source
-from muse_core.data.caption_sampling import picked_caption
+from muse_core.data.batch import Steps, StreamedSource
+from muse_core.data.caption_sampling import drawn_caption
+from muse_core.data.columns import Columns, columns_of
 from muse_core.data.decode import Unreadable
-from muse_core.data.hub import cannot_be_opened
-from muse_core.data.hub_columns import Columns, columns_of
-from muse_core.data.hub_splits import split_of
-from muse_core.data.lanes import STEPS
+from muse_core.data.hub import Place, cannot_be_opened, stored_row, undecoded
+from muse_core.data.loader import TrainingBatches, loader_of, packed
 from muse_core.data.reading import ReadSource, Sample, Stored
-from muse_core.data.row_groups import RowGroupReader, RowGroups, read_footers
-from muse_core.data.splits import check_split, hash_fraction
+from muse_core.data.splits import hash_fraction, share_of
 from muse_core.errors import MuseError
-from muse_core.paths import user_path
 
 if TYPE_CHECKING:
-    from datasets import DatasetBuilder
+    import datasets
 
-_IN_REPOSITORY = re.compile(r"hf://datasets/[^@]+@[^/]+/(.+)")
+HEAD = 2_000
+"""Samples that evaluations and figures see."""
+BUFFER = 1_000
+"""Rows that a worker holds, to shuffle them."""
+FEW_FILES = 256
+"""Below this, row groups are dealt to the readers instead of files."""
+
+Row = tuple[str, Mapping[str, Any]]
+"""A sample's name, a hash of its image, and its columns."""
 
 
-class HubStream(ReadSource):
-    """One split of a data set: the row groups ``chosen``, in this order. ``names``: what the files
-    are called in the set.
+class HubStream(ReadSource, StreamedSource):
+    """One split of a data set.
+
+    Args:
+        place: where it is.
+        stream: the split's rows.
+        columns: those that are read.
+        split: which split that is.
+        image_size: pixels a side.
+        files: (name, bytes) of its files, for the fingerprint.
     """
 
     def __init__(
         self,
-        name: str,
-        groups: RowGroups,
-        chosen: np.ndarray,
-        names: tuple[str, ...],
+        place: Place,
+        stream: "datasets.IterableDataset",
         columns: Columns,
         split: str,
         image_size: int,
-        seed: int = 0,
-        whole: bool = False,
+        files: list[tuple[str, int]],
     ) -> None:
-        self.name, self.groups, self.chosen, self.names, self.columns = (
-            name,
-            groups,
-            chosen,
-            names,
-            columns,
-        )
-        self.split, self.image_size, self.seed, self.whole = split, image_size, seed, whole
-        self.place = f"the data set hf-stream:{name}"
-        self.class_names, self.damage = columns.class_names, groups.damage
-        self.starts = np.concatenate([[0], np.cumsum(groups.rows[chosen])])
-        self.reader = RowGroupReader(groups, columns.names)
-        self.places = _places(self.reader.places, len(chosen))
-        self.unreadable: dict[str, str] = {}
-
-    def described(self) -> "HubStream":
-        return HubStream(
-            self.name,
-            self.groups,
-            self.chosen,
-            self.names,
-            self.columns,
-            self.split,
-            self.image_size,
-            self.seed,
-            whole=True,
-        )
-
-    def __len__(self) -> int:
-        return int(self.starts[-1])
+        self.name, self.place = place.name, f"the data set hf-stream:{place.name}"
+        self.stream, self.columns, self.files, self.home = stream, columns, files, place.home
+        self.split, self.image_size, self.class_names = split, image_size, columns.class_names
+        self.unreadable = {}
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash over the files' names, the sizes of their row groups, the columns, split, image
-        size and seed; rows are not read."""
-        digest = blake2b(
-            repr((self.columns, self.names, self.seed, self.whole)).encode("utf-8", "replace"),
-            digest_size=8,
-        )
-        for column in ("file", "number", "rows", "bytes"):
-            digest.update(np.ascontiguousarray(getattr(self.groups, column)[self.chosen]))
-        return f"{self.name}/{self.split}/{self.image_size}px/{digest.hexdigest()}"
-
-    def lanes(self, count: int, generator: torch.Generator) -> list[Tensor]:
-        """Whole row groups in a fresh order, each to the lane that is shortest so far; their rows
-        are shuffled.
+        """A hash over the files' names and sizes, the columns, the split and image size; rows are
+        not read.
         """
-        lanes: list[list[Tensor]] = [[] for _ in range(count)]
-        lengths = [(0, lane) for lane in range(count)]
-        heapify(lengths)
-        for place in torch.randperm(len(self.chosen), generator=generator).tolist():
-            first, last = int(self.starts[place]), int(self.starts[place + 1])
-            length, lane = lengths[0]
-            lanes[lane].append(first + torch.randperm(last - first, generator=generator))
-            heapreplace(lengths, (length + last - first, lane))
-        return [torch.cat(lane) if lane else torch.empty(0, dtype=torch.long) for lane in lanes]
+        facts = repr((self.columns, self.files)).encode("utf-8", "replace")
+        digest = blake2b(facts, digest_size=8).hexdigest()
+        return f"{self.name}/{self.split}/{self.image_size}px/{digest}"
+
+    @cached_property
+    def head(self) -> list[Row]:
+        """The first samples, in memory, of rows shuffled once. Raises MuseError where there are
+        none.
+        """
+        shuffled = self.stream.shuffle(seed=0, buffer_size=BUFFER, max_buffer_input_shards=1)
+        found = list(islice(self.rows(shuffled), HEAD))
+        if not found:
+            raise MuseError(f"{self.place} has no images for the split {self.split!r}: add some.")
+        return found
+
+    def __len__(self) -> int:
+        return len(self.head)
 
     def sample_id(self, index: int) -> str:
-        group, row = self._at(index)
-        return f"{self.name}/{self.names[self.groups.file[group]]}#{self.groups.first[group] + row}"
+        return self.head[index][0]
 
     def stored(self, index: int) -> Stored:
-        name, row = self.sample_id(index), self.reader.row(*self._at(index))
-        label, captions = self.columns.label_of(row), self.columns.captions_of(row)
-        caption = (
-            picked_caption(captions, name, self.seed, self.whole)
-            if captions
-            else self.columns.template(label)
-        )
-        return Stored(
-            Sample(name, caption, label, captions=captions), _image(row.get(self.columns.image))
-        )
+        return self.stored_row(self.head[index])
 
-    def _at(self, index: int) -> tuple[int, int]:
-        """(row group, row in it)."""
-        place = int(np.searchsorted(self.starts, index, side="right")) - 1
-        return int(self.chosen[place]), index - int(self.starts[place])
+    def stored_row(self, row: Row) -> Stored:
+        """Raises Unreadable."""
+        return stored_row(*row, self.columns, self.home)
+
+    def rows(self, stream: "datasets.IterableDataset") -> Iterator[Row]:
+        """The rows of a stream with their names. Raises MuseError for a damaged file, and where a
+        remote one cannot be fetched.
+        """
+        try:
+            for row in stream:
+                yield f"{self.name}#{_digest(row[self.columns.image])}", row
+        except Exception as error:
+            # As in hub.py.
+            raise cannot_be_opened(f"hf-stream:{self.name}", error) from error
+
+    def training_batches(self, steps: Steps) -> "StreamBatches":
+        share = _Share(self, steps)
+        workers = min(steps.workers, share.rows().num_shards)
+        return StreamBatches(share, replace(steps, workers=workers))
 
 
-def open_hub_stream(place: str, split: str, image_size: int, seed: int = 0) -> Source:
-    """One split of a data set: its own, where it has several; else a hash of each row group's place
-    keeps a tenth of them for val and a tenth for test. ``place`` is a hub name ("owner/name",
-    "owner/name:configuration") or a folder of parquet.
+class _Share(IterableDataset):
+    """What one process reads of a stream in an epoch: (worker, state, batch). A worker's last
+    incomplete batch is left out.
 
-    Raises MuseError where the data set is not to be had, is no parquet, or has no images.
+    ``states``: where each worker goes on in this epoch.
     """
-    check_split(split)
-    folder = user_path(place) if user_path(place).is_dir() else None
-    name, source = folder.name if folder else place, f"hf-stream:{place}"
-    builder = _builder(place, folder)
-    files = {str(part): tuple(map(str, paths)) for part, paths in builder.config.data_files.items()}
-    read: dict[str, Any] = {}
 
-    def fractions(part: str) -> np.ndarray:
-        groups, schema = read_footers(files[part])
-        if not len(groups):
-            why = next(iter(groups.damage), "its files hold no rows")
-            raise MuseError(
-                f"{source} has nothing to read ({why}): download it again, or give another data set."
-            )
-        names = tuple(_name(path, folder) for path in files[part])
-        read.update(groups=groups, schema=schema, names=names)
-        spots = zip(groups.file, groups.number, strict=True)
-        return np.array([hash_fraction(f"{name}/{names[file]}#{number}") for file, number in spots])
+    def __init__(self, source: HubStream, steps: Steps) -> None:
+        self.source, self.steps, self.states = source, steps, {}
+        # Resumed without a state, it is not the first epoch that is read again.
+        self.epoch = steps.start
 
-    _, chosen = split_of(source, files, fractions, split)
-    columns = columns_of(source, _features(source, builder, read["schema"]))
-    return HubStream(name, read["groups"], chosen, read["names"], columns, split, image_size, seed)
+    def rows(self) -> "datasets.IterableDataset":
+        """This process's rows in the order of the epoch."""
+        from datasets.distributed import split_dataset_by_node
+
+        steps, seed = self.steps, self.steps.seed * 100_003 + self.epoch
+        stream = self.source.stream.shuffle(seed=seed, buffer_size=BUFFER)
+        strategy = "shards" if stream.num_shards >= steps.processes else "examples"
+        return split_dataset_by_node(stream, steps.rank, steps.processes, strategy=strategy)
+
+    def __iter__(self) -> Iterator[tuple[str, Any, Any]]:
+        info, rows = get_worker_info(), self.rows()
+        worker = str(info.id if info else 0)
+        if worker in self.states:
+            rows.load_state_dict(self.states[worker])
+        loaded, skipped = [], {}
+        for row in self.source.rows(rows):
+            try:
+                loaded.append(self.source.decoded(self.source.stored_row(row)))
+            except Unreadable as reason:
+                skipped[f"{row[0]} ({reason})"] = None
+            if len(loaded) == self.steps.batch_size // self.steps.processes:
+                batch = self.source.joined(loaded, self._caption, skipped)
+                yield worker, rows.state_dict(), packed(batch) if info else batch
+                loaded, skipped = [], {}
+
+    def _caption(self, sample: Sample) -> str:
+        return drawn_caption(sample.captions, sample.id, self.steps.seed, self.epoch)
 
 
-def _builder(place: str, folder: Path | None) -> "DatasetBuilder":
-    """What `datasets` knows about a data set before anything is downloaded: its files by split.
-    Raises MuseError.
+class StreamBatches(TrainingBatches):
+    """The batches of one process, and where each of its workers stands."""
+
+    def __init__(self, share: _Share, steps: Steps) -> None:
+        super().__init__(loader_of(share, steps, batch_size=None), steps)
+        self.share = share
+
+    def _batches(self) -> Iterator[Any]:
+        share = self.share
+        while True:
+            resumed, empty = bool(share.states), True
+            for worker, state, batch in self.loader:
+                share.states[worker], empty = state, False
+                yield batch
+            if empty and not resumed:
+                raise MuseError(
+                    f"{share.source.place} has fewer images for the split {share.source.split!r} "
+                    "than one batch of each reader: lower batch_size, or read it with hf:."
+                )
+            share.states, share.epoch = {}, share.epoch + 1
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"readers": self._readers(), "epoch": self.share.epoch, "states": self.share.states}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Of as many processes and workers as now; with another number a fresh epoch begins."""
+        if state.get("readers") == self._readers():
+            self.share.epoch, self.share.states = state["epoch"], dict(state["states"])
+
+    def _readers(self) -> list[int]:
+        return [self.steps.rank, self.steps.processes, self.steps.workers]
+
+
+def open_hub_stream(text: str, split: str, image_size: int, seed: int = 0) -> HubStream:
+    """One split of a data set that is read as a stream.
+
+    Args:
+        text: a hub name ("owner/name", "owner/name:configuration") or a folder of parquet.
+        split: "train", "val" or "test": the data set's own, where it has several; else a hash of
+            each image's bytes decides.
+        image_size: pixels a side.
+        seed: changes nothing here.
+
+    Raises:
+        MuseError: where the data set is not to be had, or has no images.
     """
     import datasets
 
-    name, _, configuration = (str(folder), "", "") if folder else place.partition(":")
+    place, source = Place.of(text), f"hf-stream:{text}"
     try:
-        builder = datasets.load_dataset_builder(name, configuration or None)
-    except Exception as error:  # as in hub.py
-        raise cannot_be_opened(f"hf-stream:{place}", error) from error
-    if builder.name == "parquet" and builder.config.data_files:
-        return builder
-    tars = builder.name == "webdataset"
-    better = (
-        f"hf:{place}"
-        if not tars
-        else f"wds:{place}"
-        if folder
-        else "wds: after `hf download --repo-type dataset`"
-    )
-    raise MuseError(
-        f"hf-stream:{place} holds {'tar shards' if tars else f'{builder.name} files'} and no parquet: read it with {better}."
-    )
-
-
-def _features(source: str, builder: "DatasetBuilder", schema: Any) -> Mapping[str, Any]:
-    """The columns, and the classes' names: as the data set's card says, else as its files say.
-    Raises MuseError.
-    """
-    from datasets import Features
-
-    try:
-        return builder.info.features or Features.from_arrow_schema(schema)
+        builder = datasets.load_dataset_builder(*place.arguments)
+        streams = builder.as_streaming_dataset()
     except Exception as error:
+        # As in hub.py.
         raise cannot_be_opened(source, error) from error
+    part, shares = share_of(split, streams, source)
+    stream = streams[part]
+    columns = columns_of(source, stream.features or {})
+    stream = undecoded(stream.select_columns(columns.names), columns)
+    if stream.num_shards < FEW_FILES:
+        stream = stream.reshard()
+    # Always filtered, so that `datasets` goes on by rows: by tables, a state that was taken behind
+    # a shuffle buffer gives some rows again.
+    stream = stream.filter(partial(_is_in, shares, split), input_columns=[columns.image])
+    files = [_file(path, place.folder) for path in (builder.config.data_files or {}).get(part, [])]
+    return HubStream(place, stream, columns, split, image_size, files)
 
 
-def _places(held: int, groups: int) -> int | None:
-    """Few enough for several row groups to follow one another at each; a split that a reader holds
-    whole has any order.
+def _is_in(shares: Mapping[str, float], split: str, image: Any) -> bool:
+    """Whether an image is one of a split, when these shares are dealt by its hash."""
+    edges = list(accumulate(shares.values()))[:-1]
+    return list(shares)[bisect_right(edges, hash_fraction(_digest(image)))] == split
+
+
+def _file(path: str, folder: Path | None) -> tuple[str, int]:
+    """What a file is called, wherever its folder lies, and its bytes; a file of the hub is named
+    with its revision, and not measured.
     """
-    return None if groups <= held else max(STEPS, min(held, groups // 4))
+    if folder is None or "://" in str(path):
+        return str(path), 0
+    return Path(os.path.relpath(path, folder)).as_posix(), os.path.getsize(path)
 
 
-def _name(path: str, folder: Path | None) -> str:
-    """What a file is called in its data set, wherever that lies and whatever its revision."""
-    if folder and "://" not in path:
-        return Path(os.path.relpath(path, folder)).as_posix()
-    inside = _IN_REPOSITORY.fullmatch(path)
-    return inside[1] if inside else path
-
-
-def _image(value: Any) -> bytes:
-    """The bytes in a row. Raises Unreadable where it only names a file."""
-    content = value.get("bytes") if isinstance(value, dict) else value
-    if not isinstance(content, bytes):
-        raise Unreadable("no image in its row")
-    return content
+def _digest(image: Any) -> str:
+    content = image.get("bytes") if isinstance(image, dict) else image
+    content = content if isinstance(content, bytes) else repr(image).encode("utf-8", "replace")
+    return blake2b(content, digest_size=8).hexdigest()

@@ -1,4 +1,4 @@
-"""The seeded, resumable loader of training batches, and batches of an evaluation in order.
+"""The seeded, resumable loader of training batches, and the batches of an evaluation in order.
 
 On their way from a loader's worker to the device, photographs take one byte a colour: they are
 8-bit files, so their floats are k / 255, and the device makes the floats. Drawn scenes hold more
@@ -6,8 +6,9 @@ and stay as they are.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
+from itertools import islice
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -15,7 +16,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
-from muse_core.data.batch import Batch, Source
+from muse_core.data.batch import Batch, Source, Steps, StreamedSource
 from muse_core.errors import MuseError
 
 LEVELS = 255
@@ -29,48 +30,68 @@ class Samples(Protocol):
     def __getitems__(self, indices: list[int]) -> Any: ...
 
 
-class EpochOrder(Sampler[list[int]]):
-    """Batches of indices for steps ``start .. stop``: a fresh permutation each epoch, a pure
-    function of the seed.
+class EpochOrder(Sampler[tuple[int, list[int]]]):
+    """(epoch, positions) of each step: a fresh permutation every epoch, a pure function of the
+    seed.
 
-    Resuming at step k needs nothing but k. ``batch_size`` counts the images of one step over all
-    processes; each takes its own slice, so that the order is the same for any number of them.
-    ``shuffled`` makes the permutation, `Source.shuffled` where there is one."""
+    Resuming at step k needs nothing but k. Each process takes its own slice of a step, so that the
+    order is the same for any number of them. An epoch's last incomplete step is left out.
 
-    def __init__(
-        self,
-        length: int,
-        batch_size: int,
-        seed: int,
-        start: int,
-        stop: int,
-        rank: int = 0,
-        processes: int = 1,
-        shuffled: Callable[[int, torch.Generator], Tensor] | None = None,
-    ) -> None:
-        self.length, self.batch_size, self.seed = length, batch_size, seed
-        self.shuffled = shuffled or (
-            lambda batch_size, generator: torch.randperm(length, generator=generator)
-        )
-        self.start, self.stop, self.rank, self.processes = start, stop, rank, processes
-        if length < batch_size:
+    Args:
+        length: samples in the source.
+        steps: which are asked for.
+
+    Raises:
+        MuseError: where there are fewer samples than one step needs.
+    """
+
+    def __init__(self, length: int, steps: Steps) -> None:
+        if length < steps.batch_size:
             raise MuseError(
-                f"The data holds {length} images but one step needs {batch_size}: lower batch_size or add images."
+                f"The data holds {length} images but one step needs {steps.batch_size}: lower "
+                "batch_size or add images."
             )
-        self.steps_per_epoch = length // batch_size
+        self.length, self.steps = length, steps
+        self.steps_per_epoch = length // steps.batch_size
 
     def __len__(self) -> int:
-        return self.stop - self.start
+        return self.steps.stop - self.steps.start
 
-    def __iter__(self) -> Iterator[list[int]]:
-        epoch, order, own = -1, torch.empty(0), self.batch_size // self.processes
-        for step in range(self.start, self.stop):
+    def __iter__(self) -> Iterator[tuple[int, list[int]]]:
+        asked, epoch, order = self.steps, -1, torch.empty(0)
+        own = asked.batch_size // asked.processes
+        for step in range(asked.start, asked.stop):
             if step // self.steps_per_epoch != epoch:
                 epoch = step // self.steps_per_epoch
-                generator = torch.Generator().manual_seed(self.seed * 100_003 + epoch)
-                order = self.shuffled(self.batch_size, generator)
-            first = (step % self.steps_per_epoch) * self.batch_size + self.rank * own
-            yield order[first : first + own].tolist()
+                generator = torch.Generator().manual_seed(asked.seed * 100_003 + epoch)
+                order = torch.randperm(self.length, generator=generator)
+            first = (step % self.steps_per_epoch) * asked.batch_size + asked.rank * own
+            yield epoch, order[first : first + own].tolist()
+
+
+class TrainingBatches:
+    """The batches of one process. A stream's say with ``state_dict`` where they stand; for every
+    other source the step says it, and the state is empty.
+    """
+
+    def __init__(self, loader: DataLoader, steps: Steps) -> None:
+        self.loader, self.steps = loader, steps
+
+    def __len__(self) -> int:
+        return self.steps.stop - self.steps.start
+
+    def __iter__(self) -> Iterator[Any]:
+        return islice(self._batches(), len(self))
+
+    def _batches(self) -> Iterator[Any]:
+        return iter(self.loader)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What this process must be given to go on after the last batch; JSON."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where a `state_dict` was taken, before the first batch is asked for."""
 
 
 def training_batches(
@@ -82,44 +103,73 @@ def training_batches(
     rank: int = 0,
     processes: int = 1,
     workers: int = 0,
-) -> DataLoader:
-    """Shuffled batches for training steps ``start .. stop`` (exclusive); at most one worker a core.
+) -> Iterable[Any]:
+    """Shuffled batches for the training steps ``start .. stop`` (exclusive).
 
-    What a worker gives is a batch only once ``.to(device)`` has made it one
-    (`muse_core.data.collate`)."""
-    workers = min(workers, os.cpu_count() or 1)
-    shuffled = source.shuffled if isinstance(source, Source) else None
-    order = EpochOrder(len(source), batch_size, seed, start, stop, rank, processes, shuffled)
-    generator = torch.Generator().manual_seed(
-        seed
-    )  # its own, so that making an iterator leaves the global RNG alone
+    What a worker gives is a batch only once ``.to(device)`` has made it one.
+
+    Args:
+        source: a `Source`, or anything else that is indexed like one.
+        batch_size: samples of one step, over all processes.
+        seed: of the order, and of which caption an image is shown with.
+        start, stop: the first step, and the one after the last.
+        rank, processes: which of how many processes this is; its share of a step comes.
+        workers: processes that load; at most one a core.
+
+    Returns:
+        `TrainingBatches`: as many as steps. They do not depend on how often training was stopped
+        and resumed, and the shares of any number of processes are together the same step; for a
+        stream see docs/data.md.
+
+    Raises:
+        MuseError: where there are fewer samples than one step needs.
+    """
+    cores = os.cpu_count() or 1
+    steps = Steps(batch_size, seed, start, stop, rank, processes, min(workers, cores))
+    if isinstance(source, StreamedSource):
+        return source.training_batches(steps)
+    order = EpochOrder(len(source), steps)
+    return TrainingBatches(loader_of(_Drawn(source, seed), steps, batch_sampler=order), steps)
+
+
+def loader_of(data: Any, steps: Steps, **options: Any) -> DataLoader:
+    """torch's loader of data that gives whole batches; its own generator leaves the global one
+    alone.
+    """
     return DataLoader(
-        source,  # type: ignore[arg-type]  (Samples are a map-style data set through __getitems__)
-        batch_sampler=order,
-        collate_fn=packed if workers else _already_a_batch,
-        num_workers=workers,
-        pin_memory=workers > 0 and torch.cuda.is_available(),
-        generator=generator,
-        persistent_workers=workers > 0,
+        data,
+        collate_fn=packed if steps.workers else _already_a_batch,
+        num_workers=steps.workers,
+        pin_memory=steps.workers > 0 and torch.cuda.is_available(),
+        generator=torch.Generator().manual_seed(steps.seed),
+        **options,
     )
 
 
 def evaluation_batches(
     source: Source, batch_size: int, limit: int | None = None
 ) -> Iterator[Batch]:
-    """Batches in index order, each sample once; at most ``limit`` samples."""
+    """Batches in index order, each sample once.
+
+    Args:
+        source: a split.
+        batch_size: samples of a batch; the last may have fewer.
+        limit: at most so many samples.
+    """
     count = len(source) if limit is None else min(limit, len(source))
     for first in range(0, count, batch_size):
         yield source.__getitems__(list(range(first, min(first + batch_size, count))))
 
 
-def _already_a_batch(batch: Any) -> Any:
-    return batch
-
-
 @dataclass(frozen=True)
 class EightBitBatch:
-    """``levels``: uint8 images; ``rest``: the other fields of the ``kind`` of batch it becomes."""
+    """A batch of photographs between a worker and the device.
+
+    Args:
+        kind: what it becomes.
+        levels: the images, one byte a colour.
+        rest: the other fields of that kind.
+    """
 
     kind: type
     levels: UInt8[Tensor, "batch 3 image_height image_width"]
@@ -129,9 +179,7 @@ class EightBitBatch:
         return len(self.levels)
 
     def pin_memory(self) -> "EightBitBatch":
-        """In page-locked memory, from which a GPU copies while it computes; torch's DataLoader
-        calls this.
-        """
+        """In page-locked memory; torch's DataLoader calls this."""
         return EightBitBatch(self.kind, self.levels.pin_memory(), self._tensors(Tensor.pin_memory))
 
     def to(self, device: torch.device | str) -> Any:
@@ -149,19 +197,33 @@ class EightBitBatch:
 
 
 def packed(batch: Any) -> Any:
-    """An `EightBitBatch` where nothing is lost by it; anything else, batches without images too, as
-    it is.
+    """An `EightBitBatch` where nothing is lost by it; anything else, batches without images too,
+    as it is.
     """
     if not hasattr(batch, "images"):
         return batch
     levels = (batch.images * LEVELS).round()
-    if (
-        not torch.equal(levels / LEVELS, batch.images)
-        or levels.amin() < 0
-        or levels.amax() > LEVELS
-    ):
+    exact = torch.equal(levels / LEVELS, batch.images)
+    if not exact or levels.amin() < 0 or levels.amax() > LEVELS:
         return batch
-    rest = {
-        field.name: getattr(batch, field.name) for field in fields(batch) if field.name != "images"
-    }
+    rest = {one.name: getattr(batch, one.name) for one in fields(batch) if one.name != "images"}
     return EightBitBatch(type(batch), levels.to(torch.uint8), rest)
+
+
+class _Drawn:
+    """A source as torch's DataLoader asks it: for (epoch, positions), with the captions of that
+    epoch.
+    """
+
+    def __init__(self, source: Samples, seed: int) -> None:
+        self.source, self.seed = source, seed
+
+    def __getitems__(self, asked: tuple[int, list[int]]) -> Any:
+        epoch, indices = asked
+        if isinstance(self.source, Source):
+            return self.source.drawn(indices, self.seed, epoch)
+        return self.source.__getitems__(indices)
+
+
+def _already_a_batch(batch: Any) -> Any:
+    return batch

@@ -3,42 +3,55 @@
 PATH/images/NAME.jpg (or another image format), and PATH/masks_voc21/NAME.png or else
 PATH/masks/NAME.png: one class number a pixel, 255 = void. PATH/classes_voc21.txt or
 PATH/classes.txt names the classes, one a line, class 0 first. PATH/official_split.tsv, if there is
-one, has lines "NAME <tab> train, val or test"."""
+one, has lines "NAME <tab> train, val or test".
+"""
 
 from collections import defaultdict
 from pathlib import Path
 
-from muse_core.data.folders import image_keys
-from muse_core.data.image_files import FileSource, MaskMeaning, Sample, existing_folder, text_lines
-from muse_core.data.splits import SPELLINGS, choose, complete, deal
+from muse_core.data.class_prompts import photo_caption
+from muse_core.data.image_files import FileSource, existing_folder, image_keys, text_lines
+from muse_core.data.reading import MaskMeaning, Sample
+from muse_core.data.splits import SPELLINGS, keys_of
 from muse_core.errors import MuseError, unknown
 
-CAPTION = "a photo"
-LAYOUT = "PATH/images/NAME.jpg, PATH/masks/NAME.png (one class number a pixel, 255 = void) and PATH/classes.txt"
+LAYOUT = (
+    "PATH/images/NAME.jpg, PATH/masks/NAME.png (one class number a pixel, 255 = void) and "
+    "PATH/classes.txt"
+)
 MASK_FOLDERS = {"masks_voc21": "classes_voc21.txt", "masks": "classes.txt"}
 """Where masks may be, and the file beside them that names their classes, one a line."""
 
 
 def open_masks(root: Path, split: str, image_size: int, seed: int = 0) -> FileSource:
-    """The images of one split that have a mask, all captioned `CAPTION`, without label.
+    """The images of one split that have a mask, all captioned "a photo", without label.
 
-    The splits are those of official_split.tsv (images it does not list are left out; see
-    `splits.complete`); without it a hash of each file's name keeps a tenth for val and a tenth for
-    test. A mask of another size than its image is laid over the whole of it, as `images.read_mask`
-    does. ``seed`` changes nothing here. Raises MuseError for another layout, a missing list of
-    classes, a line of the split list that cannot be understood, and a split without images."""
+    A mask of another size than its image is laid over the whole of it.
+
+    Args:
+        root: the folder.
+        split: "train", "val" or "test": as official_split.tsv says (images it does not list are
+            left out), without it by a hash of each file's name.
+        image_size: pixels a side.
+        seed: changes nothing here.
+
+    Raises:
+        MuseError: for another layout, a missing list of classes, a line of the split list that
+            cannot be understood, and a split without images.
+    """
     masks, meaning = find_masks(existing_folder(root, LAYOUT))
     names = [name for name in image_keys(root / "images") if Path(name).stem in masks]
     if meaning is None or not names:
         raise MuseError(f"{root} holds no images with masks: it should have {LAYOUT}.")
     if not meaning.names:
-        file = root / MASK_FOLDERS[mask_folder(root)]
+        file = root / MASK_FOLDERS[str(mask_folder(root))]
         raise MuseError(
-            f"The classes of the masks in {root} have no names: write {file}, one name a line, class 0 first."
+            f"The classes of the masks in {root} have no names: write {file}, one name a line, "
+            "class 0 first."
         )
-    chosen = choose(_parts(names, root / "official_split.tsv"), split, root)
+    chosen = keys_of(split, _parts(names, root / "official_split.tsv"), root)
     samples = tuple(
-        Sample(id=f"images/{name}", caption=CAPTION, mask=masks[Path(name).stem]) for name in chosen
+        Sample(f"images/{name}", (photo_caption(),), mask=masks[Path(name).stem]) for name in chosen
     )
     return FileSource(root.name, root, split, image_size, samples, masks=meaning)
 
@@ -62,14 +75,14 @@ def mask_folder(root: Path) -> str | None:
 
 
 def _parts(names: list[str], listed: Path) -> dict[str, list[str]]:
-    """File names by split: as the list says, else by hash."""
+    """File names by split, as the list says; all in one part where there is none."""
     if not listed.is_file():
-        return deal(names)
+        return {"": names}
     parts, split = defaultdict(list), _official_split(listed)
     for name in names:
         if (stem := Path(name).stem) in split:
             parts[split[stem]].append(name)
-    return complete(parts)
+    return parts or {"": []}
 
 
 def _official_split(path: Path) -> dict[str, str]:
@@ -81,7 +94,8 @@ def _official_split(path: Path) -> dict[str, str]:
         stem, _, part = (word.strip() for word in line.rpartition("\t"))
         if not stem:
             raise MuseError(
-                f"Line {number} of {path} is not 'image's name <tab> split': mend or delete that line."
+                f"Line {number} of {path} is not 'image's name <tab> split': mend or delete that "
+                "line."
             )
         if part not in SPELLINGS:
             raise unknown(f"split of {stem} in {path}", part, SPELLINGS)

@@ -1,16 +1,18 @@
-"""`ReadSource`: what every source of stored images shares, wherever the bytes lie: decoding, masks,
-and what is unreadable.
+"""`ReadSource`: what every source of stored images shares, wherever the bytes lie: decoding,
+captions, masks, and what is unreadable.
 """
 
 import io
 from abc import abstractmethod
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from muse_core.data.batch import IGNORED_PIXEL, NO_LABEL, Batch, Source
+from muse_core.data.caption_sampling import drawn_caption
 from muse_core.data.decode import Photo, Unreadable, read_mask, read_photo
 from muse_core.errors import MuseError
 from muse_core.shapes import Int
@@ -21,26 +23,32 @@ Encoded = Path | bytes
 
 @dataclass(frozen=True)
 class Sample:
-    """One image and what is known about it; files are named relative to the source's root, with
-    forward slashes.
+    """One image and what is known about it.
 
-    ``captions``: all of them, where ``caption`` was picked from several.
+    Args:
+        id: its name; of a file, the path relative to the source's root, with forward slashes.
+        captions: at least one; an evaluation takes the first.
+        label: class index.
+        mask: the file of its mask, likewise relative.
     """
 
     id: str
-    caption: str
+    captions: tuple[str, ...]
     label: int = NO_LABEL
     mask: str | None = None
-    captions: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True)
 class MaskMeaning:
-    """What the numbers in mask files mean: ``names`` of the classes, and tables {number in file:
-    class or instance}.
+    """What the numbers in mask files mean.
 
-    Without ``classes`` the numbers are classes already, without ``instances`` they are instances. A
-    number outside its table is void (class) or nobody (instance)."""
+    Args:
+        names: of the classes.
+        classes: {number in the file: class}; None where the numbers are classes already. A number
+            it does not hold is void.
+        instances: {number in the file: object}; None where the numbers are objects already. A
+            number it does not hold is no object.
+    """
 
     names: tuple[str, ...]
     classes: dict[int, int] | None = None
@@ -59,7 +67,7 @@ class Stored:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A sample in memory; masks hold classes and instances."""
+    """A sample in memory; masks hold classes and objects."""
 
     sample: Sample
     photo: Photo
@@ -70,10 +78,11 @@ class Loaded:
 class ReadSource(Source):
     """Images of one split, read when asked for.
 
-    An image that cannot be read is named in `Batch.skipped` with the reason and the next readable
+    An image that cannot be read is named in `Batch.skipped` with the reason, and the next readable
     one of the split takes its place; it is tried once, then remembered in ``unreadable``. Samples
     without a mask, in a split where others have one, get void class masks and empty instance masks.
-    Leaves set the fields and define the last two methods."""
+    Leaves set the fields and define the last two methods.
+    """
 
     split: str
     image_size: int
@@ -81,9 +90,6 @@ class ReadSource(Source):
     """Where the images are, as a sentence about them would say it."""
     masks: MaskMeaning | None = None
     with_instances: bool = False
-    damage: tuple[str, ...] = ()
-    """What was found damaged before any sample was asked for; every batch lists it in ``skipped``.
-    """
     unreadable: dict[str, str]
     """Id -> reason, of the samples that were tried in vain."""
 
@@ -96,11 +102,24 @@ class ReadSource(Source):
         """The sample at this position. Raises Unreadable."""
 
     def __getitems__(self, indices: list[int]) -> Batch:
-        skipped = dict.fromkeys(self.damage)
-        loaded = [self._readable(index, skipped) for index in indices]
+        return self._batch(indices, lambda sample: sample.captions[0])
+
+    def drawn(self, indices: list[int], seed: int, epoch: int) -> Batch:
+        return self._batch(
+            indices, lambda sample: drawn_caption(sample.captions, sample.id, seed, epoch)
+        )
+
+    def _batch(self, indices: list[int], caption: Callable[[Sample], str]) -> Batch:
+        skipped = dict.fromkeys(self.notes)
+        return self.joined([self._readable(index, skipped) for index in indices], caption, skipped)
+
+    def joined(
+        self, loaded: list[Loaded], caption: Callable[[Sample], str], skipped: dict[str, None]
+    ) -> Batch:
+        """Samples as one batch, each with the caption that ``caption`` chooses."""
         return Batch(
             images=torch.stack([each.photo.pixels for each in loaded]),
-            captions=tuple(each.sample.caption for each in loaded),
+            captions=tuple(caption(each.sample) for each in loaded),
             labels=torch.tensor([each.sample.label for each in loaded]),
             ids=tuple(each.sample.id for each in loaded),
             class_masks=self._filled([each.class_mask for each in loaded], IGNORED_PIXEL)
@@ -119,7 +138,7 @@ class ReadSource(Source):
         try:
             if name in self.unreadable:
                 raise Unreadable(self.unreadable[name])
-            return self._decoded(self.stored(index))
+            return self.decoded(self.stored(index))
         except Unreadable as reason:
             self.unreadable[name] = str(reason)
             raise
@@ -135,14 +154,15 @@ class ReadSource(Source):
                 skipped[f"{self.sample_id(position % len(self))} ({reason})"] = None
         first, reason = next(iter(self.unreadable.items()))
         raise MuseError(
-            f"None of the {len(self)} {self.split} images in {self.place} can be read (the first, {first}: {reason}): "
-            "replace them with intact images."
+            f"None of the {len(self)} {self.split} images in {self.place} can be read (the first, "
+            f"{first}: {reason}): replace them with intact images."
         )
 
-    def _decoded(self, stored: Stored) -> Loaded:
-        photo = read_photo(_opened(stored.image), self.image_size)
+    def decoded(self, stored: Stored) -> Loaded:
+        """A stored sample in memory. Raises Unreadable."""
+        photo = read_photo(opened(stored.image), self.image_size)
         read = {
-            mask: read_mask(_opened(mask), self.image_size, photo.crop)
+            mask: read_mask(opened(mask), self.image_size, photo.crop)
             for mask in {stored.class_mask, stored.instance_mask} - {None}
         }
         classes, instances = read.get(stored.class_mask), read.get(stored.instance_mask)
@@ -169,5 +189,6 @@ def translated(mask: Tensor, table: dict[int, int] | None, otherwise: int) -> Te
     return result
 
 
-def _opened(encoded: Encoded) -> Path | io.BytesIO:
+def opened(encoded: Encoded) -> Path | io.BytesIO:
+    """What a decoder reads: the file, or the bytes as one."""
     return io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded

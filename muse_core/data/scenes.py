@@ -78,10 +78,8 @@ def scene_parameters(numbers: Tensor, size: int) -> SceneParameters:
     margin = 0.85 * radius[:, :1]
     first = margin[..., None] + (size - 2 * margin[..., None]) * objects[:, :1, 1:3]
     direction = 2 * torch.pi * (objects[..., 3:4] + torch.tensor([[0.0], [0.0], [0.5]]))
-    away = (
-        torch.cat([torch.cos(direction), torch.sin(direction)], -1)
-        * (radius[:, :1] * 0.95 + radius)[..., None]
-    )
+    heading = torch.cat([torch.cos(direction), torch.sin(direction)], -1)
+    away = heading * (radius[:, :1] * 0.95 + radius)[..., None]
     reach = 0.8 * radius[..., None]
     centre = torch.where(large[:, None], first, first + away).clamp(min=reach, max=size - reach)
     return SceneParameters(
@@ -124,9 +122,8 @@ def _object(scenes: SceneParameters, rows: Tensor, k: int, pixels: Tensor) -> tu
     x, y = right * cos + down * sin, down * cos - right * sin
     cover = (0.5 - _outline(scenes.shape[rows, k], x, y) * radius).clamp(0, 1)
     shade = 1 + _texture(scenes.texture[rows, k], x, y, radius) - 0.10 * (x + y).clamp(-1.5, 1.5)
-    return cover, torch.tensor(list(COLOURS.values()))[
-        scenes.colour[rows, k], :, None, None
-    ] * shade[:, None]
+    colour = torch.tensor(list(COLOURS.values()))[scenes.colour[rows, k]]
+    return cover, colour[:, :, None, None] * shade[:, None]
 
 
 def _outline(shape: Tensor, x: Tensor, y: Tensor) -> Tensor:
@@ -232,7 +229,7 @@ class Scenes(Source):
     shape, 0 = background.
     """
 
-    class_names = SHAPES
+    name, class_names = "scenes", SHAPES
     mask_class_names = ("background", *SHAPES)
 
     def __init__(
@@ -240,13 +237,7 @@ class Scenes(Source):
     ) -> None:
         if split not in SPLITS:
             raise unknown("split of scenes", split, SPLITS)
-        self.name, self.split, self.image_size, self.seed, self.wording = (
-            "scenes",
-            split,
-            image_size,
-            seed,
-            wording,
-        )
+        self.split, self.image_size, self.seed, self.wording = split, image_size, seed, wording
         self.offset, self.length = SPLITS[split]
         said = "" if wording is BRIEF else "/thorough"
         self.fingerprint = f"scenes-v1/{split}/{image_size}px/seed{seed}{said}"

@@ -3,10 +3,13 @@ the object's radius).
 """
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+
+Point = tuple[float, float]
 
 TEMPLATE_SIZE = 96
 TEMPLATE_EXTENT = 1.5
@@ -27,34 +30,27 @@ def _heart() -> np.ndarray:
     return np.stack([x, y + 2], 1) / 16.5
 
 
-POLYGONS: dict[str, object] = {
-    "square": [(-0.8, -0.8), (0.8, -0.8), (0.8, 0.8), (-0.8, 0.8)],
+def _mirrored(upper: list[Point], tip: list[Point]) -> list[Point]:
+    """The upper edge of an outline, its tip on the axis, and the upper edge back below it."""
+    return [*upper, *tip, *((x, -y) for x, y in reversed(upper))]
+
+
+def _turned(arm: list[Point]) -> list[Point]:
+    """A quarter of an outline, and its three turns by 90 degrees."""
+    points = list(arm)
+    for _ in range(3):
+        arm = [(-y, x) for x, y in arm]
+        points += arm
+    return points
+
+
+POLYGONS: dict[str, Any] = {
+    "square": _turned([(-0.8, -0.8)]),
     "triangle": [(0, -1.0), (1.0, 0.75), (-1.0, 0.75)],
     "star": _star(),
     "heart": _heart(),
-    "cross": [
-        (-0.3, -1),
-        (0.3, -1),
-        (0.3, -0.3),
-        (1, -0.3),
-        (1, 0.3),
-        (0.3, 0.3),
-        (0.3, 1),
-        (-0.3, 1),
-        (-0.3, 0.3),
-        (-1, 0.3),
-        (-1, -0.3),
-        (-0.3, -0.3),
-    ],
-    "arrow": [
-        (-1, -0.3),
-        (0.05, -0.3),
-        (0.05, -0.85),
-        (1.05, 0),
-        (0.05, 0.85),
-        (0.05, 0.3),
-        (-1, 0.3),
-    ],
+    "cross": _turned([(-0.3, -1.0), (0.3, -1.0), (0.3, -0.3)]),
+    "arrow": _mirrored([(-1.0, -0.3), (0.05, -0.3), (0.05, -0.85)], tip=[(1.05, 0.0)]),
     "hourglass": [
         (-0.85, -0.95),
         (0.85, -0.95),

@@ -2,19 +2,27 @@
 too.
 
 The same source gives the same bytes. A shard appears whole or not at all; what an interrupted run
-has finished is kept, and the same command goes on after it."""
+has finished is kept, and the same command goes on after it. An image file is kept as it is, where
+its format is a usual one; what a source draws becomes a PNG.
+"""
 
+import io
+import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
 from tqdm import tqdm
 
-from muse_core.data.batch import Source
-from muse_core.data.decode import Unreadable
-from muse_core.data.manifest import (
+from muse_core.data.batch import IGNORED_PIXEL, NO_LABEL, Source
+from muse_core.data.decode import Unreadable, mask_numbers
+from muse_core.data.reading import Encoded, MaskMeaning, ReadSource, opened, translated
+from muse_core.data.shard_manifest import (
     CLASSES,
     MANIFEST,
     MASK_CLASSES,
@@ -23,22 +31,18 @@ from muse_core.data.manifest import (
     read_manifest,
     sha256,
 )
-from muse_core.data.shard_samples import members
 from muse_core.errors import MuseError
 from muse_core.paths import writable
 from muse_core.results.records import write_json
 
 MOST_SHARDS = 1_000_000
+WIDEST = 255
+"""The largest number an 8-bit mask holds; masks with larger ones become 16-bit."""
+SUFFIXES = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}
+"""Pillow's formats that a shard keeps as they are; an image in another becomes a PNG."""
 
-
-@dataclass(frozen=True)
-class Plan:
-    """One shard to be written: positions ``first .. last`` (exclusive) of a split."""
-
-    name: str
-    split: str
-    first: int
-    last: int
+Plan = tuple[str, str, range]
+"""A shard's name, the split it is of, and the positions it takes of that split."""
 
 
 def write_shards(
@@ -49,22 +53,37 @@ def write_shards(
     samples_per_shard: int = 1000,
     limit: int | None = None,
 ) -> Manifest:
-    """Write each split's first ``limit`` samples into 000000.tar, 000001.tar, ... and shards.json,
-    one split after the other; go on where an earlier run of the same command stopped.
-    ``image_size``: pixels a side of drawn images; image files are kept as they are.
+    """Write splits into 000000.tar, 000001.tar, ... and shards.json, one split after the other; go
+    on where an earlier run of the same command stopped.
 
-    Raises MuseError for a folder that holds other shards, for samples that cannot be written, and
-    when the disk refuses."""
+    Args:
+        spec: how the source is called, to be told in shards.json.
+        sources: the splits by name.
+        into: the folder; made where it is absent.
+        image_size: pixels a side of drawn images; image files are kept as they are.
+        samples_per_shard: at most.
+        limit: write only the first so many samples of each split.
+
+    Raises:
+        MuseError: for a folder that holds other shards, for too many shards, and when the disk
+            refuses.
+    """
     if samples_per_shard < 1 or (limit is not None and limit < 1):
         raise MuseError("A shard needs at least one sample: give positive numbers of samples.")
-    plans = planned(
-        {split: len(source) for split, source in sources.items()}, samples_per_shard, limit
+    plans = planned({split: len(one) for split, one in sources.items()}, samples_per_shard, limit)
+    asked = Manifest(
+        source=spec,
+        fingerprints={split: source.fingerprint for split, source in sources.items()},
+        image_size=image_size,
+        samples_per_shard=samples_per_shard,
+        limit=limit,
     )
-    manifest = _begun(writable(into), _empty(spec, sources, image_size, samples_per_shard, limit))
+    manifest = _begun(writable(into), asked)
     _write_names(into, next(iter(sources.values())))
     for plan in tqdm(plans, desc="shards", unit="shard"):
-        if not _is_written(into, manifest, plan.name):
-            manifest = _with_shard(into, manifest, plan, sources[plan.split])
+        told, path = manifest.shards.get(plan[0]), into / plan[0]
+        if told is None or not path.is_file() or path.stat().st_size != told.bytes:
+            manifest = _with_shard(path, manifest, plan, sources[plan[1]])
     manifest = manifest.model_copy(update={"complete": True})
     write_json(into / MANIFEST, manifest.model_dump())
     return manifest
@@ -74,37 +93,16 @@ def planned(
     lengths: Mapping[str, int], samples_per_shard: int, limit: int | None = None
 ) -> list[Plan]:
     """The shards of splits of these lengths. Raises MuseError for too many."""
-    totals = {
-        split: length if limit is None else min(length, limit) for split, length in lengths.items()
-    }
+    totals = {split: min(length, limit or length) for split, length in lengths.items()}
     count = sum(-(-total // samples_per_shard) for total in totals.values())
     if count > MOST_SHARDS:
         raise MuseError(f"That would be {count:,} shards: put more samples into each.")
     pieces = [
-        (split, first, min(first + samples_per_shard, total))
+        (split, range(first, min(first + samples_per_shard, total)))
         for split, total in totals.items()
         for first in range(0, total, samples_per_shard)
     ]
-    return [Plan(f"{number:06d}.tar", *piece) for number, piece in enumerate(pieces)]
-
-
-def _empty(
-    spec: str,
-    sources: Mapping[str, Source],
-    image_size: int,
-    samples_per_shard: int,
-    limit: int | None,
-) -> Manifest:
-    return Manifest(
-        source=spec,
-        fingerprints={split: source.fingerprint for split, source in sources.items()},
-        image_size=image_size,
-        samples_per_shard=samples_per_shard,
-        limit=limit,
-        complete=False,
-        skipped=[],
-        shards={},
-    )
+    return [(f"{number:06d}.tar", *piece) for number, piece in enumerate(pieces)]
 
 
 def _begun(into: Path, asked: Manifest) -> Manifest:
@@ -112,47 +110,43 @@ def _begun(into: Path, asked: Manifest) -> Manifest:
     MuseError for another.
     """
     found = read_manifest(into)
-    if found is None and any(into.glob("*.tar")):
-        raise MuseError(
-            f"{into} holds shards that `muse shards` did not write: give an empty folder."
-        )
-    for name, value in asked.asked().items():
-        if found is not None and found.asked()[name] != value:
+    if found is None:
+        if any(into.glob("*.tar")):
             raise MuseError(
-                f"{into} holds shards with {name} {found.asked()[name]!r}, asked for is {value!r}: give another folder, or "
-                "delete this one."
+                f"{into} holds shards that `muse shards` did not write: give an empty folder."
             )
-    return found or asked
+        return asked
+    for name, value in asked.asked().items():
+        if found.asked()[name] != value:
+            raise MuseError(
+                f"{into} holds shards with {name} {found.asked()[name]!r}, asked for is {value!r}: "
+                "give another folder, or delete this one."
+            )
+    return found
 
 
-def _is_written(into: Path, manifest: Manifest, name: str) -> bool:
-    told, path = manifest.shards.get(name), into / name
-    return told is not None and path.is_file() and path.stat().st_size == told.bytes
-
-
-def _with_shard(into: Path, manifest: Manifest, plan: Plan, source: Source) -> Manifest:
+def _with_shard(path: Path, manifest: Manifest, plan: Plan, source: Source) -> Manifest:
     """Write one shard, then what is known about it."""
-    skipped: list[str] = []
-    path = into / plan.name
-    samples = _write_whole(path, _samples(source, plan, skipped))
-    shard = Shard(split=plan.split, samples=samples, bytes=path.stat().st_size, sha256=sha256(path))
-    manifest = manifest.model_copy(
-        update={
-            "shards": manifest.shards | {plan.name: shard},
-            "skipped": list(dict.fromkeys([*manifest.skipped, *skipped])),
-        }
-    )
-    write_json(into / MANIFEST, manifest.model_dump())
+    name, split, positions = plan
+    skipped = list(manifest.skipped)
+    samples = _write_whole(path, _samples(source, split, positions, skipped))
+    shard = Shard(split=split, samples=samples, bytes=path.stat().st_size, sha256=sha256(path))
+    told = {"shards": manifest.shards | {name: shard}, "skipped": list(dict.fromkeys(skipped))}
+    manifest = manifest.model_copy(update=told)
+    write_json(path.parent / MANIFEST, manifest.model_dump())
     return manifest
 
 
-def _samples(source: Source, plan: Plan, skipped: list[str]) -> Iterator[dict[str, str | bytes]]:
+def _samples(
+    source: Source, split: str, positions: range, skipped: list[str]
+) -> Iterator[dict[str, str | bytes]]:
     """WebDataset's samples; a sample that cannot be read is noted instead."""
-    for index in range(plan.first, plan.last):
+    members = _stored_members if isinstance(source, ReadSource) else _drawn_members
+    for index in positions:
         try:
-            yield {"__key__": f"{plan.split}-{index:09d}", **members(source, index)}
+            yield {"__key__": f"{split}-{index:09d}", **members(source, index)}
         except Unreadable as reason:
-            skipped.append(f"{plan.split} sample {index}: {reason}")
+            skipped.append(f"{split} sample {index}: {reason}")
 
 
 def _write_whole(path: Path, samples: Iterator[dict[str, str | bytes]]) -> int:
@@ -172,9 +166,7 @@ def _write_whole(path: Path, samples: Iterator[dict[str, str | bytes]]) -> int:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        raise MuseError(
-            f"Cannot write {path} ({error.strerror}): free some space and run the same command again."
-        ) from error
+        raise _cannot_write(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
     return count
@@ -182,16 +174,75 @@ def _write_whole(path: Path, samples: Iterator[dict[str, str | bytes]]) -> int:
 
 def _write_names(into: Path, source: Source) -> None:
     for file, names in ((CLASSES, source.class_names), (MASK_CLASSES, source.mask_class_names)):
-        if names:
-            _write_lines(into / file, names)
+        lines = "".join(re.sub(r"\s+", " ", name) + "\n" for name in names)
+        try:
+            if names:
+                (into / file).write_text(lines, encoding="utf-8")
+        except OSError as error:
+            raise _cannot_write(into / file, error) from error
 
 
-def _write_lines(path: Path, names: Sequence[str]) -> None:
-    try:
-        path.write_text(
-            "".join(re.sub(r"\s+", " ", name) + "\n" for name in names), encoding="utf-8"
-        )
-    except OSError as error:
-        raise MuseError(
-            f"Cannot write {path} ({error.strerror}): free some space and run the same command again."
-        ) from error
+def _cannot_write(path: Path, error: OSError) -> MuseError:
+    return MuseError(
+        f"Cannot write {path} ({error.strerror}): free some space and run the same command again."
+    )
+
+
+def _stored_members(source: ReadSource, index: int) -> dict[str, bytes]:
+    """{extension: content} of an image that is stored somewhere. Raises Unreadable."""
+    # What cannot be decoded is not worth keeping.
+    source.load(index)
+    stored, meaning = source.stored(index), source.masks or MaskMeaning(names=())
+    suffix, content = _image(stored.image)
+    found = {suffix: content} | _words(stored.sample.captions, stored.sample.label)
+    if stored.class_mask is not None:
+        found["seg.png"] = _mask(stored.class_mask, meaning.classes, IGNORED_PIXEL)
+    if stored.instance_mask is not None:
+        found["instances.png"] = _mask(stored.instance_mask, meaning.instances, 0)
+    return found
+
+
+def _drawn_members(source: Source, index: int) -> dict[str, bytes]:
+    """{extension: content} of an image that a source draws. Raises Unreadable."""
+    batch = source.__getitems__([index])
+    if batch.skipped:
+        raise Unreadable(batch.skipped[0])
+    pixels = (batch.images[0].permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()
+    found = {"png": _png(Image.fromarray(pixels))}
+    found |= _words(batch.captions[:1], int(batch.labels[0]))
+    if batch.class_masks is not None:
+        found["seg.png"] = _mask_png(batch.class_masks[0])
+    if batch.instance_masks is not None:
+        found["instances.png"] = _mask_png(batch.instance_masks[0])
+    return found
+
+
+def _words(captions: tuple[str, ...], label: int) -> dict[str, bytes]:
+    """One caption as text, several as JSON."""
+    several = {"json": json.dumps({"captions": captions}, ensure_ascii=False).encode()}
+    words = {"txt": captions[0].encode()} if len(captions) == 1 else several
+    return words if label == NO_LABEL else words | {"cls": str(label).encode()}
+
+
+def _image(encoded: Encoded) -> tuple[str, bytes]:
+    content = encoded.read_bytes() if isinstance(encoded, Path) else encoded
+    with Image.open(io.BytesIO(content)) as image:
+        suffix = SUFFIXES.get(image.format or "")
+        return (suffix, content) if suffix else ("png", _png(image, exif=image.getexif()))
+
+
+def _mask(encoded: Encoded, table: dict[int, int] | None, otherwise: int) -> bytes:
+    """The mask in its own size, with the meaning of its numbers instead of the numbers."""
+    return _mask_png(translated(torch.from_numpy(mask_numbers(opened(encoded))), table, otherwise))
+
+
+def _mask_png(mask: Tensor) -> bytes:
+    numbers = mask.numpy()
+    narrow = numbers.max(initial=0) <= WIDEST
+    return _png(Image.fromarray(numbers.astype(np.uint8 if narrow else np.uint16)))
+
+
+def _png(image: Image.Image, **options: object) -> bytes:
+    content = io.BytesIO()
+    image.save(content, "PNG", **options)
+    return content.getvalue()

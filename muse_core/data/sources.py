@@ -7,13 +7,14 @@ from pathlib import Path
 
 from muse_core.data.batch import Source
 from muse_core.data.captions import open_captions
-from muse_core.data.folders import open_folder
 from muse_core.data.hub import open_hub
 from muse_core.data.hub_stream import open_hub_stream
+from muse_core.data.image_files import open_folder
 from muse_core.data.masks import open_masks
-from muse_core.data.mixtures import open_mixture
+from muse_core.data.mixture import open_mixture
 from muse_core.data.pets import open_pets
 from muse_core.data.scenes import Scenes
+from muse_core.data.splits import check_split
 from muse_core.data.webdataset import open_shards
 from muse_core.errors import MuseError, unknown
 from muse_core.paths import user_path
@@ -28,7 +29,8 @@ PLACES = {"wds": "PATTERN", "hf": "NAME", "hf-stream": "NAME", "mix": "27*SOURCE
 def _scenes(place: str, split: str, image_size: int, seed: int) -> Source:
     if place:
         raise MuseError(
-            f"The data source 'scenes' is drawn, not read, and takes no path: write 'scenes', not {place}."
+            "The data source 'scenes' is drawn, not read, and takes no path: write 'scenes', not "
+            f"{place}."
         )
     return Scenes(split, image_size, seed)
 
@@ -65,14 +67,21 @@ def forms() -> list[str]:
 
 
 def open_source(spec: str, split: str, image_size: int, seed: int = 0) -> Source:
-    """One split ("train", "val" or "test") of "scenes", "folder:PATH", "captions:PATH",
-    "masks:PATH", "pets:PATH", "wds:PATTERN" (tar shards), "hf:NAME" (Hugging Face datasets),
-    "hf-stream:NAME" (the same, not downloaded) or "mix:27*SOURCE,5*SOURCE" (several, by ratio).
+    """One split of the data set that ``spec`` names.
 
-    Images come as squares of ``image_size`` pixels. ``seed`` draws other scenes and picks other
-    captions; it never moves an image to another split. Raises MuseError for an unknown source,
-    split or size, and for a place without such data."""
+    Args:
+        spec: "scenes", "folder:PATH", "captions:PATH", "masks:PATH", "pets:PATH", "wds:PATTERN"
+            (tar shards), "hf:NAME" (Hugging Face datasets), "hf-stream:NAME" (the same, not
+            downloaded) or "mix:27*SOURCE,5*SOURCE" (several, by ratio).
+        split: "train", "val" or "test".
+        image_size: pixels a side of the squares that images come as.
+        seed: draws other scenes; files are what they are.
+
+    Raises:
+        MuseError: for an unknown source, split or size, and for a place without such data.
+    """
     prefix, _, place = (part.strip() for part in spec.partition(":"))
+    check_split(split)
     if prefix not in OPENERS:
         raise unknown("data source", spec, forms())
     if "\0" in spec:

@@ -1,11 +1,14 @@
-"""Which image belongs to train, val or test: by a hash of its name, so that adding files moves no
-other.
+"""Which image belongs to train, val or test.
+
+A data set's own splits are used where it has any; one that is not divided, or is all train, is
+dealt 8 : 1 : 1 by a hash of each sample's name, so that adding files moves no other. Where it has a
+test part but none for validation, that test part is halved. Every kind of source asks `share_of`
+here, so that names and rules are the same for all.
 """
 
 from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
@@ -18,35 +21,69 @@ SPELLINGS = {"train": "train", "val": "val", "valid": "val", "validation": "val"
 EIGHT_ONE_ONE = {"train": 0.8, "val": 0.1, "test": 0.1}
 HALVES = {"val": 0.5, "test": 0.5}
 
-Part = TypeVar("Part", list[str], np.ndarray)
-
 
 def hash_fraction(text: str) -> float:
-    """A number in [0, 1) that depends on the text alone: the same on every machine, in every
-    session.
+    """A number in [0, 1) that depends on the text alone: the same on every machine."""
+    digest = blake2b(text.encode("utf-8", "surrogateescape"), digest_size=6).digest()
+    return int.from_bytes(digest, "big") / 2**48
+
+
+def share_of(
+    split: str, parts: Iterable[str], place: Path | str
+) -> tuple[str, Mapping[str, float]]:
+    """Which part of a data set a split is taken from, and how that part is shared out.
+
+    Args:
+        split: one of `SPLITS`.
+        parts: the names of the parts the data set came with, at least one; those in `SPELLINGS`
+            are splits.
+        place: what the data set is called in a sentence.
+
+    Returns:
+        The part's name, and the shares by which `dealt` divides it: all of it for one split,
+        `HALVES` or `EIGHT_ONE_ONE`.
+
+    Raises:
+        MuseError: for an unknown split, and for one that several named parts leave out.
     """
-    return (
-        int.from_bytes(
-            blake2b(text.encode("utf-8", "surrogateescape"), digest_size=6).digest(), "big"
-        )
-        / 2**48
-    )
+    check_split(split)
+    named = list(parts)
+    known = {SPELLINGS[part]: part for part in named if part in SPELLINGS}
+    if not known.keys() - {"train"}:
+        return known.get("train", named[0]), EIGHT_ONE_ONE
+    if "test" in known and "val" not in known and split != "train":
+        return known["test"], HALVES
+    if split not in known:
+        raise _without(split, place, known)
+    return known[split], {split: 1.0}
 
 
-def deal(keys: Iterable[str], shares: Mapping[str, float] = EIGHT_ONE_ONE) -> dict[str, list[str]]:
-    """Keys dealt to parts by their hash, in hash order; see `deal_positions`."""
-    ordered = sorted(keys)
-    places = deal_positions(np.array([hash_fraction(key) for key in ordered]), shares)
-    return {name: [ordered[place] for place in part] for name, part in places.items()}
+def dealt(
+    split: str, fractions: np.ndarray, shares: Mapping[str, float], place: Path | str
+) -> np.ndarray:
+    """The positions of a split in its part, in hash order: the first n are a fair sample.
+
+    Args:
+        split: one of the names in ``shares``.
+        fractions: (n,) the `hash_fraction` of every sample of the part.
+        shares: as `share_of` gives them.
+        place: what the data set is called in a sentence.
+
+    Raises:
+        MuseError: where nothing is left for the split.
+    """
+    parts = dealt_positions(fractions, shares)
+    if not len(parts[split]):
+        raise _without(split, place, [name for name, part in parts.items() if len(part)])
+    return parts[split]
 
 
-def deal_positions(
-    fractions: np.ndarray, shares: Mapping[str, float] = EIGHT_ONE_ONE
-) -> dict[str, np.ndarray]:
-    """Positions dealt to parts by the `hash_fraction` that stands at each, in its order.
+def dealt_positions(fractions: np.ndarray, shares: Mapping[str, float]) -> dict[str, np.ndarray]:
+    """Positions by split, as `dealt` gives one of them.
 
-    An empty part takes one from the largest that can spare it; a part named earlier is served
-    before a later one."""
+    An empty split takes a position from the largest that can spare one; a split that is named
+    earlier is served before a later one.
+    """
     order = np.argsort(fractions, kind="stable")
     rank = np.searchsorted(np.cumsum(list(shares.values()))[:-1], fractions[order], side="right")
     parts = {name: order[rank == place] for place, name in enumerate(shares)}
@@ -60,35 +97,21 @@ def deal_positions(
     return parts
 
 
-def complete(parts: Mapping[str, list[str]]) -> dict[str, list[str]]:
-    """Splits that a data set came with; where it has a test split but no val, val and test are
-    halves of its test.
+def keys_of(split: str, parts: Mapping[str, Iterable[str]], place: Path | str) -> list[str]:
+    """The file names of a split, in hash order: its first n mix all classes.
+
+    Args:
+        split: one of `SPLITS`.
+        parts: file names by part, under any of the names in `SPELLINGS`.
+        place: what the data set is called in a sentence.
+
+    Raises:
+        MuseError: for a split that is unknown or empty.
     """
-    return (
-        {**parts, **deal(parts["test"], HALVES)}
-        if "test" in parts and "val" not in parts
-        else dict(parts)
-    )
-
-
-def choose(parts: Mapping[str, list[str]], split: str, root: Path) -> list[str]:
-    """The keys of one split, in hash order: its first n are a fair sample, not the first class of
-    the alphabet.
-
-    Raises MuseError for an unknown or empty split.
-    """
-    return sorted(part_named(split, parts, root), key=_by_hash)
-
-
-def part_named(split: str, parts: Mapping[str, Part], place: Path | str) -> Part:
-    """One split. Raises MuseError when it is unknown or empty."""
-    check_split(split)
-    if split not in parts or not len(parts[split]):
-        present = ", ".join(name for name in SPLITS if name in parts and len(parts[name])) or "none"
-        raise MuseError(
-            f"{place} has no images for the split {split!r} (it has: {present}): use one of those or add some."
-        )
-    return parts[split]
+    part, shares = share_of(split, parts, place)
+    keys = sorted(parts[part])
+    fractions = np.array([hash_fraction(key) for key in keys])
+    return [keys[position] for position in dealt(split, fractions, shares, place)]
 
 
 def check_split(split: str) -> None:
@@ -97,5 +120,9 @@ def check_split(split: str) -> None:
         raise unknown("split", split, SPLITS)
 
 
-def _by_hash(key: str) -> tuple[float, str]:
-    return hash_fraction(key), key
+def _without(split: str, place: Path | str, present: Iterable[str]) -> MuseError:
+    having = ", ".join(name for name in SPLITS if name in set(present)) or "none"
+    return MuseError(
+        f"{place} has no images for the split {split!r} (it has: {having}): use one of those or "
+        "add some."
+    )

@@ -3,264 +3,241 @@
 Members of a sample: KEY.jpg (.jpeg, .png, .webp), KEY.txt or KEY.json with the words, KEY.cls with
 a class number, KEY.seg.png and KEY.instances.png with masks. classes.txt beside the shards names
 the classes, mask_classes.txt those of the masks, one a line, class 0 first. Any sample can be read
-at any time, so order, resuming and the share of each process are those of every other source."""
+at any time, so order, resuming and the share of each process are those of every other source.
+"""
 
-from collections.abc import Iterator
+import os
+import re
+from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from muse_core.data.batch import NO_LABEL, Source
-from muse_core.data.caption_sampling import clean_captions, picked_caption
-from muse_core.data.class_prompts import with_article
+from muse_core.data.batch import NO_LABEL
+from muse_core.data.class_prompts import photo_caption
+from muse_core.data.columns import captions_in, parsed_json
 from muse_core.data.decode import Unreadable
-from muse_core.data.manifest import CLASSES, MASK_CLASSES, read_manifest, wrong_sizes
-from muse_core.data.parsing import parsed_json
+from muse_core.data.image_files import text_lines
 from muse_core.data.reading import MaskMeaning, ReadSource, Sample, Stored
-from muse_core.data.splits import HALVES, check_split, deal_positions, part_named
-from muse_core.data.tar_files import ShardFiles
-from muse_core.data.tar_index import read_index
-from muse_core.data.tar_offsets import (
-    CLASS_MASK,
-    IMAGE,
-    INSTANCE_MASK,
-    JSON,
-    LABEL,
-    ROLES,
-    TEXT,
-    ShardIndex,
-)
-from muse_core.data.tar_pattern import shard_paths
+from muse_core.data.shard_manifest import CLASSES, MASK_CLASSES, read_manifest, wrong_sizes
+from muse_core.data.splits import dealt, share_of
+from muse_core.data.tar_index import ROLES, ShardIndex, read_index
 from muse_core.errors import MuseError
+from muse_core.paths import user_path, user_paths
 
-CAPTION = "a photo"
-"""Of a sample without words and without a named class."""
+MOST_SHARDS = 1_000_000
+EXAMPLE = "write for example wds:shards/{000000..000007}.tar, or wds:shards for all of a folder"
 
 
+@dataclass(eq=False)
 class ShardSource(ReadSource):
-    """One split of some shards: ``positions`` in the index. ``whole``: long captions are not cut to
-    a sentence.
+    """One split of some shards.
+
+    Args:
+        paths: the shards.
+        samples: those of the split, as in `ShardIndex`.
+        split: which split that is.
+        image_size: pixels a side.
+        class_names: of the labels.
+        mask_names: of the classes of the masks.
+        notes: what is in the shards and not used.
+        named: False where the class names are only their numbers, and make no caption.
     """
 
-    def __init__(
-        self,
-        index: ShardIndex,
-        positions: np.ndarray,
-        split: str,
-        image_size: int,
-        seed: int = 0,
-        class_names: tuple[str, ...] | None = None,
-        mask_names: tuple[str, ...] = (),
-        damage: tuple[str, ...] = (),
-        whole: bool = False,
-    ) -> None:
-        self.index, self.positions, self.split, self.image_size, self.seed = (
-            index,
-            positions,
-            split,
-            image_size,
-            seed,
-        )
-        self.named, self.mask_names, self.damage, self.whole = (
-            class_names,
-            mask_names,
-            damage,
-            whole,
-        )
-        folder = index.paths[0].parent
-        self.name, self.place = folder.name, f"the shards in {folder}"
-        self.class_names = (
-            tuple(map(str, range(index.labels.max(initial=-1) + 1)))
-            if class_names is None
-            else class_names
-        )
-        masked = bool(index.blocks[positions, ROLES.index(CLASS_MASK)].any())
-        self.masks = (
-            MaskMeaning(mask_names, classes={n: n for n in range(len(mask_names))})
-            if masked and mask_names
-            else None
-        )
-        self.with_instances = bool(index.blocks[positions, ROLES.index(INSTANCE_MASK)].any())
-        self.mask_class_names = self.masks.names if self.masks else ()
-        self.files = ShardFiles(index.paths)
-        self.unreadable: dict[str, str] = {}
+    paths: tuple[Path, ...]
+    samples: np.ndarray
+    split: str
+    image_size: int
+    class_names: tuple[str, ...]
+    mask_names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    named: bool = True
 
-    def described(self) -> "ShardSource":
-        return ShardSource(
-            self.index,
-            self.positions,
-            self.split,
-            self.image_size,
-            self.seed,
-            self.named,
-            self.mask_names,
-            self.damage,
-            whole=True,
-        )
+    def __post_init__(self) -> None:
+        folder, self.unreadable = self.paths[0].parent, {}
+        self.name, self.place = folder.name, f"the shards in {folder}"
+        there = dict(zip(ROLES, self.samples["offset"].any(axis=0).tolist(), strict=True))
+        if self.mask_names and there["class_mask"]:
+            self.masks = MaskMeaning(self.mask_names, {n: n for n in range(len(self.mask_names))})
+            self.mask_class_names = self.mask_names
+        self.with_instances = there["instance_mask"]
 
     def __len__(self) -> int:
-        return len(self.positions)
+        return len(self.samples)
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash over the samples' names, labels and sizes, the shards' names, split, image size
-        and seed; contents are not read."""
-        index, at = self.index, self.positions
-        digest = blake2b(f"{self.seed}/{self.whole}/{self.class_names}".encode(), digest_size=8)
-        for path in index.paths:
-            digest.update(f"{path.name}\n".encode("utf-8", "surrogateescape"))
-        for column in (index.shard[at], index.keys[at], index.labels[at], index.sizes[at]):
-            digest.update(np.ascontiguousarray(column))
+        """A hash over the samples' names, labels and places, the shards' names, split and image
+        size; contents are not read.
+        """
+        facts = f"{self.class_names}{[path.name for path in self.paths]}"
+        digest = blake2b(facts.encode("utf-8", "surrogateescape"), digest_size=8)
+        digest.update(self.samples.tobytes())
         return f"{self.name}/{self.split}/{self.image_size}px/{digest.hexdigest()}"
 
     def sample_id(self, index: int) -> str:
-        at = self.positions[index]
-        path = self.index.paths[self.index.shard[at]]
-        return f"{path.parent.name}/{path.name}/{self.index.keys[at].decode('utf-8', 'replace')}"
+        sample = self.samples[index]
+        path = self.paths[sample["shard"]]
+        return f"{path.parent.name}/{path.name}/{sample['key'].decode('utf-8', 'replace')}"
 
     def stored(self, index: int) -> Stored:
-        at, name = int(self.positions[index]), self.sample_id(index)
-        captions = self._captions(at)
-        label = int(self.index.labels[at])
+        found, label = self._members(index), int(self.samples[index]["label"])
+        words = captions_of(found.get("json"), found.get("text", b""))
         label = label if label < len(self.class_names) else NO_LABEL
+        named = self.named and label != NO_LABEL
+        caption = photo_caption(self.class_names[label] if named else None)
         return Stored(
-            Sample(
-                id=name,
-                caption=picked_caption(captions, name, self.seed, self.whole)
-                if captions
-                else self._template(label),
-                label=label,
-                captions=captions,
-            ),
-            image=self._read(at, IMAGE),
-            class_mask=self._read(at, CLASS_MASK) if self.masks else None,
-            instance_mask=self._read(at, INSTANCE_MASK),
+            Sample(self.sample_id(index), words or (caption,), label),
+            image=found["image"],
+            class_mask=found.get("class_mask") if self.masks else None,
+            instance_mask=found.get("instance_mask"),
         )
 
-    def _captions(self, at: int) -> tuple[str, ...]:
-        """All captions of a sample; its .json comes before its .txt."""
-        json, text = self._read(at, JSON), self._read(at, TEXT)
-        found = captions_in(json) if json is not None else ()
-        return found or clean_captions((text or b"").decode("utf-8", "replace"))
+    def _members(self, index: int) -> dict[str, bytes]:
+        """The bytes of each member of a sample. Raises Unreadable where the shard has gone, ends
+        before them, or the disk fails.
+        """
+        sample, found = self.samples[index], {}
+        path = self.paths[sample["shard"]]
+        try:
+            with path.open("rb") as file:
+                for role, offset, size in zip(ROLES, sample["offset"], sample["size"], strict=True):
+                    if offset:
+                        found[role] = os.pread(file.fileno(), int(size), int(offset))
+                        if len(found[role]) < size:
+                            raise Unreadable(f"{path.name} ends before its {role}")
+        except OSError as error:
+            raise Unreadable(f"{path.name}: {error.strerror}") from error
+        return found
 
-    def _template(self, label: int) -> str:
-        named = self.named is not None and label != NO_LABEL
-        return f"a photo of {with_article(self.class_names[label])}" if named else CAPTION
 
-    def _read(self, at: int, role: str) -> bytes | None:
-        block, size = (
-            int(table[at, ROLES.index(role)]) for table in (self.index.blocks, self.index.sizes)
-        )
-        return self.files.read(int(self.index.shard[at]), block * 512, size) if block else None
-
-
-def open_shards(pattern: str, split: str, image_size: int, seed: int = 0) -> Source:
+def open_shards(pattern: str, split: str, image_size: int, seed: int = 0) -> ShardSource:
     """The samples of one split.
 
-    Where `muse shards` wrote the shards, the split is the one each was written from; otherwise, and
-    where all are of one split, a hash of each sample's key keeps a tenth for val and a tenth for
-    test. What is damaged in the shards is left out and listed in every batch's ``skipped``. Raises
-    MuseError for shards that are absent, or hold no samples."""
-    check_split(split)
+    Args:
+        pattern: a brace pattern, as bash's and WebDataset's, or a folder.
+        split: "train", "val" or "test". Where `muse shards` wrote the shards, it is the one each
+            was written from; otherwise, and where all are of one split, a hash of each sample's key
+            decides.
+        image_size: pixels a side.
+        seed: changes nothing here.
+
+    Raises:
+        MuseError: for a pattern that cannot be understood, and for shards that are absent or hold
+            no samples.
+    """
     paths = shard_paths(pattern)
     index = read_index(paths)
     folders = list(dict.fromkeys(path.parent for path in paths))
-    notes = [
-        note
-        for folder in folders
-        for note in wrong_sizes(folder, [path.name for path in paths if path.parent == folder])
-    ]
-    if not len(index):
+    notes = [*wrong_sizes(paths), *index.notes]
+    if not len(index.samples):
         raise MuseError(
-            f"wds:{pattern} holds no samples with an image ({(*notes, *index.damage)[0]}): give other shards."
+            f"wds:{pattern} holds no samples with an image ({notes[0]}): give other shards."
         )
     names, mask_names = (_names(folders, file) for file in (CLASSES, MASK_CLASSES))
+    place, parts = f"wds:{pattern}", _parts(index)
+    part, shares = share_of(split, parts, place)
+    samples = index.samples[parts[part]]
+    samples = samples[dealt(split, samples["fraction"], shares, place)]
     notes += _unnamed(index, names, mask_names)
+    numbers = tuple(map(str, range(index.samples["label"].max(initial=-1) + 1)))
     return ShardSource(
-        index,
-        part_named(split, _parts(index), f"wds:{pattern}"),
-        split,
-        image_size,
-        seed,
-        names,
-        mask_names or (),
-        (*notes, *index.damage),
+        paths=paths,
+        samples=samples,
+        split=split,
+        image_size=image_size,
+        class_names=numbers if names is None else names,
+        mask_names=mask_names or (),
+        notes=tuple(notes),
+        named=names is not None,
     )
 
 
-def captions_in(content: bytes) -> tuple[str, ...]:
-    """The captions a .json holds: in "captions", "caption" or "text" of an object, or a text or
-    list of texts itself.
+def shard_paths(pattern: str) -> tuple[Path, ...]:
+    """The shards of a brace pattern, or every .tar of a folder, in the order of their names.
 
-    Raises Unreadable where it holds something else.
+    Raises:
+        MuseError: for a pattern that cannot be understood, and for a shard that is not there.
+    """
+    if "{" not in pattern and (folder := user_path(pattern)).is_dir():
+        paths = sorted(folder.glob("*.tar"))
+        if not paths:
+            raise MuseError(f"The folder {folder} holds no .tar: {EXAMPLE}.")
+    else:
+        paths = user_paths(_expanded(pattern))
+    # Unlike Path's, this isfile never raises.
+    absent = [path for path in paths if not os.path.isfile(path)]
+    if absent:
+        raise MuseError(
+            f"{len(absent)} of the {len(paths)} shards of wds:{pattern} are absent, the first is "
+            f"{absent[0]}: {EXAMPLE}."
+        )
+    return tuple(dict.fromkeys(paths))
+
+
+def _expanded(pattern: str) -> list[str]:
+    """The names a pattern stands for. Each range is measured first: braceexpand holds it whole."""
+    from braceexpand import braceexpand
+
+    ranges = re.findall(r"(-?\d+)\.\.(-?\d+)", pattern)
+    try:
+        longest = max((abs(int(last) - int(first)) for first, last in ranges), default=0)
+        names = list(islice(braceexpand(pattern), MOST_SHARDS + 1)) if longest < MOST_SHARDS else []
+    except (ValueError, RecursionError, IndexError) as error:
+        raise MuseError(
+            f"The pattern wds:{pattern[:200]} cannot be expanded ({error}): {EXAMPLE}."
+        ) from error
+    if not 0 < len(names) <= MOST_SHARDS:
+        raise MuseError(
+            f"The pattern wds:{pattern[:200]} names more than {MOST_SHARDS:,} shards: {EXAMPLE}."
+        )
+    return names
+
+
+def captions_of(json: bytes | None, text: bytes) -> tuple[str, ...]:
+    """All captions of a sample; those of its .json come before its .txt.
+
+    Raises:
+        Unreadable: where the .json holds something else.
     """
     try:
-        value: Any = parsed_json(content)
-        if isinstance(value, dict):
-            value = next(
-                (value[name] for name in ("captions", "caption", "text") if value.get(name)), []
-            )
-        return clean_captions(value)
+        found = () if json is None else captions_in(parsed_json(json))
     except ValueError as error:
         raise Unreadable("its .json holds no captions") from error
+    return found or captions_in(text.decode("utf-8", "replace"))
 
 
 def _parts(index: ShardIndex) -> dict[str, np.ndarray]:
-    """Positions by split, each in the order of a hash of the keys."""
-    fractions = index.fractions
-    written = _written_splits(index.paths)
-    splits = list(dict.fromkeys(written))
-    if len(splits) == 1:
-        return deal_positions(fractions)
-    ranks = np.array([splits.index(split) for split in written], np.int8)[index.shard]
-    parts = {
-        split: _by_fraction(np.flatnonzero(ranks == rank), fractions)
-        for rank, split in enumerate(splits)
-    }
-    if "test" in parts and "val" not in parts:
-        parts |= {
-            name: parts["test"][part]
-            for name, part in deal_positions(fractions[parts["test"]], HALVES).items()
-        }
-    return parts
-
-
-def _by_fraction(positions: np.ndarray, fractions: np.ndarray) -> np.ndarray:
-    return positions[np.argsort(fractions[positions], kind="stable")]
-
-
-def _written_splits(paths: tuple[Path, ...]) -> list[str]:
-    """The split each shard was written from; what nobody says is train."""
-    manifests = {folder: read_manifest(folder) for folder in {path.parent for path in paths}}
-    told = (
+    """Positions by the split their shard was written from; what nobody says is train."""
+    manifests = {folder: read_manifest(folder) for folder in {one.parent for one in index.paths}}
+    shards = [
         manifest.shards.get(path.name) if (manifest := manifests[path.parent]) else None
-        for path in paths
-    )
-    return [shard.split if shard else "train" for shard in told]
+        for path in index.paths
+    ]
+    written = [shard.split if shard else "train" for shard in shards]
+    splits = list(dict.fromkeys(written))
+    ranks = np.array([splits.index(split) for split in written], np.int8)[index.samples["shard"]]
+    return {split: np.flatnonzero(ranks == rank) for rank, split in enumerate(splits)}
 
 
 def _names(folders: list[Path], file: str) -> tuple[str, ...] | None:
     """The lines of this file beside the shards. Raises MuseError where two folders say different
     things.
     """
-    found = {tuple(_lines(folder / file)) for folder in folders if (folder / file).is_file()}
+    found = {
+        tuple(filter(None, map(str.strip, text_lines(folder / file))))
+        for folder in folders
+        if (folder / file).is_file()
+    }
     if len(found) > 1:
         raise MuseError(
-            f"The folders {', '.join(map(str, folders))} have different {file}: mix them with mix: instead."
+            f"The folders {', '.join(map(str, folders))} have different {file}: mix them with mix: "
+            "instead."
         )
     return next(iter(found), None)
-
-
-def _lines(path: Path) -> Iterator[str]:
-    try:
-        yield from filter(None, map(str.strip, path.read_text(encoding="utf-8").split("\n")))
-    except (OSError, ValueError) as error:
-        raise MuseError(
-            f"{path} cannot be read as text ({error}): write one class a line."
-        ) from error
 
 
 def _unnamed(
@@ -268,8 +245,8 @@ def _unnamed(
 ) -> list[str]:
     """What is not used for want of a name."""
     folder, notes = index.paths[0].parent.name, []
-    if names is not None and (index.labels >= len(names)).any():
-        notes.append(f"{folder}: the {LABEL}s beyond the {len(names)} of {CLASSES}")
-    if not mask_names and index.blocks[:, ROLES.index(CLASS_MASK)].any():
+    if names is not None and (index.samples["label"] >= len(names)).any():
+        notes.append(f"{folder}: the labels beyond the {len(names)} of {CLASSES}")
+    if not mask_names and index.samples["offset"][:, ROLES.index("class_mask")].any():
         notes.append(f"{folder}: its .seg.png, since no {MASK_CLASSES} names their classes")
     return notes

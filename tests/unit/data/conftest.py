@@ -43,10 +43,13 @@ def save() -> Callable[..., Path]:
 
 @pytest.fixture
 def no_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`datasets` keeps its cache in the test's folder and never asks the network."""
+    """`datasets` keeps its cache in the test's folder, never asks the network, and does not wait
+    five seconds at the end of every stream.
+    """
     import datasets
 
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(datasets.config, "SLEEP_TIME_ON_THREADS_SHUTDOWN", 0)
     datasets.disable_progress_bars()

@@ -1,341 +1,185 @@
-from collections import Counter
 from itertools import chain
-from types import SimpleNamespace
 
 import datasets
-import fsspec
 import pytest
-import torch
-from datasets import NamedSplit
 
-from muse_core.data import hub_stream, row_groups
-from muse_core.data.hub_stream import HubStream, open_hub_stream
-from muse_core.data.lanes import STEPS, pieces_of
-from muse_core.data.loader import EpochOrder, training_batches
+from muse_core.data import hub_stream
+from muse_core.data.hub_stream import open_hub_stream
+from muse_core.data.loader import training_batches
 from muse_core.data.sources import open_source
 from muse_core.data.splits import SPLITS
 from muse_core.errors import MuseError
 
-from .parquets import FEATURES, numbers, write_parquet
-from .tars import picture, write_tar
+from .parquets import numbers, write_parquet
 
 pytestmark = pytest.mark.usefixtures("no_hub")
 
 
-@pytest.fixture
-def folder(tmp_path) -> str:
-    """Two files with 60 row groups of five rows each."""
-    write_parquet(tmp_path / "set" / "a.parquet", 0, 300, 5)
-    write_parquet(tmp_path / "set" / "more" / "b.parquet", 300, 600, 5)
-    return str(tmp_path / "set")
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> str:
+    """Two files with 12 row groups of ten rows each."""
+    folder = tmp_path_factory.mktemp("streams") / "set"
+    write_parquet(folder / "a.parquet", 0, 120, 10)
+    write_parquet(folder / "more" / "b.parquet", 120, 240, 10)
+    return str(folder)
 
 
 @pytest.fixture
-def drawn(tmp_path, save) -> str:
-    """Sixty pictures of one class."""
-    for number in range(60):
-        save(tmp_path / "drawn" / "train" / "cat" / f"{number}.png", size=(8, 8))
-    return str(tmp_path / "drawn")
+def small_buffer(monkeypatch) -> None:
+    monkeypatch.setattr(hub_stream, "BUFFER", 20)
 
 
-@pytest.fixture
-def few_places(monkeypatch) -> None:
-    """Readers that hold sixteen row groups at most, so that the folder's are many."""
-    monkeypatch.setattr(row_groups, "MOST_LANES", 16)
+def read(batches) -> list[int]:
+    return [number for batch in batches for number in numbers(batch.to("cpu"))]
 
 
-def everything(source) -> list[int]:
-    batch = source.__getitems__(list(range(len(source))))
-    assert batch.skipped == ()
-    return numbers(batch)
-
-
-def test_whole_row_groups_are_dealt_to_three_splits(folder) -> None:
+def test_a_hash_of_the_images_makes_three_splits_of_one(folder) -> None:
     sources = [open_source(f"hf-stream:{folder}", split, 8) for split in SPLITS]
-    read = [everything(source) for source in sources]
-    assert sorted(chain(*read)) == list(range(600)) and all(read)
-    groups = [{number // 5 for number in part} for part in read]
-    assert sum(map(len, groups)) == 120 and len(groups[0]) > 80
+    found = [numbers(source.first(240)) for source in sources]
+    assert sorted(chain(*found)) == list(range(240)) and all(found) and len(found[0]) > 160
     assert sources[0].class_names == ("even", "odd")
-    assert (
-        sources[0]
-        .sample_id(read[0].index(next(n for n in read[0] if n >= 300)))
-        .startswith("set/more/b.parquet#")
-    )
+    batch = sources[0].first(3)
+    assert batch.captions == tuple(f"picture {number}" for number in found[0][:3])
+    assert found[0] != sorted(found[0]), "its first samples are of many places"
 
 
 def test_its_own_splits_are_kept(tmp_path) -> None:
     write_parquet(tmp_path / "set" / "train-00000.parquet", 0, 20, 5)
     write_parquet(tmp_path / "set" / "validation-00000.parquet", 20, 30, 5)
     place = str(tmp_path / "set")
-    assert sorted(everything(open_hub_stream(place, "train", 8))) == list(range(20))
-    assert sorted(everything(open_hub_stream(place, "val", 8))) == list(range(20, 30))
+    for split, expected in {"train": range(20), "val": range(20, 30)}.items():
+        assert sorted(numbers(open_hub_stream(place, split, 8).first(99))) == list(expected)
     with pytest.raises(MuseError, match=r"no images for the split 'test' \(it has: train, val\)"):
         open_hub_stream(place, "test", 8)
 
 
-def test_another_file_moves_no_row_group(folder, tmp_path) -> None:
-    before = set(everything(open_hub_stream(folder, "train", 8)))
-    write_parquet(tmp_path / "set" / "0.parquet", 600, 650, 10)
-    assert before <= set(everything(open_hub_stream(folder, "train", 8)))
+def test_evaluations_see_the_first_samples(folder, monkeypatch) -> None:
+    monkeypatch.setattr(hub_stream, "HEAD", 30)
+    source = open_hub_stream(folder, "train", 8)
+    assert len(source) == 30 and len(source.first(99)) == 30
+    assert source.first(5).ids == open_hub_stream(folder, "train", 8).first(5).ids
+    steps = 160 // 8
+    assert len(set(read(training_batches(source, 8, 0, 0, steps)))) == 160, "training sees all"
 
 
 def test_the_fingerprint_says_what_is_read(folder, tmp_path) -> None:
-    def fingerprint(split="train", size=8, seed=0) -> str:
-        return open_hub_stream(folder, split, size, seed).fingerprint
+    def fingerprint(split="train", size=8, place=folder) -> str:
+        return open_hub_stream(place, split, size).fingerprint
 
-    seen = {
-        fingerprint(),
-        fingerprint(),
-        fingerprint("val"),
-        fingerprint(size=16),
-        fingerprint(seed=1),
-    }
+    write_parquet(tmp_path / "set" / "a.parquet", 0, 120, 10)
+    other = fingerprint(place=str(tmp_path / "set"))
+    seen = {fingerprint(), fingerprint(), fingerprint("val"), fingerprint(size=16), other}
     assert len(seen) == 4 and not any(folder in name for name in seen)
-    assert open_hub_stream(folder, "train", 8).described().fingerprint not in seen
-    write_parquet(tmp_path / "set" / "a.parquet", 0, 300, 12)
-    assert fingerprint() not in seen
 
 
-def order(source, batch_size, seed, epoch=0) -> list[int]:
-    steps = len(source) // batch_size
-    made = EpochOrder(
-        len(source), batch_size, seed, epoch * steps, (epoch + 1) * steps, shuffled=source.shuffled
-    )
-    return list(chain(*made))
-
-
-def test_the_order_is_a_fresh_permutation_of_seed_and_epoch(folder, few_places) -> None:
-    source = open_hub_stream(folder, "train", 8)
-    whole = [order(source, 1, seed, epoch) for seed, epoch in ((0, 0), (0, 1), (1, 0))]
-    assert source.places == 16 and all(sorted(each) == list(range(len(source))) for each in whole)
-    assert (
-        whole[0] == order(source, 1, 0)
-        and whole[0] != whole[1]
-        and whole[0] != whole[2]
-        and whole[1] != whole[2]
-    )
-
-
-def test_a_step_mixes_row_groups_and_their_rows(folder, few_places) -> None:
-    source = open_hub_stream(folder, "train", 8)
-    epoch = order(source, 16, 0)
-    groups = [source._at(index)[0] for index in epoch]
-    pieces = pieces_of(16, 16)
-    assert pieces == 2 and all(
-        len(set(groups[step : step + 16])) >= pieces for step in range(0, len(epoch) - 100, 16)
-    )
-    assert len(set(groups[: 16 * STEPS])) >= 2 * STEPS
-    rows = [source._at(index)[1] for index in epoch if source._at(index)[0] == groups[0]]
-    assert sorted(rows) == list(range(5)) != rows
-
-
-def test_a_split_that_a_reader_holds_whole_is_shuffled_as_every_other(folder) -> None:
-    source = open_hub_stream(folder, "train", 8)
-    assert source.places is None and order(source, 16, 5) == list(
-        chain(*EpochOrder(len(source), 16, 5, 0, len(source) // 16))
-    )
-
-
-def counted(monkeypatch) -> Counter:
-    """How often each row group is fetched, by any reader."""
-    fetched: Counter = Counter()
-    fetch = row_groups.RowGroupReader._fetched
-    monkeypatch.setattr(
-        row_groups.RowGroupReader,
-        "_fetched",
-        lambda self, group: fetched.update([group]) or fetch(self, group),
-    )
-    return fetched
-
-
-@pytest.mark.parametrize(
-    ("processes", "workers"), [(1, 1), (2, 1), (1, 2), (1, 4), (2, 2), (2, 4), (2, 8)]
-)
-def test_readers_share_the_row_groups(folder, few_places, monkeypatch, processes, workers) -> None:
-    """Each of processes x workers, one after the other with a reader of its own: what it reads,
-    fetches and holds.
-    """
-    fetched, read, most = counted(monkeypatch), [], 0
-    whole = open_hub_stream(folder, "train", 8)
-    steps, groups = len(whole) // 16, len(whole.chosen)
-    shortest = min(map(len, whole.lanes(16, torch.Generator().manual_seed(3 * 100_003))))
-    even = 16 * (shortest // 8 * 8) // 16  # steps in which all lanes go on
+@pytest.mark.parametrize(("processes", "workers"), [(1, 0), (1, 2), (2, 0), (2, 1), (3, 0)])
+def test_no_sample_is_read_twice_in_an_epoch(folder, small_buffer, processes, workers) -> None:
+    """Each process for as many steps as its share has."""
+    source, found = open_hub_stream(folder, "train", 8), []
     for rank in range(processes):
-        for worker in range(workers):
-            source = open_hub_stream(folder, "train", 8)
-            made = EpochOrder(len(source), 16, 3, 0, steps, rank, processes, source.shuffled)
-            for step, batch in list(enumerate(made))[worker::workers]:
-                read += numbers(source.__getitems__(batch))
-                most = max(most, len(source.reader._held)) if step < even else most
-    assert len(read) == len(set(read)) == 16 * steps
-    assert most <= 16 // (processes * workers) and even > steps // 2
-    assert groups - 3 <= len(fetched) <= groups  # the last incomplete batch is left out
-    assert (
-        sum(fetched.values()) <= groups + 2 * 16
-    )  # what is left of a lane at the end may go to two others
+        batches = training_batches(source, 4 * processes, 7, 0, 1000, rank, processes, workers)
+        own = []
+        for batch in batches:
+            if batches.share.epoch == 1:
+                break
+            own.append(batch)
+        assert all(len(batch) == 4 for batch in own)
+        found += read(own)
+    lost = 4 * processes * max(1, workers)
+    assert len(found) == len(set(found)) > len(source) - lost
 
 
-@pytest.mark.parametrize(("processes", "workers"), [(3, 1), (1, 3), (3, 5)])
-def test_numbers_that_do_not_divide_cost_fetches_and_nothing_else(
-    folder, few_places, processes, workers
-) -> None:
-    steps = len(open_hub_stream(folder, "train", 8)) // 12
+def test_an_epoch_has_its_own_order_and_captions(folder, small_buffer) -> None:
     source = open_hub_stream(folder, "train", 8)
-    shares = [
-        list(EpochOrder(len(source), 12, 3, 0, steps, rank, processes, source.shuffled))
-        for rank in range(processes)
+    steps = len(source) // 8
+    batches = [batch.to("cpu") for batch in training_batches(source, 8, 0, 0, 2 * steps)]
+    one, two = batches[:steps], batches[steps:]
+    assert read(one) != read(two) and len(set(read(one)) & set(read(two))) > 7 * steps
+    said = [
+        {name: words for batch in part for name, words in zip(batch.ids, batch.captions)}  # noqa: B905
+        for part in (one, two)
     ]
-    alone = list(EpochOrder(len(source), 12, 3, 0, steps, shuffled=source.shuffled))
-    assert [list(chain(*parts)) for parts in zip(*shares, strict=True)] == alone
+    assert all(said[0][name] != said[1][name] for name in said[0].keys() & said[1].keys())
+    assert read(training_batches(source, 8, 0, 0, steps)) == read(one), "the same seed"
+    assert read(training_batches(source, 8, 1, 0, steps)) != read(one)
 
 
-def test_a_loader_with_workers_resumes_and_reads_each_sample_once(folder, few_places) -> None:
-    """Two processes of two workers, stopped in between: together one epoch, none twice, in the
-    order of one process.
-    """
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_resumed_stage_reads_no_sample_of_the_epoch_again(folder, small_buffer, workers) -> None:
     source = open_hub_stream(folder, "train", 8)
-    source.first(3)  # what this process holds does no harm to those it forks
-    steps = len(source) // 16
-    shares = [
-        [
-            batch.to("cpu").ids
-            for start, stop in ((0, 9), (9, steps))
-            for batch in training_batches(source, 16, 7, start, stop, rank, 2, workers=2)
-        ]
-        for rank in (0, 1)
-    ]
-    read = [name for pair in zip(*shares, strict=True) for ids in pair for name in ids]
-    assert len(read) == len(set(read)) == 16 * steps
-    assert read == [source.sample_id(index) for index in order(source, 16, 7)]
+    stopped = training_batches(source, 8, 7, 0, 1000, workers=workers)
+    before = []
+    for batch in stopped:
+        before += numbers(batch.to("cpu"))
+        if len(before) == 80:
+            break
+    state = stopped.state_dict()
+    resumed = training_batches(source, 8, 7, 10, 1000, workers=workers)
+    resumed.load_state_dict(state)
+    after = []
+    for batch in resumed:
+        if resumed.share.epoch > state["epoch"]:
+            break
+        after += numbers(batch.to("cpu"))
+    assert len(after) > 20 and len({*before, *after}) == len(before) + len(after)
 
 
-def test_a_resumed_stage_fetches_no_row_group_that_is_done(folder, few_places, monkeypatch) -> None:
-    fetched = counted(monkeypatch)
+def test_a_state_of_other_processes_begins_a_fresh_epoch(folder, small_buffer) -> None:
     source = open_hub_stream(folder, "train", 8)
-    steps = len(source) // 16
-    for batch in training_batches(source, 16, 7, steps - 2, steps):
-        numbers(batch)
-    assert len(fetched) <= 2 * 16
+    stopped = training_batches(source, 8, 7, 0, 4)
+    first = read(stopped)
+    resumed = training_batches(source, 8, 7, 4, 8, rank=0, processes=2)
+    resumed.load_state_dict(stopped.state_dict())
+    assert resumed.share.epoch == 4 and read(resumed)[:4] != first[:4]
 
 
-def test_evaluation_in_order_holds_one_row_group(folder, monkeypatch) -> None:
-    fetched, source = counted(monkeypatch), open_hub_stream(folder, "val", 8)
-    for first in range(0, len(source), 5):
-        source.__getitems__(list(range(first, first + 5)))
-        assert len(source.reader._held) <= 1
-    assert set(fetched.values()) == {1} and len(fetched) == len(source) // 5
-
-
-def test_a_mixture_deals_whole_row_groups_too(folder, drawn, few_places, monkeypatch) -> None:
-    fetched = counted(monkeypatch)
-    mixture = open_source(f"mix:3*hf-stream:{folder},1*folder:{drawn}", "train", 8)
-    source = mixture.corpora[0].source
-    epoch = order(mixture, 16, 0)
-    assert mixture.places == source.places == 16 and len(set(epoch)) == len(epoch)
-    corpora, positions = (column[epoch] for column in mixture.order)
-    assert Counter(positions[corpora == 0].tolist()).most_common(1)[0][1] == 1
-    shares = [(corpora[first : first + 64] == 0).mean() for first in range(0, len(epoch) - 200, 64)]
-    assert len(shares) > 4 and all(0.7 <= share <= 0.8 for share in shares)
-    for batch in list(
-        EpochOrder(len(mixture), 16, 0, 0, len(epoch) // 32, shuffled=mixture.shuffled)
-    )[::STEPS]:
-        mixture.__getitems__(batch)
-        assert len(source.reader._held) <= 2  # of one worker of eight
-    assert max(fetched.values()) == 1
-
-
-def test_a_small_stream_repeats_in_a_mixture(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(row_groups, "MOST_LANES", 8)
-    write_parquet(tmp_path / "set" / "a.parquet", 0, 40, 2)
-    mixture = open_source(f"mix:1*hf-stream:{tmp_path / 'set'},1*scenes", "train", 32)
-    stream = mixture.corpora[0].source
-    epoch = order(mixture, 4, 0)
-    corpora, positions = (column[epoch] for column in mixture.order)
-    seen = Counter(positions[corpora == 0].tolist())
-    assert sorted(epoch) == list(range(len(epoch))) and set(seen) == set(range(len(stream)))
-    assert max(seen.values()) - min(seen.values()) <= 1
-
-
-def test_a_hub_name_is_read_through_its_file_system(folder, monkeypatch) -> None:
-    system = fsspec.filesystem("memory")
-    for file in ("a.parquet", "more/b.parquet"):
-        with open(f"{folder}/{file}", "rb") as local:
-            system.pipe(f"/owner/{file}", local.read())
-    files = {NamedSplit("train"): ["memory://owner/a.parquet", "memory://owner/more/b.parquet"]}
-    asked: list = []
-
-    def builder(*names):
-        asked.append(names)
-        return SimpleNamespace(
-            name="parquet",
-            config=SimpleNamespace(data_files=files),
-            info=SimpleNamespace(features=FEATURES),
-        )
-
-    monkeypatch.setattr(datasets, "load_dataset_builder", builder)
-    source = open_source("hf-stream:owner/pictures:small", "train", 8)
-    assert asked == [("owner/pictures", "small")] and isinstance(source, HubStream)
-    assert len(everything(source)) == len(source) > 400
-    system.rm("/owner", recursive=True)
-
-
-@pytest.mark.parametrize(
-    ("path", "name"),
-    [
-        ("hf://datasets/owner/pictures@0123abc/data/train-0.parquet", "data/train-0.parquet"),
-        (
-            "hf://datasets/owner/pictures@refs%2Fconvert%2Fparquet/small/0.parquet",
-            "small/0.parquet",
-        ),
-        ("https://example.org/x.parquet", "https://example.org/x.parquet"),
-    ],
-)
-def test_a_file_is_called_the_same_in_every_revision(path, name) -> None:
-    assert hub_stream._name(path, None) == name
-
-
-def test_a_damaged_file_is_left_out_and_listed(folder, tmp_path) -> None:
-    path = tmp_path / "set" / "more" / "b.parquet"
-    path.write_bytes(path.read_bytes()[:-100])
-    sources = [open_hub_stream(folder, split, 8) for split in SPLITS]
-    assert sum(map(len, sources)) == 300
-    assert all(
-        source.first(1).skipped[0].startswith("b.parquet: cannot be read") for source in sources
+def test_a_damaged_image_is_left_out_and_listed(tmp_path) -> None:
+    rows = [{"bytes": b"broken", "path": None}] * 8
+    table = datasets.Dataset.from_dict({"image": rows, "text": ["a"] * 8})
+    (tmp_path / "set").mkdir()
+    table.to_parquet(tmp_path / "set" / "bad-train.parquet")
+    write_parquet(tmp_path / "good" / "a.parquet", 0, 40, 10)
+    features = datasets.Features(image=datasets.Image(), text=datasets.Value("string"))
+    good = datasets.Dataset.from_parquet(str(tmp_path / "good" / "a.parquet"))
+    mixed = {"image": [*rows, *good.cast_column("image", datasets.Image(decode=False))["image"]]}
+    mixed["text"] = ["a"] * len(mixed["image"])
+    datasets.Dataset.from_dict(mixed, features=features).to_parquet(
+        tmp_path / "set" / "bad-train.parquet"
     )
+    source = open_hub_stream(str(tmp_path / "set"), "train", 8)
+    batches = list(training_batches(source, 4, 0, 0, 7))
+    assert all(len(batch) == 4 for batch in batches)
+    notes = {note.split(" (")[1] for batch in batches for note in batch.skipped}
+    assert notes <= {"not an image in a format that is read)"}
 
 
-def test_a_damaged_row_group_is_replaced_and_listed(folder, tmp_path) -> None:
-    sources = [open_hub_stream(folder, split, 8) for split in SPLITS]
-    with open(tmp_path / "set" / "a.parquet", "r+b") as file:
-        file.write(b"\xff" * 1500)
-    batches = [source.__getitems__(list(range(len(source)))) for source in sources]
-    lost = {note.split(" ")[0] for batch in batches for note in batch.skipped}
-    assert 0 < len(lost) <= 20 and lost == {f"set/a.parquet#{row}" for row in range(len(lost))}
-    assert len(lost) % 5 == 0 and sum(map(len, batches)) == 600
-    assert not lost & {name for batch in batches for name in batch.ids}
-
-
-def test_what_cannot_be_streamed_is_one_sentence(tmp_path) -> None:
-    folders = {name: tmp_path / name for name in ("empty", "tars", "csv", "text", "words")}
+def test_what_cannot_be_streamed_is_one_sentence(folder, tmp_path) -> None:
+    folders = {name: tmp_path / name for name in ("empty", "text", "words", "cut")}
     for each in folders.values():
         each.mkdir()
-    write_tar(folders["tars"] / "0.tar", [("a.png", picture())])
-    (folders["csv"] / "0.csv").write_text("a,b\n")
     (folders["text"] / "0.parquet").write_text("no parquet")
     datasets.Dataset.from_dict({"words": ["a"] * 3}).to_parquet(folders["words"] / "0.parquet")
     for place, sentence in {
         str(folders["empty"]): "hf-stream:.* cannot be opened",
-        "nobody/nothing-of-this-name": r"hf-stream:nobody.* cannot be opened \(.*\): give a folder with parquet files",
-        str(
-            folders["tars"]
-        ): f"holds tar shards and no parquet: read it with wds:{folders['tars']}",
-        str(folders["csv"]): f"holds csv files and no parquet: read it with hf:{folders['csv']}",
-        str(
-            folders["text"]
-        ): r"has nothing to read \(0.parquet: cannot be read: .*\): download it again",
+        "nobody/nothing-of-this-name": r"hf-stream:nobody.* cannot be opened \(.*\): give a folder",
+        str(folders["text"]): r"hf-stream:.*text cannot be opened \(",
         str(folders["words"]): r"has no column of images \(it has: words\)",
     }.items():
         with pytest.raises(MuseError, match=sentence) as caught:
             open_hub_stream(place, "train", 8)
         assert "\n" not in str(caught.value) and str(caught.value).endswith(".")
+    cut = write_parquet(folders["cut"] / "0.parquet", 0, 40, 10)
+    source = open_hub_stream(str(folders["cut"]), "train", 8)
+    content = bytearray(cut.read_bytes())
+    content[: len(content) // 2] = b"\xff" * (len(content) // 2)
+    cut.write_bytes(content)
+    with pytest.raises(MuseError, match=r"^The data set hf-stream:cut cannot be opened \("):
+        list(training_batches(source, 4, 0, 0, 9))
+    tiny = open_hub_stream(folder, "train", 8)
+    with pytest.raises(MuseError, match=r"fewer images .* than one batch of each reader"):
+        list(training_batches(tiny, 512, 0, 0, 9))
+
+
+def test_a_stream_trains_alone(folder) -> None:
+    with pytest.raises(MuseError, match="has a part that is streamed, set: a stream trains alone"):
+        open_source(f"mix:1*scenes,1*hf-stream:{folder}", "train", 8)

@@ -1,128 +1,141 @@
-import pickle
-
 import pytest
-import torch
-from PIL import Image
 
-from muse_core.data import reading
-from muse_core.data.batch import IGNORED_PIXEL, NO_LABEL
-from muse_core.data.image_files import FileSource, MaskMeaning, Sample
-from muse_core.data.loader import training_batches
+from muse_core.data.class_prompts import with_article
+from muse_core.data.image_files import FileSource, open_folder
+from muse_core.data.reading import Sample
+from muse_core.data.splits import SPLITS
 from muse_core.errors import MuseError
-
-MEANING = MaskMeaning(names=("ground", "pet"), classes={1: 1, 2: 0}, instances={1: 1})
-NO_IMAGE = "not an image in a format that is read"
 
 
 @pytest.fixture
-def source(tmp_path, save) -> FileSource:
-    """Six pictures whose red is 40 x index; 2 and 3 cannot be read; 5 is small."""
-    for index in range(6):
-        save(tmp_path / f"{index}.png", (40 * index, 0, 0), (8, 8) if index == 5 else (20, 20))
-    (tmp_path / "2.png").write_bytes(b"broken")
-    (tmp_path / "3.png").write_bytes((tmp_path / "3.png").read_bytes()[:40])
-    samples = tuple(Sample(f"{index}.png", f"picture {index}", label=index) for index in range(6))
-    return FileSource("six", tmp_path, "train", 16, samples, tuple("abcdef"))
+def animals(tmp_path, save):
+    for name in ("tabby_cat", "dog", "ant"):
+        for index in range(40):
+            save(tmp_path / name / f"{index}.jpg", size=(12, 12))
+    return tmp_path
 
 
-def test_a_batch_of_readable_files(source) -> None:
-    batch = source.__getitems__([4, 0])
-    assert batch.images.shape == (2, 3, 16, 16) and (
-        batch.images[:, 0].mean((1, 2)) * 255
-    ).round().tolist() == [160, 0]
-    assert batch.ids == ("4.png", "0.png") and batch.captions == ("picture 4", "picture 0")
-    assert batch.labels.tolist() == [4, 0] and batch.labels.dtype == torch.int64
+def ids(root, split) -> set[str]:
+    return {sample.id for sample in open_folder(root, split, 8).samples}
+
+
+def test_classes_are_sorted_folders_and_captions_say_them(animals) -> None:
+    source = open_folder(animals, "train", 8)
+    assert source.class_names == ("ant", "dog", "tabby cat")
+    batch = source.first(30)
+    for name, label, caption in zip(batch.ids, batch.labels.tolist(), batch.captions, strict=True):
+        assert name.split("/")[0].replace("_", " ") == source.class_names[label]
+        assert caption == f"a photo of {with_article(source.class_names[label])}"
+
+
+def test_hashed_splits_are_disjoint_complete_and_stable_when_files_are_added(animals, save) -> None:
+    before = {split: ids(animals, split) for split in SPLITS}
+    assert len(set.union(*before.values())) == 120 == sum(map(len, before.values())) and all(
+        before.values()
+    )
+    for index in range(100, 140):
+        save(animals / "dog" / f"{index}.jpg", size=(12, 12))
+    assert all(before[split] <= ids(animals, split) for split in SPLITS)
+
+
+def test_the_order_does_not_follow_the_classes_and_is_repeatable(animals) -> None:
+    first, again = open_folder(animals, "train", 8), open_folder(animals, "train", 8, seed=5)
+    assert set(first.first(20).labels.tolist()) == {0, 1, 2}
+    assert first.first(20).ids == again.first(20).ids and first.fingerprint == again.fingerprint
+
+
+def test_three_images_are_enough_for_every_split(tmp_path, save) -> None:
+    for index in range(3):
+        save(tmp_path / "cat" / f"{index}.png")
+    assert [len(open_folder(tmp_path, split, 8)) for split in SPLITS] == [1, 1, 1]
+
+
+def test_given_splits_are_used_and_classes_are_shared(tmp_path, save) -> None:
+    for path in (
+        "train/cat/1.png",
+        "train/dog/2.png",
+        "val/dog/3.png",
+        "test/owl/4.png",
+        "extra/cat/5.png",
+    ):
+        save(tmp_path / path)
+    assert [ids(tmp_path, split) for split in SPLITS] == [
+        {"train/cat/1.png", "train/dog/2.png"},
+        {"val/dog/3.png"},
+        {"test/owl/4.png"},
+    ]
+    val = open_folder(tmp_path, "val", 8)
+    assert val.class_names == ("cat", "dog", "owl") and val.first(1).labels.tolist() == [1]
+
+
+def test_without_val_the_test_folder_is_halved(tmp_path, save) -> None:
+    save(tmp_path / "train/cat/0.png")
+    for index in range(9):
+        save(tmp_path / f"test/cat/{index}.png")
+    val, test = ids(tmp_path, "val"), ids(tmp_path, "test")
+    assert val and test and not val & test and len(val | test) == 9
+    assert ids(tmp_path, "train") == {"train/cat/0.png"}
+
+
+def test_without_a_test_folder_asking_for_it_is_a_clear_mistake(tmp_path, save) -> None:
+    save(tmp_path / "train/cat/0.png"), save(tmp_path / "validation/cat/1.png")
+    assert ids(tmp_path, "val") == {"validation/cat/1.png"}
+    with pytest.raises(MuseError, match="no images for the split 'test'"):
+        open_folder(tmp_path, "test", 8)
+
+
+def test_nested_files_count_and_hidden_or_foreign_ones_do_not(tmp_path, save) -> None:
+    for path in ("cat/a/b/1.PNG", "cat/2.jpeg", "cat/.3.png", ".cache/cat/4.png", "stray.png"):
+        save(tmp_path / path)
+    (tmp_path / "cat" / "notes.txt").write_text("not an image")
+    (tmp_path / "empty").mkdir()
+    found = ids(tmp_path, "train") | ids(tmp_path, "val")
+    assert found == {"cat/a/b/1.PNG", "cat/2.jpeg"} and open_folder(
+        tmp_path, "train", 8
+    ).class_names == ("cat",)
+
+
+def test_mistakes_name_the_place_and_the_layout(tmp_path, save) -> None:
+    with pytest.raises(MuseError, match=r"There is no folder .*nowhere.*sub-folder"):
+        open_folder(tmp_path / "nowhere", "train", 8)
+    save(tmp_path / "flat" / "1.png")
+    with pytest.raises(
+        MuseError, match="flat holds no images in class folders: it should have one sub-folder"
+    ):
+        open_folder(tmp_path / "flat", "train", 8)
+    save(tmp_path / "file.png")
+    with pytest.raises(MuseError, match="There is no folder"):
+        open_folder(tmp_path / "file.png", "train", 8)
+
+
+def test_a_corrupt_file_among_good_ones(animals) -> None:
+    source = open_folder(animals, "val", 8)
+    broken = source.samples[0].id
+    (animals / broken).write_bytes((animals / broken).read_bytes()[:200])
+    batch = source.first(4)
     assert (
-        batch.skipped == () == batch.enlarged
-        and batch.class_masks is None
-        and batch.instance_masks is None
+        [name.split(" (")[0] for name in batch.skipped] == [broken]
+        and batch.ids[0] == source.samples[1].id
+        and len(batch) == 4
     )
 
 
-def test_the_next_readable_image_takes_a_broken_ones_place(source) -> None:
-    batch = source.__getitems__([1, 2, 3])
-    assert batch.ids == ("1.png", "4.png", "4.png") and batch.labels.tolist() == [1, 4, 4]
-    assert tuple(name.split(" (")[0] for name in batch.skipped) == ("2.png", "3.png")
-    assert batch.skipped[0] == f"2.png ({NO_IMAGE})"
-    assert torch.equal(batch.images[1], source.__getitems__([4]).images[0])
+def test_fingerprint_changes_with_files_words_size_and_split_only(tmp_path, save) -> None:
+    listed = tuple(Sample(f"{index}.png", (f"picture {index}",), index) for index in range(6))
+    for sample in listed:
+        save(tmp_path / sample.id)
 
-
-def test_the_search_wraps_around(source, tmp_path) -> None:
-    (tmp_path / "5.png").write_bytes(b"")
-    assert source.__getitems__([5]).ids == ("0.png",)
-
-
-def test_a_broken_file_is_tried_once_and_named_each_time(source, monkeypatch) -> None:
-    tried = []
-    read_photo = reading.read_photo
-    monkeypatch.setattr(
-        reading, "read_photo", lambda path, size: tried.append(path.name) or read_photo(path, size)
-    )
-    first, again = source.__getitems__([2]).skipped, source.__getitems__([2]).skipped
-    assert first == again and len(first) == 2
-    assert tried.count("2.png") == tried.count("3.png") == 1
-    assert set(source.unreadable) == {"2.png", "3.png"} and all(source.unreadable.values())
-
-
-def test_small_pictures_are_enlarged_and_listed(source) -> None:
-    batch = source.__getitems__([5, 0])
-    assert batch.enlarged == ("5.png",) and batch.images.shape == (2, 3, 16, 16)
-
-
-def test_when_all_are_broken_the_folder_is_named(source, tmp_path) -> None:
-    for index in range(6):
-        (tmp_path / f"{index}.png").write_bytes(b"broken")
-    with pytest.raises(MuseError, match=f"None of the 6 train images in {tmp_path} can be read"):
-        source.first(2)
-
-
-def test_masks_are_translated_and_absent_ones_are_void(tmp_path, save) -> None:
-    save(tmp_path / "a.png"), save(tmp_path / "b.png")
-    trimap = Image.new("L", (40, 32), 1)
-    trimap.paste(2, (0, 0, 20, 32))
-    trimap.paste(3, (18, 0, 22, 32))
-    trimap.save(tmp_path / "a_mask.png")
-    samples = (Sample("a.png", "a", mask="a_mask.png"), Sample("b.png", "b"))
-    batch = FileSource("two", tmp_path, "val", 32, samples, masks=MEANING).first(2)
-    assert batch.labels.tolist() == [NO_LABEL, NO_LABEL]
-    assert batch.class_masks[0, 0, [0, 15, 31]].tolist() == [0, IGNORED_PIXEL, 1]
-    assert batch.instance_masks[0, 0, [0, 15, 31]].tolist() == [0, 0, 1]
-    assert (batch.class_masks[1] == IGNORED_PIXEL).all() and (batch.instance_masks[1] == 0).all()
-
-
-def test_a_sample_whose_mask_is_broken_is_replaced(tmp_path, save) -> None:
-    save(tmp_path / "a.png"), save(tmp_path / "b.png"), save(tmp_path / "b_mask.png", 2, mode="L")
-    (tmp_path / "a_mask.png").write_bytes(b"broken")
-    samples = (Sample("a.png", "a", mask="a_mask.png"), Sample("b.png", "b", mask="b_mask.png"))
-    batch = FileSource("two", tmp_path, "val", 32, samples, masks=MEANING).first(1)
-    assert batch.ids == ("b.png",) and batch.skipped == (f"a.png ({NO_IMAGE})",)
-
-
-def test_masks_meaning_without_mask_files_gives_none(tmp_path, save) -> None:
-    save(tmp_path / "a.png")
-    source = FileSource("one", tmp_path, "val", 8, (Sample("a.png", "a"),), masks=MEANING)
-    assert source.first(1).class_masks is None and source.mask_class_names == ()
-
-
-def test_fingerprint_changes_with_files_words_size_and_split_only(source, tmp_path, save) -> None:
-    def fingerprint(split="train", size=16, samples=source.samples, root=tmp_path) -> str:
-        return FileSource("six", root, split, size, samples).fingerprint
+    def fingerprint(split="train", size=16, samples=listed) -> str:
+        return FileSource("six", tmp_path, split, size, samples).fingerprint
 
     before = fingerprint()
-    assert before == fingerprint() == source.fingerprint and str(tmp_path) not in before
-    reworded = (Sample("0.png", "other words", label=0), *source.samples[1:])
+    assert before == fingerprint() and str(tmp_path) not in before
+    reworded = (Sample("0.png", ("other words",), 0), *listed[1:])
     others = {
         fingerprint(split="val"),
         fingerprint(size=32),
-        fingerprint(samples=source.samples[:5]),
+        fingerprint(samples=listed[:5]),
         fingerprint(samples=reworded),
     }
     save(tmp_path / "0.png", size=(60, 60))
     assert len({before, fingerprint(), *others}) == 6
-
-
-def test_worker_processes_can_hold_it(source) -> None:
-    copy = pickle.loads(pickle.dumps(source))
-    assert torch.equal(copy.first(2).images, source.first(2).images)
-    batches = list(training_batches(source, batch_size=3, seed=0, start=0, stop=2, workers=1))
-    assert [len(batch) for batch in batches] == [3, 3]

@@ -4,7 +4,7 @@ from itertools import chain
 import pytest
 import torch
 
-from muse_core.data.batch import Batch
+from muse_core.data.batch import Batch, Steps
 from muse_core.data.loader import (
     EightBitBatch,
     EpochOrder,
@@ -17,10 +17,9 @@ from muse_core.errors import MuseError
 from tests.unit.data.test_batch import Counting
 
 
-def order(
-    length=20, batch_size=4, seed=0, start=0, stop=15, rank=0, processes=1
-) -> list[list[int]]:
-    return list(EpochOrder(length, batch_size, seed, start, stop, rank, processes))
+def order(length=20, batch_size=4, seed=0, start=0, stop=15, rank=0, processes=1) -> list:
+    steps = Steps(batch_size, seed, start, stop, rank, processes)
+    return [positions for _, positions in EpochOrder(length, steps)]
 
 
 def test_each_epoch_is_a_fresh_permutation() -> None:
@@ -78,13 +77,29 @@ def test_evaluation_sees_each_sample_once_in_order(limit, sizes) -> None:
 
 
 def test_there_are_no_more_workers_than_cores(monkeypatch) -> None:
-    monkeypatch.setattr("os.cpu_count", lambda: 3)
-    assert (
-        training_batches(
-            Counting(20), batch_size=4, seed=3, start=0, stop=1, workers=64
-        ).num_workers
-        == 3
-    )
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    batches = training_batches(Counting(20), batch_size=4, seed=3, start=0, stop=1, workers=64)
+    assert batches.loader.num_workers == 1 and batches.state_dict() == {}
+
+
+class Epochs(Counting):
+    """Its captions say what was drawn."""
+
+    def drawn(self, indices: list[int], seed: int, epoch: int) -> Batch:
+        captions = tuple(f"{seed}/{epoch}/{index}" for index in indices)
+        return replace(self.__getitems__(indices), captions=captions)
+
+
+@pytest.mark.parametrize(("start", "processes", "workers"), [(0, 1, 0), (7, 2, 0), (7, 2, 1)])
+def test_what_is_drawn_depends_on_seed_epoch_and_sample_alone(start, processes, workers) -> None:
+    shares = [
+        training_batches(Epochs(20), 4, 3, start, 12, rank, processes, workers)
+        for rank in range(processes)
+    ]
+    said = [sum((one.captions for one in step), ()) for step in zip(*shares, strict=True)]
+    asked = list(EpochOrder(20, Steps(4, 3, start, 12)))
+    assert said == [tuple(f"3/{epoch}/{index}" for index in step) for epoch, step in asked]
+    assert {epoch for epoch, _ in asked} >= {1, 2}
 
 
 def photographs(levels: torch.Tensor) -> Batch:

@@ -2,7 +2,7 @@ import pytest
 from PIL import Image
 
 from muse_core.data.batch import NO_LABEL
-from muse_core.data.masks import CAPTION, open_masks
+from muse_core.data.masks import open_masks
 from muse_core.data.splits import SPLITS
 from muse_core.errors import MuseError
 
@@ -36,7 +36,7 @@ def test_masks_without_words_or_labels(write) -> None:
     assert source.class_names == () == tuple(
         source.class_prompts()
     ) and source.mask_class_names == ("sky", "road")
-    assert batch.captions == (CAPTION,) * 3 and batch.labels.tolist() == [NO_LABEL] * 3
+    assert batch.captions == ("a photo",) * 3 and batch.labels.tolist() == [NO_LABEL] * 3
     assert (
         batch.class_masks[:, 0, [0, 31]].tolist() == [[0, 1]] * 3 and batch.instance_masks is None
     )

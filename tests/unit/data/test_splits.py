@@ -1,64 +1,86 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from muse_core.data.splits import HALVES, SPLITS, choose, complete, deal, hash_fraction
+from muse_core.data.splits import (
+    EIGHT_ONE_ONE,
+    HALVES,
+    SPLITS,
+    dealt,
+    dealt_positions,
+    hash_fraction,
+    keys_of,
+    share_of,
+)
 from muse_core.errors import MuseError
 
 KEYS = [f"class{index % 7}/{index}.jpg" for index in range(2000)]
 GOLDEN = 0.27738627318908726
+PLACE = Path("photos")
+
+
+def three(keys, parts=None) -> list[set[str]]:
+    return [set(keys_of(split, parts or {"": list(keys)}, PLACE)) for split in SPLITS]
 
 
 def test_hash_fraction_is_a_constant_of_the_text() -> None:
     assert hash_fraction("cat/1.jpg") == hash_fraction("cat/1.jpg") != hash_fraction("cat/2.jpg")
     assert all(0 <= hash_fraction(key) < 1 for key in KEYS)
-    assert hash_fraction("muse") == pytest.approx(
-        GOLDEN, abs=1e-12
-    )  # a change of hash would move everyone's images
+    # A change of hash would move everyone's images.
+    assert hash_fraction("muse") == pytest.approx(GOLDEN, abs=1e-12)
 
 
 def test_every_key_is_in_one_split_and_shares_are_kept() -> None:
-    parts = deal(KEYS)
-    assert sorted(key for part in parts.values() for key in part) == sorted(KEYS)
-    assert len(parts["val"]) == pytest.approx(200, abs=50) and len(parts["test"]) == pytest.approx(
-        200, abs=50
-    )
+    parts = three(KEYS)
+    assert set.union(*parts) == set(KEYS) and sum(map(len, parts)) == len(KEYS)
+    assert [len(part) for part in parts] == pytest.approx([1600, 200, 200], abs=50)
 
 
 def test_adding_files_moves_no_other_and_order_does_not_matter() -> None:
-    before, after = deal(KEYS[:1000]), deal(reversed(KEYS))
-    assert all(set(before[split]) <= set(after[split]) for split in SPLITS)
+    before, after = three(KEYS[:1000]), three(KEYS[::-1])
+    assert all(few <= many for few, many in zip(before, after, strict=True))
 
 
-@pytest.mark.parametrize("count", range(3, 12))
-def test_small_sets_have_every_split(count) -> None:
-    parts = deal(KEYS[:count])
-    assert all(parts[split] for split in SPLITS) and sum(map(len, parts.values())) == count
+@pytest.mark.parametrize("count", [0, 1, 2, *range(3, 12)])
+def test_small_sets_have_every_split_they_can(count) -> None:
+    for first in range(0, 1990, 199):
+        fractions = np.array([hash_fraction(key) for key in KEYS[first : first + count]])
+        lengths = [len(part) for part in dealt_positions(fractions, EIGHT_ONE_ONE).values()]
+        assert sum(lengths) == count and sum(map(bool, lengths)) == min(3, count)
+        assert lengths[: min(2, count)] == [1] * count or count > 2
 
 
-def test_two_images_make_train_and_val_and_one_makes_train() -> None:
-    for first in range(60):
-        assert [len(part) for part in deal(KEYS[first : first + 2]).values()] == [1, 1, 0]
-        assert deal(KEYS[first : first + 1]) == {"train": [KEYS[first]], "val": [], "test": []}
-    assert not any(deal([]).values())
+@pytest.mark.parametrize(
+    ("parts", "split", "expected"),
+    [
+        (["train", "val", "test"], "val", ("val", {"val": 1.0})),
+        (["train", "validation"], "val", ("validation", {"val": 1.0})),
+        (["train", "test"], "train", ("train", {"train": 1.0})),
+        (["train", "test"], "val", ("test", HALVES)),
+        (["train", "test"], "test", ("test", HALVES)),
+        (["train"], "test", ("train", EIGHT_ONE_ONE)),
+        (["train", "extra"], "val", ("train", EIGHT_ONE_ONE)),
+        (["all"], "train", ("all", EIGHT_ONE_ONE)),
+    ],
+)
+def test_which_part_holds_a_split(parts, split, expected) -> None:
+    assert share_of(split, parts, PLACE) == expected
 
 
 def test_a_lone_test_split_is_halved_and_others_are_kept() -> None:
-    assert complete({"train": ["a"], "val": ["b"]}) == {"train": ["a"], "val": ["b"]}
-    parts = complete({"train": ["a"], "test": KEYS})
-    assert set(parts["val"]) | set(parts["test"]) == set(KEYS) and not set(parts["val"]) & set(
-        parts["test"]
-    )
-    assert parts["train"] == ["a"] and len(parts["val"]) == pytest.approx(1000, abs=120)
-    assert deal(KEYS, HALVES)["val"] == parts["val"]
+    train, val, test = three((), {"train": ["a"], "test": KEYS})
+    assert train == {"a"} and val | test == set(KEYS) and not val & test
+    assert len(val) == pytest.approx(1000, abs=120)
+    assert keys_of("val", {"train": ["a"], "val": ["b"]}, PLACE) == ["b"]
 
 
-def test_choose_mixes_classes_and_names_mistakes() -> None:
-    first = choose({"train": sorted(KEYS)}, "train", Path("photos"))[:50]
+def test_the_first_mix_classes_and_mistakes_are_named() -> None:
+    first = keys_of("train", {"train": KEYS, "val": ["x"]}, PLACE)[:50]
     assert len({key.split("/")[0] for key in first}) == 7
     with pytest.raises(MuseError, match=r"Unknown split 'dev': choose one of train, val, test"):
-        choose({"train": KEYS}, "dev", Path("photos"))
-    with pytest.raises(
-        MuseError, match=r"photos has no images for the split 'test'.*it has: train"
-    ):
-        choose({"train": KEYS}, "test", Path("photos"))
+        keys_of("dev", {"train": KEYS}, PLACE)
+    with pytest.raises(MuseError, match=r"photos has no images for .* 'test'.*it has: train, val"):
+        keys_of("test", {"train": KEYS, "val": ["x"]}, PLACE)
+    with pytest.raises(MuseError, match=r"no images for the split 'test' \(it has: train, val\)"):
+        dealt("test", np.array([0.2, 0.4]), EIGHT_ONE_ONE, PLACE)

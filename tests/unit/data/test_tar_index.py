@@ -1,129 +1,229 @@
-import itertools
-import json
-import multiprocessing
+import io
 import os
+import tarfile
 
 import numpy as np
 import pytest
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from muse_core import paths
-from muse_core.data import tar_cache as shard_cache
-from muse_core.data import tar_index as indexing
-from muse_core.data.tar_index import read_index
-from muse_core.data.tar_offsets import ShardIndex, scanned
+from muse_core.data import tar_index
+from muse_core.data.tar_index import MOST_NOTES, ShardIndex, read_index, scanned
+from muse_core.errors import MuseError
 
-from .tars import numbered, picture, write_tar
+from .tars import add, numbered, picture, write_tar
+
+DAMAGED = "damaged or cut short behind byte"
 
 
 @pytest.fixture
 def shards(tmp_path, monkeypatch):
-    """Three shards, the last one damaged; small ones are kept too, and this test's workspace is its
-    own.
+    """Three shards, the last one with a sample less; small ones are kept too, and this test's
+    workspace is its own.
     """
     monkeypatch.setenv("MUSE_ROOT", str(tmp_path / "workspace"))
-    monkeypatch.setattr(shard_cache, "WORTH_KEEPING", 0)
+    monkeypatch.setattr(tar_index, "WORTH_KEEPING", 0)
     written = [
         write_tar(tmp_path / "pairs" / f"{shard}.tar", numbered(5 * shard, 5 * shard + 5))
         for shard in range(2)
     ]
-    return (
-        *written,
-        write_tar(tmp_path / "pairs" / "2.tar", [("a.txt", b"alone"), ("b.png", picture())]),
-    )
+    odd = [("a.txt", b"alone"), ("b.png", picture())]
+    return (*written, write_tar(tmp_path / "pairs" / "2.tar", odd))
 
 
 @pytest.fixture
 def walks(monkeypatch) -> list:
-    """The shards that were walked over, in order; every call of ``read_index`` is that of a new
-    process.
-    """
+    """The shards that were walked over, in order."""
     walked: list = []
-    monkeypatch.setattr(indexing, "scanned", lambda path: walked.append(path) or scanned(path))
+    monkeypatch.setattr(tar_index, "scanned", lambda path: walked.append(path) or scanned(path))
     return walked
 
 
-def read_anew(paths) -> ShardIndex:
-    indexing._read_index.cache_clear()
-    return read_index(paths)
+def read_anew(shards) -> ShardIndex:
+    """As a new process reads it."""
+    tar_index._read_index.cache_clear()
+    return read_index(shards)
 
 
 def same(one: ShardIndex, other: ShardIndex) -> bool:
-    columns = [name for name in vars(one) if isinstance(getattr(one, name), np.ndarray)]
-    equal = [np.array_equal(getattr(one, name), getattr(other, name)) for name in columns]
-    kinds = [getattr(one, name).dtype == getattr(other, name).dtype for name in columns]
-    return (
-        len(columns) == 6
-        and all(equal + kinds)
-        and (one.paths, one.damage) == (other.paths, other.damage)
-    )
+    equal = np.array_equal(one.samples, other.samples)
+    return equal and (one.paths, one.notes) == (other.paths, other.notes)
 
 
 def files() -> list:
     return sorted(paths.shard_indexes().glob("*"))
 
 
-def test_each_shard_is_walked_over_once_and_what_is_remembered_is_the_same(shards, walks) -> None:
-    first = read_anew(shards)
-    assert (
-        sorted(walks) == sorted(shards)
-        and len(files()) == 3
-        and first.damage == ("pairs/2.tar: a has no image",)
+def members(path) -> tuple[list[tuple[str, bytes]], tuple[str, ...]]:
+    """(key, bytes of the image) of each sample, and the notes."""
+    index = scanned(path)
+    with path.open("rb") as file:
+        return [
+            (
+                row["key"].decode("utf-8", "surrogateescape"),
+                os.pread(file.fileno(), int(row["size"][0]), int(row["offset"][0])),
+            )
+            for row in index.samples
+        ], index.notes
+
+
+IMAGES = [("a/0001", b"x" * 700), ("0002", b"z"), ("0003", b"y" * 512)]
+FILES = [(f"{key}.jpg", content) for key, content in IMAGES]
+
+
+@pytest.mark.parametrize("form", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT, tarfile.USTAR_FORMAT])
+def test_samples_lie_where_tarfile_wrote_them(tmp_path, form) -> None:
+    assert members(write_tar(tmp_path / "a.tar", FILES, form)) == (IMAGES, ())
+
+
+@pytest.mark.parametrize("form", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT])
+def test_long_and_foreign_names(tmp_path, form) -> None:
+    images = [("f" * 60 + "/" + "é" * 70, b"1"), ("short", b"2")]
+    written = [(f"{key}.jpg", content) for key, content in images]
+    assert members(write_tar(tmp_path / "a.tar", written, form)) == (images, ())
+
+
+def test_what_belongs_to_a_sample(tmp_path) -> None:
+    index = scanned(write_tar(tmp_path / "a.tar", numbered(3, 5)))
+    assert index.samples["key"].tolist() == [b"0003", b"0004"]
+    assert index.samples["label"].tolist() == [0, 1]
+    assert (index.samples["offset"] > 0).tolist() == [[True, True, False, True, False]] * 2
+    assert index.samples.itemsize < 100, "no pixels"
+
+
+def test_nothing_but_regular_files(tmp_path) -> None:
+    bad = {
+        "link.jpg": dict(type=tarfile.SYMTYPE, linkname="/etc/passwd"),
+        "hard.jpg": dict(type=tarfile.LNKTYPE, linkname="0001.jpg"),
+        "device.jpg": dict(type=tarfile.CHRTYPE),
+        "pipe.jpg": dict(type=tarfile.FIFOTYPE),
+    }
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        add(tar, "folder", type=tarfile.DIRTYPE)
+        for name, fields in bad.items():
+            add(tar, name, **fields)
+        add(tar, "good.jpg", b"1")
+    found, notes = members(tmp_path / "a.tar")
+    assert found == [("good", b"1")]
+    where = f"{tmp_path.name}/a.tar"
+    assert notes == tuple(f"{where}: {name} is a link or a device, no file" for name in bad)
+
+
+def test_a_cut_at_any_place_keeps_what_is_whole_and_is_said(tmp_path) -> None:
+    path = write_tar(tmp_path / "a.tar", FILES)
+    whole, end = path.read_bytes(), 512 * (3 + 2 + 1 + 1)
+    for length in [*range(0, end, 100), end]:
+        path.write_bytes(whole[:length])
+        found, notes = members(path)
+        assert found == IMAGES[: len(found)] and any(DAMAGED in note for note in notes)
+        assert len(found) == sum(length >= need for need in (512 + 700, 2048 + 1, 3072 + 512))
+
+
+@pytest.mark.parametrize("byte", [b"\xff", b"\0"])
+def test_damage_ends_a_shard_and_is_said(tmp_path, byte) -> None:
+    path = write_tar(tmp_path / "a.tar", FILES)
+    content = bytearray(path.read_bytes())
+    content[1536:2048] = byte * 512
+    path.write_bytes(content)
+    found, notes = members(path)
+    assert found == IMAGES[:1] and len(notes) == 1 and f"{DAMAGED} 1,536" in notes[0]
+
+
+def test_a_size_below_zero_is_damage_and_no_endless_loop(tmp_path) -> None:
+    header = bytearray(tarfile.TarInfo("a.jpg").tobuf(tarfile.GNU_FORMAT))
+    header[124:136] = b"\xff" * 11 + b"\x00"
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    path = tmp_path / "a.tar"
+    path.write_bytes(bytes(header) + write_tar(tmp_path / "b.tar", FILES).read_bytes())
+    found, notes = members(path)
+    assert found == [] and DAMAGED in notes[0]
+
+
+def _bytes_of(written: list[tuple[str, bytes]]) -> bytes:
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for name, data in [*written, ("é" * 80 + ".jpg", b"long")]:
+            add(tar, name, data)
+    return content.getvalue()
+
+
+@given(st.data())
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_any_bytes_end_without_an_error(tmp_path, data) -> None:
+    content = bytearray(_bytes_of(FILES))
+    for _ in range(data.draw(st.integers(0, 6))):
+        place = data.draw(st.integers(0, len(content) - 1))
+        piece = data.draw(st.binary(min_size=1, max_size=20))
+        content[place : place + len(piece)] = piece
+    (tmp_path / "a.tar").write_bytes(content[: data.draw(st.integers(0, len(content)))])
+    assert len(members(tmp_path / "a.tar")[0]) <= 6
+
+
+def test_members_that_are_too_large_or_double_are_noted(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(tar_index, "MOST_BYTES", 1000)
+    written = [
+        ("1.png", picture()),
+        ("1.png", picture()),
+        ("1.txt", b"x" * 1001),
+        ("1.cls", b"-3"),
+        ("2.txt", b"alone"),
+    ]
+    index = read_index((write_tar(tmp_path / "x" / "0.tar", written),))
+    assert len(index.samples) == 1 and index.notes == (
+        "x/0.tar: 1.png is the second image of its sample",
+        "x/0.tar: 1.txt has 1,001 bytes, more than the 1,000 that are read",
+        "x/0.tar: 1.cls is not a class number",
+        "x/0.tar: 2 has no image",
     )
+
+
+def test_notes_do_not_grow_without_end(tmp_path) -> None:
+    many = [(f"{number}.txt", b"") for number in range(3 * MOST_NOTES)]
+    notes = scanned(write_tar(tmp_path / "x" / "0.tar", many)).notes
+    assert len(notes) == MOST_NOTES + 1
+    assert notes[-1] == f"x/0.tar: and {2 * MOST_NOTES + 1:,} more like these"
+
+
+def test_each_shard_is_walked_over_once_and_what_is_kept_is_the_same(shards, walks) -> None:
+    first = read_anew(shards)
+    assert sorted(walks) == sorted(shards) and len(files()) == 3
+    assert first.notes == ("pairs/2.tar: a has no image",)
+    assert first.samples["shard"].tolist() == [0] * 5 + [1] * 5 + [2]
     again = read_anew(shards)
-    assert len(walks) == 3 and same(first, again)
-    assert read_index(shards) is again
-    assert again.keys.flags.writeable is first.keys.flags.writeable
+    assert len(walks) == 3 and same(first, again) and read_index(shards) is again
 
 
 def test_a_shard_that_changed_is_read_anew_alone(shards, walks) -> None:
     read_anew(shards)
     state = shards[1].stat()
     write_tar(shards[1], numbered(7, 12))
-    assert shards[1].stat().st_size == state.st_size
     os.utime(shards[1], ns=(state.st_atime_ns, state.st_mtime_ns + 1))
     walks.clear()
-    assert read_anew(shards).keys[5:10].tolist() == [b"%04d" % number for number in range(7, 12)]
-    assert walks == [shards[1]] and len(files()) == 3
+    keys = read_anew(shards).samples["key"][5:10].tolist()
+    assert keys == [b"%04d" % number for number in range(7, 12)] and walks == [shards[1]]
 
 
-def test_a_shard_that_is_written_while_it_is_read_is_not_remembered(shards, monkeypatch) -> None:
+def test_a_shard_that_is_written_while_it_is_read_is_not_kept(shards, monkeypatch) -> None:
     def meanwhile(path):
         found = scanned(path)
         write_tar(path, numbered(0, 9))
         return found
 
-    monkeypatch.setattr(indexing, "scanned", meanwhile)
+    monkeypatch.setattr(tar_index, "scanned", meanwhile)
     read_anew(shards[:1])
     assert files() == []
-
-
-def test_a_copy_elsewhere_is_another_shard(shards, walks, tmp_path) -> None:
-    read_anew(shards[:1])
-    copy = tmp_path / "other" / "0.tar"
-    copy.parent.mkdir()
-    copy.write_bytes(shards[0].read_bytes())
-    os.utime(copy, ns=(0, shards[0].stat().st_mtime_ns))
-    assert read_anew((copy,)).paths == (copy,) and walks == [shards[0], copy]
 
 
 def _cut(file) -> None:
     file.write_bytes(file.read_bytes()[:-3])
 
 
-def _no_file_of_ours(file) -> None:
+def _something_else(file) -> None:
     file.write_bytes(b"\x80\x04 something else")
-
-
-def _nothing(file) -> None:
-    file.write_bytes(b"")
-
-
-def _a_bit(file) -> None:
-    content = bytearray(file.read_bytes())
-    content[-1] ^= 1
-    file.write_bytes(content)
 
 
 def _a_folder(file) -> None:
@@ -131,60 +231,14 @@ def _a_folder(file) -> None:
     file.mkdir()
 
 
-def _of_another(file) -> None:
-    other = next(each for each in files() if each != file)
-    file.write_bytes(other.read_bytes())
-
-
-def _changed(file, change) -> None:
-    """The same tensors with another note, as safetensors writes it."""
-    with safe_open(file, framework="pt") as opened:
-        note = json.loads(opened.metadata()["note"])
-    save_file(load_file(file), file, metadata={"note": change(note)})
-
-
-def _other_damage(file) -> None:
-    _changed(file, lambda note: json.dumps(note | {"damage": ["nothing"]}))
-
-
-def _a_list_as_note(file) -> None:
-    _changed(file, lambda note: "[]")
-
-
-def _a_deep_note(file) -> None:
-    _changed(file, lambda note: "[" * 100_000)
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        _cut,
-        _no_file_of_ours,
-        _nothing,
-        _a_bit,
-        _of_another,
-        _other_damage,
-        _a_list_as_note,
-        _a_deep_note,
-        _a_folder,
-    ],
-)
-def test_a_damaged_or_foreign_file_is_never_trusted_and_made_again(shards, walks, damage) -> None:
-    first, file = read_anew(shards), shard_cache._file(shards[0])
-    damage(file)
+@pytest.mark.parametrize("damage", [_cut, _something_else, _a_folder])
+def test_a_damaged_file_is_never_trusted_and_made_again(shards, walks, damage) -> None:
+    first = read_anew(shards[:1])
+    damage(files()[0])
     walks.clear()
-    assert same(read_anew(shards), first) and walks == [shards[0]]
-    if (
-        damage is not _a_folder
-    ):  # nothing can be written over a folder: read anew each time, and no word about it
-        assert same(read_anew(shards), first) and walks == [shards[0]]
-
-
-def test_other_code_reads_everything_anew(shards, walks, monkeypatch) -> None:
-    read_anew(shards)
-    monkeypatch.setattr(shard_cache, "_code", lambda: b"of another day")
-    read_anew(shards)
-    assert len(walks) == 6
+    assert same(read_anew(shards[:1]), first) and walks == [shards[0]]
+    assert same(read_anew(shards[:1]), first)
+    assert len(walks) == (2 if damage is _a_folder else 1)
 
 
 def test_a_disk_that_refuses_costs_nothing_but_time(shards, walks, tmp_path) -> None:
@@ -195,59 +249,13 @@ def test_a_disk_that_refuses_costs_nothing_but_time(shards, walks, tmp_path) -> 
 
 
 def test_small_shards_leave_nothing_behind(shards, monkeypatch) -> None:
-    monkeypatch.setattr(shard_cache, "WORTH_KEEPING", 1 << 20)
+    monkeypatch.setattr(tar_index, "WORTH_KEEPING", 1 << 20)
     read_anew(shards)
     assert not paths.shard_indexes().exists()
 
 
-def test_a_shard_without_samples_is_remembered_too(shards, walks, tmp_path) -> None:
-    empty = write_tar(tmp_path / "pairs" / "3.tar", [("a.txt", b"alone")])
-    assert len(read_anew((empty,))) == 0 and len(read_anew((*shards, empty))) == 11
-    assert walks.count(empty) == 1
-
-
-def _in_a_process(shards, folder, start) -> None:
-    walked = []
-    indexing.scanned = lambda path: walked.append(path) or scanned(path)
-    start.wait()
-    index = read_anew(shards)
-    (folder / f"{os.getpid()}.txt").write_text(
-        f"{len(index)} {index.keys[-1].decode()} {len(walked)}"
-    )
-
-
-def test_processes_that_start_together_share_the_work(tmp_path, monkeypatch, shards) -> None:
-    many = tuple(
-        write_tar(tmp_path / "many" / f"{one:03d}.tar", numbered(one, one + 2)) for one in range(40)
-    )
-    (tmp_path / "said").mkdir()
-    forked = multiprocessing.get_context("fork")
-    start = forked.Event()
-    started = [
-        forked.Process(target=_in_a_process, args=(many, tmp_path / "said", start))
-        for _ in range(4)
-    ]
-    for process in started:
-        process.start()
-    start.set()
-    for process in started:
-        process.join(60)
-    said = [file.read_text().split() for file in (tmp_path / "said").iterdir()]
-    assert [words[:2] for words in said] == [["80", "0040"]] * 4 and len(files()) == 40
-    assert 40 <= sum(int(walked) for _, _, walked in said) < 3 * 40  # they share the work
-    assert all(file.suffix == ".safetensors" for file in files())
-
-
-def test_processes_take_the_shards_in_different_orders(shards, walks, tmp_path) -> None:
-    many = tuple(
-        write_tar(tmp_path / "many" / f"{one:03d}.tar", numbered(0, 1)) for one in range(20)
-    )
-    orders = []
-    for _ in range(2):
-        walks.clear()
-        read_anew(many)
-        orders.append(list(walks))
-        for file in files():
-            file.unlink()
-    assert orders[0] != orders[1] and [sorted(order) for order in orders] == [list(many)] * 2
-    assert all(a < b for a, b in itertools.pairwise(read_anew(many).shard.tolist()))
+def test_a_shard_that_is_absent_or_no_file_is_a_sentence(tmp_path) -> None:
+    with pytest.raises(MuseError, match=r"There is no shard .*0.tar: check the pattern"):
+        read_index((tmp_path / "0.tar",))
+    with pytest.raises(MuseError, match=r"The shard .* cannot be read"):
+        scanned(tmp_path)

@@ -1,5 +1,4 @@
 import json
-import pickle
 import shutil
 
 import numpy as np
@@ -9,13 +8,11 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
 from muse_core.data import decode as images
-from muse_core.data.batch import IGNORED_PIXEL, NO_LABEL
+from muse_core.data.batch import IGNORED_PIXEL, NO_LABEL, Steps
 from muse_core.data.decode import Unreadable
 from muse_core.data.loader import EpochOrder, training_batches
 from muse_core.data.splits import SPLITS
-from muse_core.data.tar_index import read_index
-from muse_core.data.tar_offsets import MOST_BYTES, MOST_NOTES
-from muse_core.data.webdataset import captions_in, open_shards
+from muse_core.data.webdataset import captions_of, open_shards
 from muse_core.errors import MuseError
 
 from .tars import numbered, picture, write_tar
@@ -55,7 +52,6 @@ def test_a_brace_pattern_a_folder_and_a_copy_are_the_same(folder, tmp_path) -> N
     other = open_shards(str(tmp_path / "elsewhere" / "pairs"), "train", 8)
     assert one.fingerprint == other.fingerprint and everything(one).ids == everything(other).ids
     assert one.class_names == ("ant", "bee", "cat") and one.mask_class_names == ("ground", "thing")
-    assert one.described().first(3).captions == one.first(3).captions
 
 
 def test_more_shards_move_no_sample_to_another_split(folder) -> None:
@@ -64,16 +60,15 @@ def test_more_shards_move_no_sample_to_another_split(folder) -> None:
 
 
 def test_the_fingerprint_says_what_is_read(folder) -> None:
-    def fingerprint(split="train", size=8, seed=0, pattern=str(folder)) -> str:
-        return open_shards(pattern, split, size, seed).fingerprint
+    def fingerprint(split="train", size=8, pattern=str(folder)) -> str:
+        return open_shards(pattern, split, size).fingerprint
 
     others = {
         fingerprint("val"),
         fingerprint(size=16),
-        fingerprint(seed=1),
         fingerprint(pattern=f"{folder}/000000.tar"),
     }
-    assert len({fingerprint(), fingerprint(), *others}) == 5 and str(folder) not in fingerprint()
+    assert len({fingerprint(), fingerprint(), *others}) == 4 and str(folder) not in fingerprint()
 
 
 def test_workers_and_processes_read_each_sample_once_an_epoch(folder) -> None:
@@ -92,15 +87,8 @@ def test_workers_and_processes_read_each_sample_once_an_epoch(folder) -> None:
     ]
     read = [name for pair in zip(*shares, strict=True) for ids in pair for name in ids]
     assert len(read) == len(set(read)) == 8 * steps
-    order = [index for batch in EpochOrder(len(source), 8, 7, 0, steps) for index in batch]
+    order = [at for _, batch in EpochOrder(len(source), Steps(8, 7, 0, steps)) for at in batch]
     assert read == [source.sample_id(index) for index in order]
-
-
-def test_a_process_that_is_sent_the_source_opens_its_own_handles(folder) -> None:
-    source = open_shards(str(folder), "train", 8)
-    before = source.first(5)
-    copy = pickle.loads(pickle.dumps(source))
-    assert copy.files._open == {} and copy.first(5).ids == before.ids
 
 
 def test_numbers_name_the_classes_where_no_file_does_and_masks_need_names(folder) -> None:
@@ -147,8 +135,13 @@ def test_captions_as_json_or_none_at_all(tmp_path) -> None:
         for batch in batches
         for name, caption in zip(batch.ids, batch.captions, strict=True)
     }
-    assert said.pop("a") in ("one", "two")
-    assert said == {"b": "words", "c": "a photo of an owl", "d": "a photo", "e": "from text"}
+    assert said == {
+        "a": "one",
+        "b": "words",
+        "c": "a photo of an owl",
+        "d": "a photo",
+        "e": "from text",
+    }
 
 
 def test_a_truncated_shard_gives_its_whole_samples_and_is_listed(folder) -> None:
@@ -181,45 +174,9 @@ def test_shards_with_nothing_to_read(folder) -> None:
         for note in open_shards(str(folder), "val", 8).first(1).skipped
     )
     with pytest.raises(
-        MuseError, match=r"holds no samples with an image \(pairs/000001.tar: cut short"
+        MuseError, match=r"holds no samples with an image \(pairs/000001.tar: damaged or cut short"
     ):
         open_shards(f"{folder}/000001.tar", "train", 8)
-
-
-def test_members_that_are_too_large_or_double_are_listed(tmp_path, monkeypatch) -> None:
-    monkeypatch.setitem(MOST_BYTES, "text", 10)
-    members = [
-        ("1.png", picture()),
-        ("1.png", picture()),
-        ("1.txt", b"x" * 11),
-        ("1.cls", b"-3"),
-        ("2.txt", b"alone"),
-    ]
-    write_tar(tmp_path / "x" / "0.tar", members)
-    index = read_index((tmp_path / "x" / "0.tar",))
-    assert len(index) == 1 and index.damage == (
-        "x/0.tar: 1.png is the second image of its sample",
-        "x/0.tar: 1.txt has 11 bytes, more than the 10 that are read",
-        "x/0.tar: 1.cls is not a class number",
-        "x/0.tar: 2 has no image",
-    )
-
-
-def test_a_list_of_damage_does_not_grow_without_end(tmp_path) -> None:
-    write_tar(
-        tmp_path / "x" / "0.tar", [(f"{number}.txt", b"") for number in range(3 * MOST_NOTES)]
-    )
-    damage = read_index((tmp_path / "x" / "0.tar",)).damage
-    assert (
-        len(damage) == MOST_NOTES + 1
-        and damage[-1] == f"x/0.tar: and {2 * MOST_NOTES + 1:,} more like these"
-    )
-
-
-def test_the_index_holds_no_pixels(folder) -> None:
-    index = read_index(tuple(sorted(folder.glob("*.tar"))))
-    columns = (index.shard, index.keys, index.labels, index.blocks, index.sizes)
-    assert sum(column.nbytes for column in columns) / len(index) < 64
 
 
 def test_a_hundred_megapixels_are_refused_from_the_header(tmp_path, monkeypatch) -> None:
@@ -272,7 +229,7 @@ def test_any_pattern_is_shards_or_a_sentence(tmp_path, pattern) -> None:
 @settings(max_examples=100, deadline=None)
 def test_any_json_is_captions_or_unreadable(content) -> None:
     try:
-        assert all(text.strip() for text in captions_in(content))
+        assert all(text.strip() for text in captions_of(content, b""))
     except Unreadable as reason:
         assert str(reason) == "its .json holds no captions"
 

@@ -1,20 +1,22 @@
-"""What the columns of a Hugging Face data set mean, found by their names: an image, captions or a
-text, a label.
+"""What images, captions and labels are called in other people's data: one table for JSON Lines,
+members of tars and columns of Hugging Face data sets.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from muse_core.data.batch import NO_LABEL
-from muse_core.data.caption_sampling import clean_captions
-from muse_core.data.class_prompts import with_article
 from muse_core.data.decode import Unreadable
 from muse_core.errors import MuseError
 
 IMAGE_COLUMNS = ("image", "img", "jpg", "jpeg", "png", "webp", "pixel_values")
 CAPTION_COLUMNS = ("captions", "caption", "text", "txt", "sentences", "json")
 LABEL_COLUMNS = ("label", "labels", "cls", "fine_label", "class")
+
+MOST_CHARACTERS = 100_000
+"""Of one caption; what follows is cut, since no text tower reads so far."""
 
 
 @dataclass(frozen=True)
@@ -31,28 +33,17 @@ class Columns:
         return [name for name in (self.image, self.captions, self.label) if name]
 
     def captions_of(self, row: Mapping[str, Any]) -> tuple[str, ...]:
-        """All captions of a row; of a column of JSON those of its entry that looks like captions.
-        Raises Unreadable.
-        """
+        """All captions of a row. Raises Unreadable where the column holds something else."""
         value = row.get(self.captions) if self.captions else None
-        if isinstance(value, dict):
-            value = next((value[name] for name in CAPTION_COLUMNS if value.get(name)), None)
         try:
-            return clean_captions([] if value is None else value)
+            return captions_in([] if value is None else value)
         except ValueError as error:
             raise Unreadable(f"its {self.captions} is no text") from error
 
     def label_of(self, row: Mapping[str, Any]) -> int:
+        """The row's class, `NO_LABEL` where it says none."""
         value = row.get(self.label) if self.label else None
         return value if isinstance(value, int) and 0 <= value < len(self.class_names) else NO_LABEL
-
-    def template(self, label: int) -> str:
-        """The caption of a row without words."""
-        return (
-            "a photo"
-            if label == NO_LABEL
-            else f"a photo of {with_article(self.class_names[label])}"
-        )
 
 
 def columns_of(place: str, features: Mapping[str, Any]) -> Columns:
@@ -68,3 +59,30 @@ def columns_of(place: str, features: Mapping[str, Any]) -> Columns:
         )
     class_names = getattr(features[label], "names", ()) if label else ()
     return Columns(image, captions, label, tuple(class_names or ()))
+
+
+def captions_in(value: object) -> tuple[str, ...]:
+    """All captions in a JSON value: a text, a list of texts, or an object that has such a field.
+
+    They are trimmed, none is empty, and each can be encoded: half a surrogate pair, which JSON can
+    say and no tokenizer takes, becomes "?".
+
+    Raises:
+        ValueError: for another kind of value.
+    """
+    if isinstance(value, Mapping):
+        value = next((value[name] for name in CAPTION_COLUMNS if value.get(name)), [])
+    several = [value] if isinstance(value, str) else value
+    if not isinstance(several, list):
+        raise ValueError("captions are a text or a list of texts")
+    texts = (text[:MOST_CHARACTERS] for text in several if isinstance(text, str))
+    cleaned = (text.encode("utf-8", "replace").decode().strip() for text in texts)
+    return tuple(text for text in cleaned if text)
+
+
+def parsed_json(text: str | bytes) -> Any:
+    """The JSON value. Raises ValueError, also for lists in lists beyond Python's depth."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error

@@ -7,13 +7,18 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from muse_core.data.batch import IGNORED_PIXEL, NO_LABEL
-from muse_core.data.image_files import FileSource, MaskMeaning, Sample
+from muse_core.data.batch import IGNORED_PIXEL, NO_LABEL, Steps
+from muse_core.data.image_files import FileSource
 from muse_core.data.loader import EpochOrder
-from muse_core.data.mixtures import Corpus, Mixture, open_mixture, parsed_mixture, shares
+from muse_core.data.mixture import Corpus, Mixture, open_mixture, parsed_mixture, shares
+from muse_core.data.reading import MaskMeaning, Sample
 from muse_core.data.scenes import Scenes
 from muse_core.data.sources import open_source
 from muse_core.errors import MuseError
+
+
+def words(name: str, index: int) -> tuple[str, ...]:
+    return tuple(f"{name} {index} {word}" for word in "xyz")
 
 
 @pytest.fixture
@@ -25,7 +30,7 @@ def pictures(tmp_path, save):
             save(tmp_path / name / f"{index}.png", (10 * index, 0, 0), (16, 16))
         save(tmp_path / name / "mask.png", 1, (16, 16), "L")
         samples = tuple(
-            Sample(f"{name}/{index}.png", f"{name} {index}", 0, f"{name}/mask.png")
+            Sample(f"{name}/{index}.png", words(name, index), 0, f"{name}/mask.png")
             for index in range(count)
         )
         return FileSource(
@@ -75,9 +80,10 @@ def test_shares_hold_the_ratio_and_one_corpus_exactly(corpora) -> None:
 def test_no_sample_repeats_before_its_corpus_is_exhausted(pictures) -> None:
     mixture = mixed((3, pictures("a", 4)), (1, pictures("b", 6)))
     assert mixture.counts == [18, 6] and len(mixture) == 24
-    corpus, position = mixture.order
+    corpus, position, again = mixture.order
     for one, length in ((0, 4), (1, 6)):
         seen = position[corpus == one].tolist()
+        assert again[corpus == one].tolist() == [place // length for place in range(len(seen))]
         assert all(
             len(set(seen[first : first + length])) == length
             for first in range(0, len(seen) - length + 1, length)
@@ -89,7 +95,7 @@ def test_no_sample_repeats_before_its_corpus_is_exhausted(pictures) -> None:
 
 
 def test_any_beginning_holds_the_ratio(pictures) -> None:
-    corpus, _ = mixed((2, pictures("a", 10)), (1, pictures("b", 50))).order
+    corpus, *_ = mixed((2, pictures("a", 10)), (1, pictures("b", 50))).order
     assert all(abs((corpus[:first] == 0).sum() - 2 * first / 3) <= 1 for first in range(1, 150))
 
 
@@ -132,7 +138,7 @@ def test_classes_are_joined_by_name(pictures) -> None:
 
 def test_a_corpus_without_masks_or_labels_is_void(pictures, tmp_path, save) -> None:
     save(tmp_path / "plain.png")
-    plain = FileSource("plain", tmp_path, "train", 16, (Sample("plain.png", "x"),))
+    plain = FileSource("plain", tmp_path, "train", 16, (Sample("plain.png", ("x",)),))
     batch = mixed((1, pictures("a", 1)), (1, plain)).first(2)
     assert batch.labels.tolist() == [0, NO_LABEL] and (batch.class_masks[1] == IGNORED_PIXEL).all()
 
@@ -154,11 +160,24 @@ def test_the_fingerprint_states_the_ratio(pictures) -> None:
 
 def test_an_epoch_over_two_processes_is_the_mixture_once(pictures) -> None:
     mixture = mixed((3, pictures("a", 6)), (1, pictures("b", 2)))
-    orders = [EpochOrder(len(mixture), 4, 5, 0, 2, rank, 2) for rank in (0, 1)]
-    read = [index for order in orders for batch in order for index in batch]
+    orders = [EpochOrder(len(mixture), Steps(4, 5, 0, 2, rank, 2)) for rank in (0, 1)]
+    read = [index for order in orders for _, batch in order for index in batch]
     assert sorted(read) == list(range(8)) and sorted(mixture.__getitems__(read).ids) == sorted(
         mixture.first(8).ids
     )
+
+
+def test_a_corpus_that_starts_again_is_seen_with_its_other_captions(pictures) -> None:
+    mixture = mixed((3, pictures("a", 2)), (1, pictures("b", 2)))
+    assert mixture.counts == [6, 2]
+    epochs = [mixture.drawn(list(range(8)), 5, epoch) for epoch in range(3)]
+    assert all(epoch.ids == mixture.first(8).ids for epoch in epochs)
+    for name in ("a/0.png", "a/1.png"):
+        said = Counter(zip(epochs[0].ids, epochs[0].captions, strict=True))
+        assert [count for (one, _), count in said.items() if one == name] == [1, 1, 1]
+    said = {caption for epoch in epochs for caption in epoch.captions if caption[0] == "b"}
+    assert said == {*words("b", 0), *words("b", 1)}
+    assert {caption[-1] for caption in mixture.first(8).captions} == {"x"}
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,10 @@
-"""`mix:27*SOURCE,5*SOURCE`: several sources by ratio, as the paper's corpora of 27, 5 and 4 million
+"""`mix:27*SOURCE,5*SOURCE`: several sources by ratio, such as the paper's 27, 5 and 4 million
 pairs.
 
-An epoch is long enough for the scarcest corpus to be seen whole; one that has fewer samples than
-its share starts again when it is exhausted, so that no sample is seen twice more often than another
-of its corpus. For val and test nothing repeats: the epoch ends with the first corpus."""
+In training an epoch is long enough to see the whole of every source: the one that lasts longest at
+its ratio is seen once, and a smaller one starts again as often as its share needs. For val and test
+nothing repeats: an epoch ends with the first source that is exhausted.
+"""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -15,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from muse_core.data.batch import IGNORED_PIXEL, NO_LABEL, Batch, Source
+from muse_core.data.batch import IGNORED_PIXEL, NO_LABEL, Batch, Source, StreamedSource
 from muse_core.data.reading import translated
 from muse_core.errors import MuseError
 
@@ -34,22 +35,23 @@ class Corpus:
 
 
 class Mixture(Source):
-    """Corpora by ratio. Their classes, and those of their masks, are joined by name.
+    """Corpora by ratio; any first n samples hold it too. Their classes, and those of their masks,
+    are joined by name.
 
-    Any first n samples hold the ratio too. ``repeats``: a corpus that is exhausted starts again
-    (see above)."""
+    Args:
+        corpora: the sources and their weights.
+        repeats: whether a corpus that is exhausted starts again.
+    """
 
     def __init__(self, corpora: Sequence[Corpus], repeats: bool = True) -> None:
         self.corpora, self.repeats = tuple(corpora), repeats
-        self.counts = shares(
-            [corpus.weight for corpus in self.corpora],
-            [len(corpus.source) for corpus in self.corpora],
-            repeats,
-        )
-        self.name = " + ".join(corpus.source.name for corpus in self.corpora)
         sources = [corpus.source for corpus in self.corpora]
+        weights = [corpus.weight for corpus in self.corpora]
+        self.counts = shares(weights, [len(source) for source in sources], repeats)
+        self.name = " + ".join(source.name for source in sources)
         self.class_names = _joined(source.class_names for source in sources)
         self.mask_class_names = _joined(source.mask_class_names for source in sources)
+        self.notes = _joined(source.notes for source in sources)
         self.fingerprint = "mix/" + "+".join(
             f"{one.weight}*{one.source.fingerprint}" for one in self.corpora
         )
@@ -58,76 +60,60 @@ class Mixture(Source):
         return sum(self.counts)
 
     def described(self) -> "Mixture":
-        return Mixture(
-            [Corpus(one.weight, one.source.described()) for one in self.corpora], self.repeats
-        )
-
-    @cached_property
-    def places(self) -> int | None:  # type: ignore[override]
-        """Of the corpus that is read at the fewest places."""
-        return min(
-            (one.source.places for one in self.corpora if one.source.places is not None),
-            default=None,
-        )
-
-    def lanes(self, count: int, generator: torch.Generator) -> list[Tensor]:
-        """Each lane is a mixture itself: that of the corpora's lanes, each corpus spread evenly
-        over it.
-        """
-        dealt = [self._lanes_of(corpus, count, generator) for corpus in range(len(self.corpora))]
-        return [_spread(several) for several in zip(*dealt, strict=True)]
-
-    def _lanes_of(self, corpus: int, count: int, generator: torch.Generator) -> list[Tensor]:
-        """One corpus's lanes, in positions of the mixture; those of its next pass follow where it
-        starts again.
-        """
-        own = torch.from_numpy(np.flatnonzero(self.order[0] == corpus))
-        source = self.corpora[corpus].source
-        lanes: list[list[Tensor]] = [[] for _ in range(count)]
-        for first in range(0, len(own), len(source)):
-            for lane, positions in zip(lanes, source.lanes(count, generator), strict=True):
-                occurrences = first + positions
-                lane.append(own[occurrences[occurrences < len(own)]])
-        return [torch.cat(lane) for lane in lanes]
+        corpora = [replace(one, source=one.source.described()) for one in self.corpora]
+        return Mixture(corpora, self.repeats)
 
     def class_prompts(self) -> list[list[str]]:
         """Each corpus words its own classes, unless they use different numbers of sentences."""
         own: dict[str, list[str]] = {}
         for corpus in self.corpora:
-            own = (
-                dict(zip(corpus.source.class_names, corpus.source.class_prompts(), strict=True))
-                | own
-            )
+            source = corpus.source
+            own = dict(zip(source.class_names, source.class_prompts(), strict=True)) | own
         same = len({len(sentences) for sentences in own.values()}) < 2
         return [own[name] for name in self.class_names] if same else super().class_prompts()
 
     @cached_property
-    def order(self) -> tuple[np.ndarray, np.ndarray]:
-        """(corpus, position in it) of every sample, each corpus spread evenly over the epoch."""
+    def order(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(corpus, position in it, how often it started again before) of every sample; each corpus
+        is spread evenly over the epoch.
+        """
         place = np.concatenate([(np.arange(count) + 0.5) / count for count in self.counts if count])
         corpus = np.repeat(np.arange(len(self.counts), dtype=np.uint16), self.counts)
-        position = np.concatenate(
-            [
-                np.arange(count) % len(one.source)
-                for count, one in zip(self.counts, self.corpora, strict=True)
-            ]
-        )
+        rounds = [
+            np.divmod(np.arange(count), len(one.source))
+            for count, one in zip(self.counts, self.corpora, strict=True)
+        ]
+        again, position = np.concatenate(rounds, axis=1)
         order = np.argsort(place, kind="stable")
-        return corpus[order], position[order]
+        return corpus[order], position[order], again[order]
 
     def __getitems__(self, indices: list[int]) -> Batch:
-        corpora, positions = (column[indices] for column in self.order)
-        present = np.unique(corpora)
-        parts = [
-            self._renamed(
-                self.corpora[one].source,
-                self.corpora[one].source.__getitems__(positions[corpora == one].tolist()),
-            )
-            for one in present
-        ]
-        back = np.argsort(
-            np.concatenate([np.flatnonzero(corpora == one) for one in present])
-        ).tolist()
+        return self._gathered(
+            indices, lambda one, positions, _: self.corpora[one].source.__getitems__(positions)
+        )
+
+    def drawn(self, indices: list[int], seed: int, epoch: int) -> Batch:
+        """Other captions each time a corpus is seen, also where it is seen again in one epoch."""
+
+        def drawn(one: int, positions: list[int], again: int) -> Batch:
+            source = self.corpora[one].source
+            rounds = -(-self.counts[one] // len(source))
+            return source.drawn(positions, seed, epoch * rounds + again)
+
+        return self._gathered(indices, drawn)
+
+    def _gathered(self, indices: list[int], read: Callable[[int, list[int], int], Batch]) -> Batch:
+        """One batch of what ``read`` gives for (corpus, positions in it, how often it started
+        again).
+        """
+        corpora, positions, again = (column[indices] for column in self.order)
+        parts, places = [], []
+        for one, turn in sorted(set(zip(corpora.tolist(), again.tolist(), strict=True))):
+            at = np.flatnonzero((corpora == one) & (again == turn))
+            batch = read(one, positions[at].tolist(), turn)
+            parts.append(self._renamed(self.corpora[one].source, batch))
+            places.append(at)
+        back = np.argsort(np.concatenate(places)).tolist()
         return Batch(
             images=torch.cat([part.images for part in parts])[back],
             captions=_reordered([part.captions for part in parts], back),
@@ -135,8 +121,8 @@ class Mixture(Source):
             ids=_reordered([part.ids for part in parts], back),
             class_masks=_masks([part.class_masks for part in parts], parts, back, IGNORED_PIXEL),
             instance_masks=_masks([part.instance_masks for part in parts], parts, back, 0),
-            skipped=tuple(dict.fromkeys(name for part in parts for name in part.skipped)),
-            enlarged=tuple(dict.fromkeys(name for part in parts for name in part.enlarged)),
+            skipped=_joined(part.skipped for part in parts),
+            enlarged=_joined(part.enlarged for part in parts),
         )
 
     def _renamed(self, source: Source, batch: Batch) -> Batch:
@@ -145,14 +131,19 @@ class Mixture(Source):
         if batch.class_masks is None:
             return replace(batch, labels=labels)
         table = _table(source.mask_class_names, self.mask_class_names)
-        return replace(
-            batch, labels=labels, class_masks=translated(batch.class_masks, table, IGNORED_PIXEL)
-        )
+        masks = translated(batch.class_masks, table, IGNORED_PIXEL)
+        return replace(batch, labels=labels, class_masks=masks)
 
 
 def shares(weights: Sequence[Fraction], lengths: Sequence[int], repeats: bool) -> list[int]:
-    """How many samples an epoch takes of each corpus: by ratio, the whole of the scarcest one if
-    they may repeat, else none twice."""
+    """How many samples an epoch takes of each corpus.
+
+    Args:
+        weights: the ratio.
+        lengths: samples in each corpus.
+        repeats: whether the epoch goes on until every corpus was seen whole, or ends with the
+            first.
+    """
     total = sum(weights)
     epochs = [length * total / weight for weight, length in zip(weights, lengths, strict=True)]
     epoch = max(epochs) if repeats else min(epochs)
@@ -160,16 +151,31 @@ def shares(weights: Sequence[Fraction], lengths: Sequence[int], repeats: bool) -
 
 
 def open_mixture(text: str, opener: Callable[[str], Source], repeats: bool) -> Mixture:
-    """The mixture that "27*SOURCE,5*SOURCE" describes; ``opener`` opens each source.
+    """The mixture that "27*SOURCE,5*SOURCE" describes.
 
-    Raises MuseError for a text that cannot be understood, and what the sources raise.
+    Args:
+        text: what follows ``mix:``.
+        opener: opens each source.
+        repeats: as in `Mixture`.
+
+    Raises:
+        MuseError: for another text, for a corpus of which the ratio leaves nothing, and for one
+            that is streamed.
     """
     corpora = [Corpus(weight, opener(spec)) for weight, spec in parsed_mixture(text)]
+    for corpus in corpora:
+        if isinstance(corpus.source, StreamedSource):
+            raise MuseError(
+                f"The mixture {text[:200]!r} has a part that is streamed, {corpus.source.name}: "
+                "a stream trains alone; read that part with hf: or wds:."
+            )
     mixture = Mixture(corpora, repeats)
-    if not all(mixture.counts):
-        raise MuseError(
-            f"mix:{text} leaves nothing of {corpora[mixture.counts.index(0)].source.name}: give it more weight."
-        )
+    for corpus, count in zip(corpora, mixture.counts, strict=True):
+        if not count:
+            raise MuseError(
+                f"The mixture {text[:200]!r} leaves nothing of {corpus.source.name}: give it a "
+                "larger share."
+            )
     return mixture
 
 
@@ -177,13 +183,15 @@ def parsed_mixture(text: str) -> list[tuple[Fraction, str]]:
     """(weight, source) of each part. A comma parts them where a number and "*" follow it, outside
     braces.
 
-    Raises MuseError.
+    Raises:
+        MuseError: for another text, and for a mixture in a mixture.
     """
     parts = [_PART.fullmatch(part) for part in _parts(text)]
     found = [(Fraction(part[1]), part[2].strip()) for part in parts if part]
     if not all(parts) or not all(weight > 0 and spec for weight, spec in found):
         raise MuseError(
-            f"The mixture {text[:200]!r} is not NUMBER*SOURCE,NUMBER*SOURCE with positive numbers: {EXAMPLE}."
+            f"The mixture {text[:200]!r} is not NUMBER*SOURCE,NUMBER*SOURCE with positive numbers: "
+            f"{EXAMPLE}."
         )
     if any(spec.startswith("mix:") for _, spec in found):
         raise MuseError(f"The mixture {text[:200]!r} holds a mixture: {EXAMPLE}.")
@@ -198,12 +206,6 @@ def _parts(text: str) -> list[str]:
             parts.append(text[start:place])
             start = place + 1
     return [*parts, text[start:]]
-
-
-def _spread(several: Sequence[Tensor]) -> Tensor:
-    """All of them in one, each spread evenly over it."""
-    place = torch.cat([(torch.arange(len(one)) + 0.5) / max(1, len(one)) for one in several])
-    return torch.cat(list(several))[torch.argsort(place, stable=True)]
 
 
 def _joined(several: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
@@ -227,7 +229,8 @@ def _masks(
     """
     if all(mask is None for mask in masks):
         return None
-    blanks = [torch.full((len(part), *part.images.shape[-2:]), otherwise) for part in parts]
-    return torch.cat(
-        [blank if mask is None else mask for mask, blank in zip(masks, blanks, strict=True)]
-    )[order]
+    filled = [
+        torch.full((len(part), *part.images.shape[-2:]), otherwise) if mask is None else mask
+        for mask, part in zip(masks, parts, strict=True)
+    ]
+    return torch.cat(filled)[order]

@@ -1,9 +1,9 @@
-"""`shards.json`: what the writer says about the shards beside it: splits, samples, sizes and
+"""`shards.json`: what `muse shards` says about the shards beside it: splits, samples, sizes and
 checksums.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -36,15 +36,13 @@ class Manifest(BaseModel):
     image_size: int
     samples_per_shard: int
     limit: int | None
-    complete: bool
-    skipped: list[str]
-    shards: dict[str, Shard]
+    complete: bool = False
+    skipped: list[str] = []
+    shards: dict[str, Shard] = {}
 
     def asked(self) -> dict[str, Any]:
         """What a second run must ask for to go on with this one."""
-        return self.model_dump(
-            include={"source", "fingerprints", "image_size", "samples_per_shard", "limit"}
-        )
+        return self.model_dump(exclude={"complete", "skipped", "shards"})
 
 
 def read_manifest(folder: Path) -> Manifest | None:
@@ -56,27 +54,38 @@ def read_manifest(folder: Path) -> Manifest | None:
         return Manifest.model_validate(read_json(path))
     except (ValidationError, RecursionError) as error:
         raise MuseError(
-            f"{path} is not what `muse shards` writes: delete it to read the shards without it, or write them again."
+            f"{path} is not what `muse shards` writes: delete it to read the shards without it, or "
+            "write them again."
         ) from error
 
 
-def wrong_sizes(folder: Path, names: list[str]) -> Iterator[str]:
+def wrong_sizes(shards: Iterable[Path]) -> list[str]:
     """A note for each of these shards whose size is not the one that was written."""
-    manifest = read_manifest(folder)
-    for name in names:
-        told = manifest.shards.get(name) if manifest else None
-        if told is not None and told.bytes != (size := (folder / name).stat().st_size):
-            yield f"{folder.name}/{name}: {size:,} bytes, {told.bytes:,} when it was written"
+    manifests: dict[Path, Manifest | None] = {}
+    notes = []
+    for path in shards:
+        folder = path.parent
+        if folder not in manifests:
+            manifests[folder] = read_manifest(folder)
+        told = found.shards.get(path.name) if (found := manifests[folder]) else None
+        if told is not None and told.bytes != (size := path.stat().st_size):
+            notes.append(
+                f"{folder.name}/{path.name}: {size:,} bytes, {told.bytes:,} when it was written"
+            )
+    return notes
 
 
 def wrong_checksums(folder: Path) -> list[str]:
-    """A note for each shard of the folder that is absent or not as it was written. Raises MuseError
-    without a manifest.
+    """A note for each shard of the folder that is absent or not as it was written.
+
+    Raises:
+        MuseError: where `muse shards` did not write the folder, and where the disk refuses.
     """
     manifest = read_manifest(folder)
     if manifest is None:
         raise MuseError(
-            f"There is no {MANIFEST} in {folder}: only shards that `muse shards` wrote can be verified."
+            f"There is no {MANIFEST} in {folder}: only shards that `muse shards` wrote can be "
+            "verified."
         )
     notes = [] if manifest.complete else [f"{folder.name}: writing was not finished"]
     for name, shard in manifest.shards.items():
