@@ -25,8 +25,6 @@ BASE, ENTRY = {"results"}, {"cli", "notebook"}
 """Folders that stand on the lowest rung; single files that stand on the highest."""
 LEAVING = {
     ("muse_core.config.parameters", "muse_core.training.launch"),
-    ("muse_core.report.attention_session", "muse_core.notebook"),
-    ("muse_core.report.evaluation_session", "muse_core.notebook"),
     ("muse_core.report.generation_session", "muse_core.notebook"),
     ("muse_core.report.study_results", "muse_core.notebook"),
     ("muse_core.report.study_run", "muse_core.notebook"),

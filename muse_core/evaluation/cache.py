@@ -5,6 +5,7 @@ The hash covers the weights, the data, the protocol and the sources that measure
 of them measures anew, and a change of a figure or a notebook does not."""
 
 import json
+import re
 from collections.abc import Callable
 from functools import lru_cache
 from hashlib import blake2b
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import muse_core
+from muse_core import paths
 from muse_core.results.tensor_files import Stored, read_stored, write_stored
 
 MEASURING = ("data", "foundations", "models", "losses", "evaluation")
@@ -33,6 +35,11 @@ class Cache:
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder
         self.used: set[Path] = set()
+
+    @classmethod
+    def of_run(cls, run: str, data: str) -> "Cache":
+        """Where a run remembers what was measured on this data."""
+        return cls(paths.run_folder(run) / "evaluation" / re.sub(r"[^A-Za-z0-9]+", "_", data))
 
     def recall(self, kind: str, inputs: dict[str, Any], make: Callable[[], Stored]) -> Stored:
         """What ``make`` returned for these inputs, from disk if it is there; a damaged file is made

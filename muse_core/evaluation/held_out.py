@@ -8,6 +8,7 @@ import torch
 
 from muse_core.data.batch import Source
 from muse_core.data.loader import evaluation_batches
+from muse_core.evaluation.feature_extractors import eval_mode
 from muse_core.evaluation.reconstruction.pixel_metrics import psnr
 from muse_core.evaluation.understanding.zero_shot import (
     accuracy,
@@ -16,7 +17,6 @@ from muse_core.evaluation.understanding.zero_shot import (
 )
 from muse_core.losses.fused_topology import fused_topology_loss
 from muse_core.models.tokenizer import MuseTokenizer
-from muse_core.shapes import Embeddings, Labels
 from muse_core.training.teachers import Teachers, targets_for
 
 
@@ -36,7 +36,6 @@ class HeldOut:
     topology: float
 
 
-@torch.no_grad()
 def measure_held_out(
     tokenizer: MuseTokenizer,
     source: Source,
@@ -44,37 +43,37 @@ def measure_held_out(
     limit: int = 1000,
     split: str = "val",
 ) -> HeldOut:
-    """Reconstruct, classify and compare attention on the first ``limit`` images of a split; leaves
-    the mode as found.
+    """Reconstruct, classify and compare attention on the first images of a split; modes stay as
+    they are.
+
+    Args:
+        tokenizer: to measure.
+        source: the split.
+        teachers: the frozen networks it was trained with.
+        limit: how many images, at most.
+        split: the name of the split, for the record.
     """
-    was_training, device = tokenizer.training, next(tokenizer.parameters()).device
-    tokenizer.eval()
+    device, heads = next(tokenizer.parameters()).device, tokenizer.config.num_heads
     decibels, embeddings, labels, divergences = [], [], [], []
-    for batch in evaluation_batches(source, 100, limit):
-        batch = batch.to(device)
-        output = tokenizer(batch.images, with_attention=True)
-        targets = targets_for(
-            teachers, batch, tokenizer.token_grid(batch.images), tokenizer.config.num_heads
-        )
-        decibels.append(psnr(output.reconstruction, batch.images))
-        embeddings.append(output.embedding)
-        labels.append(batch.labels)
-        divergences.append(fused_topology_loss(targets.attention, output.attention) * len(batch))
-    tokenizer.train(was_training)
-    n = sum(map(len, decibels))
+    with eval_mode(tokenizer):
+        for batch in evaluation_batches(source, 100, limit):
+            batch = batch.to(device)
+            output = tokenizer(batch.images, with_attention=True)
+            targets = targets_for(teachers, batch, tokenizer.token_grid(batch.images), heads)
+            divergence = fused_topology_loss(targets.attention, output.attention)
+            decibels.append(psnr(output.reconstruction, batch.images))
+            embeddings.append(output.embedding)
+            labels.append(batch.labels)
+            divergences.append(divergence * len(batch))
+    truth, zero_shot, n = torch.cat(labels), None, sum(map(len, labels))
+    if source.class_names and (truth >= 0).any():
+        classes = class_embeddings(teachers.text, source)
+        zero_shot = accuracy(predicted_classes(torch.cat(embeddings), classes), truth)
     return HeldOut(
         split=split,
         n=n,
         psnr=torch.cat(decibels).mean().item(),
-        zero_shot=_zero_shot(torch.cat(embeddings), torch.cat(labels), source, teachers),
+        zero_shot=zero_shot,
         chance=1 / max(1, len(source.class_names)),
         topology=(torch.stack(divergences).sum() / n).item(),
     )
-
-
-def _zero_shot(
-    embeddings: Embeddings, labels: Labels, source: Source, teachers: Teachers
-) -> float | None:
-    if not source.class_names or not (labels >= 0).any():
-        return None
-    return accuracy(predicted_classes(embeddings, class_embeddings(teachers.text, source)), labels)

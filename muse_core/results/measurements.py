@@ -306,7 +306,7 @@ class AttentionRecord:
     run: str
     preset: str
     data: str
-    teacher: str
+    overrides: str
     n: int
     profiles: list[AttentionProfile]
     nearness_auc: float | None

@@ -1,7 +1,7 @@
 """The table of bad inputs, `bad_inputs.yaml`, as trials: each kind says how its rows are acted out."""
 
 from collections.abc import Callable
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -68,25 +68,56 @@ def _defaults(notebook: str) -> dict[str, Any]:
 
 
 def _begin(notebook: str, values: dict[str, Any]) -> None:
-    """What the notebook's setup cell does with its parameters."""
-    from muse_core.config.parameters import FoundationParameters
-    from muse_core.notebook import begin_stage
-    from muse_core.report.attention_session import begin_topology
-    from muse_core.report.evaluation_session import begin_evaluation
-    from muse_core.report.generation_session import begin_generation
-    from muse_core.report.study_results import open_study
-    from muse_core.report.study_run import begin_study_run
+    """What the notebook's setup cell does with its parameters, and the cell that opens its run."""
+    from muse_core.notebook import setup
 
     begins: dict[str, Callable[..., Any]] = {
-        "00": FoundationParameters.check,
-        "04": begin_topology,
-        "05": begin_evaluation,
-        "06": open_study,
-        "07": open_study,
-        "08": begin_generation,
-        "st": begin_study_run,
+        "04": _begin_topology,
+        "05": _begin_evaluation,
+        "06": _begin_study,
+        "07": _begin_study,
+        "08": _begin_generation,
+        "st": _begin_study_run,
     }
-    begins.get(notebook[:2], partial(begin_stage, notebook))(**values)
+    begins.get(notebook[:2], lambda **values: setup(notebook, values))(**values)
+
+
+def _begin_study(**values: Any) -> None:
+    from muse_core.report.study_results import open_study
+
+    open_study(**values)
+
+
+def _begin_generation(**values: Any) -> None:
+    from muse_core.report.generation_session import begin_generation
+
+    begin_generation(**values)
+
+
+def _begin_study_run(**values: Any) -> None:
+    from muse_core.report.study_run import begin_study_run
+
+    begin_study_run(**values)
+
+
+def _begin_topology(**values: Any) -> None:
+    from muse_core.data.own_images import own_images
+    from muse_core.evaluation.attention.run_attention import run_attention
+    from muse_core.notebook import setup
+
+    lab = setup("04_attention_topology", values)
+    p = lab.parameters
+    size = p.resolution or lab.preset.image_size
+    run_attention(lab.preset, p.run, p.baseline or KEPT, lab.device, size)
+    own_images(p.image, size, p.fit)
+
+
+def _begin_evaluation(**values: Any) -> None:
+    from muse_core.evaluation.run_rows import last_tokenizer
+    from muse_core.notebook import setup
+
+    lab = setup("05_evaluation", values)
+    last_tokenizer(lab.preset, lab.parameters.run, lab.device)
 
 
 def _study(_: str, row: Row) -> BadInput:

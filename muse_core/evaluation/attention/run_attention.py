@@ -29,6 +29,7 @@ from muse_core.models.assembly import assemble_tokenizer
 from muse_core.models.tokenizer import MuseTokenizer
 from muse_core.results.records import read_json
 from muse_core.shapes import AttentionMaps, Float, Images
+from muse_core.training.teachers import open_topology_teacher
 from muse_core.training.trainer import RunFiles
 
 TEACHER_RESIZED, TEACHER_OWN = "teacher, resized (Ψ)", "teacher, own grid, mean head"
@@ -112,12 +113,7 @@ def backbone_network(backbone: Backbone, student: MuseTokenizer) -> AttentionNet
 
 
 def run_attention(
-    preset: Preset,
-    run: str,
-    baseline: str,
-    teacher: TopologyTeacher,
-    device: torch.device | str,
-    size: int,
+    preset: Preset, run: str, baseline: str, device: torch.device | str, size: int
 ) -> tuple[list[AttentionNetwork], list[Absent]]:
     """The networks of a run in the order in which they are shown, and what is missing.
 
@@ -125,7 +121,6 @@ def run_attention(
         preset: what the run was trained with.
         run: the run's name.
         baseline: the name of the run with shared routing.
-        teacher: the topology teacher, loaded.
         device: where networks go.
         size: pixels a side of the images to come.
 
@@ -148,11 +143,18 @@ def run_attention(
     students = {UNTRAINED: before} | {
         name.removeprefix("MUSE, "): tokenizer for name, tokenizer in trained.items()
     }
-    networks = teacher_networks(teacher, final, size)
+    networks = teacher_networks(_teacher(preset).to(device), final, size)
     networks += [student_network(name, tokenizer) for name, tokenizer in students.items()]
     if shared is not None:
         networks.append(student_network(SHARED_ROUTING, shared, "comparison"))
     return [*networks, backbone_network(frozen_backbone(preset, device).network, final)], absent
+
+
+def _teacher(preset: Preset) -> TopologyTeacher:
+    """Of any number of heads: unlike the loss, a picture can average them."""
+    where, blocks = preset.foundations, preset.connector.num_blocks
+    layers, size = where.teacher_layers, where.teacher_image_size
+    return open_topology_teacher(where.teacher, blocks, layers, size).eval().requires_grad_(False)
 
 
 def _check_size(size: int, tokenizer: MuseTokenizer) -> None:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import pytest
 
-from muse_core.evaluation.measures import MEASURES, PIXEL_PROTOCOLS
+from muse_core.evaluation.measures import MEASURES, PROTOCOLS
 from muse_core.results.measurements import (
     GENERATION_METRICS,
     METRICS,
@@ -26,7 +26,7 @@ def test_every_measured_name_has_its_words() -> None:
         "gradient_cosine",
         *GENERATION_METRICS,
     }  # from the recorder, and of generated images
-    assert measured | PIXEL_PROTOCOLS.keys() | elsewhere == set(METRICS)
+    assert measured | PROTOCOLS.keys() | elsewhere == set(METRICS)
 
 
 def test_every_metric_has_a_direction_and_shares_are_shown_in_percent() -> None:
@@ -69,7 +69,7 @@ def test_a_record_survives_its_file(tmp_path) -> None:
     rows = [
         Row(
             "MUSE",
-            "TokenizerSubject 0a",
+            "TokenizerExtractor 0a",
             {"psnr": Measurement(26.6, 1000, "mean", 26.5, 26.7, {"by": [1.0, None]})},
         ),
         Row("absent", "", {"psnr": Measurement.missing("no run")}),

@@ -99,18 +99,18 @@ def test_at_a_resolution_where_both_grids_are_one_the_teacher_is_shown_once(
     assert [view.grid for view in views] == [(12, 12)] * 3
 
 
-def test_a_run_without_a_tokenizer_names_the_command(teacher, tmp_path, monkeypatch) -> None:
+def test_a_run_without_a_tokenizer_names_the_command(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("MUSE_ROOT", str(tmp_path))
     words = "no tokenizer to look at: first train one with `muse run 01 02 03 --run mine"
     with pytest.raises(MuseError, match=words):
-        run_attention(PRESET, "mine", "mine-shared", teacher, "cpu", 64)
+        run_attention(PRESET, "mine", "mine-shared", "cpu", 64)
 
 
 def test_a_resolution_that_is_no_number_of_tokens_names_two_that_are(
-    teacher, student, tmp_path, monkeypatch
+    student, tmp_path, monkeypatch
 ) -> None:
     monkeypatch.setenv("MUSE_ROOT", str(tmp_path))
     stage = PRESET.curriculum.stages[0].name
     student.save_pretrained(tmp_path / "data" / "runs" / "mine" / stage / "tokenizer")
     with pytest.raises(MuseError, match="use 96 or 104"):
-        run_attention(PRESET, "mine", "mine-shared", teacher, "cpu", 100)
+        run_attention(PRESET, "mine", "mine-shared", "cpu", 100)
