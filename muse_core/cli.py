@@ -125,20 +125,19 @@ def _run_name(given: str | None, parameters: dict[str, Any]) -> str:
 
 
 def _study(given: argparse.Namespace) -> int:
-    from muse_core.report.study import study_named
-    from muse_core.report.study_runner import line, run_study, states
+    from muse_core.report.study import run_study, states, study_named
 
     if given.jobs < 0:
         raise MuseError(f"--jobs must be a positive number of runs at a time: got {given.jobs}.")
     study = study_named(given.study)
     if given.list:
-        say("\n".join(map(line, states(study))))
+        say("\n".join(map(str, states(study))))
         return 0
     found = run_study(study, given.jobs, force=given.force, say=say)
     undone = [state for state in found if state.status != "done"]
     say(f"{study.spec.name}: {len(found) - len(undone)} of {len(found)} runs are done")
     for state in undone:
-        print(f"muse: {line(state)}", file=sys.stderr)
+        print(f"muse: {state}", file=sys.stderr)
     return 1 if undone else 0
 
 
@@ -235,7 +234,7 @@ COMMANDS = {
         [
             _argument("study", metavar="STUDY", help="a YAML file, or the name of one in studies/"),
             _argument("--jobs", type=int, default=0, help="runs at a time (one a core, 8 at most)"),
-            _argument("--force", action="store_true", help="run even what is done"),
+            _argument("--force", action="store_true", help="train and measure all of it again"),
             _argument("--list", action="store_true", help="only say how far the study is"),
         ],
     ),

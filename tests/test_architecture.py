@@ -26,8 +26,6 @@ BASE, ENTRY = {"results"}, {"cli", "notebook"}
 LEAVING = {
     ("muse_core.config.parameters", "muse_core.training.launch"),
     ("muse_core.report.generation_session", "muse_core.notebook"),
-    ("muse_core.report.study_results", "muse_core.notebook"),
-    ("muse_core.report.study_run", "muse_core.notebook"),
 }
 """Steps to the right that are still there; none may be added."""
 TOPS = ("muse_core", "scripts", "benchmarks", "tests")

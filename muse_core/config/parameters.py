@@ -165,6 +165,7 @@ class StudyRunParameters(Configured):
     data: Filled
     seed: Seed
     geometry_every: Annotated[Whole, Field(ge=0, description="a number of steps, or 0 for never")]
+    fresh: bool = False
 
 
 class StudyParameters(NotebookParameters):

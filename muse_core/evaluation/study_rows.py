@@ -1,85 +1,31 @@
-"""Several seeds of one row -> the cells of a study's table: means over seeds, and differences on
-the same images.
+"""What a run of a study leaves for the table of its study: its row of figures, with what stands
+behind it.
 """
 
-from collections.abc import Callable, Sequence
+from pathlib import Path
 
-import numpy as np
-from torch import Tensor
-
-from muse_core.evaluation.evaluate import Evaluated
-from muse_core.evaluation.intervals import interval, mean_interval
-from muse_core.evaluation.understanding.segmentation import mean_iou
-from muse_core.results.measurements import StudyCell
-
-Ends = tuple[float, float] | None
+from muse_core import paths
+from muse_core.errors import MuseError
+from muse_core.evaluation.evaluate import Evaluated, from_stored, to_stored
+from muse_core.results.tensor_files import read_stored, write_stored
 
 
-def study_cell(
-    metric: str, row: Sequence[Evaluated], first: Sequence[Evaluated] = ()
-) -> StudyCell | None:
-    """One cell from the seeds of a row, and of the first row (the same seeds, in the same order;
-    none for the first row itself); None where a seed has no figure. The seeds' figures are averaged
-    image by image before images are resampled."""
-    values = [_value(each, metric) for each in row]
-    if not values or any(value is None for value in values):
-        return None
-    low, high = _ends(metric, row) or (None, None)
-    cell = StudyCell(_mean(values), low, high, values)
-    others = [_value(each, metric) for each in first]
-    if not others or any(value is None for value in others):
-        return cell
-    by_seed = [a - b for a, b in zip(values, others, strict=True)]
-    return _with_difference(cell, by_seed, _ends(metric, row, first))
+def row_file(run: str) -> Path:
+    """Where a run of a study keeps its row."""
+    return paths.records_folder(run) / "row.safetensors"
 
 
-def plain_cell(values: Sequence[float], first: Sequence[float] = ()) -> StudyCell | None:
-    """A cell of figures that are not means over images: no intervals, only the seeds."""
-    if not values:
-        return None
-    cell = StudyCell(_mean(values), None, None, list(values))
-    return (
-        _with_difference(cell, [a - b for a, b in zip(values, first, strict=True)], None)
-        if first
-        else cell
-    )
+def write_row(run: str, evaluated: Evaluated) -> None:
+    """Keep the row where `read_row` finds it. Raises MuseError when the disk refuses."""
+    write_stored(row_file(run), to_stored(evaluated))
 
 
-def _with_difference(cell: StudyCell, by_seed: list[float], ends: Ends) -> StudyCell:
-    low, high = ends or (None, None)
-    return StudyCell(
-        cell.value, cell.low, cell.high, cell.by_seed, _mean(by_seed), low, high, by_seed
-    )
-
-
-def _value(evaluated: Evaluated, metric: str) -> float | None:
-    found = evaluated.row.measurements.get(metric)
-    return found.value if found else None
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values, 0.0) / len(values)
-
-
-def _ends(metric: str, row: Sequence[Evaluated], first: Sequence[Evaluated] = ()) -> Ends:
-    """Interval of the row's mean over seeds, minus the first row's where that is given."""
-    if metric == "miou":
-        return _miou_ends(row, first)
-    if any(metric not in each.per_image for each in (*row, *first)):
-        return None
-    over_seeds = lambda group: np.mean(
-        [each.per_image[metric].double().numpy() for each in group], axis=0
-    )
-    return mean_interval(over_seeds(row) - over_seeds(first) if first else over_seeds(row))
-
-
-def _miou_ends(row: Sequence[Evaluated], first: Sequence[Evaluated]) -> Ends:
-    tables = [each.confusion for each in (*row, *first)]
-    if any(table is None for table in tables):
-        return None
-    figure: Callable[[Sequence[Tensor], np.ndarray], float] = lambda group, images: _mean(
-        [float(mean_iou(table[images])) for table in group]
-    )
-    own, other = tables[: len(row)], tables[len(row) :]
-    statistic = lambda images: figure(own, images) - (figure(other, images) if other else 0.0)
-    return interval(statistic, len(tables[0]))
+def read_row(run: str) -> Evaluated:
+    """The row of a finished run. Raises MuseError where it is missing or damaged."""
+    stored = read_stored(row_file(run))
+    if stored is None:
+        raise MuseError(
+            f"Run {run!r} is done, but its row is missing or damaged: delete reports/{run} and run "
+            "the study again."
+        )
+    return from_stored(run, stored)

@@ -1,30 +1,49 @@
-"""A study: a YAML file that names rows, each one parameter away from the first, and seeds. Here it
-is read and checked.
+"""A study: a YAML file that names rows, each a few overrides away from the first, and seeds. Here it
+is read and checked, and what it still lacks is run, several runs at a time.
 """
 
+import os
 import re
+import shlex
+import subprocess
+import sys
 from ast import literal_eval
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from muse_core import paths
+from muse_core.config.overrides import SHORTHANDS, load_preset, shorthand
 from muse_core.config.parameters import Seed, StudyRunParameters
+from muse_core.config.preset import Preset
 from muse_core.config.safe_yaml import Unreadable, read_yaml
 from muse_core.errors import MuseError, shown, unknown
-from muse_core.report.arguments import check_names, known_parameters
+from muse_core.report.arguments import Parameter, check_names, known_parameters, parse_value
+from muse_core.report.run import duration
+from muse_core.report.stamps import read_stamp
 from muse_core.results.measurements import METRICS
 
 ONE_RUN = "one_run.ipynb"
 DIRECTIONS = ("lower", "higher", "same")
+LOG = "study.log"
+MOST_JOBS = 8
 
 
 class RowSpec(BaseModel):
-    """One row of a study's file. ``words``: what it is; ``change``: parameters that differ from the
-    study's ``common``; ``paper``: what the paper says of it; ``expects``: metric -> what this
-    means: a direction against the first row, or "below NUMBER"."""
+    """One row of a study's file.
+
+    Args:
+        words: What it is.
+        change: What differs from the study's ``common``: parameters of the notebook, and fields of
+            the preset by word ("routing", "without") or path ("connector.width").
+        paper: What the paper says of it.
+        expects: Metric -> what this means: "lower", "higher" or "same" than the first row, or
+            "below NUMBER".
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     words: str
@@ -34,9 +53,7 @@ class RowSpec(BaseModel):
 
 
 class StudySpec(BaseModel):
-    """A study's file. ``extends``: another file beside it, whose values this one changes; ``only``:
-    the rows to keep.
-    """
+    """A study's file, once it holds what the files that it extends say."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: str
@@ -47,9 +64,21 @@ class StudySpec(BaseModel):
     rows: dict[str, RowSpec] = Field(min_length=1)
 
 
+class StudyFile(BaseModel):
+    """What lies on disk. ``extends``: another file beside it, whose values this one changes;
+    ``only``: the rows to keep.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    extends: Any = None
+    only: list[str] | None = None
+    common: dict[str, Any] = Field(default_factory=dict)
+    rows: dict[str, Any] = Field(default_factory=dict)
+
+
 @dataclass(frozen=True)
 class PlannedRun:
-    """One execution of the study's notebook."""
+    """One execution of a study's notebook."""
 
     row: str
     seed: int
@@ -59,163 +88,280 @@ class PlannedRun:
 
 @dataclass(frozen=True)
 class Study:
-    """A study that was read and checked."""
+    """A study that was read; ``known``: the parameters of the notebook that it executes."""
 
     spec: StudySpec
     notebook: Path
+    known: dict[str, Parameter]
 
     @property
     def runs(self) -> list[PlannedRun]:
-        """Seed by seed, so that a study that is stopped early has compared all rows with the first."""
-        return [self._planned(row, seed) for seed in self.spec.seeds for row in self.spec.rows]
+        """Seed by seed, so that a study that is stopped early has compared all rows with the
+        first.
+        """
+        return [self._run(row, seed) for seed in self.spec.seeds for row in self.spec.rows]
 
-    def of_row(self, row: str) -> list[PlannedRun]:
-        return [each for each in self.runs if each.row == row]
-
-    def _planned(self, row: str, seed: int) -> PlannedRun:
+    def _run(self, row: str, seed: int) -> PlannedRun:
         run = paths.check_run_name(f"{self.spec.name}.{row}.{seed}")
-        return PlannedRun(
-            row,
-            seed,
-            run,
-            self.spec.common | self.spec.rows[row].change | {"seed": seed, "run": run},
-        )
+        given = self.spec.common | self.spec.rows[row].change | {"seed": seed, "run": run}
+        own = {name: value for name, value in given.items() if name in (*self.known, "run")}
+        fields = {name: value for name, value in given.items() if name not in own}
+        words = [*self.known, *(SHORTHANDS if "overrides" in self.known else ())]
+        check_names({name: 0 for name in fields if not self._path(name)}, words)
+        pairs = [shlex.quote(f"{self._path(name)}={value}") for name, value in fields.items()]
+        if pairs:
+            own["overrides"] = " ".join(
+                [*([own["overrides"]] if "overrides" in own else []), *pairs]
+            )
+        return PlannedRun(row, seed, run, own)
+
+    def _path(self, name: str) -> str | None:
+        """The field of the preset that a word or a path stands for, where the notebook has any."""
+        path = shorthand(name) or (name if "." in name else None)
+        return path if "overrides" in self.known else None
+
+    def all_parameters(self, run: PlannedRun) -> dict[str, Any]:
+        """A run's parameters, with the notebook's defaults where the study says nothing."""
+        defaults = {name: literal_eval(each.default) for name, each in self.known.items()}
+        return defaults | run.parameters
+
+    def preset(self, run: PlannedRun) -> Preset:
+        """The preset that a run is trained with. Raises MuseError for an override of nothing."""
+        given = self.all_parameters(run)
+        return load_preset(given["preset"], given["overrides"])
 
 
 def study_named(text: str) -> Study:
-    """A study by its file, or by its name in ``studies/``. Raises MuseError, one sentence, for
-    anything wrong in it.
+    """A study by its file, or by its name in ``studies/``.
+
+    Raises:
+        MuseError: Anything is wrong in the file; one sentence.
     """
     file = _file(text)
-    try:
-        spec = StudySpec.model_validate(_resolved(file))
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
+    spec = _checked(StudySpec, _resolved(file), file)
+    notebook = paths.user_path(spec.notebook)
+    if not notebook.is_file():
         raise MuseError(
-            f"The study {file.name} has a mistake at {where}: {_plain(first)}."
-        ) from None
-    study = Study(spec, paths.user_path(spec.notebook))
-    _check(study, file)
+            f"The study {file.name} runs {spec.notebook}, which is no file: name a notebook."
+        )
+    if len(set(spec.seeds)) < len(spec.seeds):
+        raise MuseError(f"The study {file.name} names a seed twice: give each once.")
+    study = Study(spec, notebook, known_parameters(notebook))
+    for row in spec.rows.values():
+        _check_expectations(row)
+    for run in study.runs:
+        _check_parameters(study, run)
     return study
 
 
 def _file(text: str) -> Path:
-    file = paths.user_path(text)
-    if file.is_file():
-        return file
-    named = paths.root() / "studies" / f"{text}.yaml"
-    if named.is_file():
-        return named
-    known = sorted(each.stem for each in (paths.root() / "studies").glob("*.yaml"))
+    folder = paths.root() / "studies"
+    for file in (paths.user_path(text), folder / f"{text}.yaml"):
+        if file.is_file():
+            return file
+    known = sorted(each.stem for each in folder.glob("*.yaml"))
     raise unknown("study", text, known or ["(there is no file in studies/)"])
 
 
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def _checked(model: type[Model], values: Any, file: Path) -> Model:
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        what = {"missing": "it is missing", "extra_forbidden": "there is no such entry"}.get(
+            first["type"], first["msg"][:1].lower() + first["msg"][1:]
+        )
+        raise MuseError(f"The study {file.name} has a mistake at {where}: {what}.") from None
+
+
 def _resolved(file: Path, children: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """The file's values over those of the file it extends."""
-    given = _read(file)
-    parent, only = given.pop("extends", None), given.pop("only", None)
-    if parent:
-        base = _resolved(_beside(file, parent, (*children, file)), (*children, file))
-        common = _mapping(file, base, "common") | _mapping(file, given, "common")
-        given = base | given | {"common": common}
-    return (
-        given
-        if only is None
-        else given | {"rows": _kept(file, _mapping(file, given, "rows"), only)}
+    """The file's values over those of the file it extends, with the rows it keeps."""
+    try:
+        content = read_yaml(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, Unreadable) as error:
+        reason = str(error).splitlines()[0]
+        raise MuseError(f"The study {file} cannot be read ({reason}): mend the file.") from error
+    if not isinstance(content, dict):
+        raise MuseError(f"The study {file} is no mapping: it needs name, seeds and rows.")
+    own = _checked(StudyFile, content, file)
+    values = own.model_dump(exclude_unset=True)
+    if own.extends is not None:
+        parent = _parent(file, own.extends, (*children, file))
+        base = _resolved(parent, (*children, file))
+        values = base | values | {"common": base.get("common", {}) | own.common}
+    rows = values.get("rows", {})
+    missing = [name for name in own.only or () if name not in rows]
+    if missing:
+        raise MuseError(
+            f"The study {file.name} keeps only the row {shown(missing[0])}, which no file gives it: name "
+            f"one of {', '.join(map(str, rows))}."
+        )
+    if own.only is not None:
+        values["rows"] = {name: rows[name] for name in own.only}
+    return {name: value for name, value in values.items() if name not in ("extends", "only")}
+
+
+def _parent(file: Path, named: Any, children: tuple[Path, ...]) -> Path:
+    is_name = isinstance(named, str) and re.fullmatch(r"[\w.-]+", named)
+    parent = file.with_name(f"{named}.yaml") if is_name else file
+    why = "is no file's name" if not is_name else "extends this one" if parent in children else ""
+    if not why and parent.is_file():
+        return parent
+    raise MuseError(
+        f"The study {file.name} extends {shown(named)}, which {why or 'is not there'}: name one file "
+        "beside it, without .yaml."
     )
 
 
-def _beside(file: Path, parent: Any, children: tuple[Path, ...]) -> Path:
-    """The file that a study extends. Raises MuseError where it is no name, not there, or one that
-    extends this one.
-    """
-    if not isinstance(parent, str) or not re.fullmatch(r"[\w.-]+", parent):
-        raise MuseError(
-            f"The study {file.name} extends {shown(parent)}: name one file beside it, without .yaml."
-        )
-    found = file.with_name(f"{parent}.yaml")
-    if found in children or not found.is_file():
-        why = "extends this one" if found in children else "is not there"
-        raise MuseError(
-            f"The study {file.name} extends {parent!r}, which {why}: name another file beside it."
-        )
-    return found
+def _check_expectations(row: RowSpec) -> None:
+    for metric, direction in row.expects.items():
+        if metric not in METRICS:
+            raise unknown("metric", metric, METRICS)
+        if direction not in DIRECTIONS and not re.fullmatch(r"below -?\d+(\.\d+)?", direction):
+            raise unknown("direction", direction, (*DIRECTIONS, "below NUMBER"))
 
 
-def _mapping(file: Path, given: dict[str, Any], name: str) -> dict[str, Any]:
-    found = given.get(name) or {}
-    if not isinstance(found, dict):
-        raise MuseError(
-            f"The study {file.name} has a mistake at {name}: it should be a dictionary, such as {{a: 1}}."
-        )
-    return found
-
-
-def _kept(file: Path, rows: dict[str, Any], only: Any) -> dict[str, Any]:
-    """The rows that ``only`` lists."""
-    if not isinstance(only, list):
-        raise MuseError(
-            f"The study {file.name} has a mistake at only: it should be a list of rows, such as [full]."
-        )
-    missing = [name for name in only if not isinstance(name, str) or name not in rows]
-    if missing:
-        raise MuseError(
-            f"The study {file.name} keeps only the row {shown(missing[0])}, which no file gives it: name one of "
-            f"{', '.join(map(str, rows))}."
-        )
-    return {name: rows[name] for name in only}
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        found = read_yaml(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, Unreadable) as error:
-        raise MuseError(
-            f"The study {file} cannot be read ({str(error).splitlines()[0]}): mend the file."
-        ) from error
-    if not isinstance(found, dict):
-        raise MuseError(f"The study {file} is no mapping: it needs name, seeds and rows.")
-    return found
-
-
-def _check(study: Study, file: Path) -> None:
-    if not study.notebook.is_file():
-        raise MuseError(
-            f"The study {file.name} runs {study.spec.notebook}, which is no file: name a notebook."
-        )
-    known = list(known_parameters(study.notebook))
-    check_names(study.spec.common, known)
-    for row in study.spec.rows.values():
-        check_names(row.change, known)
-        for metric, direction in row.expects.items():
-            if metric not in METRICS:
-                raise unknown("metric", metric, METRICS)
-            if direction not in DIRECTIONS and not re.fullmatch(r"below -?\d+(\.\d+)?", direction):
-                raise unknown("direction", direction, (*DIRECTIONS, "below NUMBER"))
-    if len(set(study.spec.seeds)) < len(study.spec.seeds):
-        raise MuseError(f"The study {file.name} names a seed twice: give each once.")
-    _ = study.runs
-    if study.notebook.name == ONE_RUN:
-        _check_values(study)
-
-
-def _check_values(study: Study) -> None:
+def _check_parameters(study: Study, run: PlannedRun) -> None:
     """Raises MuseError for the first value that our own notebook would refuse, before anything is
     trained.
     """
-    defaults = {
-        name: literal_eval(one.default) for name, one in known_parameters(study.notebook).items()
-    }
-    for run in study.runs:
+    if study.notebook.name == ONE_RUN:
         try:
-            StudyRunParameters.check(**defaults | run.parameters)
+            StudyRunParameters.check(**study.all_parameters(run))
+            study.preset(run)
         except MuseError as error:
+            where = f"In the row {run.row!r} of the study {study.spec.name!r}"
+            raise MuseError(f"{where}, {error}") from None
+
+
+@dataclass(frozen=True)
+class RunState:
+    """One run of a study as it stands: ``status`` is "done", "missing", "changed" (done with other
+    parameters), "failed", "interrupted" or "unfinished"; ``error`` says why."""
+
+    planned: PlannedRun
+    status: str
+    seconds: float = 0.0
+    commit: str = ""
+    error: str = ""
+
+    def __str__(self) -> str:
+        took = f" after {duration(self.seconds)}" if self.seconds else ""
+        why = f": {self.error}" if self.error else ""
+        return f"{self.planned.run}  {self.status}{took}{why}"
+
+
+def states(study: Study) -> list[RunState]:
+    """How far the study is, from what lies on disk."""
+    return [_state(study, run) for run in study.runs]
+
+
+def _state(study: Study, run: PlannedRun) -> RunState:
+    file = paths.report_folder(run.run) / study.notebook.name
+    stamp = read_stamp(file)
+    if stamp is None:
+        return RunState(run, "unfinished" if file.exists() else "missing")
+    wanted = {
+        name: parse_value(_typed(value), study.known[name].type if name in study.known else "str")
+        for name, value in run.parameters.items()
+    }
+    changed = stamp.status == "done" and stamp.parameters != wanted
+    status = "changed" if changed else stamp.status
+    return RunState(run, status, stamp.seconds, stamp.commit, stamp.error)
+
+
+def _typed(value: Any) -> str:
+    """A value as it is typed on the command line."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def run_study(
+    study: Study, jobs: int = 0, *, force: bool = False, say: Callable[[str], None] = print
+) -> list[RunState]:
+    """Execute every run that is not done, each in a process of its own; one that fails stops no
+    other. Done runs are kept whatever the code's commit, which each of them says.
+
+    Args:
+        study: What `study_named` returned.
+        jobs: Runs at a time; 0 for one a core, 8 at most.
+        force: Whether to train and measure all runs anew.
+        say: Called with a line a run.
+    """
+    found = states(study)
+    todo = [each for each in found if force or each.status != "done"]
+    jobs = jobs or min(MOST_JOBS, os.cpu_count() or 1)
+    if not todo:
+        return found
+    say(f"{study.spec.name}: {len(todo)} of {len(study.runs)} runs to do, {jobs} at a time")
+    with ThreadPoolExecutor(jobs) as pool:
+        waiting = [
+            pool.submit(_execute, study, each.planned, jobs, force or each.status == "changed")
+            for each in todo
+        ]
+        try:
+            for number, future in enumerate(as_completed(waiting), 1):
+                say(f"{number}/{len(todo)}  {future.result()}")
+        except KeyboardInterrupt:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+    return states(study)
+
+
+def _execute(study: Study, run: PlannedRun, jobs: int, fresh: bool) -> RunState:
+    """``muse run`` in a process of its own; what it prints goes to `LOG` beside its report."""
+    command = [sys.executable, "-m", "muse_core.cli", "run", str(study.notebook), "--run", run.run]
+    for name, value in run.parameters.items():
+        command += ["-p", name, _typed(value)] if name != "run" else []
+    threads = str(max(1, (os.cpu_count() or 1) // jobs))
+    log = paths.writable(paths.report_folder(run.run)) / LOG
+    with log.open("w") as file:
+        code = subprocess.run(
+            command + ["--fresh"] * fresh,
+            cwd=paths.root(),
+            env=os.environ | {"OMP_NUM_THREADS": threads},
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        ).returncode
+    found = _state(study, run)
+    if code and not found.error:
+        last = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+        why = f"its process ended with exit code {code}: {''.join(last[-1:])[:200]}"
+        return replace(found, status="failed", error=why)
+    return found
+
+
+def finished_runs(states: Sequence[RunState], *rows: str) -> dict[str, list[PlannedRun]]:
+    """Row -> its finished runs, by seed.
+
+    Args:
+        states: What `run_study` returned.
+        rows: Those that have to have a finished run; without, all rows are returned, and one of
+            them has to have one.
+
+    Raises:
+        MuseError: The study lacks such a row or its run, with the reasons.
+    """
+    found: dict[str, list[PlannedRun]] = {state.planned.row: [] for state in states}
+    for state in states:
+        if state.status == "done":
+            found[state.planned.row].append(state.planned)
+    if not rows and not any(found.values()):
+        reasons = "; ".join(map(str, states))
+        raise MuseError(f"No run of the study could be finished ({reasons}): mend that first.")
+    for row in rows:
+        if row not in found:
             raise MuseError(
-                f"In the row {run.row!r} of the study {study.spec.name!r}, {error}"
-            ) from None
-
-
-def _plain(complaint: Any) -> str:
-    words = {"missing": "it is missing", "extra_forbidden": "there is no such entry"}
-    return words.get(complaint["type"], complaint["msg"][:1].lower() + complaint["msg"][1:])
+                f"The study has no row {row!r}, which this notebook compares: its rows are "
+                f"{', '.join(found)}; add it, or choose another study."
+            )
+        if not found[row]:
+            reasons = "; ".join(str(state) for state in states if state.planned.row == row)
+            raise MuseError(
+                f"No run of the row {row!r} is done ({reasons}): mend that and run this notebook "
+                "again."
+            )
+    return {row: found[row] for row in rows or found}

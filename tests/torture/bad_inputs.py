@@ -77,27 +77,23 @@ def _begin(notebook: str, values: dict[str, Any]) -> None:
         "06": _begin_study,
         "07": _begin_study,
         "08": _begin_generation,
-        "st": _begin_study_run,
     }
-    begins.get(notebook[:2], lambda **values: setup(notebook, values))(**values)
+    otherwise = lambda **values: setup(notebook.removeprefix("studies/"), values)
+    begins.get(notebook[:2], otherwise)(**values)
 
 
 def _begin_study(**values: Any) -> None:
-    from muse_core.report.study_results import open_study
+    from muse_core.notebook import setup
+    from muse_core.report.study import study_named
 
-    open_study(**values)
+    lab = setup("06_gradient_orthogonality", values)
+    study_named(lab.parameters.study)
 
 
 def _begin_generation(**values: Any) -> None:
     from muse_core.report.generation_session import begin_generation
 
     begin_generation(**values)
-
-
-def _begin_study_run(**values: Any) -> None:
-    from muse_core.report.study_run import begin_study_run
-
-    begin_study_run(**values)
 
 
 def _begin_topology(**values: Any) -> None:
@@ -243,11 +239,13 @@ def _record(parser: str, row: Row) -> BadInput:
         _write(desk.folder, {} if content is None else {"mine": content})
 
     def act(desk: Desk) -> Any:
-        from muse_core.evaluation.gradients.geometry_records import read_geometry
+        from muse_core.evaluation.gradients.geometry_recorder import read_geometry
         from muse_core.results.records import read_json, read_jsonl
 
-        read = {"json": read_json, "jsonl": read_jsonl, "geometry": read_geometry}[parser]
-        return list(read(desk.folder / "mine"))
+        file = desk.folder / "mine"
+        if parser == "geometry":
+            return read_geometry([file])
+        return list({"json": read_json, "jsonl": read_jsonl}[parser](file))
 
     return BadInput(str(what), names, fix, act, arrange)
 

@@ -2,112 +2,170 @@
 k steps of a training.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
-import torch
-from torch import nn
+import numpy as np
 
+from muse_core import paths
+from muse_core.callback import Callback
 from muse_core.config.stage import Loss, Stage
 from muse_core.data.batch import Batch, Source
-from muse_core.evaluation.gradients.geometry_records import GeometryAtStep, read_geometry, to_row
+from muse_core.errors import MuseError
 from muse_core.evaluation.gradients.gradient_geometry import (
     GradientGeometry,
+    Place,
+    as_found,
     gradient_geometry,
     places,
 )
-from muse_core.results.records import append_jsonl
+from muse_core.results.records import append_jsonl, read_jsonl
 from muse_core.training.fsdp import refuse
 from muse_core.training.gradient_surgery import TASKS, task_losses
-from muse_core.training.loss_terms import forward_step
+from muse_core.training.loss_terms import TERMS, LossTerm, forward_step
+from muse_core.training.tokenizer_task import TokenizerTask
 from muse_core.training.trainer import Trainer
 
+DIGITS = 6
+"""Significant digits on disk; 0.0 stays exactly zero."""
 
-class GeometryRecorder:
-    """An observer for `train_stage`: measures on the same few images each time, and writes one line
-    a measurement.
 
-    All three tasks are measured in every stage, also those a stage does not train, on all weights
-    but a frozen backbone. Under several processes each takes its part of the images, and the first
-    writes. Training goes on bit for bit as without."""
+def geometry_file(run: str, stage: str) -> Path:
+    """Where the gradients of a stage of a run are recorded."""
+    return paths.records_folder(run) / f"geometry_{stage}.jsonl"
+
+
+class GeometryRecorder(Callback):
+    """Measures on the same few images every k steps, and writes one line a measurement.
+
+    All three tasks are measured in every stage, also those a stage does not train. Under several
+    processes each takes its part of the images, and the first writes. Training goes on bit for bit
+    as without.
+
+    Args:
+        file: JSON Lines, made anew where a training starts anew; `read_geometry` reads it.
+        source: Data whose first images are looked at.
+        every: Steps between two measurements.
+        images: How many of the images.
+    """
+
+    name = "gradient geometry"
 
     def __init__(self, file: Path, source: Source, every: int, images: int = 16) -> None:
-        """``every``: steps between two measurements; ``images``: how many of ``source`` are looked
-        at.
-        """
         self.file, self.source, self.every, self.images = file, source, every, images
         self._probe: Batch | None = None
 
-    def __call__(self, trainer: Trainer, step: int) -> None:
+    def before_step(self, trainer: Trainer, step: int) -> None:
+        accelerator = trainer.task.accelerator
         if self._probe is None:
-            refuse(trainer.accelerator, "The recorder of gradient geometry")
-            self._probe = self._part(trainer)
-            self._forget_from(step, trainer)
+            refuse(accelerator, "The recorder of gradient geometry")
+            count = min(self.images, len(self.source))
+            indices = range(accelerator.process_index, count, accelerator.num_processes)
+            self._probe = self.source.__getitems__(list(indices)).to(accelerator.device)
+            if accelerator.is_main_process:
+                self._forget_from(step)
         if step % self.every == 0:
-            measured = measured_geometry(trainer, self._probe)
-            if trainer.accelerator.is_main_process:
-                append_jsonl(self.file, [to_row(GeometryAtStep(step, measured))])
+            measured = measured_geometry(trainer.task, self._probe)
+            if accelerator.is_main_process:
+                append_jsonl(self.file, [{"step": step} | _to_row(measured)])
 
-    def _part(self, trainer: Trainer) -> Batch:
-        accelerator = trainer.accelerator
-        count = min(self.images, len(self.source))
-        indices = list(range(accelerator.process_index, count, accelerator.num_processes))
-        return self.source.__getitems__(indices).to(accelerator.device)
-
-    def _forget_from(self, step: int, trainer: Trainer) -> None:
+    def _forget_from(self, step: int) -> None:
         """A training that starts anew, or goes on from a checkpoint, measures these steps again."""
-        if trainer.accelerator.is_main_process:
-            kept = [to_row(each) for each in read_geometry(self.file) if each.step < step]
-            self.file.unlink(missing_ok=True)
-            append_jsonl(self.file, kept)
+        kept = [row for row in _rows(self.file) if row["step"] < step] if step else []
+        self.file.unlink(missing_ok=True)
+        append_jsonl(self.file, kept)
 
 
-def measured_geometry(trainer: Trainer, batch: Batch) -> GradientGeometry:
-    """Geometry of the tasks' gradients at the trainer's weights; neither weights, buffers nor
+def measured_geometry(task: TokenizerTask, batch: Batch) -> GradientGeometry:
+    """Geometry of the tasks' gradients at the weights as they are; neither weights, buffers nor
     random state change.
     """
-    stage = probing(trainer.stage, distils=trainer.teachers.image is not None)
-    tokenizer = trainer.tokenizer
-    with _as_found(tokenizer, trainer.discriminator):
+    losses = {**TERMS, **task.losses}
+    stage = probing(task.stage, losses, distils=task.teachers.image is not None)
+    tokenizer, critic = task.tokenizer, task.discriminator
+    with as_found(tokenizer, critic):
         tokenizer.requires_grad_(True)
         tokenizer.backbone.requires_grad_(stage.trains_backbone)
-        with trainer.accelerator.autocast():
+        with task.accelerator.autocast():
             terms, _ = forward_step(
-                tokenizer, tokenizer, trainer.discriminator, trainer.teachers, batch, stage
+                tokenizer, tokenizer, critic, task.teachers, batch, stage, losses
             )
-        return gradient_geometry(task_losses(terms, stage.weights), places(tokenizer))
+        return gradient_geometry(task_losses(terms, stage.weights, losses), places(tokenizer))
 
 
-def probing(stage: Stage, distils: bool) -> Stage:
+def probing(stage: Stage, losses: Mapping[str, LossTerm], distils: bool) -> Stage:
     """The stage with a loss for every task; one it does not train gets weight 1, which no cosine
     depends on.
     """
+    heard = {losses[name].like for name in stage.weights}
     semantic = Loss.DISTILLATION if distils else Loss.ANCHOR
     stand_ins = {"pixels": Loss.RECONSTRUCTION, "semantics": semantic, "topology": Loss.TOPOLOGY}
-    absent = [
-        stand_ins[task] for task, losses in TASKS.items() if not losses & stage.weights.keys()
-    ]
-    return replace(
-        stage, weights=MappingProxyType(dict(stage.weights) | dict.fromkeys(absent, 1.0))
+    absent = {stand_ins[task]: 1.0 for task, own in TASKS.items() if not own & heard}
+    return replace(stage, weights=MappingProxyType({**stage.weights, **absent}))
+
+
+def read_geometry(files: Sequence[Path], starts: Sequence[int] = ()) -> GradientGeometry:
+    """All measurements of a training, stage after stage.
+
+    Args:
+        files: One a stage, as `GeometryRecorder` wrote them.
+        starts: Steps done before each stage, which its own steps are counted on from; none for 0.
+
+    Raises:
+        MuseError: A file is not there, is empty, or holds something else.
+    """
+    first = dict(zip(files, starts or [0] * len(files), strict=True))
+    rows = [(start, row) for file, start in first.items() for row in _rows(file)]
+    heads = {(tuple(row["losses"]), tuple(row["gram"])) for _, row in rows}
+    if len(heads) != 1:
+        raise MuseError(
+            f"{files[0].parent} holds no measured gradients that fit together: give geometry_every "
+            "a number of steps, and train the run again."
+        )
+    ((losses, keys),) = heads
+    return GradientGeometry(
+        losses,
+        tuple(map(_place, keys)),
+        np.array([list(row["gram"].values()) for _, row in rows]),
+        np.array([list(row["conflict"].values()) for _, row in rows], dtype=float),
+        np.array([start + row["step"] for start, row in rows]),
     )
 
 
-@contextmanager
-def _as_found(*modules: nn.Module) -> Iterator[None]:
-    """Restores random state, buffers (spectral norm's, for one) and which weights may receive
-    gradient.
-    """
-    asked = {weight: weight.requires_grad for module in modules for weight in module.parameters()}
-    buffers = {buffer: buffer.clone() for module in modules for buffer in module.buffers()}
-    try:
-        with torch.random.fork_rng():
-            yield
-    finally:
-        with torch.no_grad():
-            for buffer, value in buffers.items():
-                buffer.copy_(value)
-        for weight, flag in asked.items():
-            weight.requires_grad_(flag)
+def _rows(file: Path) -> Iterator[dict[str, Any]]:
+    for row in read_jsonl(file):
+        try:
+            losses, gram, conflict = len(row["losses"]), row["gram"], row["conflict"]
+            shape = (len(gram), losses, losses)
+            if np.shape([*gram.values()]) != shape or np.shape([*conflict.values()]) != shape:
+                raise ValueError
+            _ = row["step"] + 0
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise MuseError(
+                f"{file} holds no measured gradients: delete it and train its run again."
+            ) from None
+        yield row
+
+
+def _to_row(found: GradientGeometry) -> dict[str, Any]:
+    keys = [f"{at.kind}/{at.block}" if at.block >= 0 else at.kind for at in found.places]
+    return {
+        "losses": list(found.losses),
+        "gram": dict(zip(keys, _short(found.gram.tolist()), strict=True)),
+        "conflict": dict(zip(keys, _short(found.conflict.tolist()), strict=True)),
+    }
+
+
+def _short(values: Any) -> Any:
+    """The numbers of a nested list with few digits; None for not-a-number."""
+    if isinstance(values, list):
+        return [_short(each) for each in values]
+    return None if values != values else float(f"{values:.{DIGITS}g}")
+
+
+def _place(key: str) -> Place:
+    kind, _, block = key.rpartition("/")
+    return Place(kind, int(block)) if kind and block.isdigit() else Place(key)

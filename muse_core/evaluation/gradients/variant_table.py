@@ -1,5 +1,5 @@
-"""The attentions of `attention_variants`, each measured on a small random connector: isolation,
-size and time.
+"""The attentions of `block_variants`, each measured on a small random connector: isolation, size
+and time.
 """
 
 import time
@@ -24,66 +24,62 @@ def variant_rows() -> list[VariantRow]:
     found.
     """
     with torch.random.fork_rng():
-        seconds = _seconds()
-        plain = seconds[next(iter(VARIANTS))]
-        return [_row(variant, seconds[name] / plain) for name, variant in VARIANTS.items()]
-
-
-def _row(variant: AttentionVariant, ratio: float) -> VariantRow:
-    connector = _connector(variant)
-    found = list(_forbidden(connector))
-    return VariantRow(
-        name=variant.name,
-        words=variant.words,
-        parameters=sum(weight.numel() for weight in connector.blocks[0].parameters()),
-        forbidden=max(found),
-        pairs=len(found),
-        time=ratio,
-    )
-
-
-def _forbidden(connector: Connector) -> Iterator[float]:
-    """The largest absolute gradient of every (task, weight) pair that the table closes."""
-    for trunk_hears in (TRUNK_CLOSED, TRUNK_OPEN):
-        for task, loss in _losses(connector, trunk_hears).items():
-            gradients = torch.autograd.grad(
-                loss, list(connector.parameters()), retain_graph=True, allow_unused=True
-            )
-            for (name, _), gradient in zip(connector.named_parameters(), gradients, strict=True):
-                if not may_reach(
-                    task, group_of(f"connector.{name}"), trunk_hears, trains_backbone=True
-                ):
-                    yield 0.0 if gradient is None else gradient.abs().max().item()
-
-
-def _losses(connector: Connector, trunk_hears: frozenset[Loss]) -> dict[Loss, Tensor]:
-    """A scalar of what each task looks at."""
-    output = connector(
-        torch.randn(IMAGES, GRID[0] * GRID[1], 48), GRID, trunk_hears, with_attention=True
-    )
-    maps = torch.stack(
-        [layer.logits().log_softmax(-1).square().mean() for layer in output.attention]
-    ).sum()
-    return {
-        Loss.TOPOLOGY: maps,
-        Loss.ANCHOR: output.semantic.mean(1).square().mean(),
-        Loss.RECONSTRUCTION: output.hidden.square().mean(),
-    }
-
-
-def _seconds() -> dict[str, float]:
-    """Shortest time of a forward and backward pass after a first one; variants take turns, forth
-    and back, so that a busy machine slows all alike."""
-    connectors = {name: _connector(variant) for name, variant in VARIANTS.items()}
-    taken: dict[str, list[float]] = {name: [] for name in VARIANTS}
-    for turn in range(REPEATS + 1):
-        for name in list(connectors)[:: 1 if turn % 2 else -1]:
-            began = time.perf_counter()
-            torch.stack(list(_losses(connectors[name], TRUNK_OPEN).values())).sum().backward()
-            taken[name].append(time.perf_counter() - began)
-    return {name: min(values[1:]) for name, values in taken.items()}
+        connectors = {name: _connector(variant) for name, variant in VARIANTS.items()}
+        seconds = _seconds(connectors)
+        plain = next(iter(seconds.values()))
+        return [
+            _row(VARIANTS[name], connector, seconds[name] / plain)
+            for name, connector in connectors.items()
+        ]
 
 
 def _connector(variant: AttentionVariant) -> Connector:
     torch.manual_seed(0)
     return Connector(48, 1, WIDTH, HEADS, BLOCKS, 8 / 3, GRID[0], ORTHOGONAL, variant)
+
+
+def _row(variant: AttentionVariant, connector: Connector, ratio: float) -> VariantRow:
+    closed = [found for trunk in (TRUNK_CLOSED, TRUNK_OPEN) for found in _closed(connector, trunk)]
+    return VariantRow(
+        name=variant.name,
+        words=variant.words,
+        parameters=sum(weight.numel() for weight in connector.blocks[0].parameters()),
+        forbidden=max(closed),
+        pairs=len(closed),
+        time=ratio,
+    )
+
+
+def _closed(connector: Connector, trunk_hears: frozenset[Loss]) -> Iterator[float]:
+    """The largest absolute gradient of every (loss, weight) pair that the routing table closes."""
+    names, weights = zip(*connector.named_parameters(), strict=True)
+    for loss, value in _losses(connector, trunk_hears).items():
+        found = torch.autograd.grad(value, weights, retain_graph=True, allow_unused=True)
+        for name, gradient in zip(names, found, strict=True):
+            if not may_reach(loss, group_of(f"connector.{name}"), trunk_hears, True):
+                yield 0.0 if gradient is None else gradient.abs().max().item()
+
+
+def _losses(connector: Connector, trunk_hears: frozenset[Loss]) -> dict[Loss, Tensor]:
+    """A scalar of what each loss looks at."""
+    tokens = torch.randn(IMAGES, GRID[0] * GRID[1], 48)
+    output = connector(tokens, GRID, trunk_hears, with_attention=True)
+    maps = [layer.logits().log_softmax(-1).square().mean() for layer in output.attention]
+    return {
+        Loss.TOPOLOGY: torch.stack(maps).sum(),
+        Loss.ANCHOR: output.semantic.mean(1).square().mean(),
+        Loss.RECONSTRUCTION: output.hidden.square().mean(),
+    }
+
+
+def _seconds(connectors: dict[str, Connector]) -> dict[str, float]:
+    """Shortest time of a forward and backward pass after a first one; variants take turns, so that
+    a busy machine slows all alike.
+    """
+    taken: dict[str, list[float]] = {name: [] for name in connectors}
+    for _ in range(REPEATS + 1):
+        for name, connector in connectors.items():
+            began = time.perf_counter()
+            torch.stack(list(_losses(connector, TRUNK_OPEN).values())).sum().backward()
+            taken[name].append(time.perf_counter() - began)
+    return {name: min(values[1:]) for name, values in taken.items()}

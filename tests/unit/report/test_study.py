@@ -1,12 +1,22 @@
-"""A study's file: what it becomes, and one sentence for each mistake in it."""
+"""A study's file: what it becomes, one sentence for each mistake in it, and its runs: failures that
+stop no other, and what is done is not done twice.
+"""
 
 from pathlib import Path
 
 import pytest
 
 from muse_core import paths
+from muse_core.cli import main
 from muse_core.errors import MuseError
-from muse_core.report.study import study_named
+from muse_core.report.study import (
+    RunState,
+    Study,
+    finished_runs,
+    run_study,
+    states,
+    study_named,
+)
 
 from .conftest import Writer
 
@@ -44,7 +54,26 @@ def test_every_row_and_seed_is_a_run_whose_parameters_differ_by_the_rows_change(
         "small.more.1",
     ]
     assert study.runs[3].parameters == {"preset": "tiny", "x": 2, "seed": 1, "run": "small.more.1"}
-    assert [each.seed for each in study.of_row("more")] == [0, 1]
+    assert study.all_parameters(study.runs[0])["device"] == "cpu"
+
+
+def test_words_of_a_preset_become_overrides(write, write_notebook: Writer) -> None:
+    write_notebook("one", parameters='seed: int = 0  # seed\noverrides: str = ""  # fields')
+    study = study_named(
+        str(
+            write(
+                "name: a\ncommon: {share: 0.5, overrides: stage.steps=3}\nseeds: [0]\nrows:\n"
+                "  b: {words: c, change: {without: anchor, connector.width: 192}}\n"
+            )
+        )
+    )
+    changes = "stage.steps=3 curriculum.share=0.5 curriculum.without=anchor connector.width=192"
+    assert study.runs[0].parameters == {"overrides": changes, "seed": 0, "run": "a.b.0"}
+    assert study.preset(study.runs[0]).connector.width == 192
+    with pytest.raises(MuseError, match="did you mean 'without'"):
+        study_named(
+            str(write("name: a\nseeds: [0]\nrows: {b: {words: c, change: {withuot: anchor}}}"))
+        )
 
 
 def test_a_name_stands_for_the_file_in_studies(write) -> None:
@@ -66,7 +95,7 @@ def test_one_file_extends_another_and_keeps_some_rows(write) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("[]", "cannot be read|is no mapping"),
+        ("[]", "cannot be read"),
         ("name: a\nseeds: [0]\nrows: {b: {words: c, change: {y: 1}}}", "no parameter 'y'"),
         (
             "name: a\ncommon: {xx: 1}\nseeds: [0]\nrows: {b: {words: c}}",
@@ -126,3 +155,102 @@ def test_the_studies_of_this_workspace_are_whole(file: Path) -> None:
         "the first row is what the others are compared with"
     )
     assert all(len(row.change) <= 2 for row in study.spec.rows.values())
+
+
+CODE = """import os
+from muse_core.errors import MuseError
+if x == 3 and not os.path.exists("mended"):
+    raise MuseError("x is 3: choose another.")
+if x == 4:
+    os._exit(9)
+"""
+RUNNABLE = """
+name: s
+notebook: notebooks/one.ipynb
+seeds: [0]
+rows:
+  full: {words: all is well}
+  bad: {words: fails, change: {x: 3}}
+"""
+
+
+@pytest.fixture
+def study(workspace: Path, write_notebook: Writer) -> Study:
+    write_notebook("00_a")
+    write_notebook("one", CODE, parameters="seed: int = 0  # seed\nx: int = 0  # a number")
+    (workspace / "studies").mkdir()
+    (workspace / "studies" / "s.yaml").write_text(RUNNABLE)
+    return study_named("s")
+
+
+def status(found: list[RunState]) -> dict[str, str]:
+    return {state.planned.run: state.status for state in found}
+
+
+@pytest.mark.slow
+def test_a_failure_stops_no_other_is_told_with_its_reason_and_done_again(
+    study: Study, workspace: Path
+) -> None:
+    assert status(states(study)) == {"s.full.0": "missing", "s.bad.0": "missing"}
+    said: list[str] = []
+    found = run_study(study, jobs=2, say=said.append)
+    assert status(found) == {"s.full.0": "done", "s.bad.0": "failed"}
+    assert found[1].error == "x is 3: choose another." and any("x is 3" in words for words in said)
+    (workspace / "mended").touch()
+    said.clear()
+    assert set(status(run_study(study, jobs=1, say=said.append)).values()) == {"done"}
+    assert said[0].startswith("s: 1 of 2 runs to do"), "what was done is not done again"
+    said.clear()
+    run_study(study, say=said.append)
+    assert said == []
+
+
+@pytest.mark.slow
+def test_other_parameters_make_a_run_stale_and_a_dead_kernel_is_a_reason(
+    study: Study, workspace: Path
+) -> None:
+    file = workspace / "studies" / "s.yaml"
+    file.write_text(RUNNABLE.replace("x: 3", "x: 1"))
+    assert set(status(run_study(study_named("s"), jobs=2, say=lambda _: None)).values()) == {"done"}
+    file.write_text(RUNNABLE.replace("x: 3", "x: 4"))
+    changed = study_named("s")
+    assert status(states(changed))["s.bad.0"] == "changed"
+    found = run_study(changed, jobs=1, say=lambda _: None)
+    assert (
+        status(found) == {"s.full.0": "done", "s.bad.0": "failed"}
+        and "kernel died" in found[1].error
+    )
+
+
+def test_a_report_that_was_cut_short_is_unfinished(study: Study, workspace: Path) -> None:
+    folder = workspace / "reports" / "s.full.0"
+    folder.mkdir(parents=True)
+    (folder / "one.ipynb").write_text("{")
+    assert status(states(study))["s.full.0"] == "unfinished"
+
+
+def test_the_command_lists_a_study_and_refuses_mistakes(
+    study: Study, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["study", "s", "--list"]) == 0
+    assert capsys.readouterr().out == "s.full.0  missing\ns.bad.0  missing\n"
+    assert main(["study", "t"]) == 2 and main(["study", "s", "--jobs", "-1"]) == 2
+    assert capsys.readouterr().err.count("muse: ") == 2
+
+
+def test_a_line_says_how_long_it_took_and_why_it_failed(study: Study) -> None:
+    assert str(RunState(study.runs[0], "done", 75.0)) == "s.full.0  done after 1 min 15 s"
+    assert str(RunState(study.runs[0], "failed", error="no")) == "s.full.0  failed: no"
+
+
+def test_a_row_that_a_picture_needs_and_has_no_run_is_a_sentence(study: Study) -> None:
+    full, bad = study.runs
+    found = [RunState(full, "done"), RunState(bad, "failed", error="the loss is nan")]
+    assert finished_runs(found) == {"full": [full], "bad": []}
+    assert finished_runs(found, "full") == {"full": [full]}
+    with pytest.raises(MuseError, match="has no row 'release'"):
+        finished_runs(found, "release")
+    with pytest.raises(MuseError, match=r"No run of the row 'bad' is done .*the loss is nan"):
+        finished_runs(found, "bad")
+    with pytest.raises(MuseError, match="No run of the study could be finished"):
+        finished_runs(found[1:])

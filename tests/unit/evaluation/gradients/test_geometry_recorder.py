@@ -4,10 +4,12 @@ from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
 
+import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
 
+from muse_core.callback import Callback
 from muse_core.config.presets import tiny
 from muse_core.config.stage import Loss
 from muse_core.data.scenes import Scenes
@@ -16,13 +18,15 @@ from muse_core.evaluation.gradients.geometry_recorder import (
     GeometryRecorder,
     measured_geometry,
     probing,
+    read_geometry,
 )
-from muse_core.evaluation.gradients.geometry_records import read_geometry
-from muse_core.evaluation.gradients.gradient_geometry import Place
+from muse_core.evaluation.gradients.gradient_geometry import Place, in_blocks
 from muse_core.foundations.perceptual import TeacherFeatures
 from muse_core.foundations.topology_teacher import DinoV3Teacher
 from muse_core.training.fsdp import TAKEN, VERSION
+from muse_core.training.loss_terms import TERMS, LossTerm
 from muse_core.training.teachers import Teachers
+from muse_core.training.tokenizer_task import TokenizerTask
 from muse_core.training.trainer import Trainer
 
 from ...models.small_models import small_tokenizer
@@ -42,27 +46,30 @@ def teachers() -> Teachers:
 
 def trainer(teachers: Teachers, stage=THIRD, routing: str = "orthogonal") -> Trainer:
     torch.manual_seed(0)
-    return Trainer(small_tokenizer(routing=routing), stage, teachers, Accelerator(cpu=True))
+    task = TokenizerTask(
+        small_tokenizer(routing=routing), stage, teachers, TERMS, Accelerator(cpu=True)
+    )
+    return Mock(Trainer, task=task)
 
 
-def trained(t: Trainer, observe) -> dict[str, torch.Tensor]:
+def trained(t: Trainer, callback: Callback) -> dict[str, torch.Tensor]:
     torch.manual_seed(5)
     for step in range(3):
-        observe(t, step)
-        t.update(SCENES.first(3), step)
-    return t.state().tensors | {
-        f"raw/{name}": value.clone() for name, value in t.tokenizer.state_dict().items()
+        callback.before_step(t, step)
+        t.task.update(SCENES.first(3), step)
+    return t.task.state().tensors | {
+        f"raw/{name}": value.clone() for name, value in t.task.tokenizer.state_dict().items()
     }
 
 
 def test_weights_in_shards_are_not_measured(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv(TAKEN, "true")
     monkeypatch.setenv(VERSION, "2")
-    many = Mock(Trainer, accelerator=Mock(Accelerator, num_processes=2))
+    many = Mock(Trainer, task=Mock(TokenizerTask, accelerator=Mock(Accelerator, num_processes=2)))
     with pytest.raises(
         MuseError, match="The recorder of gradient geometry needs whole weights in every process"
     ):
-        GeometryRecorder(tmp_path / "g.jsonl", SCENES, every=1)(many, 0)
+        GeometryRecorder(tmp_path / "g.jsonl", SCENES, every=1).before_step(many, 0)
 
 
 @pytest.mark.parametrize("stage", [FIRST, THIRD], ids=["frozen backbone", "with a critic"])
@@ -70,51 +77,61 @@ def test_training_goes_on_bit_for_bit_as_without(teachers: Teachers, tmp_path: P
     recorder = GeometryRecorder(tmp_path / "g.jsonl", SCENES, every=1, images=2)
     watched, alone = (
         trained(trainer(teachers, stage), recorder),
-        trained(trainer(teachers, stage), lambda *_: None),
+        trained(trainer(teachers, stage), Callback()),
     )
     assert watched.keys() == alone.keys()
     assert not [name for name in watched if not torch.equal(watched[name], alone[name])]
-    assert [each.step for each in read_geometry(tmp_path / "g.jsonl")] == [0, 1, 2]
+    assert read_geometry([tmp_path / "g.jsonl"]).steps.tolist() == [0, 1, 2]
 
 
 def test_it_measures_every_k_steps_and_again_what_is_trained_again(
     teachers: Teachers, tmp_path: Path
 ) -> None:
     file, t = tmp_path / "g.jsonl", trainer(teachers)
-    steps = lambda: [each.step for each in read_geometry(file)]
+    steps = lambda: read_geometry([file]).steps.tolist()
     recorder = GeometryRecorder(file, SCENES, every=2, images=2)
     for step in range(5):
-        recorder(t, step)
+        recorder.before_step(t, step)
     assert steps() == [0, 2, 4]
-    GeometryRecorder(file, SCENES, every=2, images=2)(t, 3)
+    GeometryRecorder(file, SCENES, every=2, images=2).before_step(t, 3)
     assert steps() == [0, 2], "step 4 comes again after a resume at 3"
 
 
 def test_all_three_tasks_are_measured_in_a_stage_that_trains_one(teachers: Teachers) -> None:
     t = trainer(teachers, FIRST)
-    found = measured_geometry(t, SCENES.first(2))
-    assert (
-        found.energy["semantics"][Place("W_V semantic", 0)]
-        > 0
-        == found.energy["semantics"][Place("W_Q", 0)]
-    )
-    assert (
-        found.energy["topology"][Place("W_Q", 0)]
-        > 0
-        == found.energy["topology"][Place("W_V semantic", 0)]
-    )
-    assert not any(place.kind == "backbone" for place in found.energy["pixels"]), (
-        "the backbone is frozen in stage 1"
-    )
-    assert all(
-        pair.cosine is None
-        for place, pair in found.pairs["pixels", "semantics"].items()
-        if place.block >= 0
-    )
+    found = measured_geometry(t.task, SCENES.first(2))
+    energy = lambda task, kind: found.energy(task)[found.places.index(Place(kind, 0))]
+    assert energy("semantics", "W_V semantic") > 0 == energy("semantics", "W_Q")
+    assert energy("topology", "W_Q") > 0 == energy("topology", "W_V semantic")
+    assert energy("pixels", "backbone") == 0, "the backbone is frozen in stage 1"
+    assert np.isnan(found.at(in_blocks).cosines("pixels", "semantics")).all()
 
 
 def test_the_probing_stage_keeps_its_own_weights() -> None:
-    probed = probing(FIRST, distils=False)
+    probed = probing(FIRST, TERMS, distils=False)
     assert dict(probed.weights) == dict(FIRST.weights) | {Loss.ANCHOR: 1.0}
-    assert Loss.DISTILLATION in probing(FIRST, distils=True).weights
-    assert probing(THIRD, distils=False).weights == THIRD.weights
+    assert Loss.DISTILLATION in probing(FIRST, TERMS, distils=True).weights
+    assert probing(THIRD, TERMS, distils=False).weights == THIRD.weights
+    mine = replace(FIRST, weights={"mine": 0.5})
+    losses = {**TERMS, "mine": LossTerm(lambda step: step.output.latent.mean(), row="pixels")}
+    assert set(probing(mine, losses, distils=False).weights) == {"mine", "anchor", "topology"}
+
+
+def test_a_measurement_survives_the_disk_and_steps_run_on(
+    teachers: Teachers, tmp_path: Path
+) -> None:
+    files, t = [tmp_path / "1.jsonl", tmp_path / "2.jsonl"], trainer(teachers)
+    for file in files:
+        GeometryRecorder(file, SCENES, every=1, images=2).before_step(t, 0)
+    read, found = read_geometry(files, starts=[0, 7]), measured_geometry(t.task, SCENES.first(2))
+    assert (read.losses, read.places) == (found.losses, found.places)
+    assert read.steps.tolist() == [0, 7] and np.array_equal(read.gram == 0, [found.gram == 0] * 2)
+    assert np.allclose(read.gram, found.gram, rtol=1e-5, atol=0)
+    assert np.allclose(read.conflict, found.conflict, rtol=1e-5, equal_nan=True)
+
+
+@pytest.mark.parametrize("text", ["", '{"step": 1}\n', '{"step": 1, "losses": ["a"], "gram": 3}\n'])
+def test_what_is_no_measurement_is_a_sentence(tmp_path: Path, text: str) -> None:
+    (tmp_path / "g.jsonl").write_text(text)
+    with pytest.raises(MuseError, match="holds no measured gradients"):
+        read_geometry([tmp_path / "g.jsonl"])

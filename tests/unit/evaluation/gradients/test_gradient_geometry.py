@@ -3,8 +3,11 @@ routing table.
 """
 
 import socket
+from itertools import combinations
+from math import nan, sqrt
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
@@ -15,7 +18,9 @@ from muse_core.config.stage import Loss
 from muse_core.errors import MuseError
 from muse_core.evaluation.gradients.gradient_geometry import (
     Place,
+    as_found,
     gradient_geometry,
+    in_blocks,
     kind_of,
     places,
 )
@@ -37,17 +42,16 @@ def of(a: list[float], b: list[float]):
     [
         ([1.0, 2.0], [2.0, 4.0], 1.0, 0.0),
         ([1.0, 2.0], [-1.0, -2.0], -1.0, 1.0),
-        ([1.0, 0.0], [0.0, 1.0], 0.0, None),
+        ([1.0, 0.0], [0.0, 1.0], 0.0, nan),
         ([3.0, 4.0, 0.0], [4.0, -3.0, 5.0], 0.0, 0.5),
-        ([0.0, 0.0], [1.0, 1.0], None, None),
+        ([0.0, 0.0], [1.0, 1.0], nan, nan),
     ],
 )
 def test_planted_gradients_have_their_known_geometry(a, b, cosine, conflict) -> None:
-    pair = of(a, b).pairs["a", "b"][HERE]
-    assert (
-        pair.cosine == (None if cosine is None else pytest.approx(cosine))
-        and pair.conflict == conflict
-    )
+    found = of(a, b)
+    assert found.cosines("a", "b")[0] == pytest.approx(cosine, nan_ok=True)
+    assert found.cosine("a", "b") == pytest.approx(cosine, nan_ok=True)
+    assert found.conflict[0, 0, 1] == pytest.approx(conflict, nan_ok=True)
 
 
 def test_energy_agrees_with_finite_differences() -> None:
@@ -60,10 +64,8 @@ def test_energy_agrees_with_finite_differences() -> None:
         for e in torch.eye(6).double()
     ]
     found = gradient_geometry({"l": loss(weight)}, {HERE: [weight]})
-    assert found.energy["l"][HERE] == pytest.approx(
-        sum(slope.item() ** 2 for slope in slopes), rel=1e-6
-    )
-    assert found.share("l", HERE) == 1.0 and weight.grad is None
+    assert found.energy("l")[0] == pytest.approx(sum(s.item() ** 2 for s in slopes), rel=1e-6)
+    assert found.share("l")[0] == 1.0 and weight.grad is None
 
 
 def terms(routing: str):
@@ -75,29 +77,22 @@ def terms(routing: str):
 def test_it_agrees_with_plain_backward_on_the_tokenizer() -> None:
     tokenizer, losses = terms("shared")
     at = places(tokenizer)
-    found = gradient_geometry(losses, at)
+    energies = gradient_geometry(losses, at).energy("anchor")
     losses["anchor"].backward()
-    for place, weights in at.items():
-        plain = sum(
-            weight.grad.double().square().sum().item()
-            for weight in weights
-            if weight.grad is not None
-        )
-        assert found.energy["anchor"][place] == pytest.approx(plain, rel=1e-5, abs=1e-30)
+    for energy, weights in zip(energies, at.values(), strict=True):
+        reached = [weight.grad.double() for weight in weights if weight.grad is not None]
+        plain = sum(gradient.square().sum().item() for gradient in reached)
+        assert energy == pytest.approx(plain, rel=1e-5, abs=1e-30)
 
 
 def test_orthogonal_routing_leaves_no_pair_in_the_blocks_and_shared_routing_does() -> None:
     for routing, meets in (("orthogonal", False), ("shared", True)):
         tokenizer, losses = terms(routing)
-        found = gradient_geometry(losses, places(tokenizer))
-        cosines = [
-            pair.cosine
-            for by_place in found.pairs.values()
-            for place, pair in by_place.items()
-            if place.block >= 0 and not place.kind.startswith("backbone")
-        ]
-        assert any(cosine is not None for cosine in cosines) is meets
-        assert found.energy["topology"][Place("W_Q", 0)] > 0
+        found = gradient_geometry(losses, places(tokenizer)).at(in_blocks)
+        for a, b in combinations(found.losses, 2):
+            assert np.isfinite(found.cosines(a, b)).any() == meets
+            assert np.isfinite(found.cosine(a, b)) == meets
+        assert found.energy("topology")[found.places.index(Place("W_Q", 0))] > 0
 
 
 def test_every_weight_has_exactly_one_place() -> None:
@@ -116,13 +111,12 @@ def test_the_backbone_has_two_kinds_in_every_layer_and_a_split_one_no_pair_with_
     at = places(tokenizer)
     assert {place.block for place in at if place.kind == "backbone W_Q, W_K"} == {0, 1}
     assert {place.block for place in at if place.kind == "backbone"} == {-1, 0, 1}
-    found = gradient_geometry(losses, at)
-    for place in (place for place in at if place.kind.startswith("backbone")):
-        heard = [str(loss) for loss in LOSSES if found.energy[str(loss)][place] > 0]
-        assert heard == (["topology"] if "W_Q" in place.kind else ["anchor", "reconstruction"]), (
-            place
-        )
-        assert found.pairs["topology", "anchor"][place].cosine is None
+    found = gradient_geometry(losses, at).at(lambda place: place.kind.startswith("backbone"))
+    for index, place in enumerate(found.places):
+        heard = [loss for loss in found.losses if found.energy(loss)[index] > 0]
+        expected = ["topology"] if "W_Q" in place.kind else ["anchor", "reconstruction"]
+        assert heard == expected, place
+    assert np.isnan(found.cosines("topology", "anchor")).all()
 
 
 def test_what_has_no_gradient_is_a_sentence() -> None:
@@ -141,8 +135,45 @@ def test_a_gradient_that_is_not_finite_is_a_sentence() -> None:
 def test_a_loss_that_reaches_no_weight_has_no_energy_and_no_cosine() -> None:
     weight, elsewhere = nn.Parameter(torch.ones(2)), torch.ones(2, requires_grad=True)
     found = gradient_geometry({"a": weight.sum(), "b": elsewhere.sum()}, {HERE: [weight]})
-    assert found.energy["b"][HERE] == 0.0 == found.share("b", HERE)
-    assert found.pairs["a", "b"][HERE].cosine is None
+    assert found.energy("b")[0] == 0.0 == found.share("b")[0]
+    assert np.isnan(found.cosine("a", "b"))
+
+
+def test_the_joint_cosine_is_that_of_the_joined_vectors() -> None:
+    here, there = nn.Parameter(torch.zeros(2)), nn.Parameter(torch.zeros(1))
+    slopes = {"a": ([1.0, 2.0], [3.0]), "b": ([2.0, -1.0], [5.0])}
+    losses = {
+        name: (here * torch.tensor(x)).sum() + (there * torch.tensor(y)).sum()
+        for name, (x, y) in slopes.items()
+    }
+    found = gradient_geometry(losses, {"here": [here], "there": [there]})
+    assert found.cosine("a", "b") == pytest.approx(15 / (sqrt(14) * sqrt(30)))
+    assert found.at("here".__eq__).cosine("a", "b") == pytest.approx(0.0)
+
+
+def test_losses_that_share_no_weight_have_no_joint_cosine() -> None:
+    here, there = nn.Parameter(torch.ones(1)), nn.Parameter(torch.ones(1))
+    losses = {"a": here.sum(), "b": there.sum()}
+    assert np.isnan(gradient_geometry(losses, {"x": [here], "y": [there]}).cosine("a", "b"))
+
+
+def test_a_frozen_weight_has_no_energy() -> None:
+    frozen, other = nn.Parameter(torch.ones(1), requires_grad=False), nn.Parameter(torch.ones(1))
+    found = gradient_geometry({"a": (frozen * other).sum()}, {"x": [frozen], "y": [other]})
+    assert found.energy("a").tolist() == [0.0, 1.0]
+
+
+def test_state_is_as_it_was_found() -> None:
+    layer = nn.BatchNorm1d(3)
+    layer.weight.requires_grad_(False)
+    state, drawn = (
+        {name: t.clone() for name, t in layer.state_dict().items()},
+        torch.get_rng_state(),
+    )
+    with as_found(layer):
+        layer.requires_grad_(True)(torch.randn(4, 3))
+    assert all(torch.equal(value, state[name]) for name, value in layer.state_dict().items())
+    assert not layer.weight.requires_grad and torch.equal(torch.get_rng_state(), drawn)
 
 
 def halves() -> tuple[torch.Tensor, torch.Tensor]:
@@ -183,9 +214,5 @@ def test_two_processes_with_half_a_batch_each_measure_what_one_does(tmp_path: Pa
     whole = geometry_of(*halves())
     for rank in range(2):
         part = torch.load(tmp_path / f"{rank}.pt", weights_only=False)
-        for loss, held in whole.energy.items():
-            assert part.energy[loss] == pytest.approx(held, rel=1e-5)
-        assert part.pairs["a", "b"][HERE].cosine == pytest.approx(
-            whole.pairs["a", "b"][HERE].cosine, rel=1e-5
-        )
-        assert part.pairs["a", "b"][Place("W_O", 1)].cosine is None
+        assert part.gram == pytest.approx(whole.gram, rel=1e-5, abs=1e-12)
+        assert np.isnan(part.cosines("a", "b")).tolist() == [False, True]

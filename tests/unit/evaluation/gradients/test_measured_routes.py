@@ -18,7 +18,7 @@ def test_shares_sum_to_one_and_forbidden_cells_are_exactly_zero(
 ) -> None:
     tokenizer, images = small_tokenizer(), random_images()
 
-    def forward(model, tokenizer, critic, teachers, batch, stage):
+    def forward(model, tokenizer, critic, teachers, batch, stage, losses):
         output = model(batch.images, trunk_hears=stage.trunk_hears, with_attention=True)
         parts = {loss: loss_of(loss, output, batch.images, tokenizer) for loss in stage.weights}
         return weighted_sum(parts, stage.weights), output
