@@ -9,7 +9,7 @@ from typing import Any
 
 from muse_core import paths
 from muse_core.errors import MuseError
-from muse_core.results.records import read_json
+from muse_core.results.records import read_json, write_json
 from muse_core.results.trained_code import other_code
 
 NUMBERED = "[0-9][0-9]_*.ipynb"
@@ -67,15 +67,7 @@ def write_stamp(path: Path, stamp: Stamp) -> None:
     notebook["metadata"].pop("widgets", None)
     for name in ("input_path", "output_path"):
         notebook["metadata"].get("papermill", {}).pop(name, None)
-    text = json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise MuseError(
-            f"Cannot write {path} ({error.strerror}): free some space or mend its permissions."
-        ) from error
+    write_json(path, notebook)
 
 
 def source_sha(source: Path) -> str:

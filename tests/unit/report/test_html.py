@@ -131,6 +131,18 @@ def test_what_notebooks_write_is_drawn(latex: str, drawn: str) -> None:
     assert drawn in html.mathml(latex) and "\\" not in html.mathml(latex)
 
 
+def test_every_equation_of_our_notebooks_is_drawn(tmp_path: Path) -> None:
+    root, shown = Path(__file__).resolve().parents[3] / "notebooks", 0
+    for source in sorted(root.rglob("[0-9a-z]*.ipynb")):
+        prose = [cell for cell in nbformat.read(source, 4).cells if cell.cell_type == "markdown"]
+        page = page_of(tmp_path, *prose).partition("<main")[2]
+        equations = re.findall(r"<math.*?</math>", page, re.DOTALL)
+        assert not [drawn for drawn in equations if "\\" in drawn], source.name
+        assert 'class="formula"' not in page and "$$" not in page, source.name
+        shown += len(equations)
+    assert shown > 10
+
+
 def test_a_formula_nobody_can_draw_stays_readable_and_is_no_markup() -> None:
     assert html.mathml(r"<b>\bad{") == r'<code class="formula">&lt;b&gt;\bad{</code>'
     assert "<script" not in html.mathml(r"\text{<script>x</script>}")
