@@ -1,1 +1,0 @@
-"""What is trained, as data: stages, curricula, sizes, presets, and how any field is overridden."""

@@ -1,7 +1,6 @@
 """`Batch`, and `Source`, the interface every data set implements."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -140,5 +139,5 @@ class StreamedSource(Source):
     """
 
     @abstractmethod
-    def training_batches(self, steps: Steps) -> Iterable[Any]:
+    def training_batches(self, steps: Steps) -> Any:
         """As `muse_core.data.loader.training_batches`, which calls this."""

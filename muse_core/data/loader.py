@@ -6,7 +6,7 @@ and stay as they are.
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from itertools import islice
 from typing import Any, Protocol, runtime_checkable
@@ -103,7 +103,7 @@ def training_batches(
     rank: int = 0,
     processes: int = 1,
     workers: int = 0,
-) -> Iterable[Any]:
+) -> TrainingBatches:
     """Shuffled batches for the training steps ``start .. stop`` (exclusive).
 
     What a worker gives is a batch only once ``.to(device)`` has made it one.
@@ -117,7 +117,7 @@ def training_batches(
         workers: processes that load; at most one a core.
 
     Returns:
-        `TrainingBatches`: as many as steps. They do not depend on how often training was stopped
+        As many as steps. They do not depend on how often training was stopped
         and resumed, and the shares of any number of processes are together the same step; for a
         stream see docs/data.md.
 

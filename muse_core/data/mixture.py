@@ -22,8 +22,10 @@ from muse_core.errors import MuseError
 
 EXAMPLE = "write for example mix:27*wds:a/{000..026}.tar,5*captions:PATH,4*scenes"
 
-_PART = re.compile(r"\s*(\d{1,9}(?:\.\d{1,6})?)\s*\*(.*)", re.DOTALL)
-_NEXT_PART = re.compile(r"\s*\d{1,9}(?:\.\d{1,6})?\s*\*")
+_NUMBER = r"\d{1,9}(?:\.\d{1,6})?"
+_PART = re.compile(rf"\s*({_NUMBER})\s*\*(.*)", re.DOTALL)
+_BETWEEN = re.compile(rf",(?=\s*{_NUMBER}\s*\*)(?![^{{}}]*}})")
+"""A comma before a number and "*", and not inside braces."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +68,8 @@ class Mixture(Source):
     def class_prompts(self) -> list[list[str]]:
         """Each corpus words its own classes, unless they use different numbers of sentences."""
         own: dict[str, list[str]] = {}
-        for corpus in self.corpora:
-            source = corpus.source
-            own = dict(zip(source.class_names, source.class_prompts(), strict=True)) | own
+        for source in (corpus.source for corpus in reversed(self.corpora)):
+            own |= dict(zip(source.class_names, source.class_prompts(), strict=True))
         same = len({len(sentences) for sentences in own.values()}) < 2
         return [own[name] for name in self.class_names] if same else super().class_prompts()
 
@@ -127,12 +128,13 @@ class Mixture(Source):
 
     def _renamed(self, source: Source, batch: Batch) -> Batch:
         """The batch with the mixture's numbers for its classes."""
-        labels = translated(batch.labels, _table(source.class_names, self.class_names), NO_LABEL)
+        table = {n: self.class_names.index(name) for n, name in enumerate(source.class_names)}
+        batch = replace(batch, labels=translated(batch.labels, table, NO_LABEL))
         if batch.class_masks is None:
-            return replace(batch, labels=labels)
-        table = _table(source.mask_class_names, self.mask_class_names)
-        masks = translated(batch.class_masks, table, IGNORED_PIXEL)
-        return replace(batch, labels=labels, class_masks=masks)
+            return batch
+        names = enumerate(source.mask_class_names)
+        table = {number: self.mask_class_names.index(name) for number, name in names}
+        return replace(batch, class_masks=translated(batch.class_masks, table, IGNORED_PIXEL))
 
 
 def shares(weights: Sequence[Fraction], lengths: Sequence[int], repeats: bool) -> list[int]:
@@ -162,58 +164,41 @@ def open_mixture(text: str, opener: Callable[[str], Source], repeats: bool) -> M
         MuseError: for another text, for a corpus of which the ratio leaves nothing, and for one
             that is streamed.
     """
+    what = f"The mixture {text[:200]!r}"
     corpora = [Corpus(weight, opener(spec)) for weight, spec in parsed_mixture(text)]
-    for corpus in corpora:
-        if isinstance(corpus.source, StreamedSource):
-            raise MuseError(
-                f"The mixture {text[:200]!r} has a part that is streamed, {corpus.source.name}: "
-                "a stream trains alone; read that part with hf: or wds:."
-            )
+    streams = [one.source.name for one in corpora if isinstance(one.source, StreamedSource)]
+    if streams:
+        raise MuseError(
+            f"{what} has a part that is streamed, {streams[0]}: a stream trains alone; read that "
+            "part with hf: or wds:."
+        )
     mixture = Mixture(corpora, repeats)
-    for corpus, count in zip(corpora, mixture.counts, strict=True):
-        if not count:
-            raise MuseError(
-                f"The mixture {text[:200]!r} leaves nothing of {corpus.source.name}: give it a "
-                "larger share."
-            )
+    if not all(mixture.counts):
+        name = corpora[mixture.counts.index(0)].source.name
+        raise MuseError(f"{what} leaves nothing of {name}: give it a larger share.")
     return mixture
 
 
 def parsed_mixture(text: str) -> list[tuple[Fraction, str]]:
-    """(weight, source) of each part. A comma parts them where a number and "*" follow it, outside
-    braces.
+    """(weight, source) of each part.
 
     Raises:
         MuseError: for another text, and for a mixture in a mixture.
     """
-    parts = [_PART.fullmatch(part) for part in _parts(text)]
+    parts = [_PART.fullmatch(part) for part in _BETWEEN.split(text)]
     found = [(Fraction(part[1]), part[2].strip()) for part in parts if part]
+    wrong = ""
     if not all(parts) or not all(weight > 0 and spec for weight, spec in found):
-        raise MuseError(
-            f"The mixture {text[:200]!r} is not NUMBER*SOURCE,NUMBER*SOURCE with positive numbers: "
-            f"{EXAMPLE}."
-        )
-    if any(spec.startswith("mix:") for _, spec in found):
-        raise MuseError(f"The mixture {text[:200]!r} holds a mixture: {EXAMPLE}.")
+        wrong = "is not NUMBER*SOURCE,NUMBER*SOURCE with positive numbers"
+    elif any(spec.startswith("mix:") for _, spec in found):
+        wrong = "holds a mixture"
+    if wrong:
+        raise MuseError(f"The mixture {text[:200]!r} {wrong}: {EXAMPLE}.")
     return found
-
-
-def _parts(text: str) -> list[str]:
-    parts, depth, start = [], 0, 0
-    for place, letter in enumerate(text):
-        depth += (letter == "{") - (letter == "}")
-        if letter == "," and depth == 0 and _NEXT_PART.match(text, place + 1):
-            parts.append(text[start:place])
-            start = place + 1
-    return [*parts, text[start:]]
 
 
 def _joined(several: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for names in several for name in names))
-
-
-def _table(names: tuple[str, ...], joined: tuple[str, ...]) -> dict[int, int]:
-    return {number: joined.index(name) for number, name in enumerate(names)}
 
 
 def _reordered(several: list[tuple[str, ...]], order: list[int]) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """`pets:PATH`: Oxford-IIIT Pet in torchvision's layout (37 breeds, trimaps).
 
-Read from its own list files, since torchvision asks for every trimap; an image's name says its
-breed. https://www.robots.ox.ac.uk/~vgg/data/pets
+Read from its own list files, since torchvision asks for every trimap. An image's name says its
+breed; the classes are the breeds that the lists name. https://www.robots.ox.ac.uk/~vgg/data/pets
 """
 
 from pathlib import Path

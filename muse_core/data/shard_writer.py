@@ -35,7 +35,6 @@ from muse_core.errors import MuseError
 from muse_core.paths import writable
 from muse_core.results.records import write_json
 
-MOST_SHARDS = 1_000_000
 WIDEST = 255
 """The largest number an 8-bit mask holds; masks with larger ones become 16-bit."""
 SUFFIXES = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}
@@ -65,8 +64,7 @@ def write_shards(
         limit: write only the first so many samples of each split.
 
     Raises:
-        MuseError: for a folder that holds other shards, for too many shards, and when the disk
-            refuses.
+        MuseError: for a folder that holds other shards, and when the disk refuses.
     """
     if samples_per_shard < 1 or (limit is not None and limit < 1):
         raise MuseError("A shard needs at least one sample: give positive numbers of samples.")
@@ -92,11 +90,8 @@ def write_shards(
 def planned(
     lengths: Mapping[str, int], samples_per_shard: int, limit: int | None = None
 ) -> list[Plan]:
-    """The shards of splits of these lengths. Raises MuseError for too many."""
+    """The shards of splits of these lengths."""
     totals = {split: min(length, limit or length) for split, length in lengths.items()}
-    count = sum(-(-total // samples_per_shard) for total in totals.values())
-    if count > MOST_SHARDS:
-        raise MuseError(f"That would be {count:,} shards: put more samples into each.")
     pieces = [
         (split, range(first, min(first + samples_per_shard, total)))
         for split, total in totals.items()
@@ -205,8 +200,8 @@ def _stored_members(source: ReadSource, index: int) -> dict[str, bytes]:
 def _drawn_members(source: Source, index: int) -> dict[str, bytes]:
     """{extension: content} of an image that a source draws. Raises Unreadable."""
     batch = source.__getitems__([index])
-    if batch.skipped:
-        raise Unreadable(batch.skipped[0])
+    if unread := [note for note in batch.skipped if note not in source.notes]:
+        raise Unreadable(unread[0])
     pixels = (batch.images[0].permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()
     found = {"png": _png(Image.fromarray(pixels))}
     found |= _words(batch.captions[:1], int(batch.labels[0]))

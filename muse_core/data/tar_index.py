@@ -183,8 +183,8 @@ def _members(file: BinaryIO, notes: list[str]) -> Iterator[tarfile.TarInfo]:
                     raise tarfile.ReadError
                 place = tar.offset
                 if not member.isreg() or member.issparse():
-                    kind = None if member.isdir() else "a link or a device, no file"
-                    notes.extend([f"{_shown(member.name)} is {kind}"] if kind else [])
+                    if not member.isdir():
+                        notes.append(f"{_shown(member.name)} is a link or a device, no file")
                 elif member.offset_data + member.size > length:
                     raise tarfile.ReadError
                 else:
@@ -210,31 +210,28 @@ def _samples(file: BinaryIO, notes: list[str]) -> Iterator[_Sample]:
     for key, run in groupby(used, key=lambda one: one[0]):
         sample = _Sample(key)
         for _, role, member in run:
-            _add(sample, role, member, file, notes)
+            if unused := _add(sample, role, member, file):
+                notes.append(f"{_shown(member.name)} {unused}")
         if "image" in sample.places:
             yield sample
         else:
             notes.append(f"{_shown(key)} has no image")
 
 
-def _add(
-    sample: _Sample, role: str, member: tarfile.TarInfo, file: BinaryIO, notes: list[str]
-) -> None:
-    name = _shown(member.name)
+def _add(sample: _Sample, role: str, member: tarfile.TarInfo, file: BinaryIO) -> str:
+    """Why the member is not used, if it is not."""
     if member.size > MOST_BYTES:
-        notes.append(
-            f"{name} has {member.size:,} bytes, more than the {MOST_BYTES:,} that are read"
-        )
-    elif role in sample.places:
-        notes.append(f"{name} is the second {role} of its sample")
-    elif role != "label":
-        sample.places[role] = (member.offset_data, member.size)
-    else:
+        return f"has {member.size:,} bytes, more than the {MOST_BYTES:,} that are read"
+    if role in sample.places:
+        return f"is the second {role} of its sample"
+    if role == "label":
         text = os.pread(file.fileno(), min(member.size, 64), member.offset_data).strip()
-        if text.isdigit() and int(text) < MOST_CLASSES:
-            sample.label = int(text)
-        else:
-            notes.append(f"{name} is not a class number")
+        if not text.isdigit() or int(text) >= MOST_CLASSES:
+            return "is not a class number"
+        sample.label = int(text)
+    else:
+        sample.places[role] = (member.offset_data, member.size)
+    return ""
 
 
 def _shown(name: str) -> str:

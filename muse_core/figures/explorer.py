@@ -152,13 +152,11 @@ def explorer_widget(
         accepts_images = traitlets.Bool(False).tag(sync=True)
 
         def _repr_mimebundle_(self, **options: Any) -> Any:
-            given: Any = super()._repr_mimebundle_(**options)
-            bundle, metadata = given if isinstance(given, tuple) else (given, {})
+            shown = super()._repr_mimebundle_(**options)
+            bundle, metadata = shown if isinstance(shown, tuple) else (shown, {})
             return {**bundle, "text/html": explorer_fragment(self.data, self.selection)}, metadata
 
     def received(widget: AttentionExplorer, content: dict[str, Any], buffers: list[Any]) -> None:
-        if add is None:
-            return
         try:
             widget.data = add(str(content.get("name", "image")), bytes(buffers[0]))
         except MuseError as error:
@@ -166,7 +164,8 @@ def explorer_widget(
 
     state = {"data": data, "selection": first_selection(data), "accepts_images": add is not None}
     widget = AttentionExplorer(**state)
-    widget.on_msg(received)
+    if add is not None:
+        widget.on_msg(received)
     return widget
 
 

@@ -5,7 +5,6 @@ draw alike.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from textwrap import shorten, wrap
-from typing import Any
 from unicodedata import east_asian_width
 
 import numpy as np
@@ -14,8 +13,6 @@ from muse_core.figures.theme import INK, MUTED
 
 Number = int | float | np.number
 """A length, a share or a measured value, whichever of these kinds a caller holds."""
-
-Length = int | float
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,11 +28,11 @@ class Line:
     y: np.ndarray
     name: str = ""
     colour: str = INK
-    width: Length = 2.0
+    width: Number = 2.0
     dash: str = "solid"
     marker: str = ""
-    size: Length = 7.0
-    opacity: Length = 1.0
+    size: Number = 7.0
+    opacity: Number = 1.0
     group: str = ""
     low: np.ndarray | None = None
     high: np.ndarray | None = None
@@ -56,7 +53,7 @@ class Bars:
     at: np.ndarray
     lengths: np.ndarray
     colour: str
-    width: Length = 0.65
+    width: Number = 0.65
     name: str = ""
     across: bool = False
     texts: Sequence[str] = ()
@@ -79,15 +76,15 @@ class Heat:
     ``gap``: width of the white lines between cells."""
 
     z: np.ndarray
-    low: Length
-    high: Length
-    scale: Sequence[tuple[Length, str]]
+    low: Number
+    high: Number
+    scale: Sequence[tuple[Number, str]]
     texts: Sequence[Sequence[str]] = ()
     names: tuple[Sequence[str], Sequence[str]] | None = None
     unit: str = ""
     ends: tuple[str, str] | None = None
     diagonal: bool = False
-    gap: Length = 0.0
+    gap: Number = 0.0
 
 
 @dataclass(frozen=True)
@@ -96,7 +93,7 @@ class Rule:
     end.
     """
 
-    at: Length
+    at: Number
     text: str = ""
     across: bool = False
     colour: str = MUTED
@@ -107,8 +104,8 @@ class Rule:
 class Words:
     """A text beside the point (x, y), to its "right" or "left"."""
 
-    x: Length
-    y: Length
+    x: Number
+    y: Number
     text: str
     side: str = "right"
     colour: str = INK
@@ -119,8 +116,8 @@ class Tile:
     """One image (h, w, 3) uint8; ``rings`` around pixels (x, y); ``outline``: a mask (h, w)."""
 
     image: np.ndarray
-    rings: Sequence[tuple[Length, Length]] = ()
-    ring_size: Length = 5.0
+    rings: Sequence[tuple[Number, Number]] = ()
+    ring_size: Number = 5.0
     outline: np.ndarray | None = None
 
 
@@ -135,8 +132,8 @@ class Axis:
 
     words: str = ""
     log: bool = False
-    limits: tuple[Length, Length] | None = None
-    ticks: Mapping[Any, str] | None = None
+    limits: tuple[Number, Number] | None = None
+    ticks: Mapping[Number, str] | None = None
     grid: bool = True
     tilted: bool = False
     on_top: bool = False
@@ -174,7 +171,7 @@ class Drawing:
 
     title: str
     panels: Sequence[Panel]
-    size: tuple[Length, Length]
+    size: tuple[Number, Number]
     name: str
     columns: int = 1
     key: Mapping[str, str] = field(default_factory=dict)

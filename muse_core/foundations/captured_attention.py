@@ -9,7 +9,6 @@ chosen layer runs."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -51,13 +50,12 @@ def captured_attention(
     inside the block leaves another number than layers chosen (a model that bypasses the interface).
     """
     found: list[QueryKeys] = []
-    modules: Sequence[Any] = attentions
-    for attention in modules:
+    for attention in attentions:
         attention.captured = found
     try:
         yield found
     finally:
-        for attention in modules:
+        for attention in attentions:
             attention.captured = None
     _require_all(found, model, attentions, "load it with attn_implementation=CAPTURING")
 

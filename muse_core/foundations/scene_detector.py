@@ -93,8 +93,7 @@ class SceneDetector(ModelMixin, ConfigMixin):
             Detected(
                 self.config["shapes"][shape[k]],
                 self.config["colours"][colour[k]],
-                centres[k, 0].item(),
-                centres[k, 1].item(),
+                *centres[k].tolist(),
                 scores[k].item(),
             )
             for k in _kept(scores, centres, threshold)

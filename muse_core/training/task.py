@@ -65,12 +65,8 @@ class Task(ABC):
         """The network that a checkpoint's folder holds."""
 
     @abstractmethod
-    def save(self, averaged: Any, folder: Path) -> None:
-        """Write what the stage leaves; one process calls it.
-
-        Args:
-            averaged: What `averaged` gave.
-        """
+    def save(self, folder: Path) -> None:
+        """Write what the stage leaves, inside `averaged`; one process calls it."""
 
     @abstractmethod
     def finished(self, folder: Path) -> Any:

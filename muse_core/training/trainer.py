@@ -12,6 +12,7 @@ from threading import Event
 from typing import Any
 
 import torch
+from accelerate.utils import gather_object
 from tqdm import tqdm
 
 from muse_core import paths
@@ -166,6 +167,7 @@ class Trainer:
         self.logger = MetricsLogger(self.files.metrics_file)
         self.callback_seconds: dict[str, float] = {}
         self.start = 0
+        self.readers: list[dict[str, Any]] = []
         self._task: Task | None = None
         if self.options.trackers:
             self.callbacks.append(Trackers(self.options.trackers))
@@ -174,10 +176,7 @@ class Trainer:
     def task(self) -> Task:
         """The network with its optimisers and averages, on its device."""
         if self._task is None:
-            launch = self.options.launch
-            accelerator = accelerator_for(
-                self.options.device, 1 if launch.wanted else launch.processes
-            )
+            accelerator = accelerator_for(self.options.device, self.options.launch.processes)
             images_each(self.stage.batch_size, accelerator.num_processes)
             torch.manual_seed(self.options.seed)
             network, teachers = self.made_of
@@ -205,9 +204,9 @@ class Trainer:
         stage = asdict_plain(self.stage)
         return {
             "stage": {name: held for name, held in stage.items() if name not in INCIDENTAL},
+            "data": getattr(self.data, "fingerprint", ""),
             "seed": self.options.seed,
             **_plain(self.task.configuration()),
-            "data": getattr(self.data, "fingerprint", ""),
         }
 
     def fit(self) -> StageResult:
@@ -267,9 +266,9 @@ class Trainer:
             self._call("on_train_end", self)
         seconds = logger.seconds - sum(self.callback_seconds.values())
         record = self._record(configuration, seconds)
-        with task.averaged() as averaged:
+        with task.averaged():
             if logger.writes:
-                task.save(averaged, self.finished)
+                task.save(self.finished)
                 write_json(self.files.record_file, record)
                 task.describe(self.finished, record)
         task.accelerator.wait_for_everyone()
@@ -289,6 +288,8 @@ class Trainer:
             accelerator.num_processes,
             options.workers,
         )
+        if accelerator.process_index < len(self.readers):
+            loader.load_state_dict(self.readers[accelerator.process_index])
         bar = tqdm(
             timed_batches(loader, self.logger),
             initial=self.start,
@@ -299,7 +300,7 @@ class Trainer:
             disable=not accelerator.is_main_process,
         )
         step, whole, batch = self.start, True, None
-        save = lambda: self._save(step, configuration)
+        save = lambda: self._save(step, configuration, loader.state_dict())
         try:
             for loaded in bar:
                 self._call("before_step", self, step)
@@ -383,17 +384,22 @@ class Trainer:
         self.task.restore(checkpoint / self.task.saved_as, state)
         self.logger.rewind(state.facts["step"])
         self.logger.recall(state.facts)
+        self.readers = state.facts.get("readers", [])
         return state.facts["step"]
 
-    def _save(self, step: int, configuration: dict[str, Any]) -> None:
-        """A checkpoint by the one process that writes; the others hand it what they hold."""
+    def _save(self, step: int, configuration: dict[str, Any], reader: dict[str, Any]) -> None:
+        """A checkpoint by the one process that writes; the others hand it what they hold, and where
+        they stand in the data.
+        """
         self.logger.flush(to_disk=True)
+        readers = gather_object([reader])
         saved = self.task.to_save()
         last = self.files.checkpoints / f"step-{step:08d}"
         if saved is not None and not last.exists():
             network, state = saved
             state.facts |= self.logger.remembered()
             state.facts |= {"configuration": configuration, "code": code_digests()}
+            state.facts |= {"readers": readers} if any(readers) else {}
             kept = self.stage.checkpoints_kept
             folder, name = self.files.checkpoints, self.task.saved_as
             save_checkpoint(folder, step, network, state, name, kept)
@@ -451,17 +457,9 @@ class Trainer:
             self._call("on_step", self, row)
 
         module = self.options.recipe.module
-        try:
-            rows = train_launched(stage, self.options.launch, module, order, on_row)
-        finally:
-            shutil.rmtree(start_folder(self.files.folder), ignore_errors=True)
+        rows = train_launched(stage, self.options.launch, module, order, on_row)
         self.logger.rows = rows or list(read_jsonl(self.files.metrics_file))
         return self._result(read_record(self.files.record_file, StageRecord))
-
-
-def start_folder(folder: Path) -> Path:
-    """Where a launched stage finds the network it begins with."""
-    return folder.with_name(folder.name + ".start")
 
 
 def needs_weights(callback: Callback) -> bool:

@@ -4,8 +4,11 @@ a shard cut short.
 
 from dataclasses import replace
 
+import datasets
 import pytest
 
+from muse_core.callback import Callback
+from muse_core.data import hub_stream
 from muse_core.data.shard_writer import write_shards
 from muse_core.data.sources import open_source
 from muse_core.data.splits import SPLITS
@@ -73,9 +76,26 @@ def test_shards_of_all_splits_are_held_apart(micro, tmp_path) -> None:
     assert lengths == [10, 10, 10]
 
 
-def test_a_stage_trains_on_a_stream(micro, tmp_path) -> None:
+class Seen(Callback):
+    """The names of all samples."""
+
+    def __init__(self) -> None:
+        self.ids: list[str] = []
+
+    def on_batch(self, trainer, step, batch) -> None:
+        self.ids += batch.ids
+
+
+def test_a_stage_on_a_stream_resumes_without_reading_a_sample_twice(
+    micro, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr(hub_stream, "BUFFER", 8)
+    monkeypatch.setattr(datasets.config, "SLEEP_TIME_ON_THREADS_SHUTDOWN", 0)
     write_parquet(tmp_path / "set" / "0.parquet", 0, 120, 4)
-    run = micro_run(STAGES[0], "streamed", data=f"hf-stream:{tmp_path / 'set'}")
-    record = train_stage(run).record
+    run, seen = micro_run(STAGES[0], "streamed", data=f"hf-stream:{tmp_path / 'set'}"), Seen()
+    with pytest.raises(MuseError, match="Interrupted"):
+        train_stage(run, [seen, stopping_at(3, KeyboardInterrupt())])
+    record = train_stage(replace(run, resume=True), [seen]).record
     assert record.steps == 6 and record.files_skipped == []
     assert record.data_fingerprint.startswith("set/train/")
+    assert len(seen.ids) == len(set(seen.ids)) == 6 * 4

@@ -1,1 +1,0 @@
-"""Where networks look: against objects, against the teacher, head by head."""

@@ -1,1 +1,0 @@
-"""How good generated images are: as a set, prompt by prompt, and whether they are copies."""

@@ -1,1 +1,0 @@
-"""Which losses reach which weights, and whether their gradients fight."""

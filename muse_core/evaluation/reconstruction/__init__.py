@@ -1,1 +1,0 @@
-"""How well images survive the latent: per image, and as a set."""

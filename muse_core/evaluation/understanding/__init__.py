@@ -1,1 +1,0 @@
-"""What features say about class and place: zero-shot, a linear probe, a segmentation head."""

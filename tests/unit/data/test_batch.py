@@ -30,11 +30,6 @@ def test_first_is_at_most_the_whole_split() -> None:
     assert Counting(3).first(2).ids == ("0", "1") and len(Counting(3).first(9)) == 3
 
 
-def test_classes_are_worded_as_photographs() -> None:
-    (prompts,) = Counting(3).class_prompts()
-    assert len(prompts) == 80 and "a photo of a number." in prompts
-
-
 def test_moving_a_batch_keeps_what_is_not_a_tensor() -> None:
     batch = replace(
         Counting(3).first(2), class_masks=torch.zeros(2, 2, 2, dtype=torch.long), skipped=("a",)
