@@ -1,13 +1,7 @@
-"""What L_topo without maps saves, as ratios within one run (absolute times depend on the machine).
-
-    python -m benchmarks.topology_loss [--rounds 7] [--sides 8 16 32] [--device cpu]
-
-Compares, the two sides in turns:
-  loss      forward and backward in blocks   against  the plain equation on whole maps; both from the teacher's q and k
-  teacher   q and k of the chosen layers     against  eager output_attentions=True over the whole network
+"""What L_topo without maps saves: the loss in blocks against the plain equation on whole maps, both
+from the teacher's q and k; and q and k of chosen layers against eager attention over the network.
 """
 
-import argparse
 from dataclasses import dataclass
 
 import torch
@@ -111,34 +105,3 @@ def teacher_pass(
             return eager(teacher.normalise(images), output_attentions=True).attentions
 
     return ratio_in_turns(lambda: observe(teacher, images), with_maps, rounds, device)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--sides", type=int, nargs="+", default=[8, 16, 32])
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    asked = parser.parse_args()
-    for side in asked.sides:
-        for teacher_side in (side, side * 3 // 2):
-            cost = loss_cost(side, teacher_side, asked.rounds, asked.device)
-            print(
-                f"loss, N = {cost.tokens}, teacher {cost.teacher_tokens} tokens: fused / plain time "
-                f"{cost.time.median:.2f} ({cost.time.lowest:.2f} to {cost.time.highest:.2f}), "
-                f"{cost.time.seconds[0]:.3f} s against {cost.time.seconds[1]:.3f} s; peak "
-                f"{cost.megabytes[0]:.1f} MB against {cost.megabytes[1]:.1f} MB, {cost.memory:.1f}x less",
-                flush=True,
-            )
-    for image_size in (224, 448):
-        cost = teacher_pass(image_size, asked.rounds, device=asked.device)
-        print(
-            f"teacher, DINOv3-S at {image_size} px, batch 2: captured / eager time {cost.median:.2f} "
-            f"({cost.lowest:.2f} to {cost.highest:.2f}), {1 / cost.median:.2f}x faster",
-            flush=True,
-        )
-
-
-if __name__ == "__main__":
-    main()

@@ -1,21 +1,12 @@
-"""How much each design choice costs, as ratios within one run (absolute times depend on the
-machine).
-
-    python benchmarks/training_step.py [--preset tiny] [--rounds 15]
-
-Compares, alternating between the two sides of each ratio:
-  routing   a training step with routing="orthogonal"    against  routing="shared"
-  trunk     a step of stage 3 with routing="trunk-routed" against routing="orthogonal"
-  data      scenes drawn per second
+"""A training step of the embedded world, and what its design choices cost: routing, the trunk's
+routes, drawing scenes.
 """
 
-import argparse
-import statistics
-import time
 from collections.abc import Callable
 
 import torch
 
+from benchmarks.measuring import Ratio, median_seconds, ratio_in_turns
 from muse_core.config.overrides import load_preset
 from muse_core.data.scenes import Scenes
 from muse_core.models.assembly import assemble_tokenizer
@@ -23,21 +14,11 @@ from muse_core.training.distributed import accelerator_for
 from muse_core.training.teachers import load_teachers
 from muse_core.training.tokenizer_task import TokenizerTask
 
-
-def medians(sides: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Median seconds of each side, measured in turns after one warm-up round."""
-    times: dict[str, list[float]] = {name: [] for name in sides}
-    for round_number in range(rounds + 1):
-        for name, work in sides.items():
-            began = time.perf_counter()
-            work()
-            if round_number:
-                times[name].append(time.perf_counter() - began)
-    return {name: statistics.median(values) for name, values in times.items()}
+SEMANTIC, TUNING = "02_semantic_injection", "03_synergistic_tuning"
 
 
 def training_step(
-    preset_name: str, routing: str, stage: str = "02_semantic_injection", batch_size: int = 32
+    preset_name: str, routing: str, stage: str = SEMANTIC, batch_size: int = 32
 ) -> Callable[[], object]:
     """One update of a stage; the second has every loss but the adversarial one."""
     preset = load_preset(preset_name, f"routing={routing}")
@@ -45,43 +26,26 @@ def training_step(
     teachers = load_teachers(preset, accelerator.device)
     torch.manual_seed(0)
     tokenizer = assemble_tokenizer(preset, teachers.text.width)
-    trainer = TokenizerTask(tokenizer, preset.curriculum[stage], teachers, None, accelerator)
+    task = TokenizerTask(tokenizer, preset.curriculum[stage], teachers, None, accelerator)
     batch = Scenes("train", preset.image_size).first(batch_size).to(accelerator.device)
-    return lambda: trainer.update(batch, 10)
+    return lambda: task.update(batch, 10)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--preset", default="tiny")
-    parser.add_argument("--rounds", type=int, default=15)
-    asked = parser.parse_args()
-
-    seconds = medians(
-        {name: training_step(asked.preset, name) for name in ("orthogonal", "shared")}, asked.rounds
-    )
-    print(
-        f"training step: orthogonal {seconds['orthogonal']:.3f} s, shared {seconds['shared']:.3f} s, "
-        f"orthogonal / shared = {seconds['orthogonal'] / seconds['shared']:.2f}"
-    )
-
-    third = {
-        name: training_step(asked.preset, name, "03_synergistic_tuning")
-        for name in ("orthogonal", "trunk-routed")
+def routing_costs(rounds: int, preset: str = "tiny") -> dict[str, Ratio]:
+    """Time of a step with one routing over that of the same step with another."""
+    pairs = {
+        "step_orthogonal_over_shared": ("orthogonal", "shared", SEMANTIC),
+        "step_trunk_routed_over_orthogonal": ("trunk-routed", "orthogonal", TUNING),
     }
-    seconds = medians(third, asked.rounds)
-    print(
-        f"step of stage 3: trunk-routed {seconds['trunk-routed']:.3f} s, orthogonal {seconds['orthogonal']:.3f} s, "
-        f"trunk-routed / orthogonal = {seconds['trunk-routed'] / seconds['orthogonal']:.2f}"
-    )
+    return {
+        name: ratio_in_turns(
+            training_step(preset, new, stage), training_step(preset, old, stage), rounds
+        )
+        for name, (new, old, stage) in pairs.items()
+    }
 
+
+def scenes_a_second(rounds: int) -> float:
+    """Drawn in this process."""
     scenes = Scenes("train")
-    second = medians({"scenes": lambda: scenes.__getitems__(list(range(256)))}, asked.rounds)[
-        "scenes"
-    ]
-    print(f"scenes: {256 / second:,.0f} a second")
-
-
-if __name__ == "__main__":
-    main()
+    return 256 / median_seconds(lambda: scenes.__getitems__(list(range(256))), rounds)

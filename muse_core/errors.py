@@ -2,6 +2,8 @@
 do.
 """
 
+from collections.abc import Iterable
+
 
 class MuseError(Exception):
     """A mistake the reader can mend. Notebooks and the command line show the sentence, not a
@@ -29,6 +31,6 @@ def shown(value: object) -> str:
     return text if len(text) <= LONGEST_VALUE else f"{text[:half]}…{text[-half:]}"
 
 
-def unknown(kind: str, given: object, known: object) -> MuseError:
+def unknown(kind: str, given: object, known: Iterable[object]) -> MuseError:
     """The sentence for a name outside a list, e.g. ``unknown("preset", "tinny", presets)``."""
     return MuseError(f"Unknown {kind} {shown(given)}: choose one of {', '.join(map(str, known))}.")

@@ -1,0 +1,1 @@
+"""What is trained, as data: stages, curricula, sizes, presets, and how any field is overridden."""

@@ -141,7 +141,7 @@ def following_bars(
     return Picture(title, [panel], (8.5, 4.4), "following")
 
 
-def _dots(dots: Mapping[str, tuple], texts: Sequence[str]) -> list[Mark]:
+def _dots(dots: Mapping[str, tuple], texts: Sequence[str]) -> Sequence[Mark]:
     """A dot a row with its interval, and its number right of it."""
     value, low, high = np.array(list(dots.values()), dtype=float).T
     at, right = np.arange(len(value), dtype=float), np.maximum(value, high)

@@ -77,7 +77,8 @@ def convergence(
         Line(np.asarray(x, dtype=float), np.asarray(y, dtype=float), name, colour, marker="circle")
         for (name, (x, y)), colour in zip(curves.items(), SEQUENCE, strict=False)
     ]
-    steps, values = (np.concatenate([c[at] for c in curves.values()]) for at in (0, 1))
+    steps = np.concatenate([np.asarray(x, dtype=float) for x, _ in curves.values()])
+    values = np.concatenate([np.asarray(y, dtype=float) for _, y in curves.values()])
     if floor is not None:
         values = np.append(values, floor[1])
         ends, level = np.array([steps.min(), steps.max()]), np.full(2, float(floor[1]))

@@ -152,11 +152,13 @@ def explorer_widget(
         accepts_images = traitlets.Bool(False).tag(sync=True)
 
         def _repr_mimebundle_(self, **options: Any) -> Any:
-            shown = super()._repr_mimebundle_(**options)
-            bundle, metadata = shown if isinstance(shown, tuple) else (shown, {})
+            given: Any = super()._repr_mimebundle_(**options)
+            bundle, metadata = given if isinstance(given, tuple) else (given, {})
             return {**bundle, "text/html": explorer_fragment(self.data, self.selection)}, metadata
 
     def received(widget: AttentionExplorer, content: dict[str, Any], buffers: list[Any]) -> None:
+        if add is None:
+            return
         try:
             widget.data = add(str(content.get("name", "image")), bytes(buffers[0]))
         except MuseError as error:
@@ -164,8 +166,7 @@ def explorer_widget(
 
     state = {"data": data, "selection": first_selection(data), "accepts_images": add is not None}
     widget = AttentionExplorer(**state)
-    if add is not None:
-        widget.on_msg(received)
+    widget.on_msg(received)
     return widget
 
 

@@ -78,7 +78,7 @@ def cosine_curves(
     return Picture(title, drawn, (3.4 * len(panels) + 0.6, 4.2), "cosines", len(panels))
 
 
-def _cosine(name: str, curve: Curve) -> list[Mark]:
+def _cosine(name: str, curve: Curve) -> Sequence[Mark]:
     """One routing in one panel; where no weight hears both tasks, a dashed line at nought that says
     so.
     """
@@ -153,7 +153,7 @@ def energy_violins(
     return Picture(title, [Panel(marks, x, y)], (8.0, 4.6), "energy")
 
 
-def _half_violin(at: int, side: int, values: np.ndarray, task: str) -> list[Mark]:
+def _half_violin(at: int, side: int, values: np.ndarray, task: str) -> Sequence[Mark]:
     colour, median = TASK_COLOURS.get(task, MUTED), float(np.median(values))
     if len(values) >= 3 and np.ptp(values) > 1e-9:
         from scipy.stats import gaussian_kde
@@ -217,7 +217,7 @@ def box_statistics(samples: np.ndarray) -> list[float]:
     return [float(each) for each in (inside.min(), first, median, third, inside.max())]
 
 
-def _box(at: float, box: Sequence[float], name: str, colour: str) -> list[Mark]:
+def _box(at: float, box: Sequence[float], name: str, colour: str) -> Sequence[Mark]:
     """A filled box, its whiskers, and on its median the words of all five numbers."""
     low, first, median, third, high = box
     words = f"{name}: median {median:.3g}\nquartiles {first:.3g} to {third:.3g}"

@@ -1,8 +1,9 @@
 """One number a head, layer by layer: a line through each network's means, and a dot for every head."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import cycle
+from typing import Any
 
 import numpy as np
 
@@ -96,7 +97,7 @@ def _styles(names: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 def _network(
     name: str, x: np.ndarray, heads: np.ndarray, colour: str, marker: str, unit: str
-) -> list[Mark]:
+) -> Sequence[Mark]:
     """A dot for every head, and a line through the means over the heads that have a number."""
     layers, count = heads.shape
     held = np.isfinite(heads)
@@ -106,7 +107,7 @@ def _network(
     words = f"{name}\nlayer {{}}, {{}}: {{:.3g}} {unit}".format
     dots = [words(at + 1, f"head {k + 1}", heads[at, k]) for at, k in np.ndindex(layers, count)]
     means = [words(at, "mean", value) for at, value in enumerate(mean, 1)]
-    style = {"marker": marker, "group": name}
+    style: dict[str, Any] = {"marker": marker, "group": name}
     faint = {"size": 6, "opacity": 0.35, "hover": dots}
     dash = "dash" if colour == INK else "solid"
     return [

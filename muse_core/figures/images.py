@@ -126,7 +126,7 @@ def reconstruction_grid(
         raise MuseError(f"Inputs {shapes[0]} and reconstructions {shapes[1]} differ in shape.")
     top, middle = pixels(inputs), pixels(reconstructions)
     error = np.clip(np.abs(top.astype(np.float32) - middle) * gain, 0, 255).astype(np.uint8)
-    mean = np.nanmean(psnr)
+    mean = np.nanmean(np.asarray(psnr, dtype=float))
     heading = title or f"Reconstruction at {mean:.1f} dB PSNR on average ({len(top)} images)"
     decibels = [f"{each:.1f} dB" if np.isfinite(each) else "no PSNR" for each in psnr]
     names = ("input", "reconstruction", f"|error| × {gain:g}")

@@ -26,7 +26,7 @@ def drawn(picture: marks.Drawing) -> go.Figure:
     figure = make_subplots(subplot_titles=titles, shared_yaxes=columns > 1, **grid)
     figure.update_annotations(yshift=18 if any(panel.raised for panel in picture.panels) else 0)
     for at, panel in enumerate(picture.panels):
-        place = {"row": at // columns + 1, "col": at % columns + 1}
+        place: dict[str, Any] = {"row": at // columns + 1, "col": at % columns + 1}
         for mark in panel.marks:
             add(mark, figure, place)
         square = {"constrain": "domain"} if panel.square else {}
@@ -63,13 +63,13 @@ def inert(value: Any) -> Any:
 
 
 @singledispatch
-def add(mark: Any, figure: go.Figure, place: dict[str, int]) -> None:
+def add(mark: Any, figure: go.Figure, place: dict[str, Any]) -> None:
     """Draw one mark into the panel at ``place``."""
     raise TypeError(f"plotly draws no {type(mark).__name__}")
 
 
 @add.register
-def _(mark: marks.Line, figure: go.Figure, place: dict[str, int]) -> None:
+def _(mark: marks.Line, figure: go.Figure, place: dict[str, Any]) -> None:
     modes = ["lines"] * bool(mark.width or mark.filled) + ["markers"] * bool(mark.marker)
     style: dict[str, Any] = {"mode": "+".join(modes), "opacity": mark.opacity}
     style["line"] = {"color": mark.colour, "width": mark.width, "dash": mark.dash}
@@ -85,7 +85,7 @@ def _(mark: marks.Line, figure: go.Figure, place: dict[str, int]) -> None:
 
 
 @add.register
-def _(mark: marks.Bars, figure: go.Figure, place: dict[str, int]) -> None:
+def _(mark: marks.Bars, figure: go.Figure, place: dict[str, Any]) -> None:
     at, length = ("y", "x") if mark.across else ("x", "y")
     style: dict[str, Any] = {at: mark.at, length: mark.lengths, "width": mark.width}
     style |= {"orientation": "h" if mark.across else "v", f"error_{length}": _error(mark.ends)}
@@ -95,7 +95,7 @@ def _(mark: marks.Bars, figure: go.Figure, place: dict[str, int]) -> None:
 
 
 @add.register
-def _(mark: marks.Heat, figure: go.Figure, place: dict[str, int]) -> None:
+def _(mark: marks.Heat, figure: go.Figure, place: dict[str, Any]) -> None:
     bar: dict[str, Any] = {"title": {"text": _lines(mark.unit), "side": "right"}}
     if mark.ends:
         bar |= {"tickvals": [mark.low, mark.high], "ticktext": list(mark.ends)}
@@ -115,7 +115,7 @@ def _(mark: marks.Heat, figure: go.Figure, place: dict[str, int]) -> None:
 
 
 @add.register
-def _(mark: marks.Rule, figure: go.Figure, place: dict[str, int]) -> None:
+def _(mark: marks.Rule, figure: go.Figure, place: dict[str, Any]) -> None:
     line = {"color": mark.colour, "width": 1.4, "dash": mark.dash}
     always = {"line": line, "exclude_empty_subplots": False, **place}
     words: dict[str, Any] = {"text": _lines(mark.text), "font": {"color": mark.colour}}
@@ -128,7 +128,7 @@ def _(mark: marks.Rule, figure: go.Figure, place: dict[str, int]) -> None:
 
 
 @add.register
-def _(mark: marks.Words, figure: go.Figure, place: dict[str, int]) -> None:
+def _(mark: marks.Words, figure: go.Figure, place: dict[str, Any]) -> None:
     side = {"xanchor": "left", "xshift": 7} if mark.side == "right" else {"xanchor": "right"}
     look = {"font": {"color": mark.colour}, "bgcolor": "rgba(255,255,255,.85)", "borderpad": 0}
     where = {"x": mark.x, "y": mark.y, "text": _lines(mark.text), "showarrow": False}
@@ -159,8 +159,9 @@ def _axis(axis: marks.Axis) -> dict[str, Any]:
 
 def _frame(figure: go.Figure, picture: marks.Drawing) -> None:
     """Title, height, margins, and below the axes a legend where each name stands once."""
+    traces: Any = figure.data
     entries: set[str] = set()
-    for trace in figure.data:
+    for trace in traces:
         trace.showlegend = bool(trace.showlegend) and trace.name not in entries
         entries |= {trace.name} if trace.showlegend else set()
     above = below = beside = 0

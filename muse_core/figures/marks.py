@@ -5,6 +5,7 @@ draw alike.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from textwrap import shorten, wrap
+from typing import Any
 from unicodedata import east_asian_width
 
 import numpy as np
@@ -13,6 +14,8 @@ from muse_core.figures.theme import INK, MUTED
 
 Number = int | float | np.number
 """A length, a share or a measured value, whichever of these kinds a caller holds."""
+
+Length = int | float
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,11 +31,11 @@ class Line:
     y: np.ndarray
     name: str = ""
     colour: str = INK
-    width: Number = 2.0
+    width: Length = 2.0
     dash: str = "solid"
     marker: str = ""
-    size: Number = 7.0
-    opacity: Number = 1.0
+    size: Length = 7.0
+    opacity: Length = 1.0
     group: str = ""
     low: np.ndarray | None = None
     high: np.ndarray | None = None
@@ -53,7 +56,7 @@ class Bars:
     at: np.ndarray
     lengths: np.ndarray
     colour: str
-    width: Number = 0.65
+    width: Length = 0.65
     name: str = ""
     across: bool = False
     texts: Sequence[str] = ()
@@ -76,15 +79,15 @@ class Heat:
     ``gap``: width of the white lines between cells."""
 
     z: np.ndarray
-    low: Number
-    high: Number
-    scale: Sequence[tuple[Number, str]]
+    low: Length
+    high: Length
+    scale: Sequence[tuple[Length, str]]
     texts: Sequence[Sequence[str]] = ()
     names: tuple[Sequence[str], Sequence[str]] | None = None
     unit: str = ""
     ends: tuple[str, str] | None = None
     diagonal: bool = False
-    gap: Number = 0.0
+    gap: Length = 0.0
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,7 @@ class Rule:
     end.
     """
 
-    at: Number
+    at: Length
     text: str = ""
     across: bool = False
     colour: str = MUTED
@@ -104,8 +107,8 @@ class Rule:
 class Words:
     """A text beside the point (x, y), to its "right" or "left"."""
 
-    x: Number
-    y: Number
+    x: Length
+    y: Length
     text: str
     side: str = "right"
     colour: str = INK
@@ -116,8 +119,8 @@ class Tile:
     """One image (h, w, 3) uint8; ``rings`` around pixels (x, y); ``outline``: a mask (h, w)."""
 
     image: np.ndarray
-    rings: Sequence[tuple[Number, Number]] = ()
-    ring_size: Number = 5.0
+    rings: Sequence[tuple[Length, Length]] = ()
+    ring_size: Length = 5.0
     outline: np.ndarray | None = None
 
 
@@ -132,8 +135,8 @@ class Axis:
 
     words: str = ""
     log: bool = False
-    limits: tuple[Number, Number] | None = None
-    ticks: Mapping[Number, str] | None = None
+    limits: tuple[Length, Length] | None = None
+    ticks: Mapping[Any, str] | None = None
     grid: bool = True
     tilted: bool = False
     on_top: bool = False
@@ -171,7 +174,7 @@ class Drawing:
 
     title: str
     panels: Sequence[Panel]
-    size: tuple[Number, Number]
+    size: tuple[Length, Length]
     name: str
     columns: int = 1
     key: Mapping[str, str] = field(default_factory=dict)

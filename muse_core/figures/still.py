@@ -28,7 +28,8 @@ MARKERS |= {"triangle-up": "^", "triangle-down": "v", "triangle-left": "<", "lin
 
 def drawn(picture: marks.Drawing) -> Figure:
     """A new matplotlib figure that no global state knows of, so it cannot leak."""
-    with matplotlib.rc_context(matplotlib_settings()):
+    settings: Any = matplotlib_settings()
+    with matplotlib.rc_context(settings):
         figure = Figure(figsize=picture.size, layout="constrained")
         title = plain(marks.wrapped(picture.title, max(34, int(picture.size[0] * 11.5))))
         figure.suptitle(title, fontsize=12, x=0.01, ha="left")
@@ -108,20 +109,26 @@ def _(mark: marks.Bars, axes: Axes) -> None:
     if mark.across:
         axes.axvline(0, color=INK, linewidth=0.8)
     for at, length, text in zip(mark.at, mark.lengths, mark.texts, strict=False):
-        add(marks.Words(length, at, text, "right" if length >= 0 else "left"), axes)
+        add(marks.Words(float(length), float(at), text, "right" if length >= 0 else "left"), axes)
 
 
 @add.register
 def _(mark: marks.Heat, axes: Axes) -> None:
     colours = LinearSegmentedColormap.from_list("heat", list(mark.scale))
     rows, columns = (np.arange(count) for count in mark.z.shape)
-    style = {"vmin": mark.low, "vmax": mark.high, "edgecolors": PAPER, "linewidth": mark.gap}
+    style: dict[str, Any] = {
+        "vmin": mark.low,
+        "vmax": mark.high,
+        "edgecolors": PAPER,
+        "linewidth": mark.gap,
+    }
     cells = axes.pcolormesh(columns, rows, mark.z, cmap=colours, shading="nearest", **style)
     for row, texts in enumerate(mark.texts):
         for column, text in enumerate(texts):
-            is_light = np.dot(to_rgb(colours(cells.norm(mark.z[row][column]))), LUMINANCE) > 0.5
-            style = {"ha": "center", "va": "center", "color": INK if is_light else PAPER}
-            axes.text(column, row, plain(text), fontsize=8, **style)
+            colour: Any = colours(cells.norm(mark.z[row][column]))
+            shade = INK if np.dot(to_rgb(colour), LUMINANCE) > 0.5 else PAPER
+            where: dict[str, Any] = {"ha": "center", "va": "center", "color": shade}
+            axes.text(column, row, plain(text), fontsize=8, **where)
     for at in range(len(mark.z) if mark.diagonal else 0):
         box = Rectangle((at - 0.5, at - 0.5), 1, 1, fill=False, edgecolor=MARK, linewidth=1.6)
         axes.add_patch(box)
@@ -200,7 +207,9 @@ def _dress(axes: Axes, panel: marks.Panel) -> None:
 def _bar_below(figure: Figure, axes: np.ndarray, words: str) -> None:
     """A colour bar below images of which each has a scale of its own."""
     colours = LinearSegmentedColormap.from_list("heat", marks.spread(HEAT))
-    where = dict(location="bottom", shrink=0.5, aspect=30, pad=0.15 / figure.get_figheight())
+    where: dict[str, Any] = dict(
+        location="bottom", shrink=0.5, aspect=30, pad=0.15 / figure.get_figheight()
+    )
     bar = figure.colorbar(ScalarMappable(Normalize(0, 1), colours), ax=axes, **where)
     bar.set_ticks([0, 1], labels=["0", "largest"], fontsize=8)
     bar.set_label(plain(words), fontsize=8)

@@ -69,7 +69,8 @@ class Backbone(nn.Module):
 
     def attention(self, images: Images) -> tuple[AttentionMaps, ...]:
         """Patch-to-patch probabilities of every layer, on the grid of patches."""
-        layers = [layer.attention for layer in self.network.encoder.layer]
+        encoder: Any = self.network.encoder
+        layers = [layer.attention for layer in encoder.layer]
         with captured_attention(self.network, layers) as found:
             self.network(self.normalise(images))
         return tuple(each.without_prefix(1).probabilities() for each in found)

@@ -9,6 +9,7 @@ chosen layer runs."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -50,12 +51,13 @@ def captured_attention(
     inside the block leaves another number than layers chosen (a model that bypasses the interface).
     """
     found: list[QueryKeys] = []
-    for attention in attentions:
+    modules: Sequence[Any] = attentions
+    for attention in modules:
         attention.captured = found
     try:
         yield found
     finally:
-        for attention in attentions:
+        for attention in modules:
             attention.captured = None
     _require_all(found, model, attentions, "load it with attn_implementation=CAPTURING")
 

@@ -1,7 +1,7 @@
 """The one place where images in [0, 1] are shifted and scaled to what a pretrained network expects."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from muse_core.shapes import Images
 
@@ -11,6 +11,9 @@ IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 class Normalise(nn.Module):
     """(x - mean) / std for RGB images in [0, 1]."""
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, mean: tuple[float, float, float], std: tuple[float, float, float]) -> None:
         super().__init__()

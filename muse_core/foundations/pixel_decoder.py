@@ -49,9 +49,16 @@ def load_autoencoder(location: str | Path) -> AutoencoderDC:
     )
 
 
+def encode_with(autoencoder: AutoencoderDC, images: Images) -> Latents:
+    """The latents of a DC-AE, at its own scale."""
+    encoded: Any = autoencoder.encode(images * 2 - 1)
+    return encoded.latent
+
+
 def reconstruct_with(autoencoder: AutoencoderDC, images: Images) -> Images:
     """Images through encoder and decoder of a DC-AE, which works on [-1, 1]; not clamped."""
-    return autoencoder.decode(autoencoder.encode(images * 2 - 1).latent).sample / 2 + 0.5
+    decoded: Any = autoencoder.decode(encode_with(autoencoder, images))
+    return decoded.sample / 2 + 0.5
 
 
 class PixelDecoder(nn.Module):
@@ -93,11 +100,8 @@ class PixelDecoder(nn.Module):
     @property
     def last_layer(self) -> nn.Parameter:
         """The weight through which every pixel passes."""
-        return (
-            self.network.conv_out.conv.weight
-            if hasattr(self.network.conv_out, "conv")
-            else self.network.conv_out.weight
-        )
+        last: Any = self.network.conv_out
+        return getattr(last, "conv", last).weight
 
     def forward(self, latents: Latents) -> Images:
         return self.network(latents / self.config["scaling_factor"]) / 2 + 0.5

@@ -93,7 +93,8 @@ class SceneDetector(ModelMixin, ConfigMixin):
             Detected(
                 self.config["shapes"][shape[k]],
                 self.config["colours"][colour[k]],
-                *centres[k].tolist(),
+                centres[k, 0].item(),
+                centres[k, 1].item(),
                 scores[k].item(),
             )
             for k in _kept(scores, centres, threshold)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -42,7 +43,7 @@ class TextTower(nn.Module):
         """
         folder = open_part(TEXT_TOWER, location)
         with reading(TEXT_TOWER.name, str(folder)):
-            network, info = CLIPTextModelWithProjection.from_pretrained(
+            loaded: Any = CLIPTextModelWithProjection.from_pretrained(
                 folder,
                 config=text_config(folder),
                 output_loading_info=True,
@@ -50,6 +51,7 @@ class TextTower(nn.Module):
                 use_safetensors=True,
                 dtype=torch.float32,
             )
+        network, info = loaded
         assert_complete(TEXT_TOWER.name, str(folder), info)
         assert_finite(TEXT_TOWER.name, str(folder), network)
         return cls(network, _tokenizer(folder))
@@ -60,7 +62,8 @@ class TextTower(nn.Module):
 
     @property
     def width(self) -> int:
-        return self.network.config.projection_dim
+        config: Any = self.network.config
+        return config.projection_dim
 
     def forward(self, captions: Sequence[str]) -> Embeddings:
         tokens = self.tokenizer(

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -128,7 +129,7 @@ class DinoV3Teacher(TopologyTeacher):
 
     def __init__(self, network: DINOv3ViTModel, layers: Sequence[int], image_size: int) -> None:
         super().__init__(layers)
-        config = network.config
+        config: Any = network.config
         self.network, self.image_size, self.patch_size = network, image_size, config.patch_size
         self.num_layers, self.num_heads = config.num_hidden_layers, config.num_attention_heads
         self.check_layers()
@@ -145,7 +146,7 @@ class DinoV3Teacher(TopologyTeacher):
         """From a folder or hub id; ``layers`` defaults to ``blocks`` of them spread over the depth."""
         folder = open_part(TEACHER, location)
         with reading(TEACHER.name, str(folder)):
-            network, info = DINOv3ViTModel.from_pretrained(
+            loaded: Any = DINOv3ViTModel.from_pretrained(
                 folder,
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,
@@ -153,6 +154,7 @@ class DinoV3Teacher(TopologyTeacher):
                 attn_implementation=CAPTURING,
                 dtype=torch.float32,
             )
+        network, info = loaded
         assert_complete(TEACHER.name, str(folder), info)
         assert_finite(TEACHER.name, str(folder), network)
         layers = (
@@ -167,7 +169,7 @@ class DinoV3Teacher(TopologyTeacher):
         return cls(network, layers, config.image_size)
 
     def query_keys_and_tokens(self, pixels: Tensor) -> tuple[list[QueryKeys], Tensor, int]:
-        blocks = self.network.model.layer if hasattr(self.network, "model") else self.network.layer
+        blocks: Any = getattr(self.network, "model", self.network).layer
         with captured_attention(
             self.network, [blocks[layer].attention for layer in self.distinct_layers]
         ) as found:
@@ -185,7 +187,9 @@ class DinoV3Teacher(TopologyTeacher):
 class TimmTeacher(TopologyTeacher):
     """Any timm ViT or DINOv3 (`Eva`) by name; fused attention is switched on in the chosen layers."""
 
-    def __init__(self, network: nn.Module, layers: Sequence[int], image_size: int) -> None:
+    network: Any
+
+    def __init__(self, network: Any, layers: Sequence[int], image_size: int) -> None:
         super().__init__(layers)
         self.network, self.image_size = network, image_size
         self.patch_size = network.patch_embed.patch_size[0]
@@ -218,7 +222,7 @@ class TimmTeacher(TopologyTeacher):
         if image_size is not None:
             options["img_size"] = image_size
         try:
-            network = timm.create_model(name, pretrained=pretrained, num_classes=0, **options)
+            network: Any = timm.create_model(name, pretrained=pretrained, num_classes=0, **options)
         except RuntimeError as error:
             raise MuseError(
                 f"timm has no model {name!r} ({error}): see timm.list_models('*vit*')."

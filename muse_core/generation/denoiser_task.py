@@ -120,7 +120,7 @@ class DenoiserTask(Task):
     def load(self, folder: Path) -> SanaTransformer2DModel:
         return load_denoiser(folder)
 
-    def save(self, folder: Path) -> None:
+    def save(self, averaged: SanaTransformer2DModel, folder: Path) -> None:
         save_whole(self.pipeline(), folder)
 
     def finished(self, folder: Path) -> MusePipeline:

@@ -68,7 +68,9 @@ class _TopologyLoss(torch.autograd.Function):
         for layer, (target, scale) in enumerate(zip(targets, scales, strict=True)):
             pair = slice(2 * layer, 2 * layer + 2)
             divergence, *pair_gradients = _walk(
-                target, QueryKeys(*tensors[pair], scale), any(wanted[pair])
+                target,
+                QueryKeys(tensors[2 * layer], tensors[2 * layer + 1], scale),
+                any(wanted[pair]),
             )
             divergences.append(divergence.mean())
             gradients += pair_gradients
@@ -104,20 +106,21 @@ def _walk(
         batch, heads, tokens, _ = queries.shape
         total = queries.new_zeros(heads)
         into_queries, into_keys = (
-            (torch.zeros_like(queries), torch.zeros_like(keys)) if with_gradient else (None, None)
+            torch.zeros_like(part if with_gradient else part[:0]) for part in (queries, keys)
         )
         for images, rows in _blocks(batch, target):
             aims = target.of_images(images).grid_rows(rows).to(queries.dtype)
             at = slice(rows.start * target.grid[1], rows.stop * target.grid[1])
             terms = terms_of(aims, queries[images, :, at], keys[images], with_gradient)
             total += terms.divergence.sum(dim=(0, 2))
-            if with_gradient:
+            if terms.into_queries is not None and terms.into_keys is not None:
                 into_queries[images, :, at] = terms.into_queries
                 into_keys[images] += terms.into_keys
         rows_in_mean = batch * tokens
-    if with_gradient:
-        into_queries.mul_(student.scale / (rows_in_mean * heads))
-        into_keys.div_(rows_in_mean * heads)
+    if not with_gradient:
+        return total / rows_in_mean, None, None
+    into_queries.mul_(student.scale / (rows_in_mean * heads))
+    into_keys.div_(rows_in_mean * heads)
     return total / rows_in_mean, into_queries, into_keys
 
 

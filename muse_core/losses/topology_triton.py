@@ -8,6 +8,8 @@ atomically and results repeat bit for bit.
 Tested in Triton's interpreter on a CPU (``TRITON_INTERPRET=1``), values and gradients against
 `block_terms`. Not tested, nor timed, on a GPU: tile sizes are a guess."""
 
+from typing import Any
+
 import torch
 import triton
 import triton.language as tl
@@ -140,7 +142,9 @@ def triton_block_terms(
     num_keys = keys.shape[2]
     divergence, normaliser, mass = queries.new_empty(3, batch, heads, num_queries)
     into_queries, into_keys = torch.empty_like(queries), torch.empty_like(keys)
-    padded = dict(TILE=TILE, WIDTH=max(16, triton.next_power_of_2(width)))
+    # triton makes constexpr of these itself
+    gradient: Any = with_gradient
+    padded: dict[str, Any] = dict(TILE=TILE, WIDTH=max(16, triton.next_power_of_2(width)))
     sizes = (num_queries, num_keys, width)
     _query_kernel[triton.cdiv(num_queries, TILE), batch * heads](
         target,
@@ -152,7 +156,7 @@ def triton_block_terms(
         into_queries,
         *sizes,
         **padded,
-        GRADIENT=with_gradient,
+        GRADIENT=gradient,
     )
     if not with_gradient:
         return BlockTerms(divergence)

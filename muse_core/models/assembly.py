@@ -11,7 +11,7 @@ from einops import rearrange
 
 from muse_core.config.preset import Preset
 from muse_core.foundations.backbone import Backbone
-from muse_core.foundations.pixel_decoder import PixelDecoder, load_autoencoder
+from muse_core.foundations.pixel_decoder import PixelDecoder, encode_with, load_autoencoder
 from muse_core.models.tokenizer import MuseTokenizer
 from muse_core.shapes import Images
 
@@ -31,7 +31,9 @@ def assemble_tokenizer(
     tokenizer.backbone.load_state_dict(backbone.state_dict())
     tokenizer.decoder.load_state_dict(decoder.state_dict())
     if images is not None:
-        calibrate_latent(tokenizer.to(images.device), autoencoder.to(images.device), images)
+        for network in (tokenizer, autoencoder):
+            torch.nn.Module.to(network, images.device)
+        calibrate_latent(tokenizer, autoencoder, images)
     return tokenizer
 
 
@@ -66,10 +68,11 @@ def calibrate_latent(tokenizer: MuseTokenizer, autoencoder: AutoencoderDC, image
     avoids that."""
     grid, parts = tokenizer.token_grid(images), images.split(16)
     known = (
-        torch.cat([autoencoder.encode(part * 2 - 1).latent for part in parts])
-        * autoencoder.config.scaling_factor
+        torch.cat([encode_with(autoencoder, part) for part in parts])
+        * autoencoder.config["scaling_factor"]
     )
     known = F.interpolate(known, grid, mode="bilinear", antialias=True, align_corners=False)
+    linear: Any
     norm, linear = tokenizer.to_latent
     hidden = (
         torch.cat([norm(tokenizer.connect(part).hidden) for part in parts]).flatten(0, 1).double()

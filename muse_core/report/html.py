@@ -26,14 +26,24 @@ from muse_core.report.summary import day
 
 WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
 
+SPELLINGS = {
+    r"\{aligned\}": "{split}",
+    r"\\arg(?![A-Za-z])": r"\\operatorname{arg}",
+    "<": r"\\lt ",
+    ">": r"\\gt ",
+}
+"""LaTeX that latex2mathml does not know, or leaves unescaped -> what it draws the same."""
+
 
 def mathml(latex: str, display: str = "inline") -> str:
     """LaTeX as MathML, which browsers draw themselves; what cannot be read stays as it is typed."""
     from latex2mathml.converter import convert
 
-    known = re.sub(r"\{aligned\}", "{split}", latex.strip())
+    known = latex.strip()
+    for spelling, other in SPELLINGS.items():
+        known = re.sub(spelling, other, known)
     try:
-        drawn = convert(known.replace("<", r"\lt ").replace(">", r"\gt "), display=display)
+        drawn = convert(known, display=display)
     except Exception:
         return f'<code class="formula">{html.escape(latex)}</code>'
     return f'<span class="equation">{drawn}</span>' if display == "block" else drawn

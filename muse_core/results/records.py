@@ -21,9 +21,9 @@ Kind = TypeVar("Kind")
 
 def write_json(path: Path, record: Any) -> Path:
     """Write a dataclass or JSON value, atomically. Raises MuseError when the disk refuses."""
-    text = (
-        json.dumps(asdict(record) if is_dataclass(record) else record, indent=2, default=str) + "\n"
-    )
+    if is_dataclass(record) and not isinstance(record, type):
+        record = asdict(record)
+    text = json.dumps(record, indent=2, default=str) + "\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")

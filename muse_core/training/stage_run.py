@@ -37,6 +37,7 @@ from muse_core.training.trainer import (
     Trainer,
     asdict_plain,
     imported,
+    start_folder,
 )
 
 CALIBRATION_IMAGES = 128
@@ -101,7 +102,7 @@ class StageRun:
             for name, term in losses.items()
             if TERMS.get(name) != term
         }
-        folder = files.folder.with_name(files.folder.name + ".start")
+        folder = start_folder(files.folder)
         save_whole(trainer.made_of[0], folder)
         stage = asdict_plain(trainer.stage)
         return StageOrder(

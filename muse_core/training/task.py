@@ -65,8 +65,12 @@ class Task(ABC):
         """The network that a checkpoint's folder holds."""
 
     @abstractmethod
-    def save(self, folder: Path) -> None:
-        """Write what the stage leaves, inside `averaged`; one process calls it."""
+    def save(self, averaged: Any, folder: Path) -> None:
+        """Write what the stage leaves; one process calls it.
+
+        Args:
+            averaged: What `averaged` gave.
+        """
 
     @abstractmethod
     def finished(self, folder: Path) -> Any:

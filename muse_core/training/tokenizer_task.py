@@ -192,8 +192,8 @@ class TokenizerTask(Task):
     def load(self, folder: Path) -> MuseTokenizer:
         return MuseTokenizer.from_pretrained(folder)
 
-    def save(self, folder: Path) -> None:
-        save_whole(self.network, folder)
+    def save(self, averaged: MuseTokenizer, folder: Path) -> None:
+        save_whole(averaged, folder)
 
     def describe(self, folder: Path, record: StageRecord) -> None:
         write_model_card(folder, record)

@@ -176,7 +176,10 @@ class Trainer:
     def task(self) -> Task:
         """The network with its optimisers and averages, on its device."""
         if self._task is None:
-            accelerator = accelerator_for(self.options.device, self.options.launch.processes)
+            launch = self.options.launch
+            accelerator = accelerator_for(
+                self.options.device, 1 if launch.wanted else launch.processes
+            )
             images_each(self.stage.batch_size, accelerator.num_processes)
             torch.manual_seed(self.options.seed)
             network, teachers = self.made_of
@@ -204,9 +207,9 @@ class Trainer:
         stage = asdict_plain(self.stage)
         return {
             "stage": {name: held for name, held in stage.items() if name not in INCIDENTAL},
-            "data": getattr(self.data, "fingerprint", ""),
             "seed": self.options.seed,
             **_plain(self.task.configuration()),
+            "data": getattr(self.data, "fingerprint", ""),
         }
 
     def fit(self) -> StageResult:
@@ -266,9 +269,9 @@ class Trainer:
             self._call("on_train_end", self)
         seconds = logger.seconds - sum(self.callback_seconds.values())
         record = self._record(configuration, seconds)
-        with task.averaged():
+        with task.averaged() as averaged:
             if logger.writes:
-                task.save(self.finished)
+                task.save(averaged, self.finished)
                 write_json(self.files.record_file, record)
                 task.describe(self.finished, record)
         task.accelerator.wait_for_everyone()
@@ -457,9 +460,17 @@ class Trainer:
             self._call("on_step", self, row)
 
         module = self.options.recipe.module
-        rows = train_launched(stage, self.options.launch, module, order, on_row)
+        try:
+            rows = train_launched(stage, self.options.launch, module, order, on_row)
+        finally:
+            shutil.rmtree(start_folder(self.files.folder), ignore_errors=True)
         self.logger.rows = rows or list(read_jsonl(self.files.metrics_file))
         return self._result(read_record(self.files.record_file, StageRecord))
+
+
+def start_folder(folder: Path) -> Path:
+    """Where a launched stage finds the network it begins with."""
+    return folder.with_name(folder.name + ".start")
 
 
 def needs_weights(callback: Callback) -> bool:

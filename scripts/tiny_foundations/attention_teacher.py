@@ -55,6 +55,7 @@ def train_attention_teacher(
     dense = nn.Linear(TEACHER.hidden_size, num_classes)
 
     def loss_of(batch: Batch) -> Tensor:
+        assert batch.instance_masks is not None and batch.class_masks is not None
         view = teacher(batch.images)
         grid = view.grid[0]
         target = same_object_attention(batch.instance_masks, grid)[:, None]

@@ -1,14 +1,16 @@
 """The pixel autoencoder: a small DC-AE trained with L1 + L2 on pixels."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderDC
 
 from muse_core.data.batch import Batch, Source
-from muse_core.foundations.pixel_decoder import reconstruct_with
+from muse_core.foundations.pixel_decoder import encode_with, reconstruct_with
 from scripts.tiny_foundations.fitting import fit
 
-AUTOENCODER = dict(
+AUTOENCODER: dict[str, Any] = dict(
     latent_channels=16,
     attention_head_dim=16,
     encoder_block_types=("ResBlock", "ResBlock", "ResBlock", "EfficientViTBlock"),
@@ -55,4 +57,4 @@ def train_autoencoder(
 @torch.no_grad()
 def latent_scale(autoencoder: AutoencoderDC, source: Source, count: int = 256) -> float:
     """Standard deviation of the latents over all channels: what DC-AE's ``scaling_factor`` undoes."""
-    return autoencoder.encode(source.first(count).images * 2 - 1).latent.std().item()
+    return encode_with(autoencoder, source.first(count).images).std().item()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from muse_core.data.batch import Source
+from muse_core.data.scenes import Scenes
 from scripts.tiny_foundations.attention_teacher import train_attention_teacher
 from scripts.tiny_foundations.autoencoder import train_autoencoder
 from scripts.tiny_foundations.image_text import train_image_text
@@ -40,6 +41,7 @@ def _teacher(folder: Path, source: Source, **options) -> list[float]:
 
 
 def _scene_detector(folder: Path, source: Source, **options) -> list[float]:
+    assert isinstance(source, Scenes)
     detector, losses = train_scene_detector(source, **options)
     detector.save_pretrained(folder / "scene_detector")
     return losses

@@ -71,6 +71,7 @@ def _psnr(folder: Path, source: Source, n: int) -> float:
 def teacher_auc(teacher: TopologyTeacher, source: Source, n: int = 128) -> dict[int, float]:
     """Same-object ROC-AUC of each used layer, mean over its heads."""
     batch = source.first(n)
+    assert batch.instance_masks is not None
     view = observe(teacher, batch.images)
     same, counted = same_object(patch_instances(batch.instance_masks, view.grid))
     truth = same[counted].numpy()

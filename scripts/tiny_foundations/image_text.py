@@ -6,6 +6,7 @@ this small see shapes; contrast alone takes many times longer."""
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -127,7 +128,7 @@ def give_positions(backbone: Backbone) -> None:
     """Start the learned position table from 2-D sines: outlines are about where patches lie
     relative to each other.
     """
-    table = backbone.network.embeddings.position_embeddings
+    table: Any = backbone.network.embeddings.position_embeddings
     side = math.isqrt(table.shape[1] - 1)
     sines = build_sincos2d_pos_embed([side, side], dim=backbone.width)
     with torch.no_grad():
@@ -165,6 +166,7 @@ def train_image_text(
     modules = nn.ModuleList([pair.backbone, pair.projection, pair.text_tower, dense, outline])
 
     def loss_of(batch: Batch) -> Tensor:
+        assert batch.class_masks is not None
         tokens = pair.backbone(batch.images)
         images = F.normalize(pair.projection(tokens.mean(1)), dim=-1)
         texts = F.normalize(pair.text_tower(batch.captions), dim=-1)

@@ -73,6 +73,7 @@ def train_scene_detector(
     detector = SceneDetector()
 
     def loss_of(batch: Batch) -> Scalar:
+        assert batch.instance_masks is not None
         scenes = source.parameters([int(name.rsplit("#", 1)[1]) for name in batch.ids])
         return detector_loss(
             detector(softened(batch.images)), cell_targets(scenes, batch.instance_masks)

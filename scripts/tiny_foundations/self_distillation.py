@@ -40,7 +40,7 @@ class SelfDistilled(nn.Module):
     def forward(self, images: Tensor, masked: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Prototype logits of the class token (batch, k) and of the patches (batch, patches, k)."""
         pixels = self.vit.normalise(
-            F.interpolate(images, (TEACHER.image_size,) * 2, mode="bilinear", align_corners=False)
+            F.interpolate(images, (self.vit.image_size,) * 2, mode="bilinear", align_corners=False)
         )
         tokens = self.vit.network(pixels, bool_masked_pos=masked).last_hidden_state
         logits = self.prototypes(F.normalize(self.head(tokens), dim=-1))
@@ -83,7 +83,7 @@ def train_self_distillation(
         average.step(student.parameters())
         average.copy_to(teacher.parameters())
         first, second = view_of(batch.images), view_of(batch.images)
-        patches = (TEACHER.image_size // TEACHER.patch_size) ** 2
+        patches = (student.vit.image_size // student.vit.patch_size) ** 2
         masked = torch.rand(len(batch), patches) < MASKED_SHARE
         with torch.no_grad():
             class_target, patch_target = teacher(first)

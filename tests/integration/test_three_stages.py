@@ -109,7 +109,7 @@ def test_another_seed_gives_other_rows(whole, micro) -> None:
 @pytest.mark.parametrize("stage", STAGES)
 def test_an_interrupt_saves_and_resuming_equals_never_stopping(whole, micro, stage) -> None:
     run = begin(stage, "interrupted")
-    with pytest.raises(MuseError, match=f"Interrupted {stage} at step 3; it is saved"):
+    with pytest.raises(MuseError, match=f"Interrupted {stage} of run .* at step 3; it is saved"):
         train_stage(run, [stopping_at(3, KeyboardInterrupt())])
     result = train_stage(replace(run, resume=True))
     assert result.record.resumed_at == 3

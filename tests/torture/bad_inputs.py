@@ -69,51 +69,24 @@ def _defaults(notebook: str) -> dict[str, Any]:
 
 def _begin(notebook: str, values: dict[str, Any]) -> None:
     """What the notebook's setup cell does with its parameters, and the cell that opens its run."""
-    from muse_core.notebook import setup
-
-    begins: dict[str, Callable[..., Any]] = {
-        "04": _begin_topology,
-        "05": _begin_evaluation,
-        "06": _begin_study,
-        "07": _begin_study,
-        "08": _begin_generation,
-    }
-    otherwise = lambda **values: setup(notebook.removeprefix("studies/"), values)
-    begins.get(notebook[:2], otherwise)(**values)
-
-
-def _begin_study(**values: Any) -> None:
-    from muse_core.notebook import setup
-    from muse_core.report.study import study_named
-
-    lab = setup("06_gradient_orthogonality", values)
-    study_named(lab.parameters.study)
-
-
-def _begin_generation(**values: Any) -> None:
-    from muse_core.report.generation_session import begin_generation
-
-    begin_generation(**values)
-
-
-def _begin_topology(**values: Any) -> None:
     from muse_core.data.own_images import own_images
     from muse_core.evaluation.attention.run_attention import run_attention
-    from muse_core.notebook import setup
-
-    lab = setup("04_attention_topology", values)
-    p = lab.parameters
-    size = p.resolution or lab.preset.image_size
-    run_attention(lab.preset, p.run, p.baseline or KEPT, lab.device, size)
-    own_images(p.image, size, p.fit)
-
-
-def _begin_evaluation(**values: Any) -> None:
     from muse_core.evaluation.run_rows import last_tokenizer
-    from muse_core.notebook import setup
+    from muse_core.notebook import StageLab, setup
+    from muse_core.report.study import study_named
 
-    lab = setup("05_evaluation", values)
-    last_tokenizer(lab.preset, lab.parameters.run, lab.device)
+    lab = setup(Path(notebook).name, values)
+    given = lab.parameters
+    if isinstance(lab, StageLab):
+        lab.tokenizer()
+    elif notebook.startswith("04"):
+        size = given.resolution or lab.preset.image_size
+        run_attention(lab.preset, given.run, given.baseline or KEPT, lab.device, size)
+        own_images(given.image, size, given.fit)
+    elif notebook.startswith("05"):
+        last_tokenizer(lab.preset, given.run, lab.device)
+    elif notebook.startswith(("06", "07")):
+        study_named(given.study)
 
 
 def _study(_: str, row: Row) -> BadInput:

@@ -1,0 +1,1 @@
+"""Where networks look: against objects, against the teacher, head by head."""

@@ -1,0 +1,1 @@
+"""Which losses reach which weights, and whether their gradients fight."""

@@ -1,0 +1,1 @@
+"""How well images survive the latent: per image, and as a set."""

@@ -1,0 +1,1 @@
+"""What features say about class and place: zero-shot, a linear probe, a segmentation head."""

@@ -1,5 +1,7 @@
 """Curves: thin but true, gaps and signs tolerated; a live plot starts anew for another training."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -82,17 +84,17 @@ def test_each_training_has_a_live_plot_of_its_own_with_its_name(monkeypatch):
     assert plot.picture() is None
     for count, title in ((2, "MUSE"), (3, "MUSE"), (2, "the autoencoder")):
         plot.update(rows(count), title)
-    plot(rows(3))
+    plot.on_step(SimpleNamespace(rows=rows(3), what="stage 1"), {})
     words = "Losses so far: {}, step {}"
     assert shown == [
         [words.format("MUSE", 2), words.format("MUSE", 3)],
         [words.format("the autoencoder", 2)],
-        [words.format("Training", 3)],
+        [words.format("stage 1", 3)],
     ]
 
 
 def test_a_live_plot_is_not_drawn_at_every_step(monkeypatch):
     monkeypatch.setattr("IPython.display.display", lambda *args, **names: pytest.fail("drawn"))
     plot = LivePlot(seconds=60)
-    plot(rows(5))
+    plot.update(rows(5))
     assert plot.picture().title == "Training, step 5"

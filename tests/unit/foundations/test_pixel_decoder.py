@@ -35,6 +35,14 @@ def test_it_is_the_autoencoders_decoder_with_minus_one_to_one_mapped_to_zero_to_
 
 
 @torch.no_grad()
+def test_latents_of_unit_scale_are_divided_by_the_scaling_factor() -> None:
+    autoencoder = AutoencoderDC(**CONFIG, scaling_factor=0.4).eval()
+    latent = torch.randn(1, 8, 4, 4)
+    decoder = PixelDecoder.from_autoencoder(autoencoder).eval()
+    assert torch.equal(decoder(latent), (autoencoder.decode(latent / 0.4).sample + 1) / 2)
+
+
+@torch.no_grad()
 def test_its_description_rebuilds_it_and_overshoot_is_kept() -> None:
     autoencoder, latent = AutoencoderDC(**CONFIG).eval(), 10 * torch.randn(1, 8, 4, 4)
     decoder = PixelDecoder.from_autoencoder(autoencoder).eval()

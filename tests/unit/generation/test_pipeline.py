@@ -67,6 +67,19 @@ def test_guidance_one_asks_the_prompt_alone_and_guidance_changes_the_image(pipel
     pipeline.transformer._forward_hooks.clear()
 
 
+def test_guidance_goes_on_from_the_empty_prompt_through_the_prompt(pipeline) -> None:
+    latents, time = torch.randn(1, *pipeline.latent_shape), torch.tensor(500.0)
+
+    def found(prompt: str, guidance: float) -> torch.Tensor:
+        prompts = pipeline.prompts([prompt], guidance)
+        return pipeline.guided_velocity(latents, time, prompts, guidance)
+
+    empty, prompted = found("", 1.0), found("a red star", 1.0)
+    assert not torch.allclose(empty, prompted, atol=1e-3)
+    expected = empty + 3 * (prompted - empty)
+    torch.testing.assert_close(found("a red star", 3.0), expected, atol=1e-4, rtol=1e-4)
+
+
 def test_several_prompts_and_images_a_prompt(pipeline) -> None:
     images = drawn(pipeline, 1, ["a red star", "a blue circle"], num_images_per_prompt=2)
     assert len(images) == 4

@@ -124,6 +124,7 @@ def test_equations_are_mathml_and_code_and_prices_are_not(tmp_path: Path) -> Non
         (r"\begin{aligned} x &= 1 \\ y &= 2 \end{aligned}", "<mtable"),
         (r"\operatorname{softmax}(q k^\top / \sqrt{d})", "<msqrt>"),
         (r"\mathbb{E}_{t \sim U}\left[ \hat{x} \right]", "accent"),
+        (r"\arg\max_c x_c < 1", "<mo>arg</mo>"),
         (r"\begin{cases} 1 & x > 0 \\ 0 \end{cases}", "<mtr>"),
     ],
 )

@@ -27,6 +27,8 @@ def test_the_rate_warms_up_linearly_then_falls_by_a_cosine_to_its_end() -> None:
     assert [rate_factor(step, SCHEDULE) for step in (0, 4, 9, 10)] == pytest.approx(
         [0.1, 0.5, 1.0, 1.0]
     )
+    # A third of the way down, where cos(pi / 3) is a half.
+    assert rate_factor(40, SCHEDULE) == pytest.approx(0.05 + 0.95 * 3 / 4)
     assert rate_factor(55, SCHEDULE) == pytest.approx((1 + 0.05) / 2)  # half way down
     assert rate_factor(100, SCHEDULE) == pytest.approx(0.05)
     factors = [rate_factor(step, SCHEDULE) for step in range(10, 100)]
