@@ -68,7 +68,9 @@ def step_memory(
 def throughputs(
     size: Size, accelerator: Accelerator, rate: float, rounds: int, batches: dict[int, list[int]]
 ):
-    """``batches``: image size -> batch sizes of encode and decode; stages at the preset's own size."""
+    """``batches``: image size -> batch sizes of encode and decode; stages at the
+    preset's own size.
+    """
     for image_size, counts in batches.items():
         for count in counts:
             yield from encode_and_decode(size.at(image_size), count, accelerator, rate, rounds)

@@ -39,7 +39,8 @@ def autocast_for(device: str, precision: str) -> str:
     )
     if precision == "bf16" and not native:
         raise SystemExit(
-            f"This {device} has no bf16 arithmetic and would imitate it many times slower: use --precision fp32."
+            f"This {device} has no bf16 arithmetic and would imitate it many times slower: use "
+            "--precision fp32."
         )
     return "bf16" if native and precision != "fp32" else "no"
 
@@ -54,7 +55,8 @@ def one_stage(size: Size, stage: str, batch_size: int, accelerator: Accelerator)
     seconds = time.perf_counter() - began
     trained = sum(weight.numel() for weight in trainer.weights.values()) / 1e6
     print(
-        f"{trainer.stage.name}: {trained:.0f} M parameters trained, {seconds:.1f} s a step of {batch_size}, "
+        f"{trainer.stage.name}: {trained:.0f} M parameters trained, {seconds:.1f} s a step of "
+        f"{batch_size}, "
         f"peak {gigabytes(accelerator.device):.1f} GB, losses "
         + ", ".join(
             f"{name.removeprefix('loss/')} {value:.3f}"

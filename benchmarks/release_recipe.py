@@ -48,7 +48,9 @@ def unfused_attention() -> Iterator[None]:
 
 
 class ReleaseStep:
-    """``trainer``: a `TokenizerTask` with routing "release", whose networks and optimiser are used."""
+    """``trainer``: a `TokenizerTask` with routing "release", whose networks and
+    optimiser are used.
+    """
 
     def __init__(self, trainer: TokenizerTask) -> None:
         self.trainer = trainer

@@ -42,7 +42,9 @@ def measure(
     rounds: int,
     device: str,
 ) -> Throughput:
-    """``tokens``: latent positions of one image; ``rate``: FLOP/s of the machine's matrix products."""
+    """``tokens``: latent positions of one image; ``rate``: FLOP/s of the machine's
+    matrix products.
+    """
     seconds = median_seconds(work, rounds, device)
     flops = counted_flops(work)
     return Throughput(

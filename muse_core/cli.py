@@ -117,7 +117,9 @@ def _train(given: argparse.Namespace) -> int:
 
 
 def _run_name(given: str | None, parameters: dict[str, Any]) -> str:
-    """``--run``, else ``-p run``, else the preset's name, else "smoke". Raises MuseError for two."""
+    """``--run``, else ``-p run``, else the preset's name, else "smoke". Raises
+    MuseError for two.
+    """
     also = parameters.pop("run", None)
     if given and also and given != also:
         raise MuseError(f"The run has two names, --run {given} and -p run {also}: give one.")

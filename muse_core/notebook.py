@@ -1,4 +1,4 @@
-"""The setup cell of every notebook: parameters checked, names opened into objects; and its closing words.
+"""The setup cell of every notebook: parameters checked, names opened into objects.
 
 ``lab = setup("02_semantic_injection", globals())`` is all a notebook says about its parameters.
 """
@@ -238,15 +238,18 @@ def _print_file_notes(record: StageRecord) -> None:
             " ..." if len(record.files_skipped) > 10 else ""
         )
         print(
-            f"{len(record.files_skipped)} files could not be read; others took their place: {listed}"
+            f"{len(record.files_skipped)} files could not be read; others took their place: "
+            f"{listed}"
         )
     if record.files_enlarged:
         print(
-            f"{record.files_enlarged} images were smaller than the network's input and were enlarged"
+            f"{record.files_enlarged} images were smaller than the network's input and were "
+            "enlarged"
         )
     if record.captions_truncated:
         print(
-            f"{record.captions_truncated} times a caption was longer than the text tower reads, and was cut"
+            f"{record.captions_truncated} times a caption was longer than the text tower reads, "
+            "and was cut"
         )
 
 

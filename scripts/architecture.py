@@ -30,7 +30,8 @@ def page() -> str:
     package = ROOT / "muse_core"
     parts = [
         "# Architecture",
-        "Made from the package's docstrings by `python -m scripts.architecture`; a test holds it true.",
+        "Made from the package's docstrings by `python -m scripts.architecture`; a test holds it "
+        "true.",
         f"`muse_core/`: {_said(package / '__init__.py')}",
         WALKS.read_text().strip(),
         "## Files",

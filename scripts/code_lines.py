@@ -1,6 +1,6 @@
 """Counts lines of code, without blank lines, comments and docstrings, folder by folder.
 
-    python -m scripts.code_lines [FOLDER]
+python -m scripts.code_lines [FOLDER]
 """
 
 import ast

@@ -20,7 +20,9 @@ def seed() -> None:
 
 @pytest.fixture(scope="session")
 def photographs() -> Path:
-    """The folder of real photographs beside the checkout. The test is skipped where there is none."""
+    """The folder of real photographs beside the checkout. The test is skipped where
+    there is none.
+    """
     from muse_core import (
         paths,  # here, so that jaxtyping's import hook is in place before muse_core is imported
     )

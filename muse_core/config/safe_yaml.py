@@ -45,7 +45,8 @@ def read_yaml(text: str) -> Any:
         raise
     except RecursionError as error:
         raise Unreadable("it is nested too deep, or its anchors never end") from error
-    except Exception as error:  # PyYAML's constructors raise nearly anything for a wrong tag: KeyError, AttributeError
+    # PyYAML's constructors raise nearly anything for a wrong tag: KeyError, AttributeError.
+    except Exception as error:
         raise Unreadable(_reason(error)) from error
 
 
@@ -55,7 +56,8 @@ def _unfolded(node: yaml.Node | None, budget: int) -> int:
     """
     if budget <= 0:
         raise Unreadable(
-            f"it holds more than {MOST_VALUES:,} values once its anchors are unfolded: write it without them"
+            f"it holds more than {MOST_VALUES:,} values once its anchors are unfolded: write it "
+            "without them"
         )
     parts = node.value if isinstance(node, yaml.CollectionNode) else ()
     for part in parts:

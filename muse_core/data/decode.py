@@ -92,7 +92,9 @@ def read_mask(path: Path | io.BufferedIOBase, size: int, crop: Crop) -> Int[Tens
 
 
 def mask_numbers(path: Path | io.BufferedIOBase) -> np.ndarray:
-    """The file's class numbers in its own size, (height, width) int64, upright. Raises Unreadable."""
+    """The file's class numbers in its own size, (height, width) int64, upright. Raises
+    Unreadable.
+    """
     with _opened(path) as image:
         _check_is_mask(image)
         return np.array(_upright(image)).astype(np.int64)
@@ -129,7 +131,8 @@ def _opened(path: Path | io.BufferedIOBase) -> Iterator[Image.Image]:
         raise Unreadable("not an image in a format that is read") from error
     except OSError as error:
         raise Unreadable(error.strerror or str(error)) from error
-    except Exception as error:  # damaged files make decoders raise nearly anything: struct.error, SyntaxError, EOFError
+    # Damaged files make decoders raise nearly anything: struct.error, SyntaxError, EOFError.
+    except Exception as error:
         raise Unreadable(str(error) or type(error).__name__) from error
 
 

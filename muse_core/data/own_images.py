@@ -94,7 +94,8 @@ def _read(name: str, file: Path | io.BytesIO, size: int, fit: str) -> OwnImages:
         ) from error
     if min(photo.stored) < SMALLEST:
         raise MuseError(
-            f"{name} has {_by(photo.stored)} pixels, too few to look at: give at least {SMALLEST} × {SMALLEST}."
+            f"{name} has {_by(photo.stored)} pixels, too few to look at: give at least {SMALLEST} "
+            f"× {SMALLEST}."
         )
     return OwnImages(photo.pixels[None], (name,), (f"{name}: {_what_was_done(photo, fit)}",))
 

@@ -32,7 +32,8 @@ def _one_of(name: str, words: tuple[str, ...] | dict) -> str:
 
 
 OBJECT = re.compile(
-    f"an? (?:{_one_of('texture', TEXTURES)} )?(?:{_one_of('colour', COLOURS)} )?{_one_of('shape', SHAPES)}"
+    f"an? (?:{_one_of('texture', TEXTURES)} )?(?:{_one_of('colour', COLOURS)} "
+    f")?{_one_of('shape', SHAPES)}"
 )
 RELATION = re.compile(f" {_one_of('relation', RELATIONS)} ")
 
@@ -56,7 +57,8 @@ def _claim(phrase: str, caption: str) -> Claim:
     found = OBJECT.fullmatch(phrase)
     if not found:
         raise MuseError(
-            f"{phrase!r} in the caption {caption!r} names no drawn object: write 'a [texture] [colour] SHAPE', with "
+            f"{phrase!r} in the caption {caption!r} names no drawn object: write 'a [texture] "
+            "[colour] SHAPE', with "
             f"shapes {', '.join(SHAPES)}."
         )
     return Claim(found["shape"], found["colour"], found["texture"])

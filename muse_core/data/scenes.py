@@ -59,7 +59,9 @@ class SceneParameters:
 
 
 def scene_numbers(seed: int, indices: list[int]) -> np.ndarray:
-    """(len(indices), NUMBERS_PER_SCENE) uniform numbers, each row a pure function of (seed, index)."""
+    """(len(indices), NUMBERS_PER_SCENE) uniform numbers, each row a pure function of
+    (seed, index).
+    """
     rows = [
         np.random.Generator(np.random.Philox(key=[seed, index])).random(NUMBERS_PER_SCENE)
         for index in indices

@@ -1,4 +1,6 @@
-"""One pass of a feature extractor over a split: everything the metrics look at, kept by the cache."""
+"""One pass of a feature extractor over a split: everything the metrics look at, kept by
+the cache.
+"""
 
 from dataclasses import dataclass
 from functools import partial

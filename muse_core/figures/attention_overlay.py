@@ -18,7 +18,8 @@ Grid = tuple[int, int]
 """Patches down and across: patch k sits at row k // across, column k % across."""
 
 STEPS = 255
-"""Maps travel as whole numbers 1..255; 0 means "nothing here" (a gap between tiles, or no number)."""
+"""Maps travel as whole numbers 1..255; 0 means "nothing here" (a gap between tiles, or no number).
+"""
 
 
 def attention_comparison(

@@ -1,4 +1,6 @@
-"""A few numbers beside each other: bars, dots with their intervals, and the lines to hold them to."""
+"""A few numbers beside each other: bars, dots with their intervals, and the lines to
+hold them to.
+"""
 
 from collections.abc import Mapping, Sequence
 

@@ -94,7 +94,9 @@ def losses_of(rows: Rows) -> list[str]:
 
 
 def column(rows: Rows, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Steps and values (float64) of the rows that hold ``name``; raises MuseError where none does."""
+    """Steps and values (float64) of the rows that hold ``name``; raises MuseError where
+    none does.
+    """
     held = [(row["step"], row[name]) for row in rows if row.get(name) is not None and "step" in row]
     if not held:
         known = sorted({key for row in rows for key in row} - {"step"})

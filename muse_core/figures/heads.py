@@ -1,4 +1,6 @@
-"""One number a head, layer by layer: a line through each network's means, and a dot for every head."""
+"""One number a head, layer by layer: a line through each network's means, and a dot for
+every head.
+"""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence

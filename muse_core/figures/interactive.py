@@ -1,4 +1,6 @@
-"""The interactive face: a `Picture`'s marks as plotly traces, and their JSON as small as it can be."""
+"""The interactive face: a `Picture`'s marks as plotly traces, and their JSON as small
+as it can be.
+"""
 
 import json
 import re

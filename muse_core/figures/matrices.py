@@ -1,4 +1,6 @@
-"""Numbers in rows and columns: who resembles whom, and where each loss's gradient may go and went."""
+"""Numbers in rows and columns: who resembles whom, and where each loss's gradient may
+go and went.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
 

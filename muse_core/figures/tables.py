@@ -77,7 +77,9 @@ def heads(*names: str, words: bool = True) -> list[Cell]:
 
 
 def metric_head(metric: Metric, least: float = 6.8) -> Cell:
-    """A column's head: words, unit, and which way is better; ``least``: its width in em, at least."""
+    """A column's head: words, unit, and which way is better; ``least``: its width in
+    em, at least.
+    """
     arrow, tip = ("↑", "higher is better") if metric.better > 0 else ("↓", "lower is better")
     style = f"white-space:normal;vertical-align:bottom;min-width:{least}em;max-width:8em"
     return Cell(metric.words, f"{metric.unit} {arrow}", "col", bold=True, tip=tip, style=style)

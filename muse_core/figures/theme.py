@@ -56,7 +56,9 @@ def plotly_template() -> dict[str, Any]:
 
 
 def matplotlib_settings() -> dict[str, Any]:
-    """The rcParams that stills are drawn with; captions in other scripts use what fonts there are."""
+    """The rcParams that stills are drawn with; captions in other scripts use what fonts
+    there are.
+    """
     from matplotlib.font_manager import get_font_names
 
     return {

@@ -199,7 +199,9 @@ def packed_plotly() -> bytes:
 
 
 def refuse_unready(run: Path, whole: bool = True) -> None:
-    """Raises MuseError unless each notebook (those executed, if not ``whole``) is done and fresh."""
+    """Raises MuseError unless each notebook (those executed, if not ``whole``) is done
+    and fresh.
+    """
     if not executed(run):
         raise MuseError(
             f"There is no run {run.name!r} in reports: make it with `make reports RUN={run.name}`."

@@ -1,5 +1,6 @@
-"""A study: a YAML file that names rows, each a few overrides away from the first, and seeds. Here it
-is read and checked, and what it still lacks is run, several runs at a time.
+"""A study: a YAML file that names rows, each a few overrides away from the first, and seeds.
+
+Here it is read and checked, and what it still lacks is run, several runs at a time.
 """
 
 import os
@@ -197,7 +198,8 @@ def _resolved(file: Path, children: tuple[Path, ...] = ()) -> dict[str, Any]:
     missing = [name for name in own.only or () if name not in rows]
     if missing:
         raise MuseError(
-            f"The study {file.name} keeps only the row {shown(missing[0])}, which no file gives it: name "
+            f"The study {file.name} keeps only the row {shown(missing[0])}, which no file gives "
+            "it: name "
             f"one of {', '.join(map(str, rows))}."
         )
     if own.only is not None:
@@ -212,7 +214,8 @@ def _parent(file: Path, named: Any, children: tuple[Path, ...]) -> Path:
     if not why and parent.is_file():
         return parent
     raise MuseError(
-        f"The study {file.name} extends {shown(named)}, which {why or 'is not there'}: name one file "
+        f"The study {file.name} extends {shown(named)}, which {why or 'is not there'}: name one "
+        "file "
         "beside it, without .yaml."
     )
 

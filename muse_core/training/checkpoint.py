@@ -112,7 +112,8 @@ def save_checkpoint(
         put_in_place(temporary, final)
     except (OSError, SafetensorError, MuseError) as error:
         raise MuseError(
-            f"Cannot write the checkpoint {final} ({error}): free some space and run again with resume; "
+            f"Cannot write the checkpoint {final} ({error}): free some space and run again with "
+            "resume; "
             "earlier checkpoints are untouched."
         ) from error
     finally:

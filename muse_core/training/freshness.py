@@ -26,7 +26,9 @@ def weights_digest(network: nn.Module, ignored: str | None = None) -> str:
 
 
 def callable_digest(function: Callable[..., Any]) -> str:
-    """A digest of a callable's source, defaults and the values it closes over, functions included."""
+    """A digest of a callable's source, defaults and the values it closes over,
+    functions included.
+    """
     return _of(repr(_described(function, set())).encode())
 
 

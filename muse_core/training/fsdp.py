@@ -55,23 +55,28 @@ def wanted(accelerator: Accelerator) -> bool:
         return False
     if os.environ.get(VERSION, "1") != "2":  # Accelerate's own default
         raise MuseError(
-            f"Only version 2 of FSDP is built in: say fsdp_version: 2 in fsdp_config, or {VERSION}=2."
+            "Only version 2 of FSDP is built in: say fsdp_version: 2 in fsdp_config, or "
+            f"{VERSION}=2."
         )
     for variable, name in REFUSED.items():
         if _says_yes(variable):
             raise MuseError(f"{name} is not built in: leave it out of fsdp_config ({variable}).")
     if not hasattr(FSDPModule, "reset_iter_state"):
         raise MuseError(
-            f"torch {torch.__version__} cannot shard so that a failed step is safe: install torch 2.15."
+            f"torch {torch.__version__} cannot shard so that a failed step is safe: install torch "
+            "2.15."
         )
     return True
 
 
 def refuse(accelerator: Accelerator, what: str) -> None:
-    """Raises MuseError where shards are asked for, for something that is trained or measured whole."""
+    """Raises MuseError where shards are asked for, for something that is trained or
+    measured whole.
+    """
     if wanted(accelerator):
         raise MuseError(
-            f"{what} needs whole weights in every process: leave out FSDP ({REQUEST}, distributed_type)."
+            f"{what} needs whole weights in every process: leave out FSDP ({REQUEST}, "
+            "distributed_type)."
         )
 
 

@@ -1,8 +1,8 @@
 """Training in several processes: started by torchrun or accelerate, followed and stopped from the
 process that asked for it.
 
-The started processes run ``python -m muse_core.training FILE`` (or ``muse_core.generation``); they and
-the one that waits meet in files alone. Launchers of one's own, on several machines, start ``muse
+The started processes run ``python -m muse_core.training FILE`` (or ``muse_core.generation``); they
+and the one that waits meet in files alone. Launchers of one's own, on several machines, start ``muse
 train`` instead.
 """
 
@@ -69,7 +69,9 @@ ALONE = Launch()
 
 @dataclass(frozen=True)
 class LaunchedStage:
-    """A stage that processes train: its name in sentences, its folder, its metrics file, its steps."""
+    """A stage that processes train: its name in sentences, its folder, its metrics
+    file, its steps.
+    """
 
     what: str
     name: str

@@ -1,7 +1,7 @@
 """The losses a stage may hear. Each is a function of one step and a row of the routing table.
 
-`TERMS` lists the paper's; ``TERMS | {"mine": LossTerm(my_loss, row="pixels")}`` adds one of yours, and
-a weight of its name in the stage switches it on.
+`TERMS` lists the paper's; ``TERMS | {"mine": LossTerm(my_loss, row="pixels")}`` adds one of yours,
+and a weight of its name in the stage switches it on.
 """
 
 from collections.abc import Callable, Mapping
@@ -140,14 +140,16 @@ def chosen_terms(stage: Stage, losses: Mapping[str, LossTerm]) -> dict[str, Loss
     for name in stage.weights:
         if name not in losses:
             raise MuseError(
-                f"The stage weights the loss {shown(str(name))}, which is not among the losses: give "
+                f"The stage weights the loss {shown(str(name))}, which is not among the losses: "
+                "give "
                 f"losses=TERMS | {{{str(name)!r}: LossTerm(function, row='pixels')}}, or take the "
                 "weight away."
             )
         if not isinstance(losses[name], LossTerm):
             raise MuseError(
                 f"The loss {shown(str(name))} has no row in the routing table: wrap it as "
-                f"LossTerm(function, row=...) with one of {', '.join(ROWS)}, which says what it trains."
+                f"LossTerm(function, row=...) with one of {', '.join(ROWS)}, which says what it "
+                "trains."
             )
     return {str(name): losses[name] for name in stage.weights}
 

@@ -36,7 +36,8 @@ def run_lock(folder: Path, what: str) -> Iterator[None]:
         lock.acquire()
     except Timeout as error:
         raise MuseError(
-            f"{what} is being trained by another process: wait for it, stop it with Ctrl-C (it saves "
+            f"{what} is being trained by another process: wait for it, stop it with Ctrl-C (it "
+            "saves "
             "a checkpoint first), or use another run name."
         ) from error
     try:

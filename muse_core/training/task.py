@@ -1,4 +1,6 @@
-"""`Task`: what one kind of network is trained for. The trainer knows steps; a task knows the update."""
+"""`Task`: what one kind of network is trained for. The trainer knows steps; a task knows the
+update.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -134,7 +136,9 @@ class Task(ABC):
         return TrainingState(whole(tensors, kept=kept), facts)
 
     def restore(self, folder: Path, state: TrainingState) -> None:
-        """Go on from a checkpoint, bit for bit on the same machine; ``folder`` holds its network."""
+        """Go on from a checkpoint, bit for bit on the same machine; ``folder`` holds
+        its network.
+        """
         tensors, own = state.tensors, self.network.state_dict()
         saved = self.load(folder).state_dict()
         self.network.load_state_dict({name: part_of(saved[name], own[name]) for name in saved})

@@ -61,7 +61,9 @@ class Targets:
 
 
 def load_topology_teacher(preset: Preset) -> TopologyTeacher:
-    """The teacher of a preset. Raises MuseError where its layers or heads do not fit the student's."""
+    """The teacher of a preset. Raises MuseError where its layers or heads do not fit
+    the student's.
+    """
     where = preset.foundations
     teacher = open_topology_teacher(
         where.teacher, preset.connector.num_blocks, where.teacher_layers, where.teacher_image_size
@@ -84,12 +86,14 @@ def open_topology_teacher(
 def _check_counts(teacher: TopologyTeacher, preset: Preset) -> None:
     if len(teacher.layers) != preset.connector.num_blocks:
         raise MuseError(
-            f"{len(teacher.layers)} teacher layers cannot teach {preset.connector.num_blocks} student blocks: "
+            f"{len(teacher.layers)} teacher layers cannot teach {preset.connector.num_blocks} "
+            "student blocks: "
             "give teacher_layers one layer per block."
         )
     if teacher.num_heads % preset.connector.num_heads:
         raise MuseError(
-            f"The teacher's {teacher.num_heads} heads do not divide into the student's {preset.connector.num_heads}: "
+            f"The teacher's {teacher.num_heads} heads do not divide into the student's "
+            f"{preset.connector.num_heads}: "
             "choose a connector whose head count divides the teacher's."
         )
 

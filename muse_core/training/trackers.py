@@ -32,7 +32,8 @@ class Trackers(Callback):
                 raise unknown("tracker", name, TRACKERS)
             if name not in map(str, get_available_trackers()):
                 raise MuseError(
-                    f"The tracker {name!r} needs its package: `pip install {name}`, or leave it out "
+                    f"The tracker {name!r} needs its package: `pip install {name}`, or leave it "
+                    "out "
                     "of trackers."
                 )
 

@@ -1,4 +1,6 @@
-"""`Trainer`: the steps of any stage, with metrics, checkpoints and faults. A task knows the update."""
+"""`Trainer`: the steps of any stage, with metrics, checkpoints and faults. A task knows
+the update.
+"""
 
 import importlib
 import shutil
@@ -357,7 +359,9 @@ class Trainer:
             self.callback_seconds[name] = spent
 
     def _begin(self) -> int:
-        """A fresh start: what an earlier training left is set aside once, as ``<stage>.previous``."""
+        """A fresh start: what an earlier training left is set aside once, as
+        ``<stage>.previous``.
+        """
         files = self.files
         if not self.logger.writes:
             return 0
@@ -381,7 +385,8 @@ class Trainer:
         if said := difference(state.facts.get("configuration", {}), configuration):
             name, before, now = said
             raise MuseError(
-                f"Cannot resume {self.what}: its checkpoint has {name}={before!r}, these parameters "
+                f"Cannot resume {self.what}: its checkpoint has {name}={before!r}, these "
+                "parameters "
                 f"say {now!r}; use the same ones, another run name, or resume=False."
             )
         self.task.restore(checkpoint / self.task.saved_as, state)

@@ -1,4 +1,6 @@
-"""The committed stand-ins, trained from nothing: a table of parts, each saved under its own name."""
+"""The committed stand-ins, trained from nothing: a table of parts, each saved under its
+own name.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -52,7 +54,8 @@ RECIPES = {
         _image_text,
         3000,
         64,
-        "InternVLVisionModel backbone and CLIP text tower, trained together: multi-positive InfoNCE on captions, "
+        "InternVLVisionModel backbone and CLIP text tower, trained together: multi-positive "
+        "InfoNCE on captions, "
         "cross-entropy on patch classes, and the outline inside each patch",
     ),
     "autoencoder": Recipe(_autoencoder, 1500, 24, "AutoencoderDC, L1 + 5 x L2 on pixels"),
@@ -67,7 +70,8 @@ RECIPES = {
         _scene_detector,
         1500,
         48,
-        "a small convolutional detector of drawn shapes (8 px cells), the judge of generated images: it trains nothing",
+        "a small convolutional detector of drawn shapes (8 px cells), the judge of generated "
+        "images: it trains nothing",
     ),
 }
 

@@ -136,7 +136,9 @@ def give_positions(backbone: Backbone) -> None:
 
 
 def patch_classes(masks: Tensor, grid: int, num_classes: int) -> Tensor:
-    """Share of each class under each patch, (batch, grid * grid, num_classes), from pixel classes."""
+    """Share of each class under each patch, (batch, grid * grid, num_classes), from
+    pixel classes.
+    """
     shares = F.one_hot(masks, num_classes).float()
     return reduce(shares, "b (h p) (w q) c -> b (h w) c", "mean", h=grid, w=grid)
 

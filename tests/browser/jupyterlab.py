@@ -62,7 +62,9 @@ def lab_server(folder: Path) -> Iterator[str]:
 
 
 def open_and_run(browser: Any, address: str, notebook: str, appears: str) -> Any:
-    """A tab with the notebook open and its first cell run, once the selector ``appears`` matches."""
+    """A tab with the notebook open and its first cell run, once the selector
+    ``appears`` matches.
+    """
     from playwright.sync_api import TimeoutError as NotInTime
 
     page = browser.new_page(viewport={"width": 1400, "height": 1000})

@@ -118,7 +118,8 @@ def test_a_link_restores_its_view(page) -> None:
 
 def test_a_view_that_does_not_exist_becomes_one_that_does(page) -> None:
     page.evaluate(
-        f"async () => (await {READY}).update({{image: 99, layer: -5, head: 12, patch: 1e6, stage: 'x'}})"
+        "async () => (await "
+        f"{READY}).update({{image: 99, layer: -5, head: 12, patch: 1e6, stage: 'x'}})"
     )
     found = state(page)
     assert (

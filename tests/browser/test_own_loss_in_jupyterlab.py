@@ -1,4 +1,6 @@
-"""In a real JupyterLab a user adds a loss to notebook 02, runs its cells, and sees it in the plot."""
+"""In a real JupyterLab a user adds a loss to notebook 02, runs its cells, and sees it
+in the plot.
+"""
 
 import json
 from pathlib import Path

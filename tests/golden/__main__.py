@@ -20,9 +20,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as monkeypatch:
         curves = measured_curves(Path(folder), monkeypatch)
     made = {
-        "how": "python -m tests.golden: the micro preset of tests/integration/micro.py (random foundations, seed 0)",
+        "how": "python -m tests.golden: the micro preset of tests/integration/micro.py (random "
+        "foundations, seed 0)",
         "date": datetime.now(UTC).date().isoformat(),
-        "machine": f"CPU, {platform.machine()}, {platform.system()}, Python {platform.python_version()}",
+        "machine": f"CPU, {platform.machine()}, {platform.system()}, Python "
+        f"{platform.python_version()}",
         "versions": {
             name: version(name)
             for name in ("torch", "transformers", "diffusers", "timm", "tokenizers")

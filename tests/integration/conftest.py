@@ -1,4 +1,6 @@
-"""One micro workspace and one finished run of its three stages, shared by all tests of this folder."""
+"""One micro workspace and one finished run of its three stages, shared by all tests of
+this folder.
+"""
 
 from pathlib import Path
 

@@ -17,12 +17,14 @@ from .micro import STAGES, micro_run
     [
         (
             4,
-            r"ran out of GPU memory at step 3 with 4 images a step; about 2 may fit: run again with `-p batch_size 2`; "
+            r"ran out of GPU memory at step 3 with 4 images a step; about 2 may fit: run again "
+            r"with `-p batch_size 2`; "
             r"step-00000002 is kept, and goes on only with its own batch size\.",
         ),
         (
             1,
-            r"with 1 images a step; not even one image fits: use a larger GPU, or another preset; step-00000002 is kept",
+            r"with 1 images a step; not even one image fits: use a larger GPU, or another preset; "
+            r"step-00000002 is kept",
         ),
     ],
 )

@@ -1,4 +1,6 @@
-"""A loss of one's own: from a notebook's cell into the plot and the record; changed, it trains again."""
+"""A loss of one's own: from a notebook's cell into the plot and the record; changed, it trains
+again.
+"""
 
 import json
 from pathlib import Path

@@ -159,7 +159,8 @@ def test_an_interrupt_here_saves_there(two, monkeypatch) -> None:
     run = micro_run(STAGES[0], "stopped", steps=400, processes=2)
     with pytest.raises(
         MuseError,
-        match=r"Interrupted 01_topology_warmup of run .* at step \d+; it is saved: run again with resume",
+        match=r"Interrupted 01_topology_warmup of run .* at step \d+; it is saved: run again with "
+        r"resume",
     ):
         train_stage(run, [stopping_at(2, KeyboardInterrupt())])
     (last,) = sorted(run.files.checkpoints.glob("step-*"))[-1:]

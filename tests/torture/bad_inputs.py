@@ -1,4 +1,6 @@
-"""The table of bad inputs, `bad_inputs.yaml`, as trials: each kind says how its rows are acted out."""
+"""The table of bad inputs, `bad_inputs.yaml`, as trials: each kind says how its rows
+are acted out.
+"""
 
 from collections.abc import Callable
 from functools import cache

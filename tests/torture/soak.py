@@ -60,7 +60,8 @@ def try_soak(
     code = processes.finish(process, 60 * minutes + PATIENCE)
     if code != STOPPED:
         raise RuntimeError(
-            f"the soak ended with exit code {code}: {samples.with_suffix('.out').read_text()[-2000:]}"
+            f"the soak ended with exit code {code}: "
+            f"{samples.with_suffix('.out').read_text()[-2000:]}"
         )
     return _told(np.array(read_lines(samples)), minutes, preset) | {
         "data_wait_share": _data_wait_share(root)

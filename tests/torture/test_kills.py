@@ -63,7 +63,9 @@ def test_the_instrument_sees_lost_and_doubled_samples() -> None:
 
 
 def test_the_instrument_sees_a_run_that_was_bent(tmp_path: Path) -> None:
-    """A checkpoint whose weights are another's, with digests that agree, as no kill may leave it."""
+    """A checkpoint whose weights are another's, with digests that agree, as no kill may
+    leave it.
+    """
     from safetensors.torch import load_file, save_file
 
     tormentor = Tormentor(tmp_path, seed=0)

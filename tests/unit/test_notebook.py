@@ -1,4 +1,6 @@
-"""The questions a notebook asks about an image, and how a session refuses before it does any work."""
+"""The questions a notebook asks about an image, and how a session refuses before it
+does any work.
+"""
 
 import pytest
 import torch

@@ -1,4 +1,6 @@
-"""Records come back whole or as one sentence, however they are cut, and rows however they arrive."""
+"""Records come back whole or as one sentence, however they are cut, and rows however
+they arrive.
+"""
 
 import json
 from pathlib import Path

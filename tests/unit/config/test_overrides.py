@@ -1,4 +1,6 @@
-"""Any field of a preset by its path; a wrong path or value is one sentence with the nearest right one."""
+"""Any field of a preset by its path; a wrong path or value is one sentence with the nearest right
+one.
+"""
 
 from dataclasses import replace
 from pathlib import Path

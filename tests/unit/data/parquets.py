@@ -1,4 +1,6 @@
-"""Folders of parquet for the tests of what streams them: a row's red is its number, as in `tars`."""
+"""Folders of parquet for the tests of what streams them: a row's red is its number, as
+in `tars`.
+"""
 
 from pathlib import Path
 

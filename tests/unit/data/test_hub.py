@@ -110,7 +110,8 @@ def test_what_is_not_to_be_had_is_one_sentence(tmp_path) -> None:
     words.save_to_disk(tmp_path / "words")
     for place, sentence in {
         str(tmp_path / "empty"): "cannot be opened",
-        "nobody/nothing-of-this-name": r"cannot be opened \(.*\): give a folder with parquet files, or a hub name",
+        "nobody/nothing-of-this-name": r"cannot be opened \(.*\): give a folder with parquet "
+        r"files, or a hub name",
         str(tmp_path / "words"): r"has no column of images \(it has: words\)",
     }.items():
         with pytest.raises(MuseError, match=sentence) as caught:

@@ -26,7 +26,9 @@ def written(folder, count=12, per_shard=5, **options):
 
 
 def assert_same(ours, theirs) -> None:
-    """Every sample of the shards equals the one it was written from, to the bit of an 8-bit image."""
+    """Every sample of the shards equals the one it was written from, to the bit of an
+    8-bit image.
+    """
     batch = ours.__getitems__(list(range(len(ours))))
     original = theirs.__getitems__([int(name.rsplit("-", 1)[1]) for name in batch.ids])
     assert torch.equal((batch.images * 255).round(), (original.images * 255).round())

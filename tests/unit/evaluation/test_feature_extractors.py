@@ -1,4 +1,6 @@
-"""Each extractor gives what its network gives, on the grid it says, and rests while it is measured."""
+"""Each extractor gives what its network gives, on the grid it says, and rests while it
+is measured.
+"""
 
 import pytest
 import torch

@@ -61,7 +61,8 @@ def test_a_run_without_anything_names_every_command(foundations) -> None:
     own = [
         Absent(
             f"MUSE, after stage {number}",
-            f"run 'mine' has no finished {stage}; `muse run 0{number} --run mine -p preset micro` makes it",
+            f"run 'mine' has no finished {stage}; `muse run 0{number} --run mine -p preset micro` "
+            "makes it",
         )
         for number, stage in enumerate(STAGES, start=1)
     ]

@@ -1,4 +1,6 @@
-"""Numbers beside each other: in order, with their intervals in the metric's unit, missing ones said."""
+"""Numbers beside each other: in order, with their intervals in the metric's unit, missing ones
+said.
+"""
 
 import pytest
 

@@ -1,4 +1,6 @@
-"""A picture has two faces of the very same numbers, and is shown by standing on a cell's last line."""
+"""A picture has two faces of the very same numbers, and is shown by standing on a
+cell's last line.
+"""
 
 import base64
 import inspect

@@ -1,4 +1,6 @@
-"""A user's loss: it needs a row of the routing table, and trains what that row trains, bit for bit."""
+"""A user's loss: it needs a row of the routing table, and trains what that row trains,
+bit for bit.
+"""
 
 from dataclasses import replace
 

@@ -100,7 +100,9 @@ def test_distance_is_the_expectation_written_as_a_sum() -> None:
 
 
 def test_even_attention_reaches_equally_far_on_fine_and_coarse_grids() -> None:
-    """Two random points of a unit square are 0.5214 apart on average, and its diagonal is sqrt(2)."""
+    """Two random points of a unit square are 0.5214 apart on average, and its diagonal
+    is sqrt(2).
+    """
     reach = [
         attention_distance([uniform(side * side)], (side, side)).item() for side in (8, 16, 32)
     ]

@@ -36,7 +36,9 @@ class Looking(TopologyTeacher):
         self.maps, self.weight = list(maps), nn.Parameter(torch.zeros(1))
 
     def query_keys_and_tokens(self, pixels):
-        """Logits that are the logarithms of the maps: log(map) as queries, one unit vector a key."""
+        """Logits that are the logarithms of the maps: log(map) as queries, one unit
+        vector a key.
+        """
         layers = [
             QueryKeys(maps.clamp_min(1e-38).log(), torch.eye(64).expand_as(maps), 1.0)
             for maps in self.maps
@@ -141,6 +143,7 @@ def test_the_embedded_teacher_is_healthy_and_its_random_weights_are_not() -> Non
 def test_words_round_to_what_a_reader_needs() -> None:
     health = TeacherHealth(n=4, entropy={1: 0.5, 2: 0.81}, auc={1: 0.6, 2: 0.934}, nearness=0.78)
     assert str(health) == (
-        "The teacher's attention finds objects: same-object AUC up to 0.93, where mere nearness of patches gives 0.78 "
+        "The teacher's attention finds objects: same-object AUC up to 0.93, where mere nearness "
+        "of patches gives 0.78 "
         "(entropy 50% of its maximum in the most focused layer)."
     )

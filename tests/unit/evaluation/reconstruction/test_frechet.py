@@ -49,7 +49,9 @@ def digits() -> torch.Tensor:
 
 
 def test_two_gaussians_of_known_distance() -> None:
-    """Diagonal covariances: |mu_1 - mu_2|^2 + sum (sigma_1 - sigma_2)^2 = (9 + 16) + (1 + 0 + 4)."""
+    """Diagonal covariances: |mu_1 - mu_2|^2 + sum (sigma_1 - sigma_2)^2 = (9 + 16) + (1
+    + 0 + 4).
+    """
     real, other = with_moments([0, 0, 0], [1, 2, 3]), with_moments([3, 0, 4], [2, 2, 5])
     assert frechet_distance(real, other) == pytest.approx(30.0, rel=1e-9)
 

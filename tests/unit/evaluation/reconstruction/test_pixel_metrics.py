@@ -65,7 +65,9 @@ def test_psnr_is_the_definition(reconstruction, images) -> None:
 
 @pytest.mark.parametrize(("reconstruction", "images"), pairs())
 def test_ssim_is_the_definition(reconstruction, images) -> None:
-    """To the last digits in double precision; single precision loses some where an image is flat."""
+    """To the last digits in double precision; single precision loses some where an
+    image is flat.
+    """
     expected = literal_ssim(reconstruction.double().numpy(), images.double().numpy())
     assert ssim(reconstruction.double(), images.double()).tolist() == pytest.approx(
         expected, abs=1e-6

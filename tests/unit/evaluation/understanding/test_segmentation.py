@@ -1,4 +1,6 @@
-"""mIoU by hand, by torchmetrics and by scikit-learn; the probe on planted, random and real tokens."""
+"""mIoU by hand, by torchmetrics and by scikit-learn; the probe on planted, random and
+real tokens.
+"""
 
 from functools import partial
 
@@ -25,7 +27,9 @@ probed = partial(segmentation_probe, steps=60)
 
 
 def planted(images: int = 24, noise: float = 0.1) -> tuple[torch.Tensor, torch.Tensor]:
-    """Tokens (images, 16, 6) that say the class of their 8 x 8 pixels, and masks (images, 32, 32)."""
+    """Tokens (images, 16, 6) that say the class of their 8 x 8 pixels, and masks
+    (images, 32, 32).
+    """
     cells = torch.randint(0, CLASSES, (images, *GRID))
     tokens = rearrange(F.one_hot(cells, 6).float(), "b h w c -> b (h w) c")
     return tokens + noise * torch.randn_like(tokens), cells.repeat_interleave(
@@ -44,7 +48,9 @@ def by_images(predicted: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
 
 
 def test_a_confusion_matrix_of_known_ious() -> None:
-    """Rows are truth. Class 0: 6 / (8 + 7 - 6); class 1: 3 / (5 + 5 - 3); class 2: 4 / (5 + 6 - 4)."""
+    """Rows are truth. Class 0: 6 / (8 + 7 - 6); class 1: 3 / (5 + 5 - 3); class 2: 4 /
+    (5 + 6 - 4).
+    """
     matrix = torch.tensor([[6, 1, 1], [1, 3, 1], [0, 1, 4]])
     assert iou(matrix).tolist() == pytest.approx([6 / 9, 3 / 7, 4 / 7])
     assert mean_iou(matrix[None]) == pytest.approx((6 / 9 + 3 / 7 + 4 / 7) / 3)
