@@ -4,6 +4,7 @@ directory.
 
 import os
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,22 @@ def root() -> Path:
     """The workspace: ``MUSE_ROOT`` if set, else the checkout that holds this package."""
     given = os.environ.get("MUSE_ROOT")
     return Path(given).expanduser().resolve() if given else Path(__file__).resolve().parents[1]
+
+
+def import_from_checkout() -> None:
+    """Let ``import scripts`` find the checkout, from any folder: it is no installed package.
+
+    Raises:
+        MuseError: The package is installed without its checkout.
+    """
+    checkout = Path(__file__).resolve().parents[1]
+    if not (checkout / "scripts").is_dir():
+        raise MuseError(
+            f"There is no folder scripts in {checkout}: install the workspace from a checkout "
+            "with pip install -e."
+        )
+    if str(checkout) not in sys.path:
+        sys.path.append(str(checkout))
 
 
 def notebooks() -> Path:

@@ -56,7 +56,5 @@ def train_autoencoder(
 
 @torch.no_grad()
 def latent_scale(autoencoder: AutoencoderDC, source: Source, count: int = 256) -> float:
-    """Standard deviation of the latents over all channels: what DC-AE's
-    ``scaling_factor`` undoes.
-    """
+    """Standard deviation of the latents over all channels, which ``scaling_factor`` undoes."""
     return encode_with(autoencoder, source.first(count).images).std().item()

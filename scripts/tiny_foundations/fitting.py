@@ -24,8 +24,23 @@ def fit(
     seed: int,
     name: str,
 ) -> list[float]:
-    """Minimise ``loss_of(batch)``; returns the loss of every step. Raises MuseError on a non-finite
-    loss.
+    """Minimise a loss with AdamW.
+
+    Args:
+        parameters: What is trained.
+        loss_of: A batch -> a scalar.
+        source: What batches are drawn from.
+        steps: How many.
+        batch_size: Samples a step.
+        learning_rate: At its peak, after the first twentieth of the steps.
+        seed: Of the data's order.
+        name: What trains, for the bar and for errors.
+
+    Returns:
+        The loss of every step.
+
+    Raises:
+        MuseError: A loss is not finite.
     """
     parameters = list(parameters)
     optimiser = torch.optim.AdamW(

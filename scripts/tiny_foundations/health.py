@@ -25,8 +25,14 @@ from scripts.tiny_foundations.image_text import ImageTextPair
 
 @dataclass(frozen=True)
 class FoundationQuality:
-    """``zero_shot`` over shapes (backbone and text tower), ``psnr`` in dB (autoencoder),
-    ``same_object_auc`` per used teacher layer (mean over heads); each on ``n`` held-out images."""
+    """What the stand-ins reach on held-out images.
+
+    Args:
+        n: How many images.
+        zero_shot: Accuracy over shapes (backbone and text tower).
+        psnr: dB (autoencoder).
+        same_object_auc: Teacher layer -> ROC-AUC, mean over heads.
+    """
 
     n: int
     zero_shot: float
@@ -38,8 +44,13 @@ class FoundationQuality:
 def measure_foundations(
     folder: Path, teacher: TopologyTeacher, source: Source, n: int = 1000
 ) -> FoundationQuality:
-    """Measure the three parts under ``folder`` (the attention on the first 128 images: AUC sorts
-    all patch pairs).
+    """Measure the three parts; the attention on the first 128 images, as AUC sorts all patch pairs.
+
+    Args:
+        folder: Where the parts lie.
+        teacher: The topology teacher, loaded.
+        source: Held-out scenes.
+        n: How many of them, at most.
     """
     return FoundationQuality(
         n=min(n, len(source)),
@@ -61,11 +72,8 @@ def _zero_shot(pair: ImageTextPair, source: Source, n: int) -> float:
 def _psnr(folder: Path, source: Source, n: int) -> float:
     autoencoder = load_autoencoder(folder).eval()
     images = (batch.images for batch in evaluation_batches(source, 100, n))
-    return (
-        torch.cat([psnr(reconstruct_with(autoencoder, batch), batch) for batch in images])
-        .mean()
-        .item()
-    )
+    decibels = [psnr(reconstruct_with(autoencoder, batch), batch) for batch in images]
+    return torch.cat(decibels).mean().item()
 
 
 def teacher_auc(teacher: TopologyTeacher, source: Source, n: int = 128) -> dict[int, float]:
@@ -75,22 +83,25 @@ def teacher_auc(teacher: TopologyTeacher, source: Source, n: int = 128) -> dict[
     view = observe(teacher, batch.images)
     same, counted = same_object(patch_instances(batch.instance_masks, view.grid))
     truth = same[counted].numpy()
-    return {
-        layer: float(
-            np.mean([roc_auc_score(truth, head[counted].numpy()) for head in maps.unbind(1)])
-        )
-        for layer, maps in zip(teacher.layers, view.attention, strict=True)
-    }
+    found = {}
+    for layer, maps in zip(teacher.layers, view.attention, strict=True):
+        areas = [roc_auc_score(truth, head[counted].numpy()) for head in maps.unbind(1)]
+        found[layer] = float(np.mean(areas))
+    return found
 
 
 def write_card(
     folder: Path, quality: FoundationQuality, trained: dict[str, list[float]], seed: int, data: str
 ) -> Path:
-    """``card.json`` beside the weights: what each part is, how it was trained, how good it
-    measured.
+    """``card.json`` beside the weights: what each part is, how it was trained, how good it is.
 
-    ``trained``: part -> loss curve of the parts just trained; the card keeps what it says of the
-    others."""
+    Args:
+        folder: Where the parts lie.
+        quality: As `measure_foundations` found it.
+        trained: Part -> loss curve, of the parts just trained; the card keeps the others' words.
+        seed: They were trained with.
+        data: Fingerprint of what they were trained on.
+    """
     file = folder / "card.json"
     card = read_json(file) if file.exists() else {"parts": {}}
     for part, losses in trained.items():

@@ -75,12 +75,8 @@ def train_tokenizer(captions: list[str]) -> PreTrainedTokenizerFast:
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
     tokenizer.decoder = decoders.ByteLevel()
-    special = [
-        "<pad>",
-        "<start>",
-        "<unk>",
-        "<end>",
-    ]  # CLIP reads an end id of 2 as "pool at the largest id", so it is 3
+    # CLIP reads an end id of 2 as "pool at the largest id", so it is 3.
+    special = ["<pad>", "<start>", "<unk>", "<end>"]
     trainer = trainers.BpeTrainer(
         vocab_size=500,
         special_tokens=special,
@@ -136,9 +132,7 @@ def give_positions(backbone: Backbone) -> None:
 
 
 def patch_classes(masks: Tensor, grid: int, num_classes: int) -> Tensor:
-    """Share of each class under each patch, (batch, grid * grid, num_classes), from
-    pixel classes.
-    """
+    """Pixel classes -> share of each class under each patch, (batch, grid * grid, num_classes)."""
     shares = F.one_hot(masks, num_classes).float()
     return reduce(shares, "b (h p) (w q) c -> b (h w) c", "mean", h=grid, w=grid)
 

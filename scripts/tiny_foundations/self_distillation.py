@@ -48,9 +48,7 @@ class SelfDistilled(nn.Module):
 
 
 def view_of(images: Tensor) -> Tensor:
-    """A random crop (60-100 % of the side) with its own brightness and a mirror half of
-    the time.
-    """
+    """A random crop (60-100 % of the side) with its own brightness, mirrored half of the time."""
     side = images.shape[-1]
     crop = int(side * (0.6 + 0.4 * torch.rand(()).item()))
     top, left = (torch.randint(0, side - crop + 1, (2,))).tolist()

@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import pytest
@@ -76,3 +77,19 @@ def test_a_users_path_is_found_from_here_then_from_the_workspace(tmp_path, monke
         workspace / "none",
         workspace / "x" / "none",
     ]
+
+
+def test_the_checkouts_scripts_can_be_imported_from_any_folder(tmp_path, monkeypatch) -> None:
+    checkout = Path(paths.__file__).resolve().parents[1]
+    elsewhere = [path for path in sys.path if Path(path or ".").resolve() != checkout]
+    monkeypatch.setattr(sys, "path", list(elsewhere))
+    monkeypatch.chdir(tmp_path)
+    paths.import_from_checkout()
+    paths.import_from_checkout()
+    assert sys.path == [*elsewhere, str(checkout)]
+
+
+def test_a_package_without_its_checkout_has_no_scripts(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(paths, "__file__", str(tmp_path / "muse_core" / "paths.py"))
+    with pytest.raises(MuseError, match="no folder scripts"):
+        paths.import_from_checkout()
