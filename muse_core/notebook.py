@@ -207,6 +207,11 @@ def _opened(notebook: str, checked: Any) -> Lab:
             # A missing earlier stage is said now, before anything takes time.
             finished_tokenizer(opened.named, opened.stage.starts_from)
         return StageLab(checked, opened)
+    if isinstance(checked, GenerationParameters):
+        # Only this notebook waits for diffusers' pipelines; a missing tokenizer is said now, too.
+        from muse_core.generation.generation_run import GenerationRun
+
+        GenerationRun.of(checked).open()
     if hasattr(checked, "load_preset"):
         return Lab(checked, checked.load_preset(notebook if notebook[:2].isdigit() else None))
     return Lab(checked, preset_named(getattr(checked, "preset", "smoke")))

@@ -25,7 +25,6 @@ BASE, ENTRY = {"results"}, {"cli", "notebook"}
 """Folders that stand on the lowest rung; single files that stand on the highest."""
 LEAVING = {
     ("muse_core.config.parameters", "muse_core.training.launch"),
-    ("muse_core.report.generation_session", "muse_core.notebook"),
 }
 """Steps to the right that are still there; none may be added."""
 TOPS = ("muse_core", "scripts", "benchmarks", "tests")

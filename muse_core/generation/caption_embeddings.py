@@ -1,6 +1,4 @@
-"""Prompts: the text tower's tokens as a denoiser's conditioning, and what a user should know about
-the words asked for.
-"""
+"""Prompts: what the text tower makes of them, and which words a generator never saw."""
 
 import difflib
 import re
@@ -20,7 +18,12 @@ LARGEST_VOCABULARY = 500
 
 @dataclass(frozen=True)
 class Conditioning:
-    """``states``: one vector a token; ``mask``: 1 for tokens that are there, 0 for padding."""
+    """Prompts as a denoiser reads them.
+
+    Args:
+        states: One vector a token.
+        mask: 1 for tokens that are there, 0 for padding.
+    """
 
     states: Float[Tensor, "batch tokens width"]
     mask: Float[Tensor, "batch tokens"]
@@ -30,8 +33,12 @@ class Conditioning:
 def conditioning(
     network: CLIPTextModelWithProjection, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str]
 ) -> Conditioning:
-    """The last hidden state of a frozen text tower, for every token of every prompt; too long
-    prompts are cut.
+    """The last hidden state of a frozen text tower.
+
+    Args:
+        network: The text tower's network.
+        tokenizer: Its tokenizer.
+        prompts: One a sample; "" is the empty prompt, and too long ones are cut.
     """
     tokens = tokenizer(
         list(prompts),
@@ -40,9 +47,7 @@ def conditioning(
         max_length=context(network),
         return_tensors="pt",
     ).to(network.device)
-    states = network(
-        input_ids=tokens.input_ids, attention_mask=tokens.attention_mask
-    ).last_hidden_state
+    states = network(tokens.input_ids, tokens.attention_mask).last_hidden_state
     return Conditioning(states, tokens.attention_mask.to(states.dtype))
 
 
@@ -56,34 +61,35 @@ def words(text: str) -> list[str]:
 
 
 def vocabulary(captions: Iterable[str]) -> list[str]:
-    """The words of the captions a denoiser was trained on, sorted; empty where there are too many
-    to be a closed list.
-    """
+    """The words of these captions, sorted; empty where there are too many to be a closed list."""
     found = sorted({word for caption in captions for word in words(caption)})
     return found if len(found) <= LARGEST_VOCABULARY else []
 
 
 def check_words(prompts: Sequence[str], known: Sequence[str]) -> None:
-    """Raises MuseError that lists words the denoiser never saw, with the nearest ones it did;
-    anything goes if ``known`` is empty."""
-    unknown = list(
-        dict.fromkeys(
-            word for prompt in prompts for word in words(prompt) if known and word not in known
-        )
-    )
-    if not unknown:
-        return
-    said = "; ".join(f"{word!r}{_suggestion(word, known)}" for word in unknown[:5])
-    raise MuseError(f"This generator never saw {said}: its words are {', '.join(known)}.")
+    """Refuse words that a generator never saw.
+
+    Args:
+        prompts: What is asked for.
+        known: Its `vocabulary`; anything goes where that is empty.
+
+    Raises:
+        MuseError: The unknown words, with the nearest known ones.
+    """
+    asked = dict.fromkeys(word for prompt in prompts for word in words(prompt))
+    if unknown := [word for word in asked if known and word not in known]:
+        said = "; ".join(f"{word!r}{_suggestion(word, known)}" for word in unknown[:5])
+        raise MuseError(f"This generator never saw {said}: its words are {', '.join(known)}.")
 
 
 def truncation_notes(
     prompts: Sequence[str], tokenizer: PreTrainedTokenizerBase, most: int
 ) -> list[str]:
-    """One sentence for each prompt that is longer than the text tower's context."""
+    """One sentence for each prompt of more than ``most`` tokens."""
     lengths = [len(ids) for ids in tokenizer(list(prompts), verbose=False).input_ids]
     return [
-        f"The prompt {prompt[:40]!r}... has {length} tokens and the text tower reads {most}: its end is left out."
+        f"The prompt {prompt[:40]!r}... has {length} tokens and the text tower reads {most}: its "
+        "end is left out."
         for prompt, length in zip(prompts, lengths, strict=True)
         if length > most
     ]

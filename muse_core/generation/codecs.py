@@ -1,9 +1,4 @@
-"""What turns images into latents and back, behind one interface: MUSE of any routing, and the plain
-autoencoder.
-"""
-
-from abc import ABC, abstractmethod
-from hashlib import blake2b
+"""`Codec`: images to latents and back, by MUSE of any routing or by the plain autoencoder."""
 
 import torch
 from diffusers import AutoencoderDC
@@ -12,69 +7,40 @@ from torch import nn
 from muse_core.errors import MuseError
 from muse_core.models.tokenizer import MuseTokenizer
 from muse_core.shapes import Images, Latents
+from muse_core.training.freshness import weights_digest
 
 
-class Codec(ABC):
-    """``network`` is what a pipeline saves; latents are raw here: `LatentNormalisation` scales
-    them, once.
+class Codec:
+    """A frozen tokenizer; its latents are raw here, `LatentNormalisation` scales them.
+
+    Args:
+        network: A `MuseTokenizer`, or diffusers' ``AutoencoderDC``.
+
+    Raises:
+        MuseError: The network is neither.
     """
 
     def __init__(self, network: nn.Module) -> None:
-        self.network = network.eval().requires_grad_(False)
-        self.fingerprint = weights_fingerprint(network)
+        if not isinstance(network, MuseTokenizer | AutoencoderDC):
+            raise MuseError(
+                f"A {type(network).__name__} has no latents to generate: give a MuseTokenizer or "
+                "an AutoencoderDC."
+            )
+        self.network: MuseTokenizer | AutoencoderDC = network.eval().requires_grad_(False)
+        self.fingerprint = weights_digest(network)
+        # DC-AE works on [-1, 1], MUSE on [0, 1].
+        self.scale, self.shift = (2, -1) if isinstance(network, AutoencoderDC) else (1, 0)
 
     @property
     def device(self) -> torch.device:
         return next(self.network.parameters()).device
 
-    @abstractmethod
+    @torch.no_grad()
     def encode(self, images: Images) -> Latents:
         """Images in [0, 1] -> raw latents."""
-
-    @abstractmethod
-    def decode(self, latents: Latents) -> Images:
-        """Raw latents -> images, not clamped."""
-
-
-class TokenizerCodec(Codec):
-    """z of a MUSE tokenizer."""
-
-    @torch.no_grad()
-    def encode(self, images: Images) -> Latents:
-        return self.network.encode(images).latent
+        return self.network.encode(images * self.scale + self.shift).latent
 
     @torch.no_grad()
     def decode(self, latents: Latents) -> Images:
-        return self.network.decode(latents).sample
-
-
-class AutoencoderCodec(Codec):
-    """DC-AE's own latents, which know pixels alone; it works on [-1, 1]."""
-
-    @torch.no_grad()
-    def encode(self, images: Images) -> Latents:
-        return self.network.encode(images * 2 - 1).latent
-
-    @torch.no_grad()
-    def decode(self, latents: Latents) -> Images:
-        return self.network.decode(latents).sample / 2 + 0.5
-
-
-CODECS = {MuseTokenizer: TokenizerCodec, AutoencoderDC: AutoencoderCodec}
-
-
-def codec_of(network: nn.Module) -> Codec:
-    """Raises MuseError for a network that is no known tokenizer."""
-    for kind, codec in CODECS.items():
-        if isinstance(network, kind):
-            return codec(network)
-    known = " or ".join(kind.__name__ for kind in CODECS)
-    raise MuseError(f"A {type(network).__name__} has no latents to generate: give a {known}.")
-
-
-def weights_fingerprint(network: nn.Module) -> str:
-    """A hash of every weight by name; the same wherever the network was loaded from."""
-    digest = blake2b(digest_size=8)
-    for name, weight in sorted(network.state_dict().items()):
-        digest.update(name.encode() + weight.detach().float().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
+        """Raw latents -> images around [0, 1], not clamped."""
+        return (self.network.decode(latents).sample - self.shift) / self.scale

@@ -1,6 +1,4 @@
-"""The denoiser: SANA's transformer (diffusers) at one of the sizes of
-`muse_core.config.preset.DENOISERS`.
-"""
+"""The denoiser: SANA's transformer (diffusers), at a size of `DENOISERS`."""
 
 from pathlib import Path
 
@@ -20,7 +18,14 @@ TIMESTEPS = 1000
 def build_denoiser(
     shape: DenoiserShape, channels: int, side: int, caption_width: int
 ) -> SanaTransformer2DModel:
-    """A new one for latents (channels, side, side) and text tokens ``caption_width`` wide."""
+    """A new denoiser with random weights.
+
+    Args:
+        shape: Layers, heads and their widths.
+        channels: Of a latent.
+        side: Rows and columns of a latent.
+        caption_width: Of the text tower's tokens.
+    """
     return SanaTransformer2DModel(
         in_channels=channels,
         out_channels=channels,
@@ -38,18 +43,26 @@ def build_denoiser(
 
 
 def load_denoiser(location: str | Path) -> SanaTransformer2DModel:
-    """From a folder. Raises MuseError, as `load_whole`, where it is damaged or holds something
-    else.
+    """A denoiser from a folder.
+
+    Raises:
+        MuseError: The folder is damaged, or holds something else.
     """
-    return load_whole(
-        SanaTransformer2DModel.from_pretrained, "SanaTransformer2DModel", "denoiser", str(location)
-    )
+    name = "SanaTransformer2DModel"
+    return load_whole(SanaTransformer2DModel.from_pretrained, name, "denoiser", str(location))
 
 
 def velocity(
     denoiser: SanaTransformer2DModel, latents: Latents, time: Times, prompts: Conditioning
 ) -> Tensor:
-    """v(x_t, t, prompt), of the latents' shape; ``time`` in [0, 1]."""
+    """The predicted velocity v(x_t, t, prompt), of the latents' shape.
+
+    Args:
+        denoiser: The network.
+        latents: x_t, normalised, (batch, channels, rows, columns).
+        time: t of each sample, 0 data and 1 noise.
+        prompts: One a sample.
+    """
     return denoiser(
         latents,
         encoder_hidden_states=prompts.states,

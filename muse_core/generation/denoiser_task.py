@@ -50,7 +50,11 @@ class Conditions:
 
 
 class DenoiserTask(Task):
-    """Denoiser, optimiser and moving average; the conditions stay as they are."""
+    """Denoiser, optimiser and moving average, for `muse_core.training.trainer.Trainer`.
+
+    Losses are functions of the predicted velocity, the normalised latents and the noise, all of one
+    shape; `flow_matching_loss` where none is given.
+    """
 
     saved_as, finished_as = "denoiser", PIPELINE_FOLDER
 
@@ -64,20 +68,18 @@ class DenoiserTask(Task):
     ) -> None:
         """Raises MuseError where weights are asked for in shards."""
         refuse(accelerator, "The generator's training")
+        device = accelerator.device
         self.stage, self.accelerator, self.conditions = stage, accelerator, conditions
         self.losses = losses or {"flow_matching": flow_matching_loss}
         self.start = weights_digest(denoiser)
-        self.normalisation = conditions.normalisation.to(accelerator.device)
-        self.text = conditions.text.to(accelerator.device).eval().requires_grad_(False)
-        self.denoiser = self.network = denoiser.to(accelerator.device).train()
+        self.normalisation = conditions.normalisation.to(device)
+        self.text = conditions.text.to(device).eval().requires_grad_(False)
+        self.denoiser = self.network = denoiser.to(device).train()
         self.weights = dict(self.denoiser.named_parameters())
-        group = {
-            "name": "denoiser",
-            "params": list(self.weights.values()),
-            "peak_rate": stage.learning_rate,
-        }
+        rate, weights = stage.learning_rate, list(self.weights.values())
+        group = {"name": "denoiser", "params": weights, "peak_rate": rate}
         optimiser = torch.optim.AdamW(
-            [group], lr=stage.learning_rate, betas=(0.9, 0.99), weight_decay=stage.weight_decay
+            [group], lr=rate, betas=(0.9, 0.99), weight_decay=stage.weight_decay
         )
         self.model, self.optimiser = accelerator.prepare(self.denoiser, optimiser)
         self.optimisers = {"optimiser": (self.optimiser, self.denoiser)}
@@ -103,15 +105,17 @@ class DenoiserTask(Task):
         return row | {"gradient_norm/denoiser": norm, "learning_rate": rate}
 
     def _losses(self, batch: LatentBatch) -> dict[str, Tensor]:
-        """Drawn on the CPU for the whole step: the same for every device and number of processes."""
+        """Name -> loss. Captions to drop, times and noise are drawn on the CPU for the whole step:
+        the same for every device and number of processes.
+        """
         stage, data = self.stage, self.normalisation.normalise(batch.latents)
         own = partial(own_part, accelerator=self.accelerator)
         images = len(batch) * self.accelerator.num_processes
         dropped = (own(torch.rand(images)) < stage.caption_dropout).tolist()
         pairs = zip(dropped, batch.captions, strict=True)
         captions = ["" if drop else caption for drop, caption in pairs]
-        drawn = logit_normal_times(images, stage.time_mean, stage.time_spread, stage.shift)
-        time = own(drawn).to(data)
+        times = logit_normal_times(images, stage.time_mean, stage.time_spread, stage.shift)
+        time = own(times).to(data)
         noise = own(torch.randn(images, *data.shape[1:])).to(data)
         prompts = conditioning(self.text.network, self.text.tokenizer, captions)
         predicted = velocity(self.model, noised(data, noise, time), time, prompts)
@@ -124,13 +128,13 @@ class DenoiserTask(Task):
         save_whole(self.pipeline(), folder)
 
     def finished(self, folder: Path) -> MusePipeline:
-        return MusePipeline.from_pretrained(folder).to(self.accelerator.device)
+        pipeline = MusePipeline.from_pretrained(folder).to(self.accelerator.device)
+        pipeline.set_progress_bar_config(disable=True)
+        return pipeline
 
     def pipeline(self) -> MusePipeline:
-        """The denoiser as it is now, with all it needs to draw; inside `averaged` that is the moving
-        average.
-        """
-        pipeline = MusePipeline(
+        """The denoiser as it is now with all it needs to draw; inside `averaged`, the average."""
+        return MusePipeline(
             self.conditions.codec.network,
             self.text.network,
             self.text.tokenizer,
@@ -139,14 +143,11 @@ class DenoiserTask(Task):
             self.normalisation,
             self.conditions.known_words,
         )
-        pipeline.set_progress_bar_config(disable=True)
-        return pipeline
 
     def configuration(self) -> dict[str, Any]:
-        own = {
-            name: callable_digest(loss)
-            for name, loss in self.losses.items()
-            if loss is not flow_matching_loss
+        own = {name: loss for name, loss in self.losses.items() if loss is not flow_matching_loss}
+        return {
+            "tokenizer": self.conditions.codec.fingerprint,
+            "start": self.start,
+            "losses": {name: callable_digest(loss) for name, loss in own.items()},
         }
-        codec = self.conditions.codec.fingerprint
-        return {"tokenizer": codec, "start": self.start, "losses": own}

@@ -1,5 +1,4 @@
-"""Editing without training: noise an image's latent part of the way and draw it again with another
-prompt, inside a mask.
+"""Editing without training: an image's latent is noised part of the way and drawn again, in a mask.
 
 SDEdit (Meng et al. 2022, arXiv 2108.01073) for the whole image; with a mask, every step puts the
 image's own latent, at that step's noise, back outside of it (Lugmayr et al. 2022), so that the
@@ -11,7 +10,9 @@ import torch
 import torch.nn.functional as F
 from diffusers import FlowMatchEulerDiscreteScheduler
 from torch import Tensor
+from torchvision.ops import masks_to_boxes
 
+from muse_core.data.batch import Batch
 from muse_core.errors import MuseError
 from muse_core.generation.pipeline import GUIDANCE, STEPS, Generators, MusePipeline, check_sampling
 from muse_core.losses.flow_matching import noised
@@ -22,8 +23,14 @@ PixelMask = Bool[Tensor, "batch mask_height mask_width"]
 
 @dataclass(frozen=True)
 class Edit:
-    """``images`` in [0, 1]; ``latents`` normalised, after; ``before`` the latents they came from;
-    ``inside`` (batch, 1, rows, columns): the latent positions that were free to change."""
+    """What an edit makes.
+
+    Args:
+        images: In [0, 1].
+        latents: Normalised, after the edit.
+        before: The latents they came from.
+        inside: (batch, 1, rows, columns), the latent positions that were free to change.
+    """
 
     images: Images
     latents: Latents
@@ -46,11 +53,21 @@ def edit(
     num_inference_steps: int = STEPS,
     generator: Generators = None,
 ) -> Edit:
-    """Draw images again as the prompts say. ``mask``: pixels that may change, None for all;
-    ``strength``: how far towards noise.
+    """Draw images again as the prompts say.
 
-    Raises MuseError for a strength outside (0, 1], a mask of another size, as many prompts as there
-    are not images."""
+    Args:
+        pipeline: The generator.
+        images: (batch, 3, height, width) in [0, 1].
+        prompts: One an image.
+        mask: Pixels that may change, None for all.
+        strength: How far towards noise, above 0 and at most 1.
+        guidance_scale: As `MusePipeline.sample`, like the two arguments that follow it.
+        num_inference_steps: Of a whole way from noise to image.
+        generator: Makes the noise repeatable.
+
+    Raises:
+        MuseError: A strength outside (0, 1], a mask of another size, or not one prompt an image.
+    """
     check_sampling(guidance_scale, num_inference_steps)
     _check(images, prompts, mask, strength)
     before = pipeline.to_latents(images)
@@ -74,30 +91,43 @@ def edit(
 def background_psnr(edited: Images, images: Images, mask: PixelMask) -> Float[Tensor, " batch"]:
     """PSNR in dB over the pixels outside the mask; not a number where the mask leaves none."""
     outside = (~mask)[:, None].to(images)
-    error = ((edited - images).square() * outside).sum((1, 2, 3)) / (
-        outside.sum((1, 2, 3)) * images.shape[1]
-    )
+    squares = ((edited - images).square() * outside).sum((1, 2, 3))
+    error = squares / (outside.sum((1, 2, 3)) * images.shape[1])
     return -10 * torch.log10(error.clamp(min=1e-10))
+
+
+def object_mask(batch: Batch) -> PixelMask:
+    """The box of each image's largest object; the middle half where no object is marked."""
+    height, width = batch.images.shape[-2:]
+    mask = torch.zeros(len(batch), height, width, dtype=torch.bool)
+    for row, inside in enumerate(mask):
+        top, left, bottom, right = height // 4, width // 4, height * 3 // 4 - 1, width * 3 // 4 - 1
+        instances = None if batch.instance_masks is None else batch.instance_masks[row]
+        if instances is not None and instances.any():
+            largest = instances == instances[instances > 0].mode().values
+            left, top, right, bottom = masks_to_boxes(largest[None])[0].int().tolist()
+        inside[top : bottom + 1, left : right + 1] = True
+    return mask
 
 
 def _check(images: Images, prompts: list[str], mask: PixelMask | None, strength: float) -> None:
     if not 0 < strength <= 1:
         raise MuseError(
-            f"strength must be above 0 (nothing changes) and at most 1 (nothing is kept): got {strength}."
+            "strength must be above 0 (nothing changes) and at most 1 (nothing is kept): got "
+            f"{strength}."
         )
     if len(prompts) != len(images):
         raise MuseError(
-            f"There are {len(images)} images and {len(prompts)} prompts: give one prompt for each image."
+            f"There are {len(images)} images and {len(prompts)} prompts: give one prompt for each "
+            "image."
         )
-    if mask is not None and mask.shape != (len(images), *images.shape[-2:]):
-        raise MuseError(
-            f"The mask is {tuple(mask.shape)}, the images need {(len(images), *images.shape[-2:])}: resize it."
-        )
+    if mask is not None and mask.shape != (wanted := (len(images), *images.shape[-2:])):
+        raise MuseError(f"The mask is {tuple(mask.shape)}, the images need {wanted}: resize it.")
 
 
 def _latent_mask(mask: PixelMask | None, latents: Latents) -> Tensor:
     """Latent positions with any masked pixel in them."""
-    rows, columns = latents.shape[-2:]
+    count, _, *sides = latents.shape
     if mask is None:
-        return torch.ones(len(latents), 1, rows, columns, dtype=torch.bool, device=latents.device)
-    return F.adaptive_max_pool2d(mask[:, None].to(latents), (rows, columns)) > 0.5
+        return torch.ones(count, 1, *sides, dtype=torch.bool, device=latents.device)
+    return F.adaptive_max_pool2d(mask[:, None].to(latents), sides) > 0.5

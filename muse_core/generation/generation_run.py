@@ -1,28 +1,31 @@
-"""One denoiser of one run by names, opened into objects: whose latents, which size, which folder."""
+"""One denoiser of one run by names, opened into objects: whose latents, what size, where."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import shlex
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
+from diffusers import SanaTransformer2DModel
 
 from muse_core import paths
 from muse_core.callback import Callback
-from muse_core.config.overrides import load_preset
+from muse_core.config.overrides import load_preset, parse
 from muse_core.config.preset import Preset, denoiser_named
 from muse_core.config.stage import GenerationStage
+from muse_core.data.batch import Source
 from muse_core.data.sources import open_source
-from muse_core.errors import unknown
+from muse_core.errors import MuseError, unknown
 from muse_core.foundations.pixel_decoder import load_autoencoder
 from muse_core.foundations.text_tower import TextTower
 from muse_core.generation.caption_embeddings import vocabulary
-from muse_core.generation.codecs import Codec, codec_of
+from muse_core.generation.codecs import Codec
 from muse_core.generation.denoiser import build_denoiser
 from muse_core.generation.denoiser_task import Conditions, DenoiserTask
 from muse_core.generation.latent_normalisation import LatentNormalisation
-from muse_core.generation.latents import FreshLatents, StoredLatents
+from muse_core.generation.latents import StoredLatents
 from muse_core.generation.snapshots import Snapshots
 from muse_core.training.distributed import accelerator_for
 from muse_core.training.launch import Launch
@@ -36,6 +39,7 @@ LATENTS = {MUSE: "MUSE", SHARED: "shared routing", AUTOENCODER: "plain autoencod
 
 MEASURED_LATENTS = 2048
 NORMALISATION_FOLDER = "latent_normalisation"
+NAME = "08_generation"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,9 +47,10 @@ class GenerationRun:
     """One denoiser of one run by names.
 
     Args:
+        run: Name of the run.
+        preset: A preset's name or file.
         latents: A name of `LATENTS`.
         tokenizers: The run whose tokenizers are used, "" for this one.
-        stored: Whether latents are kept on disk.
     """
 
     run: str
@@ -55,32 +60,38 @@ class GenerationRun:
     overrides: str = ""
     tokenizers: str = ""
     seed: int = 0
-    stored: bool = True
     device: str = "auto"
     resume: bool = False
     fresh: bool = False
     processes: int = 1
 
+    @classmethod
+    def of(cls, parameters: Any, latents: str = MUSE) -> "GenerationRun":
+        """What the parameters of notebook 08 name.
+
+        Args:
+            parameters: ``lab.parameters``.
+            latents: A name of `LATENTS`.
+        """
+        names = [field.name for field in fields(cls) if field.name != "latents"]
+        return cls(latents=latents, **{name: getattr(parameters, name) for name in names})
+
     def load_preset(self) -> Preset:
         """The preset with this run's overrides. Raises MuseError for an unknown name."""
-        preset = load_preset(self.preset, self.overrides, "08_generation")
+        preset = load_preset(self.preset, self.overrides, NAME)
         if self.latents not in LATENTS:
             raise unknown("kind of latents", self.latents, LATENTS)
         denoiser_named(preset.generation.denoiser)
         return preset
 
-    def load_stage(self) -> GenerationStage:
-        """The generator's stage with this run's overrides."""
-        return self.load_preset().generation
-
     @property
     def home(self) -> Path:
         """Of all denoisers of the run, and of their stored latents."""
-        return paths.run_folder(self.run) / self.load_stage().name
+        return paths.run_folder(self.run) / NAME
 
     @property
     def files(self) -> RunFiles:
-        return RunFiles(self.run, f"{self.load_stage().name}/{self.latents}")
+        return RunFiles(self.run, f"{NAME}/{self.latents}")
 
     @property
     def snapshots(self) -> Path:
@@ -88,28 +99,48 @@ class GenerationRun:
         return self.files.folder / "snapshots"
 
     def tokenizer_run(self) -> StageRun:
-        """The stage of the run (or of its baseline) whose tokenizer is generated for: the last of
-        the curriculum.
-        """
-        shared = self.latents == SHARED
+        """The last stage of the run, or of its baseline, whose tokenizer is generated for."""
+        shared, given = self.latents == SHARED, parse(self.overrides)
+        # "stage." means the generator's own.
+        kept = {path: given[path] for path in given if not path.startswith(("stage.", "08"))}
+        kept |= {"routing": "shared"} if shared else {}
         return StageRun(
             run=(self.tokenizers or self.run) + ("-shared" if shared else ""),
             preset=self.preset,
             stage=self.load_preset().curriculum.stages[-1].name,
             data=self.data,
-            overrides=_of_tokenizers(self.overrides) + (" routing=shared" if shared else ""),
+            overrides=" ".join(shlex.quote(f"{path}={value}") for path, value in kept.items()),
             device=self.device,
         )
 
     def order(self, trainer: Trainer, files: RunFiles) -> "GenerationRun":
-        """What another process needs to train the same denoiser: these names."""
-        return self
+        """What another process needs to train the same denoiser: these names.
+
+        Raises:
+            MuseError: Stage or losses are not what the names stand for.
+        """
+        if trainer.losses or trainer.stage != self.load_preset().generation:
+            raise MuseError(
+                "Other processes know the generator's stage by its preset and overrides alone: "
+                "change it there, or leave processes at 1."
+            )
+        return replace(self, fresh=trainer.options.fresh)
 
     module = "muse_core.generation"
 
-    def open(self) -> "OpenedGeneration":
-        """Everything that training needs, loaded. Raises MuseError for what is not there."""
-        return OpenedGeneration(self, self.load_preset())
+    def open(self, stage: GenerationStage | None = None) -> "OpenedGeneration":
+        """Everything that training needs.
+
+        Args:
+            stage: Trained instead of the preset's.
+
+        Raises:
+            MuseError: A tokenizer is not there yet, with the command that makes it.
+        """
+        preset = self.load_preset()
+        if stage is not None:
+            preset = replace(preset, generation=stage)
+        return OpenedGeneration(self, preset, load_codec(self, accelerator_for(self.device).device))
 
 
 @dataclass(frozen=True)
@@ -118,53 +149,50 @@ class OpenedGeneration:
 
     named: GenerationRun
     preset: Preset
+    codec: Codec
 
     @property
     def stage(self) -> GenerationStage:
+        """Sizes, steps, rates; how captions are dropped and times are drawn."""
         return self.preset.generation
 
     @cached_property
-    def device(self) -> torch.device:
-        return accelerator_for(self.named.device).device
+    def train(self) -> Source:
+        """The training images, with captions that tell all there is to tell."""
+        return open_source(self.named.data, "train", self.preset.image_size).described()
 
     @cached_property
-    def codec(self) -> Codec:
-        return load_codec(self.named, self.device)
-
-    @cached_property
-    def latents(self) -> StoredLatents | FreshLatents:
-        """The latents of the training images, stored on disk once where the run says so."""
-        source = open_source(self.named.data, "train", self.preset.image_size).described()
-        accelerator = accelerator_for(self.named.device)
-        with accelerator.main_process_first():
-            if self.named.stored:
-                folder = self.named.home / "latents"
-                return StoredLatents.of(self.codec, source, self.stage.images, folder)
-            return FreshLatents(self.codec, source, self.stage.images)
+    def latents(self) -> StoredLatents:
+        """The latents of the training images, encoded once and stored."""
+        with accelerator_for(self.named.device).main_process_first():
+            folder = self.named.home / "latents"
+            return StoredLatents.of(self.codec, self.train, self.stage.images, folder)
 
     @cached_property
     def conditions(self) -> Conditions:
-        """Codec, statistics of its latents, and text tower."""
-        count = min(MEASURED_LATENTS, len(self.latents))
-        sample = self.latents.__getitems__(list(range(count)))
-        codec = self.codec.fingerprint
+        """What stays as it is: codec, statistics of its latents, text tower, on the device."""
+        sample, codec = self.latents.first(MEASURED_LATENTS), self.codec.fingerprint
         normalisation = LatentNormalisation.measured(sample.latents, codec)
         if accelerator_for(self.named.device).is_main_process:
             save_whole(normalisation, self.named.home / NORMALISATION_FOLDER / codec)
         text = TextTower.from_pretrained(self.preset.foundations.text_tower)
-        return Conditions(self.codec, normalisation, text, " ".join(vocabulary(sample.captions)))
+        device, known = self.codec.device, " ".join(vocabulary(sample.captions))
+        text = text.to(device).eval().requires_grad_(False)
+        return Conditions(self.codec, normalisation.to(device), text, known)
 
-    def denoiser(self) -> Any:
-        """A new denoiser of the stage's size, random by the run's seed."""
+    def denoiser(self) -> SanaTransformer2DModel:
+        """A new denoiser of the stage's size, random by the run's seed, on the device."""
         torch.manual_seed(self.named.seed)
-        first = self.latents.__getitems__([0]).latents
+        channels, side = self.latents.latents.shape[1:3]
         width = self.conditions.text.network.config.hidden_size
-        return build_denoiser(denoiser_named(self.stage.denoiser), *first.shape[1:3], width)
+        shape = denoiser_named(self.stage.denoiser)
+        return build_denoiser(shape, channels, side, width).to(self.codec.device)
 
-    def trainer(self, callbacks: Iterable[Callback] = ()) -> Trainer:
-        """The trainer of this denoiser, ready to fit; snapshots are kept on the way."""
+    @property
+    def options(self) -> RunOptions:
+        """Where and how the denoiser is trained."""
         named, preset = self.named, self.preset
-        options = RunOptions(
+        return RunOptions(
             run=named.run,
             seed=named.seed,
             device=named.device,
@@ -182,14 +210,29 @@ class OpenedGeneration:
                 "latents": named.latents,
             },
         )
-        # In processes of their own, each keeps its snapshots.
-        looking = () if options.launch.wanted else (Snapshots(named.snapshots, self.stage.steps),)
+
+    def trainer(
+        self,
+        callbacks: Iterable[Callback] = (),
+        losses: Mapping[str, Callable[..., Any]] | None = None,
+    ) -> Trainer:
+        """The trainer of this denoiser, ready to fit; snapshots are kept on the way.
+
+        Args:
+            callbacks: Hooks that look on.
+            losses: Name -> function of the predicted velocity, the latents and the noise; None for
+                flow matching alone.
+        """
+        options = self.options
+        # Processes of a launcher keep the snapshots themselves.
+        keeps = [] if options.launch.wanted else [Snapshots(self.named.snapshots, self.stage.steps)]
         return Trainer(
             self.denoiser(),
             self.stage,
             self.latents,
             self.conditions,
-            callbacks=[*callbacks, *looking],
+            losses,
+            callbacks=[*callbacks, *keeps],
             options=options,
             task=DenoiserTask,
         )
@@ -207,12 +250,6 @@ def load_codec(named: GenerationRun, device: torch.device | str = "cpu") -> Code
         MuseError: A tokenizer is not there yet, with the command that makes it.
     """
     if named.latents == AUTOENCODER:
-        return codec_of(load_autoencoder(named.load_preset().foundations.autoencoder).to(device))
+        return Codec(load_autoencoder(named.load_preset().foundations.autoencoder).to(device))
     stage = named.tokenizer_run()
-    return codec_of(finished_tokenizer(stage, stage.stage).to(device))
-
-
-def _of_tokenizers(overrides: str) -> str:
-    """The overrides without those of the generator's own stage."""
-    words = overrides.split()
-    return " ".join(word for word in words if not word.startswith(("stage.", "08")))
+    return Codec(finished_tokenizer(stage, stage.stage).to(device))

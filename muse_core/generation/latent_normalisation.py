@@ -16,11 +16,16 @@ from muse_core.shapes import Latents
 
 SMALLEST = 1e-4
 """A channel that never moves is left as it is instead of being blown up."""
+REMEDY = "run notebook 08 again"
 
 
 class LatentNormalisation(ModelMixin, ConfigMixin):
-    """``tokenizer``: fingerprint of the weights whose latents were measured, ``images`` how many
-    there were.
+    """The statistics of one tokenizer's latents.
+
+    Args:
+        channels: Of a latent.
+        tokenizer: Fingerprint of the weights whose latents were measured.
+        images: How many there were.
     """
 
     config_name = "config.json"
@@ -33,10 +38,19 @@ class LatentNormalisation(ModelMixin, ConfigMixin):
 
     @classmethod
     def measured(cls, latents: Latents, tokenizer: str) -> "LatentNormalisation":
-        """From raw latents. Raises MuseError where they are not finite."""
+        """From raw latents.
+
+        Args:
+            latents: (images, channels, rows, columns).
+            tokenizer: Whose they are, `Codec.fingerprint`.
+
+        Raises:
+            MuseError: They are not all finite.
+        """
         if not torch.isfinite(latents).all():
             raise MuseError(
-                "The latents to be measured are not all finite: look for NaN in the tokenizer's weights."
+                "The latents to be measured are not all finite: look for NaN in the tokenizer's "
+                "weights."
             )
         found = cls(latents.shape[1], tokenizer, len(latents))
         channels = rearrange(latents.double(), "b c h w -> c (b h w)")
@@ -47,29 +61,25 @@ class LatentNormalisation(ModelMixin, ConfigMixin):
 
     @classmethod
     def from_pretrained(cls, location: str | Path, **options: Any) -> "LatentNormalisation":
-        """Raises MuseError where the folder holds none: a denoiser without its latents' scale draws
-        noise.
+        """From a folder.
+
+        Raises:
+            MuseError: It holds none: a denoiser without its latents' scale draws noise.
         """
         if Path(location).is_dir() and not (Path(location) / cls.config_name).exists():
             raise MuseError(
-                f"{location} holds no latent statistics: run notebook 08 again, which measures and saves them."
+                f"{location} holds no latent statistics: {REMEDY}, which measures and saves them."
             )
-        remedy = "run notebook 08 again"
-        return load_whole(
-            super().from_pretrained,
-            cls.__name__,
-            "latent normalisation",
-            str(location),
-            remedy,
-            **options,
-        )
+        load, what = super().from_pretrained, "latent normalisation"
+        return load_whole(load, cls.__name__, what, str(location), REMEDY, **options)
 
     def require(self, tokenizer: str) -> None:
-        """Raises MuseError unless these are the statistics of the tokenizer with this fingerprint."""
+        """Raises MuseError unless these are the statistics of this very tokenizer."""
         if self.config.tokenizer != tokenizer:
             raise MuseError(
-                f"These latent statistics were measured on tokenizer {self.config.tokenizer}, but the tokenizer here is "
-                f"{tokenizer}: train the denoiser again with notebook 08, or give the tokenizer it was trained on."
+                f"These latent statistics were measured on tokenizer {self.config.tokenizer}, but "
+                f"the tokenizer here is {tokenizer}: train the denoiser again with notebook 08, or "
+                "give the tokenizer it was trained on."
             )
 
     def normalise(self, latents: Latents) -> Latents:

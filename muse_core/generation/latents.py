@@ -1,4 +1,4 @@
-"""Latents to train on: encoded once and stored in shards, or encoded again for every batch."""
+"""Latents to train on: every training image encoded once, kept on disk in shards."""
 
 import sys
 from dataclasses import dataclass, replace
@@ -6,7 +6,6 @@ from hashlib import blake2b
 from pathlib import Path
 
 import torch
-from torch import Tensor
 from tqdm import tqdm
 
 from muse_core.data.batch import Source
@@ -37,7 +36,14 @@ class LatentBatch:
 
 @dataclass(frozen=True)
 class StoredLatents:
-    """All latents in memory. ``fingerprint`` changes with the data and with the tokenizer."""
+    """All latents in memory, indexed like a `muse_core.data.batch.Source`.
+
+    Args:
+        latents: Raw, (images, channels, rows, columns).
+        captions: One an image.
+        fingerprint: Changes with the data and with the tokenizer.
+        skipped: Files that could not be read.
+    """
 
     latents: Latents
     captions: tuple[str, ...]
@@ -51,17 +57,28 @@ class StoredLatents:
         captions = tuple(self.captions[index] for index in indices)
         return LatentBatch(self.latents[indices], captions, tuple(map(str, indices)), self.skipped)
 
+    def first(self, count: int) -> LatentBatch:
+        """The first ``count`` latents, fewer where there are fewer."""
+        return self.__getitems__(list(range(min(count, len(self)))))
+
     @classmethod
     def of(cls, codec: Codec, source: Source, images: int, folder: Path) -> "StoredLatents":
-        """Latents of the first ``images`` of a split, from the shards in ``folder`` where they are;
-        the rest is encoded.
+        """The latents of a split.
+
+        Args:
+            codec: What encodes them.
+            source: The split.
+            images: How many of its images, from the first.
+            folder: Where shards lie; what is not there yet is encoded, and stored.
+
+        Raises:
+            MuseError: Latents are not finite, or the disk refuses.
         """
         count = min(images, len(source))
         place = folder / fingerprint_of(codec, source)
-        starts = range(0, count, SHARD)
-        shards = []
+        shards: list[Stored] = []
         with tqdm(total=count, desc="latents", unit="image", file=sys.stdout, mininterval=2) as bar:
-            for start in starts:
+            for start in range(0, count, SHARD):
                 stop = min(start + SHARD, count)
                 shards.append(_shard(codec, source, range(start, stop), place))
                 bar.update(stop - start)
@@ -71,54 +88,27 @@ class StoredLatents:
         return cls(latents, captions, f"{place.name}/{count}", skipped)
 
 
-@dataclass(frozen=True)
-class FreshLatents:
-    """Latents encoded anew for every batch: nothing is stored, every epoch pays."""
-
-    codec: Codec
-    source: Source
-    images: int
-
-    @property
-    def fingerprint(self) -> str:
-        return f"{fingerprint_of(self.codec, self.source)}/{len(self)}"
-
-    def __len__(self) -> int:
-        return min(self.images, len(self.source))
-
-    def __getitems__(self, indices: list[int]) -> LatentBatch:
-        return _encoded(self.codec, self.source, indices)
-
-
 def fingerprint_of(codec: Codec, source: Source) -> str:
     """Of these weights on this data, as a folder's name."""
     return blake2b(f"{codec.fingerprint}/{source.fingerprint}".encode(), digest_size=8).hexdigest()
 
 
 def _shard(codec: Codec, source: Source, indices: range, place: Path) -> Stored:
+    """A shard as it lies on disk; encoded and stored where there is none, or a damaged one."""
     file = place / f"{indices.start:08d}-{indices.stop:08d}.safetensors"
-    found = read_stored(file)
-    if found is None:
-        parts = [
-            indices[at : at + ENCODED_AT_ONCE] for at in range(0, len(indices), ENCODED_AT_ONCE)
-        ]
-        found = _joined([_encoded(codec, source, list(part)) for part in parts])
-        write_stored(file, found)
-    return found
-
-
-def _encoded(codec: Codec, source: Source, indices: list[int]) -> LatentBatch:
-    batch = source.__getitems__(indices)
-    latents = codec.encode(batch.images.to(codec.device)).float().cpu()
-    if not torch.isfinite(latents).all():
-        raise MuseError(
-            f"The latents of {batch.ids[0]} and its neighbours are not finite: look for NaN in the tokenizer."
-        )
-    return LatentBatch(latents, batch.captions, batch.ids, batch.skipped, batch.enlarged)
-
-
-def _joined(batches: list[LatentBatch]) -> Stored:
-    latents: Tensor = torch.cat([batch.latents for batch in batches])
-    captions = [caption for batch in batches for caption in batch.captions]
-    skipped = [name for batch in batches for name in batch.skipped]
-    return {"latents": latents}, {"captions": captions, "skipped": list(dict.fromkeys(skipped))}
+    if (found := read_stored(file)) is not None:
+        return found
+    latents, captions, skipped = [], [], {}
+    for start in range(0, len(indices), ENCODED_AT_ONCE):
+        batch = source.__getitems__(list(indices[start : start + ENCODED_AT_ONCE]))
+        latents.append(codec.encode(batch.images.to(codec.device)).float().cpu())
+        if not torch.isfinite(latents[-1]).all():
+            raise MuseError(
+                f"The latents of {batch.ids[0]} and its neighbours are not finite: look for NaN in "
+                "the tokenizer."
+            )
+        captions += batch.captions
+        skipped |= dict.fromkeys(batch.skipped)
+    made: Stored = {"latents": torch.cat(latents)}, {"captions": captions, "skipped": [*skipped]}
+    write_stored(file, made)
+    return made

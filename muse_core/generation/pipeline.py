@@ -24,10 +24,11 @@ from muse_core.generation.caption_embeddings import (
     context,
     truncation_notes,
 )
-from muse_core.generation.codecs import Codec, codec_of, weights_fingerprint
+from muse_core.generation.codecs import Codec
 from muse_core.generation.denoiser import TIMESTEPS, load_denoiser, velocity
 from muse_core.generation.latent_normalisation import LatentNormalisation
 from muse_core.shapes import Images, Latents
+from muse_core.training.freshness import weights_digest
 
 logger = logging.getLogger(__name__)
 GUIDANCE, STEPS = 3.0, 20
@@ -40,11 +41,21 @@ Generators = torch.Generator | list[torch.Generator] | None
 
 
 class MusePipeline(DiffusionPipeline):
-    """``vae``: the tokenizer (MUSE or DC-AE); ``scheduler``: any flow scheduler of diffusers
-    (FlowMatchEuler, DPMSolver).
+    """Prompts to images.
 
-    ``known_words``: the words of the captions it was trained on, separated by spaces; "" where they
-    are open language."""
+    Args:
+        vae: The tokenizer, MUSE or DC-AE.
+        text_encoder: The text tower's network.
+        tokenizer: The text tower's tokenizer.
+        transformer: The denoiser.
+        scheduler: Any flow scheduler of diffusers (FlowMatchEuler, DPMSolver).
+        normalisation: The statistics of the tokenizer's latents.
+        known_words: The words of the captions it was trained on, with spaces between them; "" where
+            they are open language.
+
+    Raises:
+        MuseError: The statistics are those of another tokenizer.
+    """
 
     model_cpu_offload_seq = "text_encoder->transformer->vae"
 
@@ -68,24 +79,33 @@ class MusePipeline(DiffusionPipeline):
             normalisation=normalisation,
         )
         self.register_to_config(known_words=known_words)
-        self.codec: Codec = codec_of(vae)
+        self.codec = Codec(vae)
         normalisation.require(self.codec.fingerprint)
 
     @classmethod
     def from_pretrained(cls, location: str | Path, **options: Any) -> "MusePipeline":
         """From a folder that `save_pretrained` wrote, from safetensors alone.
 
-        Raises MuseError where it is absent or damaged, names code, or its parts do not belong
-        together."""
+        Args:
+            location: The folder.
+            options: As diffusers', parts that take the place of the folder's for example.
+
+        Raises:
+            MuseError: It is absent or damaged, names code, or its parts do not belong together.
+        """
         folder = Path(location)
         check_folder(folder, cls.__name__)
-        given = {
-            "transformer": load_denoiser(folder / "transformer"),
-            **options,
-            "use_safetensors": True,
-        }
+        denoiser = load_denoiser(folder / "transformer")
+        given = {"transformer": denoiser, **options, "use_safetensors": True}
         with reading("pipeline", str(folder), REMEDY):
             return super().from_pretrained(str(folder), **given)
+
+    def with_denoiser(self, denoiser: SanaTransformer2DModel) -> "MusePipeline":
+        """The same pipeline with another denoiser, one from along training for example."""
+        parts = self.components | {"transformer": denoiser.to(self.device).eval()}
+        other = MusePipeline(**parts, known_words=self.config.known_words)
+        other.set_progress_bar_config(disable=True)
+        return other
 
     @property
     def latent_shape(self) -> tuple[int, int, int]:
@@ -94,10 +114,10 @@ class MusePipeline(DiffusionPipeline):
         return self.transformer.config.in_channels, side, side
 
     def prompts(self, prompts: list[str], guidance_scale: float) -> Conditioning:
-        """Conditioning of the prompts, followed by that of as many empty ones where there is
-        guidance.
+        """Conditioning of the prompts, then of as many empty ones where there is guidance.
 
-        Raises MuseError for unknown words.
+        Raises:
+            MuseError: Words that the generator never saw.
         """
         check_words(prompts, self.config.known_words.split())
         empty = [""] * len(prompts) if guides(guidance_scale) else []
@@ -109,27 +129,38 @@ class MusePipeline(DiffusionPipeline):
     ) -> Latents:
         """v of the empty prompt + guidance x (v of the prompt - v of the empty one) (Ho and
         Salimans 2022).
+
+        Args:
+            latents: x_t, (batch, channels, rows, columns).
+            timestep: The scheduler's, 1000 for noise.
+            prompts: As `prompts` makes them for the same guidance.
+            guidance: w; 1 is none.
         """
         twice = torch.cat([latents, latents]) if guides(guidance) else latents
-        found = velocity(
-            self.transformer, twice, (timestep / TIMESTEPS).expand(len(twice)).to(twice), prompts
-        )
+        time = (timestep / TIMESTEPS).expand(len(twice)).to(twice)
+        found = velocity(self.transformer, twice, time, prompts)
         if not guides(guidance):
             return found
         with_prompt, without = found.chunk(2)
         return without + guidance * (with_prompt - without)
 
     def noise(self, count: int, generator: Generators) -> Latents:
-        """Where sampling starts: (count, channels, rows, columns). Raises MuseError for another
-        number of generators.
+        """Where sampling starts.
+
+        Args:
+            count: How many images.
+            generator: One for all, or one for each.
+
+        Raises:
+            MuseError: Another number of generators.
         """
         if isinstance(generator, list) and len(generator) not in (1, count):
             raise MuseError(
-                f"There are {len(generator)} generators and {count} images: give one for each image, or one."
+                f"There are {len(generator)} generators and {count} images: give one for each "
+                "image, or one."
             )
-        return randn_tensor(
-            (count, *self.latent_shape), generator=generator, device=self.transformer.device
-        )
+        shape = (count, *self.latent_shape)
+        return randn_tensor(shape, generator=generator, device=self.transformer.device)
 
     @torch.no_grad()
     def sample(
@@ -140,8 +171,17 @@ class MusePipeline(DiffusionPipeline):
         generator: Generators = None,
         latents: Latents | None = None,
     ) -> Latents:
-        """Normalised latents of one image a prompt. Raises MuseError for guidance below 0, no steps
-        and unknown words.
+        """Normalised latents of one image a prompt.
+
+        Args:
+            prompts: What to draw.
+            guidance_scale: w of classifier-free guidance; 1 is none, 0 ignores the prompts.
+            num_inference_steps: From noise to image.
+            generator: Makes the noise repeatable.
+            latents: The noise itself, (prompts, channels, rows, columns).
+
+        Raises:
+            MuseError: Guidance below 0, no steps, unknown words, or latents of another shape.
         """
         check_sampling(guidance_scale, num_inference_steps)
         given = self.prompts(prompts, guidance_scale)
@@ -174,10 +214,19 @@ class MusePipeline(DiffusionPipeline):
         latents: Latents | None = None,
         output_type: str = "pil",
     ) -> ImagePipelineOutput:
-        """Images of a prompt or a list of prompts; ``output_type`` "pil", "np" or "pt".
-        ``generator`` makes them repeatable.
+        """Images of one prompt or several; one that is too long is cut, with a note in the log.
 
-        Raises MuseError as `sample`; a prompt that is too long is cut, with a note in the log.
+        Args:
+            prompt: What to draw.
+            guidance_scale: As `sample`, like the two arguments that follow it.
+            num_inference_steps: From noise to image.
+            num_images_per_prompt: From different noise.
+            generator: Makes the images repeatable.
+            latents: The noise itself.
+            output_type: "pil", "np" (images, height, width, 3) or "pt" (images, 3, height, width).
+
+        Raises:
+            MuseError: As `sample`; or there is nothing to draw.
         """
         prompts = [prompt] if isinstance(prompt, str) else list(prompt)
         repeated = [each for each in prompts for _ in range(num_images_per_prompt)]
@@ -190,15 +239,20 @@ class MusePipeline(DiffusionPipeline):
         for note in truncation_notes(prompts, self.tokenizer, context(self.text_encoder)):
             logger.warning(note)
         found = self.sample(repeated, guidance_scale, num_inference_steps, generator, latents)
-        images = VaeImageProcessor(do_normalize=False).postprocess(
-            self.to_images(found), output_type
-        )
-        return ImagePipelineOutput(images=images)
+        processor = VaeImageProcessor(do_normalize=False)
+        return ImagePipelineOutput(processor.postprocess(self.to_images(found), output_type))
 
 
 def check_folder(folder: Path, kind: str) -> None:
-    """Raises MuseError unless the folder's index is that of a ``kind`` whose parts come from
-    libraries that are known, and no part is left to a pickle."""
+    """Look at a pipeline's folder before anything of it is loaded.
+
+    Args:
+        folder: Where the pipeline lies.
+        kind: The class that its index has to name.
+
+    Raises:
+        MuseError: It is another pipeline's, names code, or leaves a part to a pickle.
+    """
     index = folder / MusePipeline.config_name
     if not folder.is_dir():
         raise MuseError(f"There is no pipeline folder {folder}: {REMEDY}.")
@@ -206,31 +260,25 @@ def check_folder(folder: Path, kind: str) -> None:
         raise MuseError(f"{folder} holds no {index.name}: {REMEDY}.")
     try:
         listed = json.loads(index.read_text())
-        found, parts = listed["_class_name"], {part: listed[part] for part in PARTS}
-        foreign = [
-            part
-            for part, (library, _) in parts.items()
-            if str(library).split(".")[0] not in LIBRARIES
-        ]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        found, origins = listed["_class_name"], {part: str(listed[part][0]) for part in PARTS}
+    except (OSError, ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
+        said = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}"
         raise MuseError(
-            f"The pipeline's {index} lacks or hides a part ({_first_line(error)}): {REMEDY}."
+            f"The pipeline's {index} lacks or hides a part ({said}): {REMEDY}."
         ) from error
-    if found != kind or foreign:
-        wrong = (
-            f"is that of a {shown(found)}"
-            if found != kind
-            else f"takes {foreign[0]} from {shown(parts[foreign[0]])}"
+    if found != kind:
+        raise MuseError(
+            f"The pipeline's {index} is that of a {shown(found)}, which is not ours: {REMEDY}."
         )
-        raise MuseError(f"The pipeline's {index} {wrong}, which is not ours: {REMEDY}.")
+    for part, origin in origins.items():
+        if origin.split(".")[0] not in LIBRARIES:
+            raise MuseError(
+                f"The pipeline's {index} takes {part} from {shown(listed[part])}, which is not "
+                f"ours: {REMEDY}."
+            )
+        refuse_pickles(f"pipeline's {part}", folder / part)
     if not any((folder / "tokenizer" / name).is_file() for name in WORDS):
         raise MuseError(f"The pipeline {folder} has no tokenizer/{WORDS[0]}: {REMEDY}.")
-    for part in PARTS:
-        refuse_pickles(f"pipeline's {part}", folder / part)
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}"
 
 
 def guides(guidance_scale: float) -> bool:
@@ -239,24 +287,33 @@ def guides(guidance_scale: float) -> bool:
 
 
 def check_sampling(guidance_scale: float, num_inference_steps: int) -> None:
-    """Raises MuseError for guidance below 0 or without end, and for less than one step or too many."""
+    """Raises MuseError for guidance below 0 or without end, and for no steps or too many."""
     if not (guidance_scale >= 0 and math.isfinite(guidance_scale)):
         raise MuseError(
-            f"guidance_scale must be 0 or more (1 is no guidance, 3 a good start): got {guidance_scale}."
+            "guidance_scale must be 0 or more (1 is no guidance, 3 a good start): got "
+            f"{guidance_scale}."
         )
     if not 1 <= num_inference_steps <= MOST_SAMPLING_STEPS:
         raise MuseError(
-            f"num_inference_steps must be at least 1 and at most {MOST_SAMPLING_STEPS:,} (20 is a good start): got "
-            f"{num_inference_steps}."
+            f"num_inference_steps must be at least 1 and at most {MOST_SAMPLING_STEPS:,} (20 is a "
+            f"good start): got {num_inference_steps}."
         )
 
 
 def require_same_tokenizer(pipeline: MusePipeline, current: nn.Module, remedy: str) -> None:
-    """Raises MuseError, ending in ``remedy``, where the tokenizer was trained further since the
-    denoiser was.
+    """Refuse a pipeline whose tokenizer was trained further since its denoiser was.
+
+    Args:
+        pipeline: The generator.
+        current: The tokenizer as it is now.
+        remedy: How the sentence ends.
+
+    Raises:
+        MuseError: The weights differ.
     """
-    held, now = pipeline.codec.fingerprint, weights_fingerprint(current)
+    held, now = pipeline.codec.fingerprint, weights_digest(current)
     if held != now:
         raise MuseError(
-            f"The denoiser was trained on tokenizer {held}, but this run's tokenizer is now {now}: {remedy}."
+            f"The denoiser was trained on tokenizer {held}, but this run's tokenizer is now {now}: "
+            f"{remedy}."
         )

@@ -1,6 +1,4 @@
-"""The denoiser as it was along the way, so that samples and distances can be drawn over training
-afterwards.
-"""
+"""The denoiser as it was along the way, to draw samples and distances over training."""
 
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,7 @@ def snapshot_steps(steps: int) -> list[int]:
 
 
 class Snapshots(Callback):
-    """Saves the moving average at `snapshot_steps` under ``folder``."""
+    """Saves the moving average at `snapshot_steps`, each in a folder below ``folder``."""
 
     name = "snapshots"
 

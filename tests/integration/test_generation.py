@@ -93,6 +93,19 @@ def test_a_tokenizer_that_was_trained_on_is_refused_with_the_fix(trained, monkey
         train_generator(replace(RUN, resume=True))
 
 
+def test_a_stage_and_a_loss_of_ones_own_are_trained_and_recorded(micro, whole) -> None:
+    def absolute(predicted, data, noise):
+        return (predicted - (noise - data)).abs().mean()
+
+    stage = replace(RUN.load_preset().generation, steps=2)
+    mine = replace(RUN, run="mine", tokenizers="whole")
+    result = mine.open(stage).trainer(losses={"absolute": absolute}).fit()
+    assert [row["step"] for row in result.rows] == [1, 2]
+    assert result.rows[0].keys() >= {"loss/absolute", "learning_rate"}
+    assert list(result.record.configuration["losses"]) == ["absolute"]
+    assert result.record.configuration["stage"]["steps"] == 2
+
+
 def test_the_plain_autoencoder_and_missing_tokenizers(micro, whole) -> None:
     result = train_generator(replace(RUN, latents=AUTOENCODER, overrides=f"{SMALL}2"))
     assert result.pipeline.to_images(result.pipeline.sample(["a red star"], 1.0, 2)).shape == (

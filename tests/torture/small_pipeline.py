@@ -10,7 +10,7 @@ from diffusers import FlowMatchEulerDiscreteScheduler
 from muse_core.config.preset import DenoiserShape
 from muse_core.config.presets import tiny
 from muse_core.foundations.text_tower import TextTower
-from muse_core.generation.codecs import codec_of
+from muse_core.generation.codecs import Codec
 from muse_core.generation.denoiser import build_denoiser
 from muse_core.generation.latent_normalisation import LatentNormalisation
 from muse_core.generation.pipeline import MusePipeline
@@ -25,7 +25,7 @@ def small_pipeline(tokenizer_folder: Path) -> MusePipeline:
     torch.manual_seed(0)
     tokenizer = MuseTokenizer.from_pretrained(tokenizer_folder).eval()
     text = TextTower.from_pretrained(tiny().foundations.text_tower)
-    codec, side = codec_of(tokenizer), tokenizer.config.image_size
+    codec, side = Codec(tokenizer), tokenizer.config.image_size
     latents = codec.encode(torch.rand(6, 3, side, side))
     denoiser = build_denoiser(
         SMALL, latents.shape[1], latents.shape[2], text.network.config.hidden_size

@@ -1,1 +1,1 @@
-"""How good generated images are: as a set, prompt by prompt, and whether they are copies."""
+"""How good generated images are: as a set, and prompt by prompt."""

@@ -1,12 +1,19 @@
-"""Precision and recall of generated images (Kynkäänniemi et al. 2019), on any network's features."""
+"""Precision and recall of generated images (Kynkäänniemi et al. 2019), on any features."""
+
+from collections.abc import Sequence
 
 from torch import Tensor
 from torch_fidelity.metric_prc import calculate_precision_recall_full
 
 from muse_core.errors import MuseError
+from muse_core.evaluation.intervals import around, half_sample_errors
+from muse_core.results.measurements import Measurement
 from muse_core.shapes import Float
 
 NEIGHBOURS = 3
+PROTOCOL = (
+    f"Kynkäänniemi et al. 2019, {NEIGHBOURS} neighbours, mean features of the topology teacher"
+)
 
 
 def precision_recall(
@@ -18,13 +25,39 @@ def precision_recall(
     among others.
 
     An image is among a set when it is no further from one of its members than that member's
-    ``neighbours``-th nearest. Raises MuseError for sets of ``neighbours`` images or fewer."""
+    ``neighbours``-th nearest.
+
+    Raises:
+        MuseError: A set has ``neighbours`` images or fewer.
+    """
     for name, features in (("real", real_features), ("generated", other_features)):
         if len(features) <= neighbours:
             raise MuseError(
-                f"Precision and recall look at {neighbours} neighbours, but there are {len(features)} {name} images: "
-                f"measure {neighbours + 1} or more."
+                f"Precision and recall look at {neighbours} neighbours, but there are "
+                f"{len(features)} {name} images: measure {neighbours + 1} or more."
             )
     return calculate_precision_recall_full(
         other_features.double(), real_features.double(), neighbours
     )
+
+
+def measured_precision_recall(
+    real: Float[Tensor, "images width"], other: Float[Tensor, "others width"], seed: int = 0
+) -> dict[str, Measurement]:
+    """Both, with intervals by half samples where each half has neighbours enough.
+
+    Raises:
+        MuseError: As `precision_recall`.
+    """
+    n, values = min(len(real), len(other)), precision_recall(real, other)
+    errors: Sequence[float | None] = (None, None)
+    if n // 2 > NEIGHBOURS:
+        errors = half_sample_errors(lambda i: precision_recall(real[i], other[i]), n, seed)
+    found = {}
+    for name, value, error in zip(("precision", "recall"), values, errors, strict=True):
+        found[name] = Measurement(float(value), n, PROTOCOL)
+        if error is not None:
+            low, high = around(float(value), error)
+            words = f"{PROTOCOL}; interval by half samples"
+            found[name] = Measurement(float(value), n, words, max(0.0, low), min(1.0, high))
+    return found

@@ -19,11 +19,14 @@ AT_ONCE = 100
 
 @dataclass(frozen=True)
 class Followed:
-    """Whether an image does, by category; None where its prompt says nothing of the kind.
+    """Whether an image does what its prompt says, by category.
 
-    ``shape``: every named shape is there, each by an object of its own; ``colour``: and has its
-    named colour; ``count``: there are as many objects as are named; ``relation``: the first named
-    stands so to the second; ``all``: whatever applies."""
+    Args:
+        shape: Every named shape is there, each by an object of its own.
+        colour: And has its named colour; None where the prompt names none.
+        count: There are as many objects as are named.
+        relation: The first named stands so to the second; None where the prompt names one only.
+    """
 
     shape: bool
     colour: bool | None
@@ -32,9 +35,8 @@ class Followed:
 
     @property
     def all(self) -> bool:
-        return all(
-            each is not False for each in (self.shape, self.colour, self.count, self.relation)
-        )
+        """Whatever applies."""
+        return False not in (self.shape, self.colour, self.count, self.relation)
 
 
 CATEGORIES = {
@@ -42,28 +44,26 @@ CATEGORIES = {
     "colour": "every named shape is there in its named colour, of prompts that name one",
     "count": "as many objects as the prompt names",
     "relation": "the first object stands as named to the second, of prompts with a relation",
-    "all": "everything the prompt says of shapes, colours, number and relation (textures are not judged)",
+    "all": "everything the prompt says of shapes, colours, number and relation (textures are not "
+    "judged)",
 }
 
 
 def follows(claims: SceneClaims, found: Sequence[Detected]) -> Followed:
-    """Claims against what the judge sees; objects are matched to claims so that most of the claims
-    hold.
+    """Claims against what the judge sees.
+
+    Args:
+        claims: What the prompt names.
+        found: The objects in the image; each claim is matched to one, so that most claims hold.
     """
-    matched = _matched(claims.objects, found)
-    shape = all(
-        each is not None and each.shape == claim.shape
-        for claim, each in zip(claims.objects, matched, strict=True)
-    )
-    coloured = [
-        (claim, each) for claim, each in zip(claims.objects, matched, strict=True) if claim.colour
-    ]
-    colour = all(_holds(claim, each) for claim, each in coloured) if coloured else None
+    pairs = list(zip(claims.objects, _matched(claims.objects, found), strict=True))
+    shape = all(each is not None and each.shape == claim.shape for claim, each in pairs)
+    coloured = [_holds(claim, each) for claim, each in pairs if claim.colour]
+    colour = all(coloured) if coloured else None
     related = None
     if claims.relation:
-        related = (
-            shape and colour is not False and relation(matched[0], matched[1]) == claims.relation
-        )
+        (_, first), (_, second), *_ = pairs
+        related = shape and colour is not False and relation(first, second) == claims.relation
     return Followed(shape, colour, len(found) == len(claims.objects), related)
 
 
@@ -80,32 +80,32 @@ def relation(subject: Detected, other: Detected) -> str:
 def prompt_following(
     detector: SceneDetector, images: Images, captions: Sequence[str], seed: int = 0
 ) -> dict[str, Measurement]:
-    """Category -> share of images that follow their prompt, with its interval over the prompts it
-    applies to.
+    """Category -> share of images that follow their prompt, of those it applies to, with interval.
 
-    Raises MuseError for a caption that is none of scenes.
+    Args:
+        detector: The judge.
+        images: (images, 3, height, width) in [0, 1].
+        captions: The prompt of each.
+        seed: Of the bootstrap.
+
+    Raises:
+        MuseError: A caption is none of scenes.
     """
     device = next(detector.parameters()).device
     found = [each for part in images.split(AT_ONCE) for each in detector.detect(part.to(device))]
-    judged = [
-        follows(scene_claims(caption), each) for caption, each in zip(captions, found, strict=True)
-    ]
-    return {
-        category: _share(judged, category, words, seed) for category, words in CATEGORIES.items()
-    }
+    pairs = zip(captions, found, strict=True)
+    judged = [follows(scene_claims(caption), each) for caption, each in pairs]
+    return {name: _share(judged, name, words, seed) for name, words in CATEGORIES.items()}
 
 
 def _share(judged: list[Followed], category: str, words: str, seed: int) -> Measurement:
-    held = np.array(
-        [answer for each in judged if (answer := getattr(each, category)) is not None],
-        dtype=np.float64,
-    )
+    answers = [getattr(each, category) for each in judged]
+    held = np.array([each for each in answers if each is not None], dtype=np.float64)
     if not len(held):
         return Measurement.missing(f"no prompt says anything of the kind: {words}")
     low, high = mean_interval(held, seed) or (None, None)
-    return Measurement(
-        float(held.mean()), len(held), f"share of images: {words}; judged by a detector", low, high
-    )
+    protocol = f"share of images: {words}; judged by a detector"
+    return Measurement(float(held.mean()), len(held), protocol, low, high)
 
 
 def _matched(claims: Sequence[Claim], found: Sequence[Detected]) -> list[Detected | None]:
@@ -114,13 +114,11 @@ def _matched(claims: Sequence[Claim], found: Sequence[Detected]) -> list[Detecte
     """
     if not found:
         return [None] * len(claims)
-    worth = np.array(
-        [
-            [2.0 * (claim.shape == each.shape) + _holds(claim, each) for each in found]
-            for claim in claims
-        ]
-    )
-    rows, columns = linear_sum_assignment(worth, maximize=True)
+    worth = [
+        [2 * (claim.shape == each.shape) + _holds(claim, each) for each in found]
+        for claim in claims
+    ]
+    rows, columns = linear_sum_assignment(np.array(worth, dtype=float), maximize=True)
     chosen = dict(zip(rows.tolist(), columns.tolist(), strict=True))
     return [found[chosen[row]] if row in chosen else None for row in range(len(claims))]
 

@@ -1,60 +1,27 @@
-"""How good generated images are: near the real ones as a set, and true to their prompts one by one."""
+"""How near generated images are to real ones as a set; prompts are judged by `prompt_following`."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from functools import partial
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from muse_core.evaluation.generation.precision_recall import (
-    NEIGHBOURS,
-    precision_recall,
-)
-from muse_core.evaluation.generation.prompt_following import prompt_following
-from muse_core.evaluation.intervals import around, half_sample_errors, interval
-from muse_core.evaluation.reconstruction.frechet import biased, frechet_distance
+from muse_core.evaluation.reconstruction.frechet import measured_frechet
 from muse_core.evaluation.reconstruction.metric_networks import MetricNetworks
 from muse_core.evaluation.reconstruction.pixel_metrics import eight_bits
-from muse_core.foundations.scene_detector import SceneDetector
 from muse_core.generation.pipeline import MusePipeline
-from muse_core.results.measurements import Measurement
+from muse_core.results.measurements import Comparison, Measurement, Row
 from muse_core.shapes import Float, Images
 
 AT_ONCE = 64
 Features = Float[Tensor, "images width"]
-Told = Callable[[int], None]
-"""Told how many more images are done."""
-
-
-@dataclass(frozen=True)
-class Judges:
-    """``networks`` compare sets of images; ``detector`` reads drawn scenes, None where no judge
-    for the data exists.
-    """
-
-    networks: MetricNetworks
-    detector: SceneDetector | None = None
-
-
-@dataclass(frozen=True)
-class RealImages:
-    """Held-out images with the captions that generators are asked for, and the features of the
-    judges, made once.
-    """
-
-    images: Images
-    captions: tuple[str, ...]
-    judges: Judges
-
-    @cached_property
-    def teacher(self) -> Features:
-        return teacher_features(self.images, self.judges)
-
-    @cached_property
-    def inception(self) -> Features | None:
-        return inception_features(self.images, self.judges)
+PROTOCOLS = {
+    metric: f"Fréchet distance of {features}, generated against held-out images, 8 bits"
+    for metric, features in {
+        "fd_teacher": "mean features of the topology teacher; not FID",
+        "gfid": "Inception-v3 pool features (torch-fidelity's weights)",
+    }.items()
+}
 
 
 @torch.no_grad()
@@ -64,110 +31,71 @@ def draw(
     seed: int,
     guidance_scale: float,
     num_inference_steps: int,
-    told: Told = lambda count: None,
+    told: Callable[[int], object] = lambda count: None,
 ) -> Images:
-    """One image a caption, on the CPU; image i depends on the seed, on i and on its caption alone."""
+    """One image a caption, on the CPU; image i depends on the seed, on i and on its caption alone.
+
+    Args:
+        pipeline: The generator.
+        captions: Prompts.
+        seed: Of the noise.
+        guidance_scale: As `MusePipeline.sample`, like the number of steps.
+        num_inference_steps: From noise to image.
+        told: Hears how many more images are done.
+    """
     images = []
     for first in range(0, len(captions), AT_ONCE):
         part = list(captions[first : first + AT_ONCE])
-        generators = [
-            torch.Generator().manual_seed(seed * 1_000_003 + first + i) for i in range(len(part))
-        ]
+        seeds = [seed * 1_000_003 + first + at for at in range(len(part))]
+        generators = [torch.Generator().manual_seed(each) for each in seeds]
         latents = pipeline.sample(part, guidance_scale, num_inference_steps, generators)
         images.append(pipeline.to_images(latents).float().cpu())
         told(len(part))
     return torch.cat(images)
 
 
-def generation_measurements(
-    images: Images, real: RealImages, seed: int = 0
-) -> dict[str, Measurement]:
-    """gFID where Inception is there, the Fréchet distance in the teacher's features always,
-    precision, recall, and prompt following where there is a detector; ``images`` were drawn for
-    ``real.captions``, in order."""
-    judges = real.judges
-    teacher = teacher_features(images, judges)
-    found = {
-        "fd_teacher": frechet(
-            real.teacher, teacher, "mean features of the topology teacher; not FID", seed
-        )
-    }
-    inception = inception_features(images, judges)
-    if inception is not None and real.inception is not None:
-        found["gfid"] = frechet(
-            real.inception, inception, "Inception-v3 pool features (torch-fidelity's weights)", seed
-        )
-    found |= _precision_recall(real.teacher, teacher, seed)
-    if judges.detector is not None:
-        followed = prompt_following(judges.detector, images, list(real.captions), seed)
-        found |= {f"follows_{category}": measured for category, measured in followed.items()}
-    return found
+@torch.no_grad()
+def set_features(networks: MetricNetworks, images: Images) -> dict[str, Features]:
+    """What the Fréchet distances compare, one vector an image.
 
+    Args:
+        networks: The topology teacher, and Inception where its weights are on this machine.
+        images: (images, 3, height, width) in [0, 1], rounded to 8 bits here.
 
-def frechet(real: Features, other: Features, words: str, seed: int) -> Measurement:
-    """Fréchet distance with a normal bootstrap interval over both sets of images."""
-    value, width = frechet_distance(real, other), real.shape[1]
-    n = min(len(real), len(other))
-    resampled = lambda i: frechet_distance(
-        real[torch.from_numpy(np.asarray(i))], other[torch.from_numpy(np.asarray(i))]
-    )
-    ends = interval(resampled, n, seed, 100, about=value)
-    few = f"; biased upwards: {n} images for {width} features" if biased(n, width) else ""
-    low, high = (max(0.0, ends[0]), ends[1]) if ends else (None, None)
-    return Measurement(
-        value,
-        n,
-        f"Fréchet distance of {words}, generated against held-out images, 8 bits{few}",
-        low,
-        high,
-    )
-
-
-def _precision_recall(real: Features, other: Features, seed: int) -> dict[str, Measurement]:
-    """With intervals by half samples where each half has neighbours enough."""
-    words = (
-        f"Kynkäänniemi et al. 2019, {NEIGHBOURS} neighbours, mean features of the topology teacher"
-    )
-    n, values = min(len(real), len(other)), precision_recall(real, other)
-    errors: Sequence[float | None] = (None, None)
-    if n // 2 > NEIGHBOURS:
-        errors = half_sample_errors(lambda i: precision_recall(real[i], other[i]), n, seed)
+    Returns:
+        "fd_teacher": mean patch features of the teacher; "gfid": Inception-v3's pool features.
+    """
+    measures = {"fd_teacher": lambda part: networks.teacher.features(part).mean(1)}
+    if (inception := networks.inception) is not None:
+        measures["gfid"] = lambda part: inception((part * 255).round().to(torch.uint8))
+    device = next(networks.teacher.parameters()).device
+    parts = [eight_bits(part).to(device) for part in images.split(AT_ONCE)]
     return {
-        name: _share(float(value), error, n, words)
-        for name, value, error in zip(("precision", "recall"), values, errors, strict=True)
+        metric: torch.cat([measure(part).float().cpu() for part in parts])
+        for metric, measure in measures.items()
     }
 
 
-def _share(value: float, error: float | None, n: int, words: str) -> Measurement:
-    if error is None:
-        return Measurement(value, n, words)
-    low, high = around(value, error)
-    return Measurement(
-        value, n, f"{words}; interval by half samples", max(0.0, low), min(1.0, high)
-    )
+def frechet_distances(
+    real: dict[str, Features], other: dict[str, Features], seed: int = 0
+) -> dict[str, Measurement]:
+    """Metric -> distance of two sets of images, as `set_features` describes them."""
+    measured = partial(measured_frechet, seed=seed)
+    return {name: measured(real[name], other[name], PROTOCOLS[name]) for name in real}
 
 
-@torch.no_grad()
-def teacher_features(images: Images, judges: Judges) -> Features:
-    """Mean patch features of the topology teacher, one vector an image."""
-    teacher = judges.networks.teacher
-    device = next(teacher.parameters()).device
-    return torch.cat(
-        [
-            teacher.features(eight_bits(part).to(device)).mean(1).cpu()
-            for part in images.split(AT_ONCE)
-        ]
-    )
+def independent_difference(metric: str, a: Row, b: Row) -> Comparison:
+    """Row ``a`` minus row ``b``; its interval from the two rows' own, taken as independent.
+
+    Without an interval in both nothing is told apart.
+    """
+    first, second = a.measurements[metric], b.measurements[metric]
+    difference = (first.value or 0.0) - (second.value or 0.0)
+    half = (_half(first) ** 2 + _half(second) ** 2) ** 0.5
+    return Comparison(metric, a.name, b.name, difference, difference - half, difference + half)
 
 
-@torch.no_grad()
-def inception_features(images: Images, judges: Judges) -> Features | None:
-    """Inception-v3's pool features, or None where its weights are not on this machine."""
-    network = judges.networks.inception
-    if network is None:
-        return None
-    device = next(network.parameters()).device
-    parts = [
-        network((eight_bits(part) * 255).to(device, torch.uint8)) for part in images.split(AT_ONCE)
-    ]
-    return torch.cat([part.float().cpu() for part in parts])
+def _half(found: Measurement) -> float:
+    """Half of the interval's width; infinite where there is none."""
+    known = found.low is not None and found.high is not None
+    return (found.high - found.low) / 2 if known else float("inf")

@@ -6,7 +6,7 @@ from diffusers import FlowMatchEulerDiscreteScheduler
 from muse_core.config.preset import DenoiserShape
 from muse_core.config.presets import tiny
 from muse_core.foundations.text_tower import TextTower
-from muse_core.generation.codecs import codec_of
+from muse_core.generation.codecs import Codec
 from muse_core.generation.denoiser import build_denoiser
 from muse_core.generation.latent_normalisation import LatentNormalisation
 from muse_core.generation.pipeline import MusePipeline
@@ -21,7 +21,7 @@ def small_pipeline() -> MusePipeline:
     """On a small tokenizer with random weights and the committed text tower."""
     torch.manual_seed(0)
     tokenizer, text = small_tokenizer(), TextTower.from_pretrained(tiny().foundations.text_tower)
-    codec = codec_of(tokenizer)
+    codec = Codec(tokenizer)
     size = tokenizer.config.image_size
     latents = codec.encode(torch.rand(6, 3, size, size))
     denoiser = build_denoiser(

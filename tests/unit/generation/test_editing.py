@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from muse_core.data.batch import Batch
 from muse_core.errors import MuseError
-from muse_core.generation.editing import background_psnr, edit
+from muse_core.generation.editing import background_psnr, edit, object_mask
 
 from .small_generators import small_pipeline
 
@@ -49,6 +50,19 @@ def test_background_psnr_looks_outside_alone() -> None:
     changed = torch.where(half()[:, None], 1 - original, original)
     assert (background_psnr(changed, original, half()) > 90).all()
     assert (background_psnr(changed, original, ~half()) < 30).all()
+
+
+def test_the_mask_is_the_box_of_the_largest_object_or_the_middle() -> None:
+    instances = torch.zeros(2, 16, 16, dtype=torch.long)
+    instances[0, 2:5, 3:9] = 2
+    instances[0, 12:14, 12:14] = 1
+    images, labels = torch.zeros(2, 3, 16, 16), torch.zeros(2, dtype=torch.long)
+    batch = Batch(images, ("", ""), labels, ("a", "b"), instance_masks=instances)
+    box, middle = object_mask(batch)
+    assert box[2:5, 3:9].all() and box.sum() == 18
+    assert middle[4:12, 4:12].all() and middle.sum() == 64
+    unmarked = Batch(images, ("", ""), labels, ("a", "b"))
+    assert torch.equal(object_mask(unmarked)[0], middle)
 
 
 @pytest.mark.parametrize(

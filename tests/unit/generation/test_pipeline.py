@@ -80,6 +80,18 @@ def test_guidance_goes_on_from_the_empty_prompt_through_the_prompt(pipeline) -> 
     torch.testing.assert_close(found("a red star", 3.0), expected, atol=1e-4, rtol=1e-4)
 
 
+def test_another_denoiser_draws_other_images_and_leaves_the_pipeline_as_it_was(pipeline) -> None:
+    other = small_pipeline().transformer
+    with torch.no_grad():
+        for weight in other.parameters():
+            weight.mul_(1.5)
+    before = drawn(pipeline, 1)
+    then = pipeline.with_denoiser(other)
+    assert then.config.known_words == pipeline.config.known_words
+    assert not np.array_equal(drawn(then, 1), before)
+    assert np.array_equal(drawn(pipeline, 1), before)
+
+
 def test_several_prompts_and_images_a_prompt(pipeline) -> None:
     images = drawn(pipeline, 1, ["a red star", "a blue circle"], num_images_per_prompt=2)
     assert len(images) == 4

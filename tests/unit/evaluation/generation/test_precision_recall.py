@@ -3,7 +3,10 @@ import torch
 from sklearn.datasets import load_digits
 
 from muse_core.errors import MuseError
-from muse_core.evaluation.generation.precision_recall import precision_recall
+from muse_core.evaluation.generation.precision_recall import (
+    measured_precision_recall,
+    precision_recall,
+)
 
 
 def digits() -> torch.Tensor:
@@ -67,3 +70,10 @@ def test_too_few_images_are_refused(real, other, words) -> None:
         MuseError, match=f"3 neighbours, but there are {words} images: measure 4 or more"
     ):
         precision_recall(torch.rand(real, 2), torch.rand(other, 2))
+
+
+def test_intervals_come_from_half_samples_where_halves_are_large_enough() -> None:
+    real = digits()[:40]
+    for found in measured_precision_recall(real, real + 3 * torch.randn(real.shape)).values():
+        assert 0 <= found.low <= found.value <= found.high <= 1 and "half samples" in found.protocol
+    assert measured_precision_recall(real[:6], real[:6])["recall"].low is None

@@ -1,18 +1,21 @@
-"""Generated sets are measured against real ones by whatever judge is there; every image is
+"""Generated sets are measured against real ones by whatever network is there; every image is
 repeatable on its own.
 """
+
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
 from muse_core.evaluation.generation.sample_quality import (
-    Judges,
-    RealImages,
     draw,
-    generation_measurements,
+    frechet_distances,
+    independent_difference,
+    set_features,
 )
 from muse_core.evaluation.reconstruction.metric_networks import MetricNetworks
+from muse_core.results.measurements import Measurement, Row
 
 from ...generation.small_generators import small_pipeline
 from ..small_evaluations import small_teacher
@@ -32,8 +35,8 @@ class MeanColour(nn.Module):
         return images.float().mean((2, 3))
 
 
-def judges(inception: nn.Module | None = None) -> Judges:
-    return Judges(MetricNetworks(small_teacher(), inception, None, "small"))
+def networks(inception: nn.Module | None = None) -> MetricNetworks:
+    return MetricNetworks(small_teacher(), inception, None, "small")
 
 
 def images(count: int, seed: int) -> torch.Tensor:
@@ -41,36 +44,39 @@ def images(count: int, seed: int) -> torch.Tensor:
 
 
 def test_the_same_images_are_at_no_distance_and_others_are_further_away() -> None:
-    real = RealImages(images(12, 0), CAPTIONS * 3, judges(MeanColour()))
-    same, darker = (
-        generation_measurements(each, real) for each in (real.images, images(12, 1) * 0.3)
-    )
+    judges = networks(MeanColour())
+    real, darker = (set_features(judges, each) for each in (images(12, 0), images(12, 1) * 0.3))
+    assert torch.allclose(real["gfid"].mean(), torch.tensor(127.5), atol=3)
+    same, other = frechet_distances(real, real), frechet_distances(real, darker)
     for name in ("fd_teacher", "gfid"):
-        assert (
-            same[name].value == pytest.approx(0, abs=1e-3)
-            and darker[name].value > same[name].value + 1e-3
-        )
-        assert darker[name].low <= darker[name].value <= darker[name].high and darker[name].n == 12
-    assert same["precision"].value == same["recall"].value == 1
-    for name in ("precision", "recall"):
-        found = darker[name]
-        assert 0 <= found.low <= found.value <= found.high <= 1 and "half samples" in found.protocol
-    few = RealImages(images(4, 0), CAPTIONS, judges())
-    assert generation_measurements(few.images, few)["recall"].low is None
+        assert same[name].value == pytest.approx(0, abs=1e-3)
+        assert other[name].value > same[name].value + 1e-3
+        assert other[name].low <= other[name].value <= other[name].high and other[name].n == 12
 
 
-def test_gfid_is_there_only_where_inception_measured_and_following_only_with_a_detector() -> None:
-    real = RealImages(images(12, 0), CAPTIONS * 3, judges())
-    assert set(generation_measurements(images(12, 1), real)) == {
-        "fd_teacher",
-        "precision",
-        "recall",
-    }
+def test_gfid_is_there_only_where_inception_measured() -> None:
+    assert set(set_features(networks(), images(12, 1))) == {"fd_teacher"}
 
 
 def test_an_image_depends_on_seed_place_and_caption_alone() -> None:
-    pipeline = small_pipeline()
-    all_four = draw(pipeline, CAPTIONS, 3, 2.0, 2)
+    pipeline, told = small_pipeline(), []
+    all_four = draw(pipeline, CAPTIONS, 3, 2.0, 2, told.append)
     first_two = draw(pipeline, CAPTIONS[:2], 3, 2.0, 2)
-    assert torch.allclose(all_four[:2], first_two, atol=1e-4)
+    assert torch.allclose(all_four[:2], first_two, atol=1e-4) and told == [4]
     assert not torch.allclose(all_four, draw(pipeline, CAPTIONS, 4, 2.0, 2), atol=1e-3)
+
+
+def row(name: str, distance: float, half: float) -> Row:
+    found = Measurement(distance, 100, "", distance - half, distance + half)
+    return Row(name, "weights", {"fd_teacher": found})
+
+
+def test_rows_are_told_apart_only_beyond_both_intervals() -> None:
+    muse, near, far = row("MUSE", 0.5, 0.1), row("shared", 0.55, 0.1), row("plain", 2.0, 0.1)
+    assert independent_difference("fd_teacher", muse, near).verdict == "no difference"
+    assert independent_difference("fd_teacher", muse, far).verdict == "better", "a smaller distance"
+    assert independent_difference("fd_teacher", far, muse).verdict == "worse"
+    without = replace(muse, measurements={"fd_teacher": Measurement(0.0, 100)})
+    assert independent_difference("fd_teacher", without, far).verdict == "no difference", (
+        "nothing is known about its spread"
+    )
