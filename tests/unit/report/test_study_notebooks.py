@@ -97,14 +97,14 @@ def in_06(cells: list[str], names: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_cosines_along_training(gradients: dict[str, Any]) -> None:
-    panels = in_06(["cosine-curves"], gradients)["panels"]["pixels and semantics"]
+    panels = in_06(["cosine-along", "cosine-curves"], gradients)["panels"]["pixels and semantics"]
     assert panels["shared"].values.shape == (2, 6)
     assert np.allclose(panels["shared"].values, TOGETHER)
     assert np.isnan(panels["orthogonal"].values).all()
 
 
 def test_energy_and_boxes(gradients: dict[str, Any]) -> None:
-    found = in_06(["cosine-curves", "violins", "boxes"], gradients)
+    found = in_06(["projections", "violins", "boxes"], gradients)
     assert found["medians"]["semantics"]["W_V"] == pytest.approx(0.9)
     assert found["medians"]["topology"]["W_Q"] == pytest.approx(0.8)
     assert np.allclose(found["samples"]["W_V semantic"]["shared"], 0.6)
@@ -115,7 +115,7 @@ def test_the_routing_table_is_intended_beside_measured(gradients: dict[str, Any]
     from muse_core.models.gradient_routes import WeightGroup
     from muse_core.training.gradient_surgery import TASKS
 
-    tables = in_06(["cosine-curves", "routes"], gradients)["tables"]
+    tables = in_06(["arrivals"], gradients)["tables"]
 
     def cell(stage: str, task: str, group: WeightGroup) -> tuple[bool, float]:
         at = list(TASKS).index(task), list(WeightGroup).index(group)
@@ -130,7 +130,7 @@ def test_the_routing_table_is_intended_beside_measured(gradients: dict[str, Any]
 
 
 def test_the_trunk_layer_by_layer(gradients: dict[str, Any]) -> None:
-    found = in_06(["cosine-curves", "trunk-conflict"], gradients)
+    found = in_06(["cosine-along", "trunk-cosines"], gradients)
     assert list(found["layers"]) == ["layer 0", "layer 1", "adapter, queries"]
     mean, low, high = found["layer_by_layer"]("full", "pixels", "semantics")
     assert mean[:2] == pytest.approx([-1.0, 1.0]) and np.isnan(mean[2])
@@ -177,7 +177,9 @@ def study(first: list[Evaluated], other: list[Evaluated]) -> dict[str, Any]:
     execute("07_ablations.ipynb", ["measured"], names)
     names["runs"] = runs
     names["measured"] = {row: dict(enumerate(found)) for row, found in rows.items()}
-    return execute("07_ablations.ipynb", ["values", "cells", "study-table", "learn"], names)
+    return execute(
+        "07_ablations.ipynb", ["values", "interval", "cells", "study-table", "learn"], names
+    )
 
 
 IMAGES = np.arange(20.0)
