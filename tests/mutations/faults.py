@@ -405,6 +405,34 @@ DATA = (
         caught_by="tests/unit/data/test_caption_sampling.py",
     ),
     Fault(
+        name="every-epoch-with-one-caption",
+        file="muse_core/data/caption_sampling.py",
+        old='f"{seed}/{name}", len(captions)) + epoch',
+        new='f"{seed}/{name}", len(captions))',
+        caught_by="tests/unit/data/test_caption_sampling.py",
+    ),
+    Fault(
+        name="corpus-starts-again-with-the-same-captions",
+        file="muse_core/data/mixture.py",
+        old="epoch * rounds + again",
+        new="epoch * rounds",
+        caught_by="tests/unit/data/test_mixture.py",
+    ),
+    Fault(
+        name="stream-trains-on-its-own-test",
+        file="muse_core/data/hub_stream.py",
+        old="hash_fraction(_digest(image)))] == split",
+        new="hash_fraction(_digest(image)))] in shares",
+        caught_by="tests/unit/data/test_hub_stream.py",
+    ),
+    Fault(
+        name="resumed-stream-reads-the-epoch-again",
+        file="muse_core/data/hub_stream.py",
+        old="rows.load_state_dict(self.states[worker])",
+        new="pass",
+        caught_by="tests/unit/data/test_hub_stream.py",
+    ),
+    Fault(
         name="train-leaks-into-val",
         file="muse_core/data/splits.py",
         old="order[rank == place]",
@@ -414,8 +442,8 @@ DATA = (
     Fault(
         name="val-stays-in-test",
         file="muse_core/data/splits.py",
-        old='HALVES = {"val": 0.5, "test": 0.5}',
-        new='HALVES = {"val": 0.5, "test": 1.0}',
+        old='return known["test"], HALVES',
+        new='return known["test"], {split: 1.0}',
         caught_by="tests/unit/data/test_splits.py",
     ),
     Fault(
