@@ -1,7 +1,8 @@
 """Does the full size fit, and how long does one step take? Random weights, one step of each stage,
 no downloads.
 
-    python -m benchmarks.full_size_step [--preset muse-1b] [--batch-size 2] [--device cpu] [--precision auto] [--stages 01 02 03]
+    python -m benchmarks.full_size_step [--preset muse-1b] [--batch-size 2] [--device cpu]
+        [--precision auto] [--stages 01 02 03]
 
 ``auto``: bfloat16 autocast where the hardware multiplies in it, float32 elsewhere. Prints, for each
 stage, what is trained, the seconds of one step after a first one, and the peak of memory. On a CPU,

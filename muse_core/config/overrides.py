@@ -5,7 +5,7 @@
 | ``image_size``, ``routing``, ``held_out_images``, ... | a field of the preset |
 | ``connector.num_blocks`` | a size of the connector |
 | ``foundations.teacher``, also ``teacher`` alone | a pretrained part: a folder or a hub id |
-| ``stage.learning_rate``, ``weights.topology`` | the notebook's own stage; without one, every stage |
+| ``stage.steps``, ``weights.topology`` | the notebook's own stage; without one, every stage |
 | ``02.stage.steps``, ``02.weights.anchor`` | the stage of that number |
 | ``curriculum.order``, ``without``, ``anchoring``, ``surgery``, ``share`` | the whole curriculum |
 """

@@ -51,7 +51,7 @@ class Features:
 
 @dataclass
 class FeatureExtractor(ABC, Generic[Network]):
-    """A frozen network to measure, under the ``name`` of its row; ``fingerprint`` tells its weights.
+    """A frozen network to measure, under its row's ``name``; ``fingerprint`` tells its weights.
 
     ``probed`` names the feature whose mean the linear probe reads, ``segmented`` the one behind
     the mIoU."""

@@ -83,8 +83,10 @@ def explorer_fragment(data: dict[str, Any], selection: dict[str, Any] | None = N
     words = html.escape(f"Attention explorer: {names}", quote=True)
     source = script().replace("export default {render};", "").replace("export ", "")
     return (
-        f'<div data-muse-explorer role="group" aria-label="{words}"><div class="here">The explorer needs JavaScript.</div>'
-        f'<script type="application/json">{given}</script><script>(() => {{{source}start();}})()</script></div>'
+        f'<div data-muse-explorer role="group" aria-label="{words}">'
+        '<div class="here">The explorer needs JavaScript.</div>'
+        f'<script type="application/json">{given}</script>'
+        f"<script>(() => {{{source}start();}})()</script></div>"
     )
 
 

@@ -2,8 +2,8 @@
 process that asked for it.
 
 The started processes run ``python -m muse_core.training FILE`` (or ``muse_core.generation``); they
-and the one that waits meet in files alone. Launchers of one's own, on several machines, start ``muse
-train`` instead.
+and the one that waits meet in files alone. Launchers of one's own, on several machines, start
+``muse train`` instead.
 """
 
 import os

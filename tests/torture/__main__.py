@@ -1,6 +1,7 @@
 """Everything that is done to a training to see whether it survives, as one file: `make torture`.
 
-    python -m tests.torture [kills inputs soak] [--kills 40] [--minutes 60] [--preset tiny] [--seed 0]
+    python -m tests.torture [kills inputs soak] [--kills 40] [--minutes 60]
+        [--preset tiny] [--seed 0]
 
 Writes ``reports/torture/torture.json``; what an earlier call found by other parts stays in it.
 """

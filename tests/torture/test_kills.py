@@ -51,7 +51,7 @@ def test_asked_to_stop_it_saves_first_and_says_so(tmp_path: Path, number: signal
     (saved,) = (root / "data" / "runs" / "stopped" / child.STAGE / "checkpoints").iterdir()
     step = int(saved.name.removeprefix("step-"))
     assert 1 <= step < 400
-    words = f"muse: Interrupted {child.STAGE} of run 'stopped' at step {step}; it is saved: run again with resume=True"
+    words = f"muse: Interrupted {child.STAGE} of run 'stopped' at step {step}; it is saved: "
     assert words in reads.with_suffix(".out").read_text()
 
 

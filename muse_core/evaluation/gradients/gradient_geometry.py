@@ -25,7 +25,9 @@ KINDS: dict[str, str] = {
     "W_Q": r".*\.blocks\.\d+\.(topology_norm|query|query_norm)\.",
     "W_K": r".*\.blocks\.\d+\.(key|key_norm)\.",
     "W_V semantic": r".*\.blocks\.\d+\.(semantic_norm|semantic_value|semantic_gate)\.",
-    "W_V texture": r".*\.blocks\.\d+\.(texture_norm|texture_value|texture_gate|shared_projection)\.",
+    "W_V texture": (
+        r".*\.blocks\.\d+\.(texture_norm|texture_value|texture_gate|shared_projection)\."
+    ),
     "W_O": r".*\.blocks\.\d+\.output\.",
     "FFN": r".*\.blocks\.\d+\.(feedforward_norm|feedforward)\.",
 }

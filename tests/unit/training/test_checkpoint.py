@@ -190,7 +190,8 @@ class Small:
     def save_pretrained(self, folder): Path(folder).mkdir()
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 try:
-    save_checkpoint(Path(sys.argv[1]), 1, Small(), TrainingState({"much": torch.zeros(100_000)}, {}))
+    much = TrainingState({"much": torch.zeros(100_000)}, {})
+    save_checkpoint(Path(sys.argv[1]), 1, Small(), much)
 except MuseError as error:
     print("MuseError:", error)
 """

@@ -94,9 +94,7 @@ def test_an_older_torch_is_a_sentence(asked) -> None:
         wanted(TWO)
 
 
-def test_units_are_the_blocks_of_all_three_parts_but_not_of_a_backbone_that_runs_in_two_versions() -> (
-    None
-):
+def test_units_are_the_blocks_of_all_parts_but_of_a_backbone_that_runs_twice() -> None:
     tokenizer = small_tokenizer()
     names = {id(module): name for name, module in tokenizer.named_modules()}
     found = [names[id(unit)] for unit in units(tokenizer)]

@@ -111,9 +111,7 @@ def test_a_single_image_cannot_be_contrasted(teachers) -> None:
         trainer(teachers, SECOND).update(batch(1), 0)
 
 
-def test_surgery_trains_like_plain_descent_where_tasks_do_not_meet_and_is_refused_for_several_processes(
-    teachers,
-) -> None:
+def test_surgery_is_plain_descent_where_tasks_do_not_meet_and_is_for_one_process(teachers) -> None:
     """With a closed trunk, orthogonal routing leaves no weight to two tasks: PCGrad has nothing to
     do there.
     """
