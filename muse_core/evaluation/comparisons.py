@@ -16,9 +16,8 @@ def compare(a: Evaluated, b: Evaluated, metrics: Sequence[str], seed: int = 0) -
     """
     found = []
     for metric in metrics:
-        ends = _ends(metric, a, b, seed)
-        if ends is not None:
-            one, other = (each.row.measurements[metric].value for each in (a, b))
+        ends, one, other = _ends(metric, a, b, seed), a.row.value(metric), b.row.value(metric)
+        if ends is not None and one is not None and other is not None:
             found.append(Comparison(metric, a.row.name, b.row.name, one - other, *ends))
     return found
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from muse_core.errors import MuseError
 from muse_core.evaluation.attention.student_teacher import student_attention, teacher_attention
 from muse_core.foundations.backbone import Backbone
-from muse_core.foundations.pixel_decoder import reconstruct_with
+from muse_core.foundations.pixel_decoder import encode_with, reconstruct_with
 from muse_core.foundations.topology_teacher import TopologyTeacher
 from muse_core.losses.topology import Grid
 from muse_core.models.tokenizer import MuseTokenizer
@@ -98,11 +98,11 @@ class TokenizerExtractor(FeatureExtractor[MuseTokenizer]):
         Raises:
             MuseError: where the folder holds no whole tokenizer.
         """
-        tokenizer = MuseTokenizer.from_pretrained(folder).to(device).eval()
+        tokenizer = frozen(MuseTokenizer.from_pretrained(folder), device)
         return cls(name, tokenizer, folder_fingerprint(folder))
 
     def features(self, images: Images, pixels: bool = True) -> Features:
-        size, grid = tuple(images.shape[-2:]), self.network.token_grid(images)
+        (height, width), grid = images.shape[-2:], self.network.token_grid(images)
         connected = self.network.connect(images)
         latent = self.network.latent_of(connected, grid)
         tokens = {
@@ -114,7 +114,7 @@ class TokenizerExtractor(FeatureExtractor[MuseTokenizer]):
             tokens=tokens,
             grid=dict.fromkeys(tokens, grid),
             embedding=self.network.semantic_head(connected.semantic),
-            reconstruction=self.network.decode(latent, size).sample if pixels else None,
+            reconstruction=self.network.decode(latent, (height, width)).sample if pixels else None,
         )
 
     def attention(self, images: Images) -> tuple[AttentionMaps, ...]:
@@ -151,10 +151,11 @@ class AutoencoderExtractor(FeatureExtractor[AutoencoderDC]):
     probed = segmented = LATENT
 
     def features(self, images: Images, pixels: bool = True) -> Features:
-        latent = self.network.encode(images * 2 - 1).latent
+        latent = encode_with(self.network, images)
+        rows, columns = latent.shape[-2:]
         return Features(
             tokens={LATENT: latent_tokens(latent)},
-            grid={LATENT: tuple(latent.shape[-2:])},
+            grid={LATENT: (rows, columns)},
             reconstruction=reconstruct_with(self.network, images) if pixels else None,
         )
 
@@ -235,6 +236,11 @@ def folder_fingerprint(folder: Path) -> str:
             while chunk := opened.read(1 << 22):
                 digest.update(chunk)
     return digest.hexdigest()
+
+
+def frozen(network: Network, device: torch.device | str) -> Network:
+    """The network on the device, in eval mode and without gradient."""
+    return network.eval().requires_grad_(False).to(device)
 
 
 @contextmanager

@@ -56,11 +56,10 @@ def interval(
         rng=np.random.default_rng(seed),
     )
     ends = found.confidence_interval
-    if not np.isfinite([ends.low, ends.high, found.standard_error]).all():
+    low, high, error = float(ends.low), float(ends.high), float(found.standard_error)
+    if not np.isfinite([low, high, error]).all():
         return None
-    if about is not None:
-        return around(about, found.standard_error)
-    return float(ends.low), float(ends.high)
+    return (low, high) if about is None else around(about, error)
 
 
 def half_sample_errors(
@@ -79,4 +78,5 @@ def half_sample_errors(
 
 def around(value: float, error: float) -> tuple[float, float]:
     """The normal interval: value +- 1.96 standard errors."""
-    return tuple(map(float, norm.interval(CONFIDENCE, value, max(error, 1e-12))))
+    low, high = norm.interval(CONFIDENCE, value, max(error, 1e-12))
+    return float(low), float(high)

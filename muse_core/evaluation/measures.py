@@ -88,15 +88,20 @@ class Bench:
         side = round(self.maps[0].shape[-1] ** 0.5)
         return side, side
 
+    @property
+    def classes(self) -> Tensor:
+        """Text embedding of each class. Raises MuseError where there are none."""
+        if self.protocol.classes is None:
+            raise MuseError("this data has no class labels")
+        return self.protocol.classes
+
     def labels(self, features: SplitFeatures) -> Tensor:
         """Raises MuseError where there are none, and for one outside the class list."""
-        labels, classes = features.labels, self.protocol.classes
-        if classes is None or not (labels >= 0).any():
+        labels, count = features.labels, len(self.classes)
+        if not (labels >= 0).any():
             raise MuseError("this data has no class labels")
-        if int(labels.max()) >= len(classes):
-            raise MuseError(
-                f"a label is {int(labels.max())} but the class list has {len(classes)} names"
-            )
+        if int(labels.max()) >= count:
+            raise MuseError(f"a label is {int(labels.max())} but the class list has {count} names")
         return labels
 
     def mean(self, metric: str, values: Tensor, protocol: str, **details: object) -> Measurement:
@@ -150,7 +155,7 @@ def _zero_shot(bench: Bench) -> dict[str, Measurement]:
     labels, source = bench.labels(bench.test), bench.protocol.test
     if bench.test.embedding is None:
         raise MuseError("this network has no embedding in the text space")
-    ranked = ranked_classes(bench.test.embedding, bench.protocol.classes.cpu())
+    ranked = ranked_classes(bench.test.embedding, bench.classes.cpu())
     bench.tensors["predicted/zero_shot"] = ranked[:, 0]
     prompts, count = len(source.class_prompts()[0]), ranked.shape[1]
     words = f"nearest of {count} classes, mean of {prompts} prompts a class"
@@ -166,7 +171,7 @@ def _zero_shot(bench: Bench) -> dict[str, Measurement]:
 
 def _linear_probe(bench: Bench) -> dict[str, Measurement]:
     labels, known = bench.labels(bench.test), bench.labels(bench.train)
-    classes, seed, test = len(bench.protocol.classes), bench.protocol.seed, bench.test.pooled
+    classes, seed, test = len(bench.classes), bench.protocol.seed, bench.test.pooled
     probes = {
         name: linear_probe(train, known, test[name], classes, seed)
         for name, train in bench.train.pooled.items()

@@ -39,11 +39,14 @@ class Protocol:
 
     def key(self) -> dict[str, object]:
         """What a remembered row depends on, besides its network."""
-        sizes = {name: value for name, value in vars(self).items() if isinstance(value, int)}
-        parts = {"train": self.train, "test": self.test, "networks": self.networks}
-        prints = {name: part.fingerprint for name, part in parts.items()}
         known = b"" if self.classes is None else tensor_bytes(self.classes)
-        return sizes | prints | {"classes": blake2b(known, digest_size=8).hexdigest()}
+        return {
+            **{name: value for name, value in vars(self).items() if isinstance(value, int)},
+            "train": self.train.fingerprint,
+            "test": self.test.fingerprint,
+            "networks": self.networks.fingerprint,
+            "classes": blake2b(known, digest_size=8).hexdigest(),
+        }
 
     @property
     def images_used(self) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -21,6 +22,7 @@ from muse_core.evaluation.feature_extractors import (
     TeacherExtractor,
     TokenizerExtractor,
     folder_fingerprint,
+    frozen,
     tensor_bytes,
 )
 from muse_core.foundations.backbone import Backbone
@@ -69,7 +71,7 @@ def run_rows(
     backbone = frozen_backbone(preset, device)
     yield backbone
     location = preset.foundations.autoencoder
-    autoencoder = load_autoencoder(location).eval().requires_grad_(False).to(device)
+    autoencoder = frozen(load_autoencoder(location), device)
     yield AutoencoderExtractor(AUTOENCODER, autoencoder, _fingerprint(location))
     side = preset.image_size // (backbone.network.patch_size * preset.connector.unshuffle)
     grid, heads = (side, side), preset.connector.num_heads
@@ -125,7 +127,7 @@ def frozen_backbone(preset: Preset, device: Device) -> BackboneExtractor:
     that lies beside it.
     """
     location = preset.foundations.backbone
-    backbone = Backbone.from_pretrained(location).eval().requires_grad_(False).to(device)
+    backbone = frozen(Backbone.from_pretrained(location), device)
     projection, fingerprint = image_projection(location), _fingerprint(location)
     if projection is not None:
         weight = blake2b(tensor_bytes(projection.weight), digest_size=8).hexdigest()
@@ -145,4 +147,5 @@ def _fingerprint(location: str) -> str:
 
 def embedding_width(preset: Preset) -> int:
     """Width of the preset's text space."""
-    return text_config(preset.foundations.text_tower).projection_dim
+    config: Any = text_config(preset.foundations.text_tower)
+    return config.projection_dim

@@ -86,6 +86,11 @@ class Row:
     subject: str
     measurements: dict[str, Measurement]
 
+    def value(self, metric: str) -> float | None:
+        """The row's figure; None where it has none."""
+        found = self.measurements.get(metric)
+        return found.value if found else None
+
 
 @dataclass(frozen=True)
 class Comparison:

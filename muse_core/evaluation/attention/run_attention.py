@@ -13,7 +13,7 @@ from muse_core.config.overrides import with_model
 from muse_core.config.preset import Preset
 from muse_core.errors import MuseError
 from muse_core.evaluation.attention.student_teacher import student_attention, teacher_attention
-from muse_core.evaluation.feature_extractors import eval_mode
+from muse_core.evaluation.feature_extractors import eval_mode, frozen
 from muse_core.evaluation.run_rows import (
     SHARED,
     Absent,
@@ -79,7 +79,7 @@ def teacher_networks(
     """The teacher as the student gets it (heads grouped, resized by Psi), and where its own grid is
     another at ``size`` pixels, as it is, mean of its heads: a finer grid's maps are heavy.
     """
-    heads = math.gcd(teacher.num_heads, student.config.num_heads)
+    heads = math.gcd(teacher.num_heads, student.config["num_heads"])
 
     def resized(images: Images) -> tuple[Sequence[AttentionMaps], Grid]:
         grid = student.token_grid(images)
@@ -104,8 +104,8 @@ def backbone_network(backbone: Backbone, student: MuseTokenizer) -> AttentionNet
     def looks(images: Images) -> tuple[Sequence[AttentionMaps], Grid]:
         layers, grid = backbone.attention(images), student.token_grid(images)
         rows, columns = (side // backbone.patch_size for side in images.shape[-2:])
-        chosen = spread_layers(len(layers), min(len(layers), student.config.num_blocks))
-        heads = math.gcd(layers[0].shape[1], student.config.num_heads)
+        chosen = spread_layers(len(layers), min(len(layers), student.config["num_blocks"]))
+        heads = math.gcd(layers[0].shape[1], student.config["num_heads"])
         grouped = [group_heads(layers[layer], heads) for layer in chosen]
         return [resize_attention(each, (rows, columns), grid) for each in grouped], grid
 
@@ -139,11 +139,10 @@ def run_attention(
         )
     final = list(trained.values())[-1]
     _check_size(size, final)
-    before = untrained_tokenizer(preset, run).to(device).eval()
-    students = {UNTRAINED: before} | {
+    students = {UNTRAINED: frozen(untrained_tokenizer(preset, run), device)} | {
         name.removeprefix("MUSE, "): tokenizer for name, tokenizer in trained.items()
     }
-    networks = teacher_networks(_teacher(preset).to(device), final, size)
+    networks = teacher_networks(frozen(_teacher(preset), device), final, size)
     networks += [student_network(name, tokenizer) for name, tokenizer in students.items()]
     if shared is not None:
         networks.append(student_network(SHARED_ROUTING, shared, "comparison"))
@@ -154,11 +153,11 @@ def _teacher(preset: Preset) -> TopologyTeacher:
     """Of any number of heads: unlike the loss, a picture can average them."""
     where, blocks = preset.foundations, preset.connector.num_blocks
     layers, size = where.teacher_layers, where.teacher_image_size
-    return open_topology_teacher(where.teacher, blocks, layers, size).eval().requires_grad_(False)
+    return open_topology_teacher(where.teacher, blocks, layers, size)
 
 
 def _check_size(size: int, tokenizer: MuseTokenizer) -> None:
-    cell = tokenizer.backbone.patch_size * tokenizer.config.unshuffle
+    cell = tokenizer.backbone.patch_size * tokenizer.config["unshuffle"]
     if size % cell:
         below = max(cell, size // cell * cell)
         raise MuseError(

@@ -3,6 +3,7 @@ draw.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -65,8 +66,8 @@ def _rank_correlation(
     teacher: AttentionMaps, student: AttentionMaps
 ) -> Float[np.ndarray, "heads batch"]:
     ranks = [rankdata(each.float().numpy(), axis=-1) for each in (teacher, student)]
-    rows = np.nan_to_num(pearsonr(*ranks, axis=-1).statistic)
-    return rearrange(rows.mean(-1), "batch heads -> heads batch")
+    found: Any = pearsonr(*ranks, axis=-1)
+    return rearrange(np.nan_to_num(found.statistic).mean(-1), "batch heads -> heads batch")
 
 
 def divergence_by_head(
@@ -76,6 +77,6 @@ def divergence_by_head(
     over blocks and heads.
     """
     view = observe(teacher, images)
-    grid, heads = tokenizer.token_grid(images), tokenizer.config.num_heads
+    grid, heads = tokenizer.token_grid(images), tokenizer.config["num_heads"]
     targets = topology_targets(view.query_keys, view.grid, grid, heads)
     return topology_divergences(targets, student_query_keys(tokenizer, images))

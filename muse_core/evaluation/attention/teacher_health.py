@@ -46,10 +46,12 @@ class TeacherHealth:
                 f"The teacher's attention is nearly uniform on these images (entropy {focus:.1%} "
                 "of its maximum in its most focused layer)."
             )
-        if self.auc is not None and max(self.auc.values()) < self.nearness + MARGIN:
+        if self.auc is None or self.nearness is None:
+            return found
+        if (best := max(self.auc.values())) < self.nearness + MARGIN:
             found.append(
-                f"The teacher's best layer finds objects with AUC {max(self.auc.values()):.2f}, no "
-                f"better than mere nearness of patches ({self.nearness:.2f})."
+                f"The teacher's best layer finds objects with AUC {best:.2f}, no better than mere "
+                f"nearness of patches ({self.nearness:.2f})."
             )
         return found
 

@@ -2,6 +2,8 @@
 alike.
 """
 
+from typing import Any
+
 import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics.functional.image import (
@@ -36,9 +38,10 @@ def ssim(reconstruction: Images, images: Images) -> Float[Tensor, " batch"]:
 
     torchmetrics reflects the image at its borders; single precision costs flat areas up to 3e-4.
     """
-    return structural_similarity_index_measure(
+    found: Any = structural_similarity_index_measure(
         reconstruction.clamp(0, 1), images, data_range=1.0, reduction="none"
     )
+    return found
 
 
 def feature_distance(

@@ -104,9 +104,9 @@ def predict(tokens: Tensor, grid: Grid, weight: Tensor, bias: Tensor, size: Grid
 
 def confusions(tokens: Tensor, masks: Tensor, grid: Grid, weight: Tensor, bias: Tensor) -> Tensor:
     """A confusion matrix an image, (images, classes, classes), rows = truth."""
-    found = []
+    found, (height, width) = [], masks.shape[-2:]
     for part in torch.arange(len(tokens)).split(BATCH_SIZE):
-        predicted = predict(tokens[part], grid, weight, bias, tuple(masks.shape[-2:]))
+        predicted = predict(tokens[part], grid, weight, bias, (height, width))
         found += [
             multiclass_confusion_matrix(p, m, len(bias), ignore_index=IGNORED_PIXEL)
             for p, m in zip(predicted, masks[part], strict=True)
@@ -140,8 +140,8 @@ def _fit(
     """Weight and bias on raw tokens; trained on standardised ones, so that no feature's scale is an
     advantage.
     """
-    size, mean = tuple(masks.shape[-2:]), tokens.mean((0, 1))
-    scale = tokens.std((0, 1)).clamp(min=1e-6)
+    mean, scale = tokens.mean((0, 1)), tokens.std((0, 1)).clamp(min=1e-6)
+    height, width = masks.shape[-2:]
     head = nn.Linear(tokens.shape[-1], num_classes)
     nn.init.zeros_(head.weight)
     nn.init.zeros_(head.bias)
@@ -151,7 +151,8 @@ def _fit(
     with torch.enable_grad():
         for _ in range(steps):
             part = torch.randint(len(tokens), (min(BATCH_SIZE, len(tokens)),), generator=generator)
-            logits = _logits((tokens[part] - mean) / scale, grid, head.weight, head.bias, size)
+            standard = (tokens[part] - mean) / scale
+            logits = _logits(standard, grid, head.weight, head.bias, (height, width))
             loss = F.cross_entropy(logits, masks[part], ignore_index=IGNORED_PIXEL)
             optimiser.zero_grad()
             loss.nan_to_num(0.0).backward()

@@ -151,11 +151,13 @@ def test_the_teachers_fingerprint_is_that_of_its_files_and_of_what_psi_makes(
         )
         if isinstance(row, TeacherExtractor)
     )
-    shutil.copytree(foundations, tmp_path / "other")
-    preset = micro_preset(tmp_path / "other")
+    shutil.copytree(foundations / "teacher", tmp_path / "teacher")
+    preset = micro_preset(foundations)
+    parts = replace(preset.foundations, teacher=str(tmp_path / "teacher"))
+    preset = replace(preset, foundations=parts)
     first = of(preset)
     fewer = of(replace(preset, connector=replace(preset.connector, num_heads=1)))
-    config = tmp_path / "other" / "teacher" / "config.json"
+    config = tmp_path / "teacher" / "config.json"
     config.write_text(config.read_text() + " ")
     assert len({first, fewer, of(preset)}) == 3
 

@@ -2,8 +2,6 @@
 compare.
 """
 
-from types import SimpleNamespace
-
 import pytest
 import torch
 
@@ -87,7 +85,7 @@ def test_the_resized_teacher_is_what_the_loss_shows_the_student(teacher, student
 def test_a_teacher_whose_heads_do_not_divide_is_shown_in_those_that_do(
     teacher, student, images, monkeypatch
 ) -> None:
-    monkeypatch.setattr(student, "_internal_dict", SimpleNamespace(num_heads=6, unshuffle=2))
+    monkeypatch.setattr(student, "_internal_dict", {**student.config, "num_heads": 6})
     resized = teacher_networks(teacher, student, 64)[0].view(images)
     assert resized.maps.shape[2] == 2
 
