@@ -1,52 +1,128 @@
-"""Other attentions with the same isolation: what differs from the plain block, as data.
+"""Other attentions with the same isolation, each as what differs from the paper's block.
 
 Each keeps the table of `gradient_routes`: structure trains what makes the map, semantics their own
-values, pixels the rest."""
+values, pixels the rest.
+"""
 
 from dataclasses import dataclass
 
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from muse_core.attention import QueryKeys
 from muse_core.errors import MuseError, unknown
+from muse_core.models.gradient_routes import Routing, stop_gradient
+from muse_core.models.synergistic_block import BlockState, Linear, SynergisticBlock
+from muse_core.shapes import Tokens
+
+QUERIES_PER_KEY = 2
+"""Query heads that share a key and value head in `GroupedQueryBlock`."""
+
+
+class NoRotaryBlock(SynergisticBlock):
+    """q and k carry no positions: every rotation is by no angle (sine 0, cosine 1)."""
+
+    def query_keys(self, state: BlockState, rotary: Tensor, trunk_hears: bool) -> QueryKeys:
+        sine, cosine = rotary.chunk(2, dim=-1)
+        still = torch.cat([torch.zeros_like(sine), torch.ones_like(cosine)], -1)
+        return super().query_keys(state, still, trunk_hears)
+
+
+class GroupedQueryBlock(SynergisticBlock):
+    """Two query heads share a key and value head (Ainslie et al. 2023, arXiv 2305.13245).
+
+    Raises:
+        MuseError: Where the heads do not divide.
+    """
+
+    def __init__(self, width: int, num_heads: int, ratio: float, routing: Routing) -> None:
+        if num_heads % QUERIES_PER_KEY:
+            raise MuseError(
+                f"Attention 'grouped-query' lets {QUERIES_PER_KEY} query heads share a key head, "
+                f"and {num_heads} heads do not divide by that: "
+                f"use a multiple of {QUERIES_PER_KEY} heads."
+            )
+        super().__init__(width, num_heads, ratio, routing)
+        self.key = Linear(width, width // QUERIES_PER_KEY)
+        self.semantic_value = Linear(width, width // QUERIES_PER_KEY)
+        if routing.separate_values:
+            self.texture_value = Linear(width, width // QUERIES_PER_KEY)
+
+    def heads(self, projection: nn.Module, read: Tokens) -> Tensor:
+        heads = super().heads(projection, read)
+        return heads if projection is self.query else heads.repeat_interleave(QUERIES_PER_KEY, 1)
+
+
+class SharedProjectionBlock(SynergisticBlock):
+    """All projections read one down-projection to half the width, which a routing that isolates
+    lets pixels alone train.
+    """
+
+    def __init__(self, width: int, num_heads: int, ratio: float, routing: Routing) -> None:
+        super().__init__(width, num_heads, ratio, routing)
+        for name in ("query", "key", "semantic_value", "texture_value"):
+            if hasattr(self, name):
+                setattr(self, name, Linear(width // 2, width))
+        self.shared_projection = Linear(width, width // 2)
+
+    def heads(self, projection: nn.Module, read: Tokens) -> Tensor:
+        weight = self.shared_projection.weight
+        if self.routing.streams_isolated and projection is not self.texture_value:
+            weight = stop_gradient(weight)
+        return super().heads(projection, F.linear(read, weight))
+
+
+class GatedBlock(SynergisticBlock):
+    """Each head's result is scaled by sigmoid(W_g x), with a gate for each stream."""
+
+    def __init__(self, width: int, num_heads: int, ratio: float, routing: Routing) -> None:
+        super().__init__(width, num_heads, ratio, routing)
+        self.semantic_gate = nn.Linear(width, num_heads)
+        if routing.separate_values:
+            self.texture_gate = nn.Linear(width, num_heads)
+
+    def gather(
+        self, attention: QueryKeys, semantic_read: Tokens, texture_read: Tokens
+    ) -> tuple[Tokens, Tokens]:
+        seen, content = super().gather(attention, semantic_read, texture_read)
+        texture_gate = self.texture_gate if self.routing.separate_values else self.semantic_gate
+        seen = seen * self._scales(self.semantic_gate(semantic_read))
+        return seen, content * self._scales(texture_gate(texture_read))
+
+    def _scales(self, gates: Tensor) -> Tokens:
+        """One sigmoid a token and head, for each channel of the head."""
+        return gates.sigmoid().repeat_interleave(self.head_width, dim=-1)
 
 
 @dataclass(frozen=True)
 class AttentionVariant:
-    """``rotary``: q and k carry 2-D rotary positions. ``queries_per_key``: query heads that share a
-    key and value head. ``compressed``: all projections read one shared down-projection to half the
-    width, which pixels alone train. ``gated``: each head's result is scaled by sigmoid(W_g x), with
-    a gate for each stream."""
+    """``attention=name``; ``words`` for tables; the class of its blocks."""
 
     name: str
     words: str
-    rotary: bool = True
-    queries_per_key: int = 1
-    compressed: bool = False
-    gated: bool = False
-
-    def check(self, width: int, num_heads: int) -> None:
-        """Raises MuseError where the heads do not divide."""
-        if num_heads % self.queries_per_key:
-            raise MuseError(
-                f"Attention {self.name!r} lets {self.queries_per_key} query heads share a key head, and {num_heads} heads do "
-                f"not divide by that: use a multiple of {self.queries_per_key} heads."
-            )
+    block: type[SynergisticBlock]
 
 
 MULTI_HEAD = AttentionVariant(
     "multi-head",
     "the block of MUSE: 2-D rotary positions, a key and value head for every query head",
+    SynergisticBlock,
 )
 VARIANTS = {
     variant.name: variant
     for variant in (
         MULTI_HEAD,
-        AttentionVariant("no-rotary", "without rotary positions", rotary=False),
+        AttentionVariant("no-rotary", "without rotary positions", NoRotaryBlock),
         AttentionVariant(
-            "grouped-query", "two query heads share a key and value head", queries_per_key=2
+            "grouped-query", "two query heads share a key and value head", GroupedQueryBlock
         ),
         AttentionVariant(
-            "shared-projection", "all projections read one shared down-projection", compressed=True
+            "shared-projection",
+            "all projections read one shared down-projection",
+            SharedProjectionBlock,
         ),
-        AttentionVariant("gated", "each head is scaled by a learned gate", gated=True),
+        AttentionVariant("gated", "each head is scaled by a learned gate", GatedBlock),
     )
 }
 

@@ -16,7 +16,7 @@ from muse_core.errors import MuseError
 from muse_core.models.block_variants import MULTI_HEAD, AttentionVariant
 from muse_core.models.gradient_routes import Routing
 from muse_core.models.release_block import ReleaseBlock
-from muse_core.models.synergistic_block import BlockState, SynergisticBlock
+from muse_core.models.synergistic_block import BlockState
 from muse_core.shapes import Float, Tokens
 
 
@@ -64,12 +64,13 @@ class Connector(nn.Module):
         shape = (width, num_heads, feedforward_ratio, routing)
         if routing.last_block_only and variant is not MULTI_HEAD:
             raise MuseError(
-                f"Routing {routing.name!r} is the authors' own block: use attention='multi-head' with it."
+                f"Routing {routing.name!r} is the authors' own block: "
+                "use attention='multi-head' with it."
             )
         self.blocks = nn.ModuleList(
             ReleaseBlock(*shape, last=index == num_blocks - 1)
             if routing.last_block_only
-            else SynergisticBlock(*shape, variant)
+            else variant.block(*shape)
             for index in range(num_blocks)
         )
 

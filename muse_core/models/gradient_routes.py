@@ -6,7 +6,9 @@ obeys it through `Routing`, the tests walk it, the notebooks plot it against mea
 A single backward pass suffices, because the value of every stream is exact while its gradient has
 one way to go:
 
-    route(H) = sg(H) + (H_0 - sg(H_0))        value H, gradient straight to H_0, past every block in between
+    route(H) = sg(H) + (H_0 - sg(H_0))
+
+has the value of H, and its gradient goes straight to H_0, past every block in between.
 """
 
 from collections.abc import Iterable

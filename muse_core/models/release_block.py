@@ -2,18 +2,22 @@
 baseline "release".
 
     texture    H_{l+1} = FFN-residual(H_l + W_O sg(A_l) W_V' norm(H_l))
-    topology   A_l of the last block alone is supervised, and reads H_l as it is: its gradient enters all that lies below
-    semantic   S = W_V H_L-1, of the last block's raw input: neither normalised, nor gathered by A, nor decoded
+    topology   A_l of the last block alone is supervised, and reads H_l as it is:
+               its gradient enters all that lies below
+    semantic   S = W_V H_L-1, of the last block's raw input:
+               neither normalised, nor gathered by A, nor decoded
 
 Our rotary embedding is 2-D where the release's runs along the raster; that is not what this
 baseline is about."""
+
+from dataclasses import replace
 
 from torch import Tensor
 
 from muse_core.attention import QueryKeys
 from muse_core.config.stage import Loss
 from muse_core.models.gradient_routes import Routing
-from muse_core.models.synergistic_block import BlockState, SynergisticBlock
+from muse_core.models.synergistic_block import BlockState, SynergisticBlock, merged
 
 
 class ReleaseBlock(SynergisticBlock):
@@ -31,10 +35,11 @@ class ReleaseBlock(SynergisticBlock):
         """As `SynergisticBlock.forward`; queries and keys of all blocks but the last carry no
         gradient.
         """
-        attention = self._query_keys(state, rotary, trunk_hears=True)
-        values = self._heads(self.texture_value(self.texture_norm(state.hidden)))
-        hidden = state.hidden + self.output(self._merge(self._attend(attention, values)))
+        attention = self.query_keys(state, rotary, trunk_hears=True)
+        values = self.heads(self.texture_value, self.texture_norm(state.hidden))
+        hidden = state.hidden + self.output(merged(self.attend(attention, values)))
         hidden = hidden + self.feedforward(self.feedforward_norm(hidden))
         semantic = self.semantic_value(state.hidden) if self.last else state.semantic
         supervised = attention if self.last else attention.detach()
-        return state.after(hidden, semantic), supervised if with_attention else None
+        after = replace(state, hidden=hidden, semantic=semantic)
+        return after, supervised if with_attention else None

@@ -8,14 +8,13 @@ from torch import nn
 
 from muse_core.models.gradient_routes import WeightGroup
 
+_BLOCK = r"connector\.blocks\.\d+\."
 PATTERNS: dict[WeightGroup, str] = {
-    WeightGroup.QUERY_KEY: r"connector\.blocks\.\d+\.(topology_norm|query|key|query_norm|key_norm)\.",
-    WeightGroup.SEMANTIC_VALUE: r"connector\.blocks\.\d+\.(semantic_norm|semantic_value|semantic_gate)\.",
+    WeightGroup.QUERY_KEY: _BLOCK + r"(topology_norm|query|key|query_norm|key_norm)\.",
+    WeightGroup.SEMANTIC_VALUE: _BLOCK + r"(semantic_norm|semantic_value|semantic_gate)\.",
     WeightGroup.SEMANTIC_HEAD: r"semantic_head\.",
-    WeightGroup.TEXTURE: (
-        r"connector\.blocks\.\d+\."
-        r"(texture_norm|texture_value|texture_gate|shared_projection|output|feedforward_norm|feedforward)\."
-    ),
+    WeightGroup.TEXTURE: _BLOCK + r"(texture_(norm|value|gate)|shared_projection|output)\."
+    rf"|{_BLOCK}feedforward(_norm)?\.",
     WeightGroup.PIXEL_HEAD: r"(to_latent|decoder)\.",
     WeightGroup.TRUNK: r"connector\.(adapter\.|queries$)",
     WeightGroup.BACKBONE: r"backbone\.",

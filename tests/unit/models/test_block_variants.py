@@ -73,7 +73,7 @@ def test_a_saved_tokenizer_keeps_its_attention(tmp_path, variant: str, routing: 
 
 def block(variant: str, routing=ORTHOGONAL) -> SynergisticBlock:
     torch.manual_seed(0)
-    return SynergisticBlock(32, 2, 2.0, routing, VARIANTS[variant]).double()
+    return VARIANTS[variant].block(32, 2, 2.0, routing).double()
 
 
 def run(found: SynergisticBlock, tokens: torch.Tensor) -> tuple[BlockState, torch.Tensor]:
@@ -154,6 +154,6 @@ def test_mistakes_are_sentences() -> None:
     with pytest.raises(MuseError, match="Unknown attention 'flash': choose one of multi-head"):
         variant_named("flash")
     with pytest.raises(MuseError, match="3 heads do not divide by that: use a multiple of 2 heads"):
-        SynergisticBlock(36, 3, 2.0, SHARED, VARIANTS["grouped-query"])
+        VARIANTS["grouped-query"].block(36, 3, 2.0, SHARED)
     with pytest.raises(MuseError, match="use attention='multi-head' with it"):
         Connector(8, 1, 32, 2, 1, 2.0, 2, routing_named("release"), VARIANTS["gated"])

@@ -20,7 +20,8 @@ def rotary(grid: tuple[int, int] = GRID) -> Tensor:
 
 def block(routing: str) -> SynergisticBlock:
     built = SynergisticBlock(WIDTH, HEADS, 8 / 3, ROUTINGS[routing])
-    for weight in built.parameters():  # norms start at one, which would hide a missing norm
+    # Norms start at one, which would hide a missing norm.
+    for weight in built.parameters():
         torch.nn.init.normal_(weight, std=0.3)
     return built
 
