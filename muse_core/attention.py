@@ -35,9 +35,8 @@ class QueryKeys:
 
     def logits(self, rows: slice = ALL) -> AttentionMaps:
         """scale q k^T of these queries against every key, in the precision of q and k."""
-        columns = self.keys.transpose(
-            -1, -2
-        ).contiguous()  # linear in tokens, and small batched products run 3x faster
+        # A copy linear in tokens, and small batched products run 3x faster.
+        columns = self.keys.transpose(-1, -2).contiguous()
         return (self.queries[:, :, rows] * self.scale) @ columns
 
     def probabilities(self, rows: slice = ALL) -> AttentionMaps:

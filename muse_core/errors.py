@@ -25,7 +25,8 @@ def shown(value: object) -> str:
     """
     try:
         text = repr(value)
-    except ValueError:  # an integer in it has more digits than Python prints
+    # An integer in it has more digits than Python prints.
+    except ValueError:
         text = f"a value of type {type(value).__name__} with more digits than can be shown"
     half = LONGEST_VALUE // 2
     return text if len(text) <= LONGEST_VALUE else f"{text[:half]}…{text[-half:]}"

@@ -44,7 +44,7 @@ def foundations(name: str) -> Path:
 
 
 def shard_indexes() -> Path:
-    """What is in tar shards, remembered from one process to the next; may be deleted at any time."""
+    """What is in tar shards, kept from one process to the next; may be deleted at any time."""
     return root() / "data" / "shard_indexes"
 
 
@@ -61,7 +61,8 @@ def check_run_name(run: str) -> str:
     """The run's name, if it can be a folder's name. Raises MuseError otherwise."""
     if not is_run_name(run):
         raise MuseError(
-            f"The run name {shown(run)} is not a folder name: use letters, digits, '.', '_' and '-'."
+            f"The run name {shown(run)} is not a folder name: "
+            "use letters, digits, '.', '_' and '-'."
         )
     if run == GALLERY:
         raise MuseError(
@@ -96,7 +97,8 @@ def writable(folder: Path) -> Path:
         probe.unlink()
     except OSError as error:
         raise MuseError(
-            f"Cannot write to {folder} ({error.strerror}): free some space, mend its permissions, or set MUSE_ROOT."
+            f"Cannot write to {folder} ({error.strerror}): free some space, mend its permissions, "
+            "or set MUSE_ROOT."
         ) from error
     return folder
 
@@ -132,7 +134,9 @@ def _sought(path: Path) -> Path:
 def _path_or_sentence(text: str) -> Iterator[None]:
     try:
         yield
-    except (OSError, ValueError, RuntimeError) as error:  # too long, a NUL byte, the home of nobody
+    # Too long, a NUL byte, or the home of nobody.
+    except (OSError, ValueError, RuntimeError) as error:
         raise MuseError(
-            f"{shown(text)} can be no path on this machine ({type(error).__name__}): give a path that is."
+            f"{shown(text)} can be no path on this machine ({type(error).__name__}): "
+            "give a path that is."
         ) from error

@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 from transformers import InternVLVisionConfig, InternVLVisionModel
 
-from muse_core.foundations.captured_attention import CAPTURING, captured_attention
+from muse_core.foundations.captured_attention import captured_attention
 from muse_core.foundations.image_normalisation import IMAGENET, Normalise
 from muse_core.foundations.internvl_layouts import CONFIG_KEYS, vision_tower
 from muse_core.foundations.loading import fill, reading
@@ -29,9 +29,7 @@ class Backbone(nn.Module):
         super().__init__()
         self.normalise = Normalise(*IMAGENET)
         vision_config = InternVLVisionConfig(**copy.deepcopy(config))
-        self.network = InternVLVisionModel._from_config(
-            vision_config, attn_implementation=CAPTURING
-        )
+        self.network = InternVLVisionModel._from_config(vision_config, attn_implementation="sdpa")
 
     @classmethod
     def from_pretrained(cls, location: str | Path) -> "Backbone":
@@ -39,11 +37,8 @@ class Backbone(nn.Module):
         weight is missing, too many or misshapen."""
         folder = open_part(BACKBONE, location)
         config, weights = vision_tower(folder)
-        with reading(
-            BACKBONE.name,
-            str(folder),
-            "give a folder whose config.json and weights are of one InternVL3",
-        ):
+        remedy = "give a folder whose config.json and weights are of one InternVL3"
+        with reading(BACKBONE.name, str(folder), remedy):
             backbone = cls(config)
         fill(BACKBONE.name, str(folder), backbone.network, weights)
         return backbone

@@ -1,65 +1,19 @@
-"""Queries and keys of chosen attention layers, taken where they enter the fused kernel: no map is
-formed in any layer.
+"""Queries and keys of chosen attention layers, taken where they enter torch's fused kernel: no map
+is formed in any layer.
 
 ``output_attentions=True`` makes a transformers model form every N x N map, and with fused attention
-it silently returns none. Here a function registered with transformers' `AttentionInterface`
-receives queries and keys after norms and rotary embedding and keeps them where a layer was chosen.
-timm has no such interface; there the call of torch's fused attention itself is watched while a
-chosen layer runs."""
+it silently returns none; timm has nothing of the kind. So the call of fused attention itself is
+watched while a chosen layer runs, which serves both."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 from torch.overrides import TorchFunctionMode
-from transformers import AttentionInterface
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from muse_core.attention import QueryKeys
 from muse_core.errors import MuseError
-
-CAPTURING = "muse_capture"
-
-
-def _attention(
-    module: nn.Module,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attention_mask: Tensor | None,
-    **options,
-):
-    store = getattr(module, "captured", None)
-    if store is not None:
-        store.append(QueryKeys(query, key, options.get("scaling") or query.shape[-1] ** -0.5))
-    return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
-
-
-AttentionInterface.register(CAPTURING, _attention)
-
-
-@contextmanager
-def captured_attention(
-    model: nn.Module, attentions: Sequence[nn.Module]
-) -> Iterator[list[QueryKeys]]:
-    """Collect queries and keys of these attention modules of a transformers model, in forward
-    order.
-
-    The model must run with ``attn_implementation=CAPTURING``. Raises MuseError when a forward
-    inside the block leaves another number than layers chosen (a model that bypasses the interface).
-    """
-    found: list[QueryKeys] = []
-    modules: Sequence[Any] = attentions
-    for attention in modules:
-        attention.captured = found
-    try:
-        yield found
-    finally:
-        for attention in modules:
-            attention.captured = None
-    _require_all(found, model, attentions, "load it with attn_implementation=CAPTURING")
 
 
 class _FusedCalls(TorchFunctionMode):
@@ -82,13 +36,17 @@ class _FusedCalls(TorchFunctionMode):
 
 
 @contextmanager
-def captured_fused_calls(
+def captured_attention(
     model: nn.Module, attentions: Sequence[nn.Module]
 ) -> Iterator[list[QueryKeys]]:
-    """As `captured_attention`, for attention modules of any library that call torch's fused
-    attention once each.
+    """Collect queries and keys of some layers of a model, in forward order.
 
-    Raises MuseError when a forward inside the block leaves another number than layers chosen.
+    Args:
+        model: Any network.
+        attentions: Its attention modules, each of which calls fused attention once.
+
+    Raises:
+        MuseError: Where a forward inside the block leaves another number than layers chosen.
     """
     calls = _FusedCalls()
     hooks = [
@@ -105,18 +63,9 @@ def captured_fused_calls(
     finally:
         for hook in hooks:
             hook.remove()
-    _require_all(
-        calls.found,
-        model,
-        attentions,
-        "choose a network whose layers call scaled_dot_product_attention once",
-    )
-
-
-def _require_all(
-    found: list[QueryKeys], model: nn.Module, attentions: Sequence[nn.Module], advice: str
-) -> None:
-    if len(found) != len(attentions):
+    if len(calls.found) != len(attentions):
         raise MuseError(
-            f"{type(model).__name__} gave attention of {len(found)} layers where {len(attentions)} were chosen: {advice}."
+            f"{type(model).__name__} gave attention of {len(calls.found)} layers where "
+            f"{len(attentions)} were chosen: choose a network whose layers call "
+            "scaled_dot_product_attention once."
         )

@@ -1,4 +1,4 @@
-"""The one place where images in [0, 1] are shifted and scaled to what a pretrained network expects."""
+"""The one place where images in [0, 1] are shifted and scaled to what a network expects."""
 
 import torch
 from torch import Tensor, nn

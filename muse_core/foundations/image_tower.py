@@ -28,8 +28,9 @@ class ImageTower(nn.Module):
         projection = image_projection(location)
         if projection is None:
             raise MuseError(
-                f"Passive distillation needs the backbone's projection into the text space, and {PROJECTION_FILE} does "
-                f"not lie beside {location}: put it there, or use anchoring='contrast'."
+                "Passive distillation needs the backbone's projection into the text space, and "
+                f"{PROJECTION_FILE} does not lie beside {location}: put it there, or use "
+                "anchoring='contrast'."
             )
         return cls(Backbone.from_pretrained(location), projection)
 

@@ -6,8 +6,6 @@ that comes with the checkpoint (never run here), keeps it under ``vision_model.`
 and one fused matrix for query, key and value."""
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,89 +32,68 @@ CONFIG_KEYS = (
 )
 """What of an `InternVLVisionConfig` shapes the network."""
 
+PREFIXES = {
+    "internvl": r"(model\.)?vision_tower\.",
+    "internvl_chat": r"vision_model\.",
+    "intern_vit_6b": "",
+    "internvl_vision": "",
+}
+"""``model_type`` of config.json -> pattern of what stands before a weight of the tower."""
+
+ORIGINAL_LAYOUT = ("internvl_chat", "intern_vit_6b")
 ORIGINAL_CONFIG_KEYS = {
     "qkv_bias": "attention_bias",
     "qk_normalization": "use_qk_norm",
     "initializer_factor": "layer_scale_init_value",
 }
-ORIGINAL_NAMES = (
-    ("embeddings.class_embedding", "embeddings.cls_token"),
-    ("embeddings.patch_embedding.", "embeddings.patch_embeddings.projection."),
-    ("embeddings.position_embedding", "embeddings.position_embeddings"),
-    ("encoder.layers.", "encoder.layer."),
-    (".attn.proj.", ".attention.projection_layer."),
-    (".attn.q_norm.", ".attention.q_norm."),
-    (".attn.k_norm.", ".attention.k_norm."),
-    (".norm1.", ".layernorm_before."),
-    (".norm2.", ".layernorm_after."),
-    (".ls1", ".lambda_1"),
-    (".ls2", ".lambda_2"),
-)
-FUSED = re.compile(r"\.attn\.qkv\.")
-
-
-@dataclass(frozen=True)
-class Layout:
-    """``prefix``: pattern of what stands before a name of the tower; ``rename``: a weight under its
-    name here.
-    """
-
-    prefix: re.Pattern[str]
-    config: Callable[[dict[str, Any]], dict[str, Any]]
-    rename: Callable[[str, Tensor], Iterator[tuple[str, Tensor]]]
+ORIGINAL_NAMES = {
+    "embeddings.class_embedding": "embeddings.cls_token",
+    "embeddings.patch_embedding.": "embeddings.patch_embeddings.projection.",
+    "embeddings.position_embedding": "embeddings.position_embeddings",
+    "encoder.layers.": "encoder.layer.",
+    ".attn.": ".attention.",
+    ".attention.proj.": ".attention.projection_layer.",
+    ".norm1.": ".layernorm_before.",
+    ".norm2.": ".layernorm_after.",
+    ".ls1": ".lambda_1",
+    ".ls2": ".lambda_2",
+}
+"""Parts of a name -> the part here, one after the other."""
 
 
 def vision_tower(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Configuration and weights of the vision tower in a checkpoint's folder; nothing of the
     language model is read.
 
-    Raises MuseError where a file is missing or damaged.
+    Raises:
+        MuseError: Where a file is missing or damaged.
     """
     config = read_config(BACKBONE, folder)
-    layout = LAYOUTS[config["model_type"]]
+    kind = config["model_type"]
+    original = kind in ORIGINAL_LAYOUT
     weights: dict[str, Tensor] = {}
     for file in weight_files(BACKBONE, folder):
         with reading("backbone", str(file)), safe_open(file, framework="pt") as opened:
-            for name in opened.keys():  # noqa: SIM118 (not a mapping)
-                if found := layout.prefix.match(name):
-                    weights |= dict(layout.rename(name[found.end() :], opened.get_tensor(name)))
-    described = layout.config(config.get("vision_config") or config)
+            names: list[str] = list(opened.keys())
+            for name in names:
+                if found := re.match(PREFIXES[kind], name):
+                    own, weight = name[found.end() :], opened.get_tensor(name)
+                    weights |= _original_weight(own, weight) if original else {own: weight}
+    described: dict[str, Any] = config.get("vision_config") or config
+    if original:
+        described = {ORIGINAL_CONFIG_KEYS.get(key, key): each for key, each in described.items()}
+        # The original has no final norm either.
+        described["use_mean_pooling"] = True
+    if kind != "internvl_vision":
+        # Every InternViT of InternVL3 has biases; transformers' default says otherwise.
+        described = {"attention_bias": True} | described
     return {key: value for key, value in described.items() if key in CONFIG_KEYS}, weights
 
 
-def _biased(config: dict[str, Any]) -> dict[str, Any]:
-    """Every InternViT of InternVL3 has biases; transformers' default says otherwise."""
-    return {"attention_bias": True} | config
-
-
-def _original_config(config: dict[str, Any]) -> dict[str, Any]:
-    renamed = {ORIGINAL_CONFIG_KEYS.get(key, key): value for key, value in config.items()}
-    return _biased(renamed) | {"use_mean_pooling": True}  # the original has no final norm either
-
-
-def _as_it_is(name: str, weight: Tensor) -> Iterator[tuple[str, Tensor]]:
-    yield name, weight
-
-
-def _original_weight(name: str, weight: Tensor) -> Iterator[tuple[str, Tensor]]:
-    if FUSED.search(name):
-        for projection, part in zip("qkv", weight.chunk(3), strict=True):
-            yield _renamed(FUSED.sub(f".attention.{projection}_proj.", name)), part
-    else:
-        yield _renamed(name), weight
-
-
-def _renamed(name: str) -> str:
-    for original, own in ORIGINAL_NAMES:
+def _original_weight(name: str, weight: Tensor) -> dict[str, Tensor]:
+    for original, own in ORIGINAL_NAMES.items():
         name = name.replace(original, own)
-    return name
-
-
-_ORIGINAL = Layout(re.compile(r"vision_model\."), _original_config, _original_weight)
-LAYOUTS = {
-    "internvl": Layout(re.compile(r"(model\.)?vision_tower\."), _biased, _as_it_is),
-    "internvl_chat": _ORIGINAL,
-    "intern_vit_6b": Layout(re.compile(""), _original_config, _original_weight),
-    "internvl_vision": Layout(re.compile(""), dict, _as_it_is),
-}
-"""``model_type`` of config.json -> how the tower lies in the checkpoint."""
+    if ".attention.qkv." not in name:
+        return {name: weight}
+    parts = zip("qkv", weight.chunk(3), strict=True)
+    return {name.replace("qkv", f"{each}_proj"): part for each, part in parts}

@@ -21,12 +21,81 @@ PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle")
 
 def require_folder_or_hub(what: str, location: str | Path) -> str:
     """The location as a string. Raises MuseError for a path-like location that is no folder."""
-    looks_like_path = isinstance(location, Path) or str(location).startswith(("/", ".", "~"))
-    if looks_like_path and not Path(location).expanduser().is_dir():
+    looks_like_path = isinstance(location, Path) or location.startswith(("/", ".", "~"))
+    folder = Path(location).expanduser()
+    if looks_like_path and not folder.is_dir():
         raise MuseError(
-            f"The {what} folder {location} does not exist: give a folder with config.json and weights."
+            f"The {what} folder {location} does not exist: "
+            "give a folder with config.json and weights."
         )
-    return str(Path(location).expanduser()) if looks_like_path else str(location)
+    return str(folder if looks_like_path else location)
+
+
+def read_object(what: str, file: Path, remedy: str = COPY) -> dict[str, Any]:
+    """The JSON object in a file beside weights. Raises MuseError where it cannot be read."""
+    try:
+        found = json.loads(file.read_text())
+        if not isinstance(found, dict):
+            raise TypeError("no JSON object")
+        return found
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        raise MuseError(
+            f"The {what} {file.parent} cannot be read ({file.name}: {type(error).__name__}): "
+            f"{remedy}."
+        ) from error
+
+
+def load_complete(
+    load: Callable[..., Any], what: str, location: str, remedy: str = COPY, **options: Any
+) -> tuple[Any, Mapping[str, Any]]:
+    """A network by its ``from_pretrained``, from safetensors alone, and its loading info.
+
+    Raises MuseError for a damaged file, and weights that are missing, misshapen or not finite.
+    """
+    safe = {"use_safetensors": True, "output_loading_info": True, "ignore_mismatched_sizes": True}
+    with reading(what, location, remedy):
+        network, info = load(location, **options | safe)
+    assert_complete(what, location, info)
+    assert_finite(what, location, network)
+    return network, info
+
+
+def load_whole(
+    load: Callable[..., Any],
+    kind: str,
+    what: str,
+    location: str,
+    remedy: str = COPY,
+    **options: Any,
+) -> Any:
+    """A diffusers model of class ``kind`` by its ``from_pretrained``, from a folder or hub id.
+
+    Raises MuseError as `load_complete`, and for another class or weights that are too many."""
+    folder = Path(location)
+    if folder.is_dir():
+        require_class(what, folder, kind, remedy)
+        refuse_pickles(what, folder)
+    network, info = load_complete(load, what, location, remedy, **options)
+    refuse_surplus(what, location, info.get("unexpected_keys") or ())
+    return network
+
+
+def fill(what: str, location: str, network: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Load exactly these weights, in the network's own precision. Raises MuseError for one missing,
+    too many or misshapen.
+    """
+    own = network.state_dict()
+    wrong = [
+        (name, weights[name].shape, value.shape)
+        for name, value in own.items()
+        if name in weights and weights[name].shape != value.shape
+    ]
+    assert_complete(
+        what, location, {"missing_keys": own.keys() - weights.keys(), "mismatched_keys": wrong}
+    )
+    refuse_surplus(what, location, weights.keys() - own.keys())
+    network.load_state_dict(weights)
+    assert_finite(what, location, network)
 
 
 def assert_complete(what: str, location: str, info: Mapping[str, Any]) -> None:
@@ -39,8 +108,8 @@ def assert_complete(what: str, location: str, info: Mapping[str, Any]) -> None:
     if wrong:
         name, found, expected = wrong[0]
         raise MuseError(
-            f"The {what} checkpoint {location} holds {name} of shape {tuple(found)}, and its config.json asks for "
-            f"{tuple(expected)}: take both from the same model."
+            f"The {what} checkpoint {location} holds {name} of shape {tuple(found)}, and its "
+            f"config.json asks for {tuple(expected)}: take both from the same model."
         )
     if missing:
         raise MuseError(
@@ -49,30 +118,12 @@ def assert_complete(what: str, location: str, info: Mapping[str, Any]) -> None:
         )
 
 
-def fill(what: str, location: str, network: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Load exactly these weights, in the network's own precision. Raises MuseError for one missing,
-    too many or misshapen.
-    """
-    own = network.state_dict()
-    wrong = [
-        (name, tuple(weights[name].shape), tuple(value.shape))
-        for name, value in own.items()
-        if name in weights and weights[name].shape != value.shape
-    ]
-    assert_complete(
-        what, location, {"missing_keys": own.keys() - weights.keys(), "mismatched_keys": wrong}
-    )
-    refuse_surplus(what, location, weights.keys() - own.keys())
-    network.load_state_dict(weights)
-    assert_finite(what, location, network)
-
-
 def refuse_surplus(what: str, location: str, names: Iterable[str]) -> None:
     """Raises MuseError where a checkpoint holds weights that the network does not have."""
     if surplus := sorted(names):
         raise MuseError(
-            f"The {what} checkpoint {location} holds {len(surplus)} weights that its config.json has no place for (first: "
-            f"{surplus[0]}): take both from the same model."
+            f"The {what} checkpoint {location} holds {len(surplus)} weights that its config.json "
+            f"has no place for (first: {surplus[0]}): take both from the same model."
         )
 
 
@@ -83,8 +134,8 @@ def assert_finite(what: str, location: str, network: nn.Module) -> None:
     for name, value in network.state_dict().items():
         if value.is_floating_point() and not torch.isfinite(value).all():
             raise MuseError(
-                f"The {what} checkpoint {location} holds weights that are not finite (first: {name}): use another copy, or "
-                "train it again."
+                f"The {what} checkpoint {location} holds weights that are not finite "
+                f"(first: {name}): use another copy, or train it again."
             )
 
 
@@ -93,8 +144,8 @@ def refuse_pickles(what: str, folder: Path) -> None:
     pickles = sorted(file.name for pattern in PICKLES for file in folder.glob(pattern))
     if pickles and not any(folder.glob("*.safetensors")):
         raise MuseError(
-            f"The {what} {folder} holds its weights in {pickles[0]}, a pickle, which can run code when it is read: convert "
-            "them to safetensors, or take a copy that has them."
+            f"The {what} {folder} holds its weights in {pickles[0]}, a pickle, which can run code "
+            "when it is read: convert them to safetensors, or take a copy that has them."
         )
 
 
@@ -102,40 +153,9 @@ def require_class(what: str, folder: Path, kind: str, remedy: str = COPY) -> Non
     """Raises MuseError unless the folder's config.json is that of a ``kind``, as diffusers writes
     it.
     """
-    try:
-        found = json.loads((folder / "config.json").read_text())["_class_name"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise MuseError(
-            f"The {what} {folder} has no config.json that can be read ({type(error).__name__}): {remedy}."
-        ) from error
+    found = read_object(what, folder / "config.json", remedy).get("_class_name")
     if found != kind:
         raise MuseError(f"The {what} {folder} holds {shown(found)}, not a {kind}: {remedy}.")
-
-
-def load_whole(
-    load: Callable[..., Any],
-    kind: str,
-    what: str,
-    location: str,
-    remedy: str = COPY,
-    **options: Any,
-) -> Any:
-    """A diffusers model of class ``kind`` by its ``from_pretrained``, from a folder or hub id, from
-    safetensors alone.
-
-    Raises MuseError for a damaged file, another class, and weights that are missing, too many,
-    misshapen or not finite."""
-    folder = Path(location)
-    if folder.is_dir():
-        require_class(what, folder, kind, remedy)
-        refuse_pickles(what, folder)
-    safe = {"use_safetensors": True, "output_loading_info": True, "ignore_mismatched_sizes": True}
-    with reading(what, location, remedy):
-        network, info = load(location, **options | safe)
-    assert_complete(what, location, info)
-    refuse_surplus(what, location, info.get("unexpected_keys") or ())
-    assert_finite(what, location, network)
-    return network
 
 
 @contextmanager
@@ -149,7 +169,8 @@ def reading(what: str, location: str, remedy: str = COPY) -> Iterator[None]:
         yield
     except (MuseError, torch.OutOfMemoryError):
         raise
-    except Exception as error:  # for a damaged file libraries raise nearly anything
+    # For a damaged file libraries raise nearly anything.
+    except Exception as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise MuseError(f"The {what} {location} cannot be read ({reason}): {remedy}.") from error
     finally:

@@ -1,29 +1,38 @@
-"""The four pretrained parts as a table: what a folder of each must hold, and where each comes from."""
+"""The four pretrained parts as a table: what a folder of each must hold, and how it comes from the
+hub.
+"""
 
-import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+)
+
 from muse_core.errors import MuseError, shown
-from muse_core.foundations.hub_download import fetched
 from muse_core.foundations.image_normalisation import IMAGENET
-from muse_core.foundations.loading import COPY, refuse_pickles, require_folder_or_hub
+from muse_core.foundations.loading import COPY, read_object, refuse_pickles, require_folder_or_hub
 
 
 @dataclass(frozen=True)
 class Part:
     """``name``: in sentences; ``parameter``: of notebooks and `FoundationLocations`; ``kinds``:
-    what ``model_type`` or ``_class_name`` in config.json may be; ``needed``: those kinds in
-    words."""
+    what ``model_type`` or ``_class_name`` in config.json may be; ``needed``: those kinds in words;
+    ``sees_imagenet``: whether it is given images normalised with ImageNet's mean and deviation."""
 
     name: str
     parameter: str
     kinds: tuple[str, ...]
     needed: str
     sees_imagenet: bool = False
-    """Whether it is given images normalised with ImageNet's mean and deviation."""
 
 
 BACKBONE = Part(
@@ -51,16 +60,29 @@ PARTS = (BACKBONE, TEACHER, AUTOENCODER, TEXT_TOWER)
 
 WEIGHT_FILES = ("model.safetensors", "diffusion_pytorch_model.safetensors")
 PROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json")
+FETCHED_FILES = ["*.json", "*.txt", "model*.safetensors", "diffusion_pytorch_model*.safetensors"]
+"""Configurations, tokenizers, weights; no second copy of the weights in another format, and no
+code.
+"""
 
 
 def open_part(part: Part, location: str | Path) -> Path:
     """The folder of a part, fetched from the hub if need be and looked through.
 
-    Raises MuseError where it is missing, holds another kind of model, lacks a file of weights or
-    expects images that are normalised in another way."""
+    Args:
+        part: Which one.
+        location: A folder, or a hub id OWNER/NAME.
+
+    Raises:
+        MuseError: Where it is missing, holds another kind of model, lacks a file of weights or
+            expects images that are normalised in another way.
+    """
     given = require_folder_or_hub(part.name, location)
-    folder = Path(given) if Path(given).is_dir() else fetched(part.name, part.parameter, given)
-    _check_kind(part, folder)
+    folder = Path(given) if Path(given).is_dir() else _fetched(part, given)
+    config = read_config(part, folder)
+    kind = config.get("model_type") or config.get("_class_name")
+    if kind not in part.kinds:
+        raise MuseError(f"The {part.name} {str(folder)!r} holds {kind!r}, not {part.needed}.")
     weight_files(part, folder)
     if part.sees_imagenet:
         _check_normalisation(part, folder)
@@ -69,7 +91,8 @@ def open_part(part: Part, location: str | Path) -> Path:
 
 def read_config(part: Part, folder: Path) -> dict[str, Any]:
     """config.json. Raises MuseError where it cannot be read."""
-    return _json(part, folder / "config.json")
+    remedy = "give a folder with config.json and safetensors weights"
+    return read_object(part.name, folder / "config.json", remedy)
 
 
 def weight_files(part: Part, folder: Path) -> list[Path]:
@@ -84,73 +107,77 @@ def weight_files(part: Part, folder: Path) -> list[Path]:
             return _shards(part, index)
     refuse_pickles(part.name, folder)
     raise MuseError(
-        f"The {part.name} {folder} holds no weights: it needs {' or '.join(WEIGHT_FILES)}, whole or in shards with their "
-        "index."
+        f"The {part.name} {folder} holds no weights: it needs {' or '.join(WEIGHT_FILES)}, "
+        "whole or in shards with their index."
     )
 
 
 def _shards(part: Part, index: Path) -> list[Path]:
-    listed = _json(part, index).get("weight_map")
+    listed = read_object(part.name, index).get("weight_map")
     names = sorted(set(map(str, listed.values()))) if isinstance(listed, dict) else []
     outside = [name for name in names if Path(name).name != name]
     if outside or not names:
-        wrong = (
-            f"lists {shown(outside[0])}, which is no file beside it" if outside else "lists no file"
-        )
+        wrong = f"{shown(outside[0])}, which is no file beside it" if outside else "no file"
         raise MuseError(
-            f"The {part.name} {index.parent} cannot be read, as {index.name} {wrong}: {COPY}."
+            f"The {part.name} {index.parent} cannot be read, as {index.name} lists {wrong}: {COPY}."
         )
-    files = [index.parent / name for name in names]
-    absent = [file.name for file in files if not file.is_file()]
-    if absent:
-        raise MuseError(
-            f"The {part.name} {index.parent} lacks {absent[0]}, one of the {len(files)} files that {index.name} lists: copy or "
-            "download it again."
-        )
-    return files
-
-
-def _check_kind(part: Part, folder: Path) -> None:
-    config = read_config(part, folder)
-    kind = config.get("model_type") or config.get("_class_name")
-    if kind not in part.kinds:
-        raise MuseError(f"The {part.name} {str(folder)!r} holds {kind!r}, not {part.needed}.")
+    for name in names:
+        if not (index.parent / name).is_file():
+            raise MuseError(
+                f"The {part.name} {index.parent} lacks {name}, one of the {len(names)} files "
+                f"that {index.name} lists: {COPY}."
+            )
+    return [index.parent / name for name in names]
 
 
 def _check_normalisation(part: Part, folder: Path) -> None:
     """Images are normalised once, with ImageNet's numbers: a checkpoint that says otherwise would
     see wrong colours.
     """
-    for file in (folder / name for name in PROCESSOR_FILES):
-        if not file.is_file():
-            continue
-        config = _json(part, file)
+    for file in (folder / name for name in PROCESSOR_FILES if (folder / name).is_file()):
+        config = read_object(part.name, file)
         inner = config.get("image_processor")
         config = inner if isinstance(inner, dict) else config
         for key, expected in zip(("image_mean", "image_std"), IMAGENET, strict=True):
             value = config.get(key)
             if value and not _alike(value, expected):
                 raise MuseError(
-                    f"{file} gives {key} {shown(value)}, and MUSE shows the {part.name} images normalised with ImageNet's "
-                    f"{list(expected)}: use another checkpoint, or remove the file if it is wrong."
+                    f"{file} gives {key} {shown(value)}, and MUSE shows the {part.name} images "
+                    f"normalised with ImageNet's {list(expected)}: use another checkpoint, or "
+                    "remove the file if it is wrong."
                 )
 
 
 def _alike(value: Any, expected: Sequence[float]) -> bool:
+    """Whether it is a list of these three numbers."""
     try:
         return all(abs(a - b) <= 1e-3 for a, b in zip(value, expected, strict=True))
-    except (TypeError, ValueError):  # no list of three numbers
+    except (TypeError, ValueError):
         return False
 
 
-def _json(part: Part, file: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(file.read_text())
-        if not isinstance(found, dict):
-            raise TypeError("no JSON object")
-        return found
-    except (OSError, ValueError, TypeError, RecursionError) as error:
+def _fetched(part: Part, hub_id: str) -> Path:
+    """The local folder of a hub id. Raises MuseError where the licence is not accepted, the id is
+    unknown or there is no network.
+    """
+    page, instead = f"huggingface.co/{hub_id}", f"`-p {part.parameter} FOLDER`"
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", hub_id):
         raise MuseError(
-            f"The {part.name} {str(file.parent)!r} cannot be read: give a folder with config.json and safetensors "
-            f"weights ({file.name}: {type(error).__name__})."
+            f"The {part.name} {hub_id!r} is neither a folder nor a hub id (OWNER/NAME): "
+            f"give a local copy with {instead}."
+        )
+    try:
+        return Path(snapshot_download(hub_id, allow_patterns=FETCHED_FILES))
+    except (HfHubHTTPError, HFValidationError, OSError) as error:
+        wrong, remedy = f"could not be fetched ({type(error).__name__})", f"check the id on {page}"
+        if isinstance(error, GatedRepoError):
+            wrong = "is given to those who accept its licence"
+            remedy = f"accept it on {page}, log in with `hf auth login` and run again"
+        elif isinstance(error, LocalEntryNotFoundError | OfflineModeIsEnabled):
+            wrong = "is not on this machine and the hub cannot be reached"
+            remedy = (
+                f"download it once with `hf download {hub_id}` where there is a network ({page})"
+            )
+        raise MuseError(
+            f"The {part.name} {hub_id} {wrong}: {remedy}, or give a local copy with {instead}."
         ) from error

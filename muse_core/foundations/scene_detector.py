@@ -113,7 +113,7 @@ def _halving(channels: int, width: int) -> list[nn.Module]:
 def _centres(
     offset: Float[Tensor, "batch rows columns 2"],
 ) -> Float[Tensor, "batch rows columns 2"]:
-    """Logits -> centres as shares of the image; a cell reaches half a cell beyond its own borders."""
+    """Logits -> centres as shares of the image; a cell reaches half a cell beyond its borders."""
     rows, columns = offset.shape[1:3]
     corners = torch.meshgrid(torch.arange(columns), torch.arange(rows), indexing="xy")
     reach = 2 * offset.sigmoid() - 0.5

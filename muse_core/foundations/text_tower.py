@@ -14,7 +14,7 @@ from transformers import (
 )
 
 from muse_core.errors import MuseError
-from muse_core.foundations.loading import assert_complete, assert_finite, reading
+from muse_core.foundations.loading import load_complete, reading
 from muse_core.foundations.parts import TEXT_TOWER, open_part, read_config
 from muse_core.shapes import Embeddings
 
@@ -42,18 +42,13 @@ class TextTower(nn.Module):
         Raises MuseError where one of them is missing or damaged.
         """
         folder = open_part(TEXT_TOWER, location)
-        with reading(TEXT_TOWER.name, str(folder)):
-            loaded: Any = CLIPTextModelWithProjection.from_pretrained(
-                folder,
-                config=text_config(folder),
-                output_loading_info=True,
-                ignore_mismatched_sizes=True,
-                use_safetensors=True,
-                dtype=torch.float32,
-            )
-        network, info = loaded
-        assert_complete(TEXT_TOWER.name, str(folder), info)
-        assert_finite(TEXT_TOWER.name, str(folder), network)
+        network, _ = load_complete(
+            CLIPTextModelWithProjection.from_pretrained,
+            TEXT_TOWER.name,
+            str(folder),
+            config=text_config(folder),
+            dtype=torch.float32,
+        )
         return cls(network, _tokenizer(folder))
 
     def save_pretrained(self, folder: str | Path) -> None:
@@ -96,7 +91,8 @@ def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     """transformers makes an empty one where there are no words, so they are looked for first."""
     if not any((folder / name).is_file() for name in WORDS):
         raise MuseError(
-            f"The text tower {folder} has no tokenizer: put tokenizer.json, or vocab.json and merges.txt, beside its weights."
+            f"The text tower {folder} has no tokenizer: put tokenizer.json, or vocab.json and "
+            "merges.txt, beside its weights."
         )
     with reading("tokenizer of the text tower", str(folder)):
         return AutoTokenizer.from_pretrained(folder)

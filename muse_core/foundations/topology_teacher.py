@@ -17,13 +17,9 @@ from transformers import DINOv3ViTModel
 
 from muse_core.attention import QueryKeys
 from muse_core.errors import MuseError, shown
-from muse_core.foundations.captured_attention import (
-    CAPTURING,
-    captured_attention,
-    captured_fused_calls,
-)
+from muse_core.foundations.captured_attention import captured_attention
 from muse_core.foundations.image_normalisation import IMAGENET, Normalise
-from muse_core.foundations.loading import assert_complete, assert_finite, reading
+from muse_core.foundations.loading import load_complete
 from muse_core.foundations.parts import TEACHER, open_part
 from muse_core.shapes import AttentionMaps, Float, Images, Tokens
 
@@ -108,7 +104,8 @@ class TopologyTeacher(nn.Module, ABC):
         wrong = [layer for layer in self.layers if not 0 <= layer < self.num_layers]
         if wrong:
             raise MuseError(
-                f"The teacher has layers 0..{self.num_layers - 1}, but layer {wrong[0]} was chosen: mend teacher_layers."
+                f"The teacher has layers 0..{self.num_layers - 1}, but layer {wrong[0]} was chosen: "
+                "mend teacher_layers."
             )
 
 
@@ -143,20 +140,26 @@ class DinoV3Teacher(TopologyTeacher):
         blocks: int = 6,
         image_size: int | None = None,
     ) -> "DinoV3Teacher":
-        """From a folder or hub id; ``layers`` defaults to ``blocks`` of them spread over the depth."""
+        """From a folder or hub id.
+
+        Args:
+            location: A folder, or a hub id OWNER/NAME.
+            layers: Whose attention is the target, counted from 0; by default ``blocks`` of them
+                spread over the depth.
+            blocks: How many layers to choose.
+            image_size: Pixels along a side at which the teacher looks; its own by default.
+
+        Raises:
+            MuseError: For a missing or damaged checkpoint, and a layer that it does not have.
+        """
         folder = open_part(TEACHER, location)
-        with reading(TEACHER.name, str(folder)):
-            loaded: Any = DINOv3ViTModel.from_pretrained(
-                folder,
-                output_loading_info=True,
-                ignore_mismatched_sizes=True,
-                use_safetensors=True,
-                attn_implementation=CAPTURING,
-                dtype=torch.float32,
-            )
-        network, info = loaded
-        assert_complete(TEACHER.name, str(folder), info)
-        assert_finite(TEACHER.name, str(folder), network)
+        network, _ = load_complete(
+            DINOv3ViTModel.from_pretrained,
+            TEACHER.name,
+            str(folder),
+            attn_implementation="sdpa",
+            dtype=torch.float32,
+        )
         layers = (
             spread_layers(network.config.num_hidden_layers, blocks) if layers is None else layers
         )
@@ -165,7 +168,7 @@ class DinoV3Teacher(TopologyTeacher):
     @classmethod
     def from_config(cls, config, layers: Sequence[int]) -> "DinoV3Teacher":
         """Random weights, for tests and for training a stand-in."""
-        network = DINOv3ViTModel._from_config(copy.deepcopy(config), attn_implementation=CAPTURING)
+        network = DINOv3ViTModel._from_config(copy.deepcopy(config), attn_implementation="sdpa")
         return cls(network, layers, config.image_size)
 
     def query_keys_and_tokens(self, pixels: Tensor) -> tuple[list[QueryKeys], Tensor, int]:
@@ -185,7 +188,7 @@ class DinoV3Teacher(TopologyTeacher):
 
 
 class TimmTeacher(TopologyTeacher):
-    """Any timm ViT or DINOv3 (`Eva`) by name; fused attention is switched on in the chosen layers."""
+    """Any timm ViT or DINOv3 (`Eva`) by name; in the chosen layers fused attention is switched on."""
 
     network: Any
 
@@ -215,9 +218,11 @@ class TimmTeacher(TopologyTeacher):
         cannot be had."""
         import timm
 
-        if not re.fullmatch(r"[\w.]+", name):  # timm itself would read folders and pickles
+        # timm itself would read folders and pickles.
+        if not re.fullmatch(r"[\w.]+", name):
             raise MuseError(
-                f"timm:{shown(name)} is no model of timm: give a model's name, such as timm:vit_small_patch16_dinov3."
+                f"timm:{shown(name)} is no model of timm: give a model's name, such as "
+                "timm:vit_small_patch16_dinov3."
             )
         if image_size is not None:
             options["img_size"] = image_size
@@ -229,8 +234,8 @@ class TimmTeacher(TopologyTeacher):
             ) from error
         except OSError as error:
             raise MuseError(
-                f"The weights of timm's {name!r} are not on this machine and could not be fetched: fetch them once with a "
-                "network, or give a local teacher folder."
+                f"The weights of timm's {name!r} are not on this machine and could not be fetched: "
+                "fetch them once with a network, or give a local teacher folder."
             ) from error
         if not hasattr(network, "blocks") or not hasattr(network.blocks[0], "attn"):
             raise MuseError(
@@ -241,7 +246,7 @@ class TimmTeacher(TopologyTeacher):
 
     def query_keys_and_tokens(self, pixels: Tensor) -> tuple[list[QueryKeys], Tensor, int]:
         chosen = [self.network.blocks[layer].attn for layer in self.distinct_layers]
-        with captured_fused_calls(self.network, chosen) as found:
+        with captured_attention(self.network, chosen) as found:
             tokens = self.network.forward_features(pixels)
         return self.in_chosen_order(found), tokens, self.network.num_prefix_tokens
 

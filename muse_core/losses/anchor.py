@@ -27,10 +27,8 @@ def anchor_loss(images: Embeddings, texts: Embeddings, scale: Tensor) -> Scalar:
 
     Raises MuseError when there is a single pair: a contrast needs a negative.
     """
-    images, texts = (
-        gather(F.normalize(images.float(), dim=-1)),
-        gather(F.normalize(texts.float(), dim=-1)),
-    )
+    images = gather(F.normalize(images.float(), dim=-1))
+    texts = gather(F.normalize(texts.float(), dim=-1))
     if len(images) < 2:
         raise MuseError("The semantic contrast needs negatives: use a batch_size of at least 2.")
     logits = scale * images @ texts.T

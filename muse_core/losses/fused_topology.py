@@ -9,8 +9,8 @@ so one visit gives its share of the loss and of the gradients of q and k, which 
 tokens. They wait for the backward pass; no map does. Peak memory: q, k and their gradients, plus a
 few tensors of `BLOCK_ELEMENTS`."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
-from importlib.util import find_spec
 
 import torch
 from torch import Tensor
@@ -25,6 +25,8 @@ from muse_core.shapes import Float, Scalar
 BLOCK_ELEMENTS = {"cpu": 2**19, "cuda": 2**24}
 """Numbers in the largest tensor of a block: about what a core's cache holds, or what fills a GPU.
 One row of the grid of one image is the least."""
+
+TRITON_VARIABLE = "MUSE_TRITON"
 
 
 @torch.compiler.disable
@@ -125,8 +127,11 @@ def _walk(
 
 
 def block_terms_for(queries: Tensor) -> Callable[[Tensor, Tensor, Tensor, bool], BlockTerms]:
-    """The Triton kernel for single precision on CUDA where triton is installed, else `block_terms`."""
-    if queries.is_cuda and queries.dtype == torch.float32 and find_spec("triton"):
+    """`block_terms`, or the Triton kernel where ``MUSE_TRITON=1`` asks for it: on CUDA, in single
+    precision. It has run in Triton's interpreter alone, so it is nobody's default.
+    """
+    asked = os.environ.get(TRITON_VARIABLE) == "1"
+    if asked and queries.is_cuda and queries.dtype == torch.float32:
         from muse_core.losses.topology_triton import triton_block_terms
 
         return triton_block_terms
@@ -149,12 +154,14 @@ def _blocks(batch: int, target: TopologyTarget) -> Iterator[tuple[slice, slice]]
 def _check(targets: Sequence[TopologyTarget], students: Sequence[QueryKeys]) -> None:
     if len(targets) != len(students):
         raise MuseError(
-            f"{len(targets)} teacher layers cannot teach {len(students)} student blocks: choose one teacher layer per block."
+            f"{len(targets)} teacher layers cannot teach {len(students)} student blocks: "
+            "choose one teacher layer per block."
         )
     for target, student in zip(targets, students, strict=True):
         expected = (target.heads, target.grid[0] * target.grid[1])
         if expected != (student.num_heads, student.num_tokens):
             raise MuseError(
-                f"A target of {expected[0]} heads and {expected[1]} tokens cannot teach a student of {student.num_heads} heads "
-                f"and {student.num_tokens} tokens: make the targets for the student's own grid and heads."
+                f"A target of {expected[0]} heads and {expected[1]} tokens cannot teach a student "
+                f"of {student.num_heads} heads and {student.num_tokens} tokens: "
+                "make the targets for the student's own grid and heads."
             )

@@ -93,7 +93,8 @@ def topology_loss(targets: Sequence[AttentionMaps], logits: Sequence[AttentionMa
     """
     if len(targets) != len(logits):
         raise MuseError(
-            f"{len(targets)} teacher layers cannot teach {len(logits)} student blocks: choose one teacher layer per block."
+            f"{len(targets)} teacher layers cannot teach {len(logits)} student blocks: "
+            "choose one teacher layer per block."
         )
     return torch.stack(
         [attention_divergence(t, s).mean() for t, s in zip(targets, logits, strict=True)]

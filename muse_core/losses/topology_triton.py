@@ -6,7 +6,8 @@ softmax; then dq); tiles of keys walk over the queries once (dk), so that nothin
 atomically and results repeat bit for bit.
 
 Tested in Triton's interpreter on a CPU (``TRITON_INTERPRET=1``), values and gradients against
-`block_terms`. Not tested, nor timed, on a GPU: tile sizes are a guess."""
+`block_terms`. Not tested, nor timed, on a GPU, where
+``MUSE_TRITON=1`` asks for it: tile sizes are a guess."""
 
 from typing import Any
 
@@ -59,11 +60,9 @@ def _query_kernel(
     target, keys = target + head * num_queries * num_keys, keys + head * num_keys * width
     q = _tile(queries + head * num_queries * width, first, num_queries, width, TILE, WIDTH)
     highest = tl.full((TILE,), float("-inf"), tl.float32)
-    partition, gain, total = (
-        tl.zeros((TILE,), tl.float32),
-        tl.zeros((TILE,), tl.float32),
-        tl.zeros((TILE,), tl.float32),
-    )
+    partition = tl.zeros((TILE,), tl.float32)
+    gain = tl.zeros((TILE,), tl.float32)
+    total = tl.zeros((TILE,), tl.float32)
     for at in range(0, num_keys, TILE):
         k = _tile(keys, at, num_keys, width, TILE, WIDTH)
         t = _targets(target, first, num_queries, at, num_keys, TILE)

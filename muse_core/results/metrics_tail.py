@@ -11,10 +11,8 @@ from typing import Any
 from muse_core.errors import MuseError
 from muse_core.results.records import RowReader
 
-GEOMETRY, PACE = "geometry_", ".pace.jsonl"
-"""How names of files begin or end that hold measured gradients or the machine's speed, and no steps
-of training.
-"""
+GEOMETRY = "geometry_"
+"""How names of files begin that hold measured gradients, and no steps of training."""
 
 
 @dataclass
@@ -52,15 +50,11 @@ def followed(records: Path, record_of: Callable[[str], Path | None]) -> list[Sta
 
     ``record_of``: stage -> the file that it writes at its end, None where that is not known. Raises
     MuseError where there is no such folder, or no stage in it yet."""
-    files = sorted(
-        file
-        for file in records.glob("*.jsonl")
-        if not (file.name.startswith(GEOMETRY) or file.name.endswith(PACE))
-    )
+    files = sorted(file for file in records.glob("*.jsonl") if not file.name.startswith(GEOMETRY))
     if not files:
         raise MuseError(
-            f"The run {records.parent.name!r} has no records to follow in {records}: start one with `muse run 01 --run "
-            f"{records.parent.name}`, or check its name."
+            f"The run {records.parent.name!r} has no records to follow in {records}: start one "
+            f"with `muse run 01 --run {records.parent.name}`, or check its name."
         )
     return [StageFollower(file.stem, RowReader(file), record_of(file.stem)) for file in files]
 

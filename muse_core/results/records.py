@@ -47,7 +47,8 @@ def read_json(path: Path) -> dict[str, Any]:
         raise MuseError(
             f"There is no record {path}: run the notebook that writes it first."
         ) from error
-    except (ValueError, RecursionError, OSError) as error:  # not JSON, not even text, or not a file
+    # Not JSON, not even text, or not a file.
+    except (ValueError, RecursionError, OSError) as error:
         raise MuseError(
             f"The record {path} is damaged ({error}): delete it and run its notebook again."
         ) from error
@@ -108,16 +109,16 @@ class RowReader:
         text = self._unread()
         whole, _, rest = text.rpartition(b"\n")
         lines = whole.split(b"\n") if whole else []
-        if (
-            rest and _row(rest) is not None
-        ):  # a last line whose end alone is missing is whole as well
+        # A last line whose end alone is missing is whole as well.
+        if rest and _row(rest) is not None:
             lines, rest = [*lines, rest], b""
         rows = []
         for number, line in enumerate(lines, start=self.lines + 1):
             row = _row(line)
             if row is None and line.strip():
                 raise MuseError(
-                    f"Line {number} of {self.path} is damaged: mend it, or delete it with the lines after it."
+                    f"Line {number} of {self.path} is damaged: mend it, or delete it with the "
+                    "lines after it."
                 )
             rows += [row] if row is not None else []
         self.position, self.lines = self.position + len(text) - len(rest), self.lines + len(lines)

@@ -22,7 +22,8 @@ def read_stored(file: Path) -> Stored | None:
         return None
     try:
         with safe_open(file, framework="pt") as opened:
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 (not a mapping)
+            names: list[str] = list(opened.keys())
+            tensors = {name: opened.get_tensor(name) for name in names}
             note = json.loads((opened.metadata() or {})["note"])
             return (tensors, note) if isinstance(note, dict) else None
     except (SafetensorError, OSError, KeyError, ValueError, RecursionError):

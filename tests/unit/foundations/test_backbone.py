@@ -17,7 +17,8 @@ CONFIG = dict(
     layer_scale_init_value=0.5,
     layer_norm_eps=1e-5,
 )
-MEAN, STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])  # of ImageNet
+# Of ImageNet.
+MEAN, STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
 
 
 @torch.no_grad()

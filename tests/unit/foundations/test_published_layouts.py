@@ -1,4 +1,4 @@
-"""Checkpoints as they are published load through the same code as the tiny ones, weight for weight."""
+"""Published checkpoints load through the same code as the tiny ones, weight for weight."""
 
 from pathlib import Path
 

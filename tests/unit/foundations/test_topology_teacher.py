@@ -27,7 +27,8 @@ DINO = DINOv3ViTConfig(
     initializer_range=0.3,
 )
 SMALL_VIT = dict(embed_dim=32, depth=3, num_heads=2, pretrained=False)
-MEAN, STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])  # of ImageNet
+# Of ImageNet.
+MEAN, STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
 
 
 def dino(layers=(1, 3)) -> DinoV3Teacher:

@@ -254,8 +254,21 @@ def test_a_budget_bounds_the_largest_tensor_whatever_n(monkeypatch) -> None:
         assert largest.elements <= 50_000
 
 
-def test_on_the_cpu_torch_computes() -> None:
+class OnCuda(Tensor):
+    """A tensor that says it lies on a GPU."""
+
+    is_cuda = True
+
+
+def test_torch_computes_unless_the_kernel_is_asked_for(monkeypatch) -> None:
+    on_cuda = torch.zeros(1, 1, 1, 1).as_subclass(OnCuda)
+    monkeypatch.delenv("MUSE_TRITON", raising=False)
+    assert fused_topology.block_terms_for(on_cuda) is block_terms
+    monkeypatch.setenv("MUSE_TRITON", "1")
     assert fused_topology.block_terms_for(torch.zeros(1, 1, 1, 1)) is block_terms
+    assert fused_topology.block_terms_for(on_cuda.double()) is block_terms
+    pytest.importorskip("triton")
+    assert fused_topology.block_terms_for(on_cuda).__name__ == "triton_block_terms"
 
 
 def test_what_does_not_fit_is_a_sentence() -> None:

@@ -26,7 +26,8 @@ def test_the_perceptual_distance_looks_at_directions_only() -> None:
 def test_the_perceptual_distance_is_the_mean_over_layers_of_any_shape() -> None:
     right, up = torch.tensor([1.0, 0.0]).expand(1, 4, 2), torch.tensor([0.0, 1.0]).expand(1, 4, 2)
     wide = torch.randn(3, 9, 6)
-    assert perceptual_loss([right, wide], [up, wide]).item() == pytest.approx(1.0)  # (2 + 0) / 2
+    # (2 + 0) / 2
+    assert perceptual_loss([right, wide], [up, wide]).item() == pytest.approx(1.0)
 
 
 def test_another_number_of_layers_is_an_error() -> None:

@@ -11,7 +11,8 @@ def test_a_block_is_the_plain_divergence_with_its_gradients() -> None:
         torch.randn(2, 3, 5, 8, requires_grad=True),
         torch.randn(2, 3, 11, 8, requires_grad=True),
     )
-    target = torch.softmax(3 * torch.randn(2, 3, 5, 11), -1) * 0.9  # rows need not sum to one
+    # Rows need not sum to one.
+    target = torch.softmax(3 * torch.randn(2, 3, 5, 11), -1) * 0.9
     expected = attention_divergence(target, queries @ keys.transpose(-1, -2))
     into_queries, into_keys = torch.autograd.grad(expected.sum(), [queries, keys])
     found = block_terms(target, queries.detach(), keys.detach(), True)
