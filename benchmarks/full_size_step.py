@@ -17,9 +17,9 @@ import time
 import torch
 from accelerate import Accelerator
 
+from benchmarks.published import TEACHERS
 from benchmarks.sizes import Size, published, random_trainer, scenes
 from muse_core.errors import MuseError
-from muse_core.foundations.published import TEACHERS
 
 
 def gigabytes(device: torch.device) -> float:

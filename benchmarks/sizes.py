@@ -19,11 +19,11 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from benchmarks.published import AUTOENCODER, BACKBONE, CLIP_TEXT, TEACHERS
 from muse_core.config.preset import Preset
 from muse_core.config.presets import preset_named
 from muse_core.data.scenes import Scenes
 from muse_core.foundations.perceptual import TeacherFeatures
-from muse_core.foundations.published import AUTOENCODER, BACKBONE, CLIP_TEXT, TEACHERS
 from muse_core.foundations.text_tower import TextTower
 from muse_core.foundations.topology_teacher import DinoV3Teacher, spread_layers
 from muse_core.models.assembly import new_tokenizer

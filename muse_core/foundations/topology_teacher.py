@@ -46,6 +46,7 @@ class TopologyTeacher(nn.Module, ABC):
     embedding in training.
     """
 
+    network: Any
     image_size: int
     patch_size: int
     num_layers: int
@@ -59,26 +60,38 @@ class TopologyTeacher(nn.Module, ABC):
     def train(self, mode: bool = True) -> "TopologyTeacher":
         return super().train(False)
 
+    @property
     @abstractmethod
-    def query_keys_and_tokens(self, pixels: Tensor) -> tuple[list[QueryKeys], Tensor, int]:
-        """Normalised pixels -> the chosen layers over all tokens, last tokens, number of prefix
-        tokens.
-        """
+    def num_prefix_tokens(self) -> int:
+        """Tokens that stand before the patches: class and registers."""
 
     @abstractmethod
-    def patch_tokens(self, pixels: Tensor) -> Tokens:
-        """Normalised pixels -> patch tokens of the last layer."""
+    def attention_of(self, layer: int) -> nn.Module:
+        """The attention module of a layer."""
+
+    @abstractmethod
+    def tokens(self, pixels: Tensor) -> Tokens:
+        """Normalised pixels -> all tokens of the last layer."""
+
+    def query_keys_and_tokens(self, pixels: Tensor) -> tuple[list[QueryKeys], Tokens]:
+        """Normalised pixels -> the chosen layers over all tokens, and `tokens`."""
+        distinct = sorted(set(self.layers))
+        chosen = [self.attention_of(layer) for layer in distinct]
+        with captured_attention(self.network, chosen) as found:
+            tokens = self.tokens(pixels)
+        by_layer = dict(zip(distinct, found, strict=True))
+        return [by_layer[layer] for layer in self.layers], tokens
 
     def forward(self, images: Images) -> TeacherView:
-        layers, tokens, prefix = self.query_keys_and_tokens(self.prepare(images))
-        side = self.image_size // self.patch_size
+        layers, tokens = self.query_keys_and_tokens(self.prepare(images))
+        prefix, side = self.num_prefix_tokens, self.image_size // self.patch_size
         return TeacherView(
             tuple(each.without_prefix(prefix) for each in layers), tokens[:, prefix:], (side, side)
         )
 
     def features(self, images: Images) -> Tokens:
         """What `forward` calls features, and nothing else."""
-        return self.patch_tokens(self.prepare(images))
+        return self.tokens(self.prepare(images))[:, self.num_prefix_tokens :]
 
     def prepare(self, images: Images) -> Float[Tensor, "batch 3 network_height network_width"]:
         """Images in [0, 1] at the teacher's size, normalised."""
@@ -89,23 +102,13 @@ class TopologyTeacher(nn.Module, ABC):
             )
         return self.normalise(images)
 
-    @property
-    def distinct_layers(self) -> list[int]:
-        """The chosen layers in forward order, each once."""
-        return sorted(set(self.layers))
-
-    def in_chosen_order(self, found: list[QueryKeys]) -> list[QueryKeys]:
-        """From forward order to the order, and repeats, of ``layers``."""
-        by_layer = dict(zip(self.distinct_layers, found, strict=True))
-        return [by_layer[layer] for layer in self.layers]
-
     def check_layers(self) -> None:
         """Raises MuseError where a chosen layer is not one of the teacher's."""
         wrong = [layer for layer in self.layers if not 0 <= layer < self.num_layers]
         if wrong:
             raise MuseError(
-                f"The teacher has layers 0..{self.num_layers - 1}, but layer {wrong[0]} was chosen: "
-                "mend teacher_layers."
+                f"The teacher has layers 0..{self.num_layers - 1}, but layer {wrong[0]} was "
+                "chosen: mend teacher_layers."
             )
 
 
@@ -171,16 +174,11 @@ class DinoV3Teacher(TopologyTeacher):
         network = DINOv3ViTModel._from_config(copy.deepcopy(config), attn_implementation="sdpa")
         return cls(network, layers, config.image_size)
 
-    def query_keys_and_tokens(self, pixels: Tensor) -> tuple[list[QueryKeys], Tensor, int]:
-        blocks: Any = getattr(self.network, "model", self.network).layer
-        with captured_attention(
-            self.network, [blocks[layer].attention for layer in self.distinct_layers]
-        ) as found:
-            tokens = self.network(pixels).last_hidden_state
-        return self.in_chosen_order(found), tokens, self.num_prefix_tokens
+    def attention_of(self, layer: int) -> nn.Module:
+        return getattr(self.network, "model", self.network).layer[layer].attention
 
-    def patch_tokens(self, pixels: Tensor) -> Tokens:
-        return self.network(pixels).last_hidden_state[:, self.num_prefix_tokens :]
+    def tokens(self, pixels: Tensor) -> Tokens:
+        return self.network(pixels).last_hidden_state
 
     @property
     def num_prefix_tokens(self) -> int:
@@ -188,9 +186,7 @@ class DinoV3Teacher(TopologyTeacher):
 
 
 class TimmTeacher(TopologyTeacher):
-    """Any timm ViT or DINOv3 (`Eva`) by name; in the chosen layers fused attention is switched on."""
-
-    network: Any
+    """Any timm ViT or DINOv3 (`Eva`) by name; fused attention is on in the chosen layers."""
 
     def __init__(self, network: Any, layers: Sequence[int], image_size: int) -> None:
         super().__init__(layers)
@@ -212,10 +208,17 @@ class TimmTeacher(TopologyTeacher):
         pretrained: bool = True,
         **options,
     ) -> "TimmTeacher":
-        """``name``: a timm model name, e.g. ``vit_small_patch16_dinov3``.
+        """By its name in timm, with ``options`` for `timm.create_model`.
 
-        Raises MuseError for an unknown name, for a network that is no ViT, and for weights that
-        cannot be had."""
+        Args:
+            name: For example ``vit_small_patch16_dinov3``.
+            layers: As in `DinoV3Teacher.from_pretrained`, like ``blocks`` and ``image_size``.
+            pretrained: Whether timm's weights are loaded.
+
+        Raises:
+            MuseError: For an unknown name, for a network that is no ViT, and for weights that
+                cannot be had.
+        """
         import timm
 
         # timm itself would read folders and pickles.
@@ -244,14 +247,15 @@ class TimmTeacher(TopologyTeacher):
         layers = spread_layers(len(network.blocks), blocks) if layers is None else layers
         return cls(network, layers, image_size or network.patch_embed.img_size[0])
 
-    def query_keys_and_tokens(self, pixels: Tensor) -> tuple[list[QueryKeys], Tensor, int]:
-        chosen = [self.network.blocks[layer].attn for layer in self.distinct_layers]
-        with captured_attention(self.network, chosen) as found:
-            tokens = self.network.forward_features(pixels)
-        return self.in_chosen_order(found), tokens, self.network.num_prefix_tokens
+    def attention_of(self, layer: int) -> nn.Module:
+        return self.network.blocks[layer].attn
 
-    def patch_tokens(self, pixels: Tensor) -> Tokens:
-        return self.network.forward_features(pixels)[:, self.network.num_prefix_tokens :]
+    def tokens(self, pixels: Tensor) -> Tokens:
+        return self.network.forward_features(pixels)
+
+    @property
+    def num_prefix_tokens(self) -> int:
+        return self.network.num_prefix_tokens
 
 
 def observe(teacher: TopologyTeacher, images: Images) -> TeacherView:

@@ -127,8 +127,8 @@ class MuseTokenizer(ModelMixin, ConfigMixin):
         height, width = images.shape[-2:]
         if height % cell or width % cell:
             raise MuseError(
-                f"Images of {height} x {width} pixels do not divide into tokens of {cell} x {cell}: "
-                "resize them."
+                f"Images of {height} x {width} pixels do not divide into tokens of {cell} x "
+                f"{cell}: resize them."
             )
         return height // self.backbone.patch_size, width // self.backbone.patch_size
 

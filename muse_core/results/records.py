@@ -8,6 +8,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, is_dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,16 +25,23 @@ def write_json(path: Path, record: Any) -> Path:
     if is_dataclass(record) and not isinstance(record, type):
         record = asdict(record)
     text = json.dumps(record, indent=2, default=str) + "\n"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with _writing(path):
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         temporary.write_text(text)
         temporary.replace(path)
+    return path
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Makes the folder, and a sentence of a disk that refuses."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield
     except OSError as error:
         raise MuseError(
             f"Cannot write {path} ({error.strerror}): free some space or mend its permissions."
         ) from error
-    return path
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -73,16 +81,9 @@ def append_jsonl(path: Path, rows: list[dict[str, Any]]) -> None:
     disk refuses.
     """
     text = "".join(json.dumps(row) + "\n" for row in rows)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab", buffering=0) as file:
-            written = file.write(text.encode())
-        if written < len(text):
+    with _writing(path), path.open("ab", buffering=0) as file:
+        if file.write(text.encode()) < len(text):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    except OSError as error:
-        raise MuseError(
-            f"Cannot write {path} ({error.strerror}): free some space or mend its permissions."
-        ) from error
 
 
 def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
@@ -167,14 +168,10 @@ def commit() -> str:
     git.
     """
     try:
-        run = lambda *words: subprocess.run(
-            ["git", *words],
-            cwd=paths.root(),
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=10,
-        ).stdout.strip()
+        options: dict[str, Any] = dict(text=True, timeout=10, stderr=subprocess.PIPE)
+        run = lambda *words: subprocess.check_output(
+            ["git", *words], cwd=paths.root(), **options
+        ).strip()
         changed = run("status", "--porcelain", "--", "muse_core", "notebooks", "data/foundations")
         return run("rev-parse", "--short=10", "HEAD") + ("+changes" if changed else "")
     except (OSError, subprocess.SubprocessError):

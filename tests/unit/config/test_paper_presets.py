@@ -13,11 +13,11 @@ from transformers import (
     DINOv3ViTModel,
 )
 
+from benchmarks.published import AUTOENCODER, BACKBONE, CLIP_TEXT, TEACHERS
 from muse_core.config.preset import Preset, denoiser_named
 from muse_core.config.presets import preset_named
 from muse_core.foundations.backbone import Backbone
 from muse_core.foundations.pixel_decoder import PixelDecoder
-from muse_core.foundations.published import AUTOENCODER, BACKBONE, CLIP_TEXT, TEACHERS
 from muse_core.generation.denoiser import build_denoiser
 from muse_core.models.assembly import new_tokenizer
 from muse_core.models.tokenizer import MuseTokenizer

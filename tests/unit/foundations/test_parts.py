@@ -105,7 +105,7 @@ def other_colours(folder: Path) -> None:
         (other_model, r"holds '(bert|UNet)', not an? (InternVL3|DINOv3|DC-AE|CLIP)"),
         (
             no_json,
-            r"cannot be read \(config\.json: JSONDecodeError\): (give a folder with config\.json|copy)",
+            r"cannot be read \(config\.json: JSONDecodeError\): give a folder with config\.json",
         ),
     ],
 )

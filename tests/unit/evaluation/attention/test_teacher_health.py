@@ -29,7 +29,7 @@ GRID = (8, 8)
 class Looking(TopologyTeacher):
     """A teacher of 64 px images whose layers look as they are told, (images, 1, 64, 64) each."""
 
-    image_size, patch_size = 64, 8
+    image_size, patch_size, num_prefix_tokens = 64, 8, 0
 
     def __init__(self, *maps: torch.Tensor, layers: tuple[int, ...] = ()) -> None:
         super().__init__(layers or tuple(range(len(maps))))
@@ -43,9 +43,12 @@ class Looking(TopologyTeacher):
             QueryKeys(maps.clamp_min(1e-38).log(), torch.eye(64).expand_as(maps), 1.0)
             for maps in self.maps
         ]
-        return layers, self.patch_tokens(pixels), 0
+        return layers, self.tokens(pixels)
 
-    def patch_tokens(self, pixels):
+    def attention_of(self, layer):
+        raise AssertionError("its layers are told")
+
+    def tokens(self, pixels):
         return torch.zeros(len(pixels), 64, 4)
 
 
