@@ -38,7 +38,11 @@ DEFAULTS = {
 
 
 def load_autoencoder(location: str | Path) -> AutoencoderDC:
-    """The whole DC-AE, from a folder or hub id."""
+    """The whole DC-AE (Chen et al. 2024, arXiv 2410.10733), from a folder or hub id.
+
+    Raises:
+        MuseError: Where it is missing, damaged or of another kind.
+    """
     folder = open_part(AUTOENCODER, location)
     return load_whole(
         AutoencoderDC.from_pretrained,

@@ -99,6 +99,6 @@ def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:
 
 
 def text_embeddings(tower: TextTower, captions: Sequence[str]) -> Embeddings:
-    """The frozen tower's embeddings, without gradient."""
+    """The frozen tower's embeddings (captions, width), without gradient and not normalised."""
     with torch.no_grad():
         return tower(captions)

@@ -259,6 +259,11 @@ class TimmTeacher(TopologyTeacher):
 
 
 def observe(teacher: TopologyTeacher, images: Images) -> TeacherView:
-    """The frozen teacher's view, without gradient."""
+    """The frozen teacher's view, without gradient.
+
+    Args:
+        teacher: A DINOv3, or any timm ViT.
+        images: (batch, 3, height, width) in [0, 1], resized to the teacher's size.
+    """
     with torch.no_grad():
         return teacher(images)

@@ -23,9 +23,15 @@ def gather(embeddings: Embeddings) -> Embeddings:
 
 
 def anchor_loss(images: Embeddings, texts: Embeddings, scale: Tensor) -> Scalar:
-    """Mean of both directions' cross-entropies, in nats; ``scale`` = 1 / temperature.
+    """Mean of both directions' cross-entropies, in nats.
 
-    Raises MuseError when there is a single pair: a contrast needs a negative.
+    Args:
+        images: Projected images (batch, width); row i belongs to row i of ``texts``.
+        texts: Frozen text embeddings (batch, width).
+        scale: 1 / temperature.
+
+    Raises:
+        MuseError: For a single pair: a contrast needs a negative.
     """
     images = gather(F.normalize(images.float(), dim=-1))
     texts = gather(F.normalize(texts.float(), dim=-1))

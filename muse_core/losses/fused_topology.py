@@ -31,12 +31,19 @@ TRITON_VARIABLE = "MUSE_TRITON"
 
 @torch.compiler.disable
 def fused_topology_loss(targets: Sequence[TopologyTarget], students: Sequence[QueryKeys]) -> Scalar:
-    """Mean divergence over blocks, heads, queries and images; equals `topology_loss` on the whole
-    maps.
+    """L_topo in nats: the mean divergence over blocks, heads, queries and images, as
+    `topology_loss` has it on the whole maps.
 
     In single precision at least, also under autocast. Differentiable once, in the student's queries
-    and keys. Raises MuseError where the numbers of layers, or the tokens or heads of a layer,
-    differ."""
+    and keys.
+
+    Args:
+        targets: What each block should see, a teacher layer a block.
+        students: Queries and keys of each block, (batch, heads, tokens, head width).
+
+    Raises:
+        MuseError: Where the numbers of layers, or the tokens or heads of a layer, differ.
+    """
     _check(targets, students)
     if not torch.is_grad_enabled():
         students = [student.detach() for student in students]

@@ -73,7 +73,17 @@ def group_heads(attention: AttentionMaps, heads: int) -> TargetMaps:
 def teacher_targets(
     maps: Sequence[AttentionMaps], source: Grid, target: Grid, heads: int
 ) -> tuple[TargetMaps, ...]:
-    """Teacher maps as the student should see them: heads grouped, then Psi."""
+    """Teacher maps as the student should see them: heads grouped, then Psi.
+
+    Args:
+        maps: A_T of each layer, (batch, heads, queries, keys), probabilities.
+        source: The teacher's grid of tokens (rows, columns).
+        target: The student's.
+        heads: The student's heads, which divide the teacher's.
+
+    Raises:
+        MuseError: Where they do not.
+    """
     return tuple(
         resize_attention(group_heads(attention, heads), source, target) for attention in maps
     )
@@ -88,8 +98,14 @@ def attention_divergence(teacher: AttentionMaps, student_logits: AttentionMaps) 
 
 
 def topology_loss(targets: Sequence[AttentionMaps], logits: Sequence[AttentionMaps]) -> Scalar:
-    """Mean divergence over blocks, heads, queries and images. Raises MuseError where the numbers of
-    layers differ.
+    """L_topo in nats: the mean divergence over blocks, heads, queries and images.
+
+    Args:
+        targets: Psi(A_T) of each block, (batch, heads, queries, keys), probabilities.
+        logits: The student's logits, alike.
+
+    Raises:
+        MuseError: Where the numbers of layers differ.
     """
     if len(targets) != len(logits):
         raise MuseError(

@@ -19,10 +19,16 @@ from muse_core.shapes import Images
 def assemble_tokenizer(
     preset: Preset, embedding_width: int, images: Images | None = None
 ) -> MuseTokenizer:
-    """``embedding_width``: width of the text space. ``images``, if given, calibrate the latent
-    (`calibrate_latent`), on their device.
+    """A tokenizer of a preset's size on its pretrained backbone and decoder.
 
-    Raises MuseError where a pretrained part cannot be loaded.
+    Args:
+        preset: Sizes, routing, attention and where the pretrained parts lie.
+        embedding_width: Channels of the text space.
+        images: (batch, 3, height, width) in [0, 1]; they calibrate the latent
+            (`calibrate_latent`), on their device.
+
+    Raises:
+        MuseError: Where a pretrained part cannot be loaded.
     """
     backbone = Backbone.from_pretrained(preset.foundations.backbone)
     autoencoder = load_autoencoder(preset.foundations.autoencoder)

@@ -183,8 +183,14 @@ def may_reach(
     trains_backbone: bool,
     routing: Routing = ORTHOGONAL,
 ) -> bool:
-    """Whether the table lets this loss's gradient into this group, in a stage with these two
-    fields.
+    """Whether the table lets a loss's gradient into a group of weights.
+
+    Args:
+        loss: Whose gradient.
+        group: Into which weights.
+        trunk_hears: Losses that the stage lets into the trunk.
+        trains_backbone: Whether the stage trains the backbone.
+        routing: Which paths are cut.
     """
     if group is WeightGroup.BACKBONE and not trains_backbone:
         return False

@@ -81,8 +81,25 @@ class MuseTokenizer(ModelMixin, ConfigMixin):
         attention: str = "multi-head",
         query_grid: int | None = None,
     ) -> None:
-        """``query_grid``: side of the grid the learnable queries are stored on; None for the token
-        grid of ``image_size``.
+        """Random weights.
+
+        Args:
+            backbone_config: `Backbone.describe` of the visual backbone.
+            decoder_config: `PixelDecoder.describe` of the pixel decoder.
+            image_size: Pixels along a side in training.
+            unshuffle: s x s backbone patches become one token.
+            width: Channels of a token, a multiple of 4 x ``num_heads``.
+            num_heads: Heads of each block.
+            num_blocks: Synergistic blocks.
+            embedding_width: Channels of the text space.
+            feedforward_ratio: Hidden width of a block's feed-forward network over ``width``.
+            routing: A name of `gradient_routes.ROUTINGS`.
+            attention: A name of `block_variants.VARIANTS`.
+            query_grid: Side of the grid the learnable queries are stored on; None for the token
+                grid of ``image_size``.
+
+        Raises:
+            MuseError: For a width that does not divide, and unknown names.
         """
         super().__init__()
         if width % (4 * num_heads):
@@ -110,8 +127,14 @@ class MuseTokenizer(ModelMixin, ConfigMixin):
 
     @classmethod
     def from_pretrained(cls, location: str | Path, **options: Any) -> "MuseTokenizer":
-        """From a folder or hub id. Raises MuseError, as `load_whole`, for a checkpoint that is
-        damaged or of another model.
+        """A saved tokenizer, whole.
+
+        Args:
+            location: Its folder, or a hub id OWNER/NAME.
+            **options: As diffusers' `ModelMixin.from_pretrained` takes them.
+
+        Raises:
+            MuseError: For a checkpoint that is missing, damaged or of another model.
         """
         location = require_folder_or_hub("tokenizer", location)
         remedy = "run the stage that made it again"
@@ -159,15 +182,27 @@ class MuseTokenizer(ModelMixin, ConfigMixin):
         )
 
     def encode(self, images: Images) -> TokenizerEncoding:
-        """Images in [0, 1] -> latent, semantic tokens and image embedding."""
+        """Images -> latent, semantic tokens and image embedding.
+
+        Args:
+            images: (batch, 3, height, width), RGB in [0, 1].
+
+        Raises:
+            MuseError: For a size that is not a whole number of tokens.
+        """
         connected = self.connect(images)
         latent = self.latent_of(connected, self.token_grid(images))
         return TokenizerEncoding(latent, connected.semantic, self.semantic_head(connected.semantic))
 
     def decode(self, latent: Latents, size: tuple[int, int] | None = None) -> TokenizerDecoding:
-        """Latent -> images. ``size`` (height, width) where the decoder's own output size differs
-        from the images'; resized in float32, as there is no antialiasing in bfloat16 on CPUs."""
+        """Latent -> images.
+
+        Args:
+            latent: (batch, channels, rows, columns), as `encode` gives it.
+            size: (height, width) in pixels, where the decoder's own differs from the images'.
+        """
         images = self.decoder(latent)
+        # In float32, as there is no antialiasing in bfloat16 on CPUs.
         if size is not None and images.shape[-2:] != size:
             images = F.interpolate(
                 images.float(), size, mode="bilinear", antialias=True, align_corners=False
@@ -180,7 +215,13 @@ class MuseTokenizer(ModelMixin, ConfigMixin):
         trunk_hears: frozenset[Loss] = TRUNK_OPEN,
         with_attention: bool = False,
     ) -> TokenizerOutput:
-        """One pass for all losses; ``trunk_hears`` as in `muse_core.config.stage.Stage`."""
+        """One pass for all losses.
+
+        Args:
+            images: (batch, 3, height, width), RGB in [0, 1].
+            trunk_hears: Losses whose gradient reaches adapter, queries and backbone, as in `Stage`.
+            with_attention: Whether queries and keys of every block are handed out.
+        """
         connected = self.connect(images, trunk_hears, with_attention)
         latent = self.latent_of(connected, self.token_grid(images))
         return TokenizerOutput(

@@ -63,8 +63,14 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_record(path: Path, kind: type[Kind]) -> Kind:
-    """A record as the dataclass that was written. Raises MuseError when it is absent, damaged or
-    another one.
+    """A record as the dataclass that was written.
+
+    Args:
+        path: Its JSON file.
+        kind: The dataclass.
+
+    Raises:
+        MuseError: When it is absent, damaged or another one.
     """
     from pydantic import TypeAdapter
 
