@@ -96,16 +96,5 @@ class PixelDecoder(nn.Module):
     def latent_channels(self) -> int:
         return self.config["latent_channels"]
 
-    @property
-    def upsampling(self) -> int:
-        """Pixels per latent position, along one axis."""
-        return 2 ** (len(self.config["decoder_block_out_channels"]) - 1)
-
-    @property
-    def last_layer(self) -> nn.Parameter:
-        """The weight through which every pixel passes."""
-        last: Any = self.network.conv_out
-        return getattr(last, "conv", last).weight
-
     def forward(self, latents: Latents) -> Images:
         return self.network(latents / self.config["scaling_factor"]) / 2 + 0.5

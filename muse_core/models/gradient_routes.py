@@ -46,22 +46,17 @@ class Route(StrEnum):
     TRUNK = "where the stage lets the trunk hear this loss"
 
 
-_TOPOLOGY = {
-    WeightGroup.QUERY_KEY: Route.ALWAYS,
-    WeightGroup.TRUNK: Route.TRUNK,
-    WeightGroup.BACKBONE: Route.TRUNK,
-}
+_TRUNK = {WeightGroup.TRUNK: Route.TRUNK, WeightGroup.BACKBONE: Route.TRUNK}
+_TOPOLOGY = {WeightGroup.QUERY_KEY: Route.ALWAYS, **_TRUNK}
 _ANCHOR = {
     WeightGroup.SEMANTIC_VALUE: Route.ALWAYS,
     WeightGroup.SEMANTIC_HEAD: Route.ALWAYS,
-    WeightGroup.TRUNK: Route.TRUNK,
-    WeightGroup.BACKBONE: Route.TRUNK,
+    **_TRUNK,
 }
 _PIXELS = {
     WeightGroup.TEXTURE: Route.ALWAYS,
     WeightGroup.PIXEL_HEAD: Route.ALWAYS,
-    WeightGroup.TRUNK: Route.TRUNK,
-    WeightGroup.BACKBONE: Route.TRUNK,
+    **_TRUNK,
 }
 
 ROUTES: dict[Loss, dict[WeightGroup, Route]] = {
