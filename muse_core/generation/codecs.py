@@ -1,5 +1,7 @@
 """`Codec`: images to latents and back, by MUSE of any routing or by the plain autoencoder."""
 
+from typing import Any
+
 import torch
 from diffusers import AutoencoderDC
 from torch import nn
@@ -38,9 +40,11 @@ class Codec:
     @torch.no_grad()
     def encode(self, images: Images) -> Latents:
         """Images in [0, 1] -> raw latents."""
-        return self.network.encode(images * self.scale + self.shift).latent
+        encoded: Any = self.network.encode(images * self.scale + self.shift)
+        return encoded.latent
 
     @torch.no_grad()
     def decode(self, latents: Latents) -> Images:
         """Raw latents -> images around [0, 1], not clamped."""
-        return (self.network.decode(latents).sample - self.shift) / self.scale
+        decoded: Any = self.network.decode(latents)
+        return (decoded.sample - self.shift) / self.scale

@@ -1,6 +1,7 @@
 """The denoiser: SANA's transformer (diffusers), at a size of `DENOISERS`."""
 
 from pathlib import Path
+from typing import Any
 
 from diffusers import SanaTransformer2DModel
 from torch import Tensor
@@ -26,6 +27,8 @@ def build_denoiser(
         side: Rows and columns of a latent.
         caption_width: Of the text tower's tokens.
     """
+    # A float, which diffusers' own annotation does not know of.
+    scale: Any = shape.interpolation_scale
     return SanaTransformer2DModel(
         in_channels=channels,
         out_channels=channels,
@@ -38,7 +41,7 @@ def build_denoiser(
         caption_channels=caption_width,
         sample_size=side,
         patch_size=1,
-        interpolation_scale=shape.interpolation_scale,
+        interpolation_scale=scale,
     )
 
 

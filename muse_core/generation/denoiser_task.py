@@ -57,6 +57,7 @@ class DenoiserTask(Task):
     """
 
     saved_as, finished_as = "denoiser", PIPELINE_FOLDER
+    stage: GenerationStage
 
     def __init__(
         self,

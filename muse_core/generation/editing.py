@@ -5,6 +5,7 @@ image's own latent, at that step's noise, back outside of it (Lugmayr et al. 202
 background of the result is bit-equal in latent."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -73,7 +74,7 @@ def edit(
     before = pipeline.to_latents(images)
     inside = _latent_mask(mask, before)
     given = pipeline.prompts(prompts, guidance_scale)
-    scheduler = FlowMatchEulerDiscreteScheduler.from_config(pipeline.scheduler.config)
+    scheduler: Any = FlowMatchEulerDiscreteScheduler.from_config(pipeline.scheduler.config)
     scheduler.set_timesteps(num_inference_steps, device=before.device)
     first = min(num_inference_steps - 1, round(num_inference_steps * (1 - strength)))
     scheduler.set_begin_index(first)

@@ -172,7 +172,7 @@ class OpenedGeneration:
     def conditions(self) -> Conditions:
         """What stays as it is: codec, statistics of its latents, text tower, on the device."""
         sample, codec = self.latents.first(MEASURED_LATENTS), self.codec.fingerprint
-        normalisation = LatentNormalisation.measured(sample.latents, codec)
+        normalisation: Any = LatentNormalisation.measured(sample.latents, codec)
         if accelerator_for(self.named.device).is_main_process:
             save_whole(normalisation, self.named.home / NORMALISATION_FOLDER / codec)
         text = TextTower.from_pretrained(self.preset.foundations.text_tower)
@@ -186,7 +186,8 @@ class OpenedGeneration:
         channels, side = self.latents.latents.shape[1:3]
         width = self.conditions.text.network.config.hidden_size
         shape = denoiser_named(self.stage.denoiser)
-        return build_denoiser(shape, channels, side, width).to(self.codec.device)
+        denoiser: Any = build_denoiser(shape, channels, side, width)
+        return denoiser.to(self.codec.device)
 
     @property
     def options(self) -> RunOptions:
@@ -250,6 +251,8 @@ def load_codec(named: GenerationRun, device: torch.device | str = "cpu") -> Code
         MuseError: A tokenizer is not there yet, with the command that makes it.
     """
     if named.latents == AUTOENCODER:
-        return Codec(load_autoencoder(named.load_preset().foundations.autoencoder).to(device))
-    stage = named.tokenizer_run()
-    return Codec(finished_tokenizer(stage, stage.stage).to(device))
+        network: Any = load_autoencoder(named.load_preset().foundations.autoencoder)
+    else:
+        stage = named.tokenizer_run()
+        network = finished_tokenizer(stage, stage.stage)
+    return Codec(network.to(device))

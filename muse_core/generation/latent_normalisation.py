@@ -75,9 +75,9 @@ class LatentNormalisation(ModelMixin, ConfigMixin):
 
     def require(self, tokenizer: str) -> None:
         """Raises MuseError unless these are the statistics of this very tokenizer."""
-        if self.config.tokenizer != tokenizer:
+        if self.config["tokenizer"] != tokenizer:
             raise MuseError(
-                f"These latent statistics were measured on tokenizer {self.config.tokenizer}, but "
+                f"These latent statistics were measured on tokenizer {self.config['tokenizer']}, but "
                 f"the tokenizer here is {tokenizer}: train the denoiser again with notebook 08, or "
                 "give the tokenizer it was trained on."
             )

@@ -100,10 +100,10 @@ class MusePipeline(DiffusionPipeline):
         with reading("pipeline", str(folder), REMEDY):
             return super().from_pretrained(str(folder), **given)
 
-    def with_denoiser(self, denoiser: SanaTransformer2DModel) -> "MusePipeline":
+    def with_denoiser(self, denoiser: nn.Module) -> "MusePipeline":
         """The same pipeline with another denoiser, one from along training for example."""
-        parts = self.components | {"transformer": denoiser.to(self.device).eval()}
-        other = MusePipeline(**parts, known_words=self.config.known_words)
+        parts: dict[str, Any] = {**self.components, "transformer": denoiser.to(self.device).eval()}
+        other = MusePipeline(**parts, known_words=self.config["known_words"])
         other.set_progress_bar_config(disable=True)
         return other
 
@@ -119,7 +119,7 @@ class MusePipeline(DiffusionPipeline):
         Raises:
             MuseError: Words that the generator never saw.
         """
-        check_words(prompts, self.config.known_words.split())
+        check_words(prompts, self.config["known_words"].split())
         empty = [""] * len(prompts) if guides(guidance_scale) else []
         return conditioning(self.text_encoder, self.tokenizer, [*prompts, *empty])
 
@@ -191,7 +191,8 @@ class MusePipeline(DiffusionPipeline):
                 f"The latents are {tuple(current.shape)}: give latents of {wanted}, or none."
             )
         self.scheduler.set_timesteps(num_inference_steps, device=current.device)
-        for timestep in self.progress_bar(self.scheduler.timesteps):
+        bar: Any = self.progress_bar
+        for timestep in bar(self.scheduler.timesteps):
             found = self.guided_velocity(current, timestep, given, guidance_scale)
             current = self.scheduler.step(found, timestep, current, return_dict=False)[0]
         return current
@@ -240,7 +241,8 @@ class MusePipeline(DiffusionPipeline):
             logger.warning(note)
         found = self.sample(repeated, guidance_scale, num_inference_steps, generator, latents)
         processor = VaeImageProcessor(do_normalize=False)
-        return ImagePipelineOutput(processor.postprocess(self.to_images(found), output_type))
+        images: Any = processor.postprocess(self.to_images(found), output_type)
+        return ImagePipelineOutput(images)
 
 
 def check_folder(folder: Path, kind: str) -> None:

@@ -1,7 +1,5 @@
 """Precision and recall of generated images (Kynkäänniemi et al. 2019), on any features."""
 
-from collections.abc import Sequence
-
 from torch import Tensor
 from torch_fidelity.metric_prc import calculate_precision_recall_full
 
@@ -50,9 +48,10 @@ def measured_precision_recall(
         MuseError: As `precision_recall`.
     """
     n, values = min(len(real), len(other)), precision_recall(real, other)
-    errors: Sequence[float | None] = (None, None)
+    errors: list[float | None] = [None, None]
     if n // 2 > NEIGHBOURS:
-        errors = half_sample_errors(lambda i: precision_recall(real[i], other[i]), n, seed)
+        measure = lambda i: precision_recall(real[i], other[i])
+        errors = half_sample_errors(measure, n, seed).tolist()
     found = {}
     for name, value, error in zip(("precision", "recall"), values, errors, strict=True):
         found[name] = Measurement(float(value), n, PROTOCOL)

@@ -62,8 +62,9 @@ def follows(claims: SceneClaims, found: Sequence[Detected]) -> Followed:
     colour = all(coloured) if coloured else None
     related = None
     if claims.relation:
-        (_, first), (_, second), *_ = pairs
-        related = shape and colour is not False and relation(first, second) == claims.relation
+        first, second = (each for _, each in pairs[:2])
+        seen = relation(first, second) if first and second else None
+        related = shape and colour is not False and seen == claims.relation
     return Followed(shape, colour, len(found) == len(claims.objects), related)
 
 

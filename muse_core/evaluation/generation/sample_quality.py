@@ -97,5 +97,6 @@ def independent_difference(metric: str, a: Row, b: Row) -> Comparison:
 
 def _half(found: Measurement) -> float:
     """Half of the interval's width; infinite where there is none."""
-    known = found.low is not None and found.high is not None
-    return (found.high - found.low) / 2 if known else float("inf")
+    if found.low is None or found.high is None:
+        return float("inf")
+    return (found.high - found.low) / 2
