@@ -77,8 +77,8 @@ class LatentNormalisation(ModelMixin, ConfigMixin):
         """Raises MuseError unless these are the statistics of this very tokenizer."""
         if self.config["tokenizer"] != tokenizer:
             raise MuseError(
-                f"These latent statistics were measured on tokenizer {self.config['tokenizer']}, but "
-                f"the tokenizer here is {tokenizer}: train the denoiser again with notebook 08, or "
+                f"These latent statistics were measured on tokenizer {self.config['tokenizer']}, "
+                f"but the tokenizer here is {tokenizer}: train the denoiser again with notebook 08, or "
                 "give the tokenizer it was trained on."
             )
 

@@ -11,7 +11,8 @@ tags: [visual-tokenizer, image-reconstruction, zero-shot-image-classification]
 # MUSE tokenizer after {stage}
 
 A unified visual tokenizer (arXiv 2605.05646): images in [0, 1] -> one latent that a decoder turns
-back into pixels and whose semantic stream lives in a text space. Weights are the moving average of training.
+back into pixels and whose semantic stream lives in a text space. Weights are the moving
+average of training.
 
 ```python
 from muse_core.models.tokenizer import MuseTokenizer
