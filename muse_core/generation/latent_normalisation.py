@@ -78,8 +78,8 @@ class LatentNormalisation(ModelMixin, ConfigMixin):
         if self.config["tokenizer"] != tokenizer:
             raise MuseError(
                 f"These latent statistics were measured on tokenizer {self.config['tokenizer']}, "
-                f"but the tokenizer here is {tokenizer}: train the denoiser again with notebook 08, or "
-                "give the tokenizer it was trained on."
+                f"but the tokenizer here is {tokenizer}: train the denoiser again with notebook "
+                "08, or give the tokenizer it was trained on."
             )
 
     def normalise(self, latents: Latents) -> Latents:
