@@ -1,7 +1,10 @@
 """What every test shares: one seed, and the photographs some of them need."""
 
 import os
+from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -55,3 +58,30 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             return "notebooks" if nodeid.startswith("notebooks/") else super()._split_scope(nodeid)
 
     return NotebooksTogether(config, log)
+
+
+class NotebooksOnMicro:
+    """The cells of the notebooks (nbval) run on the preset micro where they say smoke: the same
+    code in seconds. A kernel takes its environment when the first cell of its notebook is set up.
+    """
+
+    @cached_property
+    def folder(self) -> TemporaryDirectory[str]:
+        from tests.integration.micro import write_foundations
+
+        folder = TemporaryDirectory(prefix="muse-micro-")
+        write_foundations(Path(folder.name))
+        return folder
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> Iterator[None]:
+        if not item.nodeid.startswith("notebooks/"):
+            return (yield)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("MUSE_SMOKE_PRESET", str(Path(self.folder.name, "micro.yaml")))
+            return (yield)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Registered, not defined here: hooks of this file are not called for the notebooks' cells."""
+    config.pluginmanager.register(NotebooksOnMicro())

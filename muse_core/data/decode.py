@@ -5,13 +5,13 @@ Geometry, the same for a photograph and its mask: the largest centred square, re
 network's input (identical to resizing the shorter side and centre-cropping); or, asked for, the
 whole image padded to a square with grey. Transparent pixels are laid on white."""
 
-import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import torch
@@ -57,7 +57,7 @@ class Photo:
     stored: tuple[int, int]
 
 
-def read_photo(file: Path | io.BufferedIOBase, size: int, fit: str = "crop") -> Photo:
+def read_photo(file: Path | IO[bytes], size: int, fit: str = "crop") -> Photo:
     """The file as (3, size, size) float32 in [0, 1]; ``fit`` is one of `FITS`.
 
     Raises Unreadable, with the reason, for anything else.
@@ -76,7 +76,7 @@ def read_photo(file: Path | io.BufferedIOBase, size: int, fit: str = "crop") -> 
     return Photo(pixels=values.float().div_(255), enlarged=enlarged, crop=crop, stored=stored)
 
 
-def read_mask(path: Path | io.BufferedIOBase, size: int, crop: Crop) -> Int[Tensor, "size size"]:
+def read_mask(path: Path | IO[bytes], size: int, crop: Crop) -> Int[Tensor, "size size"]:
     """The file's class numbers (palette indices or grey levels), cut like its photograph and
     resized by nearest pixel.
 
@@ -91,7 +91,7 @@ def read_mask(path: Path | io.BufferedIOBase, size: int, crop: Crop) -> Int[Tens
         return torch.from_numpy(np.array(square).astype(np.int64))
 
 
-def mask_numbers(path: Path | io.BufferedIOBase) -> np.ndarray:
+def mask_numbers(path: Path | IO[bytes]) -> np.ndarray:
     """The file's class numbers in its own size, (height, width) int64, upright. Raises
     Unreadable.
     """
@@ -113,7 +113,7 @@ def centred_square(width: int, height: int) -> Crop:
 
 
 @contextmanager
-def _opened(path: Path | io.BufferedIOBase) -> Iterator[Image.Image]:
+def _opened(path: Path | IO[bytes]) -> Iterator[Image.Image]:
     """The open file, with every way a decoder can fail turned into Unreadable."""
     try:
         with warnings.catch_warnings():

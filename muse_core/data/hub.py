@@ -88,7 +88,7 @@ class HubSource(ReadSource):
         """
         facts = (self.table.features, len(self.table), self.table.data.nbytes)
         digest = blake2b(repr(facts).encode("utf-8", "replace"), digest_size=8)
-        digest.update(np.ascontiguousarray(self.rows))
+        digest.update(np.ascontiguousarray(self.rows).tobytes())
         return f"{self.name}/{self.split}/{self.image_size}px/{digest.hexdigest()}"
 
     def sample_id(self, index: int) -> str:
@@ -157,7 +157,11 @@ def _tables(place: Place) -> dict[str, "Dataset"]:
     except Exception as error:
         # A wrong name, no network, a damaged file: each library below has its own errors.
         raise cannot_be_opened(f"hf:{place.text}", error) from error
-    return dict(found) if isinstance(found, dict) else {"train": found}
+    return (
+        {str(name): each for name, each in found.items()}
+        if isinstance(found, dict)
+        else {"train": found}
+    )
 
 
 def cannot_be_opened(source: str, error: Exception) -> MuseError:

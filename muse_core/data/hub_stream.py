@@ -213,7 +213,7 @@ def open_hub_stream(text: str, split: str, image_size: int, seed: int = 0) -> Hu
     place, source = Place.of(text), f"hf-stream:{text}"
     try:
         builder = datasets.load_dataset_builder(*place.arguments)
-        streams = builder.as_streaming_dataset()
+        streams: Any = builder.as_streaming_dataset()
     except Exception as error:
         # As in hub.py.
         raise cannot_be_opened(source, error) from error

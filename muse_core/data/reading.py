@@ -7,6 +7,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -161,9 +162,10 @@ class ReadSource(Source):
     def decoded(self, stored: Stored) -> Loaded:
         """A stored sample in memory. Raises Unreadable."""
         photo = read_photo(opened(stored.image), self.image_size)
-        read = {
+        read: dict[Encoded | None, Any] = {
             mask: read_mask(opened(mask), self.image_size, photo.crop)
-            for mask in {stored.class_mask, stored.instance_mask} - {None}
+            for mask in {stored.class_mask, stored.instance_mask}
+            if mask is not None
         }
         classes, instances = read.get(stored.class_mask), read.get(stored.instance_mask)
         meaning = self.masks or MaskMeaning(names=())

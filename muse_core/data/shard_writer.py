@@ -136,19 +136,24 @@ def _samples(
     source: Source, split: str, positions: range, skipped: list[str]
 ) -> Iterator[dict[str, str | bytes]]:
     """WebDataset's samples; a sample that cannot be read is noted instead."""
-    members = _stored_members if isinstance(source, ReadSource) else _drawn_members
     for index in positions:
         try:
-            yield {"__key__": f"{split}-{index:09d}", **members(source, index)}
+            yield {"__key__": f"{split}-{index:09d}", **_members(source, index)}
         except Unreadable as reason:
             skipped.append(f"{split} sample {index}: {reason}")
+
+
+def _members(source: Source, index: int) -> Mapping[str, str | bytes]:
+    if isinstance(source, ReadSource):
+        return _stored_members(source, index)
+    return _drawn_members(source, index)
 
 
 def _write_whole(path: Path, samples: Iterator[dict[str, str | bytes]]) -> int:
     """Write beside, push to the disk, rename; returns the number of samples. Raises MuseError when
     the disk refuses.
     """
-    from webdataset import TarWriter
+    from webdataset.writer import TarWriter
 
     temporary, count = path.with_name(f".{path.name}.tmp"), 0
     try:

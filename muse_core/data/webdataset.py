@@ -59,7 +59,8 @@ class ShardSource(ReadSource):
     def __post_init__(self) -> None:
         folder, self.unreadable = self.paths[0].parent, {}
         self.name, self.place = folder.name, f"the shards in {folder}"
-        there = dict(zip(ROLES, self.samples["offset"].any(axis=0).tolist(), strict=True))
+        stored: list[bool] = np.any(self.samples["offset"], axis=0).tolist()
+        there = dict(zip(ROLES, stored, strict=True))
         if self.mask_names and there["class_mask"]:
             self.masks = MaskMeaning(self.mask_names, {n: n for n in range(len(self.mask_names))})
             self.mask_class_names = self.mask_names

@@ -4,7 +4,7 @@ autoencoders.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch.nn.functional as F
 from diffusers.configuration_utils import ConfigMixin, register_to_config
@@ -124,6 +124,12 @@ class MuseTokenizer(ModelMixin, ConfigMixin):
             nn.RMSNorm(width, eps=1e-6), nn.Linear(width, self.decoder.latent_channels)
         )
         self.semantic_head = SemanticHead(width, embedding_width)
+
+    if TYPE_CHECKING:
+        # diffusers decorates both so that a type checker loses them
+        config: Any
+
+        def to(self, *where: Any, **options: Any) -> "MuseTokenizer": ...
 
     @classmethod
     def from_pretrained(cls, location: str | Path, **options: Any) -> "MuseTokenizer":
