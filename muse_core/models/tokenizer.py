@@ -152,7 +152,7 @@ class MuseTokenizer(ModelMixin, ConfigMixin):
         """Backbone patches (rows, columns). Raises MuseError for an image size that is not a whole
         number of tokens.
         """
-        cell = self.backbone.patch_size * self.config["unshuffle"]
+        cell = self.backbone.patch_size * self.config.unshuffle
         height, width = images.shape[-2:]
         if height % cell or width % cell:
             raise MuseError(
@@ -164,7 +164,7 @@ class MuseTokenizer(ModelMixin, ConfigMixin):
     def token_grid(self, images: Images) -> tuple[int, int]:
         """Latent positions (rows, columns), which is also the grid of the attention maps."""
         rows, columns = self.patch_grid(images)
-        return rows // self.config["unshuffle"], columns // self.config["unshuffle"]
+        return rows // self.config.unshuffle, columns // self.config.unshuffle
 
     def connect(
         self,
@@ -175,7 +175,7 @@ class MuseTokenizer(ModelMixin, ConfigMixin):
         """Backbone and connector."""
         topology_heard = with_attention and Loss.TOPOLOGY in trunk_hears
         views = backbone_views(
-            self.backbone, images, routing_named(self.config["routing"]), topology_heard
+            self.backbone, images, routing_named(self.config.routing), topology_heard
         )
         return self.connector(
             views.content, self.patch_grid(images), trunk_hears, with_attention, views.structure
