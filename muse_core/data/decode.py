@@ -5,13 +5,14 @@ Geometry, the same for a photograph and its mask: the largest centred square, re
 network's input (identical to resizing the shorter side and centre-cropping); or, asked for, the
 whole image padded to a square with grey. Transparent pixels are laid on white."""
 
+import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 import numpy as np
 import torch
@@ -57,7 +58,7 @@ class Photo:
     stored: tuple[int, int]
 
 
-def read_photo(file: Path | IO[bytes], size: int, fit: str = "crop") -> Photo:
+def read_photo(file: Path | io.BufferedIOBase, size: int, fit: str = "crop") -> Photo:
     """The file as (3, size, size) float32 in [0, 1]; ``fit`` is one of `FITS`.
 
     Raises Unreadable, with the reason, for anything else.
@@ -76,7 +77,7 @@ def read_photo(file: Path | IO[bytes], size: int, fit: str = "crop") -> Photo:
     return Photo(pixels=values.float().div_(255), enlarged=enlarged, crop=crop, stored=stored)
 
 
-def read_mask(path: Path | IO[bytes], size: int, crop: Crop) -> Int[Tensor, "size size"]:
+def read_mask(path: Path | io.BufferedIOBase, size: int, crop: Crop) -> Int[Tensor, "size size"]:
     """The file's class numbers (palette indices or grey levels), cut like its photograph and
     resized by nearest pixel.
 
@@ -91,7 +92,7 @@ def read_mask(path: Path | IO[bytes], size: int, crop: Crop) -> Int[Tensor, "siz
         return torch.from_numpy(np.array(square).astype(np.int64))
 
 
-def mask_numbers(path: Path | IO[bytes]) -> np.ndarray:
+def mask_numbers(path: Path | io.BufferedIOBase) -> np.ndarray:
     """The file's class numbers in its own size, (height, width) int64, upright. Raises
     Unreadable.
     """
@@ -113,13 +114,14 @@ def centred_square(width: int, height: int) -> Crop:
 
 
 @contextmanager
-def _opened(path: Path | IO[bytes]) -> Iterator[Image.Image]:
+def _opened(path: Path | io.BufferedIOBase) -> Iterator[Image.Image]:
     """The open file, with every way a decoder can fail turned into Unreadable."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=_formats()) as image:
+            source: Any = path
+            with Image.open(source, formats=_formats()) as image:
                 if image.width * image.height > MOST_PIXELS:
                     raise Unreadable(f"more than {MOST_PIXELS:,} pixels: make it smaller")
                 yield image
