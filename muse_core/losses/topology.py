@@ -37,11 +37,6 @@ def resize_side(
     return rearrange(resized, "source 1 1 target -> target source").to(device=device, dtype=dtype)
 
 
-def grid_of(maps: Tensor) -> Grid:
-    """Rows and columns of the last two axes."""
-    return maps.shape[-2], maps.shape[-1]
-
-
 def resize_matrix(source: Grid, target: Grid) -> Tensor:
     """M (target tokens, source tokens): bilinear resizing of a map on ``source`` to ``target``, as
     a matrix.
