@@ -18,7 +18,7 @@ export JUPYTER_PLATFORM_DIRS := 1
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help env reports tokenizer baseline ablations generation generation-long bench torture gallery lint check core-tests test test-all lab clean-env
+.PHONY: help env reports tokenizer baseline ablations generation generation-long bench torture gallery lint types check core-tests test test-all lab clean-env
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -76,17 +76,20 @@ lint: $(STAMP) ## ruff check and ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 
-check: $(STAMP) ## in two minutes on 2 cores: lint, and the tests of the architecture, models, losses and training core
-	$(MAKE) --jobs 2 --output-sync=target lint core-tests
+types: $(STAMP) ## basedpyright over muse_core and scripts
+	$(BIN)/basedpyright
+
+check: $(STAMP) ## in two minutes on 2 cores: lint, types, the tests of architecture, models, losses and training core
+	$(MAKE) --jobs 2 --output-sync=target lint core-tests types
 
 core-tests: $(STAMP)
 	$(PYTEST) -q -m "not slow and not long" $(CORE_TESTS)
 
-test: lint ## everything a change can break: pytest on every core, with the notebooks' cells (nbval) on one of them
+test: lint types ## everything a change can break: pytest on every core, with the notebooks' cells (nbval) on one of them
 	$(STRIP) --verify notebooks/*.ipynb
 	$(PYTEST) $(EVERY_CORE) -m "not long" notebooks tests
 
-test-all: lint ## the long forms as well
+test-all: lint types ## the long forms as well
 	$(STRIP) --verify notebooks/*.ipynb
 	$(PYTEST) $(EVERY_CORE) notebooks tests
 

@@ -50,7 +50,7 @@ def _left_out(changes: Changes) -> frozenset[Loss]:
 
 
 def _map_weights(
-    curriculum: Curriculum, change: Callable[[Mapping[Loss, float]], Mapping[Loss, float]]
+    curriculum: Curriculum, change: Callable[[Mapping[str, float]], Mapping[str, float]]
 ) -> Curriculum:
     return Curriculum(
         tuple(
@@ -60,7 +60,7 @@ def _map_weights(
     )
 
 
-def _distilled(weights: Mapping[Loss, float]) -> Mapping[Loss, float]:
+def _distilled(weights: Mapping[str, float]) -> Mapping[str, float]:
     return {
         Loss.DISTILLATION if loss is Loss.ANCHOR else loss: weight
         for loss, weight in weights.items()
@@ -106,7 +106,7 @@ ORDERS: dict[str, Callable[[Curriculum], Curriculum]] = {
     "reversed": _reversed,
     "joint": _joint,
 }
-ANCHORINGS: dict[str, Callable[[Mapping[Loss, float]], Mapping[Loss, float]]] = {
+ANCHORINGS: dict[str, Callable[[Mapping[str, float]], Mapping[str, float]]] = {
     "contrast": lambda weights: weights,
     "distillation": _distilled,
 }

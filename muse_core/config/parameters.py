@@ -63,14 +63,17 @@ LARGEST_SEED = 2**32 - 1
 """What every library here takes as a seed."""
 
 
-def _count(most: int) -> Any:
-    words = f"a positive integer of at most {most:,}, or 0 or None for what the preset says"
-    return Annotated[
-        Whole | None, AfterValidator(partial(_zero_is_none, most=most)), Field(description=words)
-    ]
-
-
-Count = _count(MOST)
+_POSITIVE = "a positive integer of at most {:,}, or 0 or None for what the preset says"
+Count = Annotated[
+    Whole | None,
+    AfterValidator(partial(_zero_is_none, most=MOST)),
+    Field(description=_POSITIVE.format(MOST)),
+]
+Pixels = Annotated[
+    Whole | None,
+    AfterValidator(partial(_zero_is_none, most=MOST_PIXELS)),
+    Field(description=_POSITIVE.format(MOST_PIXELS)),
+]
 """None, also written 0, lets the preset or the recipe decide."""
 
 Seed = Annotated[
@@ -216,7 +219,7 @@ class TopologyParameters(Configured):
     images: Annotated[Whole, Field(ge=0, le=64, description="an integer from 0 to 64")]
     image: str
     fit: Literal["crop", "pad"] = Field(description="crop or pad")
-    resolution: _count(MOST_PIXELS)
+    resolution: Pixels
     baseline: RunNameOrNone
 
 
@@ -252,4 +255,5 @@ def _expected(model: type[BaseModel], name: str, complaint: Any) -> str:
         return field.description
     if complaint["type"] == "value_error":
         return "a text that is not empty"
-    return _WORDS.get(complaint["type"], complaint["msg"][:1].lower() + complaint["msg"][1:])
+    said: str = complaint["msg"]
+    return _WORDS.get(complaint["type"], said[:1].lower() + said[1:])

@@ -141,7 +141,7 @@ class Curriculum:
         return iter(self.stages)
 
 
-def weights(**terms: float) -> Mapping[Loss, float]:
+def weights(**terms: float) -> Mapping[str, float]:
     """Loss weights by keyword, e.g. ``weights(topology=1.0, reconstruction=0.1)``."""
     return MappingProxyType({Loss(name): value for name, value in terms.items()})
 

@@ -1,5 +1,7 @@
 """The device and the processes of one training, and what they tell each other."""
 
+from typing import Any
+
 import torch
 from accelerate import Accelerator
 from torch import Tensor
@@ -70,7 +72,7 @@ def mean_over_processes(values: dict[str, float], accelerator: Accelerator) -> d
     """
     if accelerator.num_processes == 1 or not values:
         return values
-    means = accelerator.reduce(
+    means: Any = accelerator.reduce(
         torch.tensor(list(values.values()), device=accelerator.device), "mean"
     )
     return dict(zip(values, means.tolist(), strict=True))

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -111,7 +112,8 @@ class Shards:
         reshard = os.environ.get(RESHARD, "true").lower() != "false"
         for block in units(tokenizer):
             fully_shard(block, reshard_after_forward=reshard, **options)
-        return cls(fully_shard(tokenizer, **options), hollow)
+        fully_shard(tokenizer, **options)
+        return cls(tokenizer, hollow)
 
     def whole(
         self, weights: Mapping[str, Tensor], device: torch.device | str = "cpu", kept: bool = True
@@ -134,7 +136,8 @@ def units(tokenizer: MuseTokenizer) -> list[nn.Module]:
     there to do so."""
     split = routing_named(tokenizer.config.routing).backbone_split
     places = [place for place in UNITS if not (split and place.startswith("backbone."))]
-    return [block for place in places for block in tokenizer.get_submodule(place)]
+    groups: list[Any] = [tokenizer.get_submodule(place) for place in places]
+    return [block for group in groups for block in group]
 
 
 def _without_weights(tokenizer: MuseTokenizer) -> MuseTokenizer:
@@ -169,7 +172,9 @@ def whole(
     """
     found = {}
     for name, tensor in tensors.items():
-        gathered = tensor.detach().full_tensor() if isinstance(tensor, DTensor) else tensor.detach()
+        gathered: Tensor = tensor.detach()
+        if isinstance(gathered, DTensor):
+            gathered = gathered.full_tensor()
         if kept:
             found[name] = gathered.to(device, copy=True)
     return found
@@ -202,4 +207,5 @@ def average_copies(weights: Iterable[nn.Parameter], accelerator: Accelerator) ->
     """
     for weight in weights:
         if not isinstance(weight, DTensor) and weight.grad is not None:
-            weight.grad = accelerator.reduce(weight.grad, "mean")
+            mean: Any = accelerator.reduce(weight.grad, "mean")
+            weight.grad = mean

@@ -117,6 +117,7 @@ def _adversarial(step: StepInputs) -> Tensor:
 
 
 def _distillation(step: StepInputs) -> Tensor:
+    assert step.targets.image is not None
     return distillation_loss(step.output.embedding, step.targets.image)
 
 

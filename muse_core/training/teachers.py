@@ -77,10 +77,10 @@ def open_topology_teacher(
 ) -> TopologyTeacher:
     """From a folder or hub id (transformers' DINOv3), or ``timm:NAME`` for any timm ViT; ``layers``
     None spreads one layer a block over the depth."""
-    options = dict(layers=layers, blocks=blocks, image_size=image_size)
     if location.startswith("timm:"):
-        return TimmTeacher.from_name(location.removeprefix("timm:"), **options)
-    return DinoV3Teacher.from_pretrained(location, **options)
+        name = location.removeprefix("timm:")
+        return TimmTeacher.from_name(name, layers, blocks, image_size)
+    return DinoV3Teacher.from_pretrained(location, layers, blocks, image_size)
 
 
 def _check_counts(teacher: TopologyTeacher, preset: Preset) -> None:

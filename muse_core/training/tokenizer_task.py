@@ -50,6 +50,7 @@ class TokenizerTask(Task):
     """
 
     saved_as = finished_as = TOKENIZER_FOLDER
+    stage: Stage
 
     def __init__(
         self,
@@ -159,7 +160,8 @@ class TokenizerTask(Task):
             "fake": fake_logits.mean().item(),
         }
         noted = mean_over_processes(noted, self.accelerator)
-        norm = nn.utils.get_total_norm([weight.grad for weight in self.discriminator.parameters()])
+        gradients = [weight.grad for weight in self.discriminator.parameters()]
+        norm = nn.utils.get_total_norm([each for each in gradients if each is not None])
         if not (math.isfinite(noted["loss"]) and torch.isfinite(norm)):
             raise FloatingPointError(
                 f"the critic's loss is {noted['loss']}, its gradient's norm {norm.item()}"

@@ -41,7 +41,8 @@ class Trackers(Callback):
         accelerator, files = trainer.task.accelerator, trainer.files
         folder = files.folder / FOLDER
         folder.mkdir(parents=True, exist_ok=True)
-        accelerator.log_with = filter_trackers(self.names, folder)
+        names: list[Any] = self.names
+        accelerator.log_with = filter_trackers(names, folder)
         accelerator.project_configuration.logging_dir = folder
         wandb = {"name": f"{files.run} {files.place}", "dir": str(folder), "resume": "allow"}
         options = {"tensorboard": {"purge_step": trainer.start + 1}, "wandb": wandb}

@@ -68,6 +68,7 @@ class GeometryRecorder(Callback):
             if accelerator.is_main_process:
                 self._forget_from(step)
         if step % self.every == 0:
+            assert isinstance(trainer.task, TokenizerTask)
             measured = measured_geometry(trainer.task, self._probe)
             if accelerator.is_main_process:
                 append_jsonl(self.file, [{"step": step} | _to_row(measured)])

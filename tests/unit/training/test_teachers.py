@@ -60,7 +60,7 @@ def test_any_timm_vit_can_teach_by_name(preset, monkeypatch) -> None:
     monkeypatch.setattr(
         teachers.TimmTeacher,
         "from_name",
-        lambda name, **options: asked.append(name) or load_topology_teacher(preset),
+        lambda name, *options: asked.append(name) or load_topology_teacher(preset),
     )
     load_topology_teacher(located(preset, teacher="timm:vit_small_patch16_dinov3"))
     assert asked == ["vit_small_patch16_dinov3"] and tiny().connector.num_blocks == 6
