@@ -129,7 +129,9 @@ def _shorthands_as_overrides(model: type[BaseModel], values: dict[str, Any]) -> 
     if "overrides" not in model.model_fields:
         return values
     known = {name: value for name, value in values.items() if name in model.model_fields}
-    words = [str(known.get("overrides", "") or "")]
+    if not isinstance(known.get("overrides", ""), str):
+        return values
+    words = [known.get("overrides", "")]
     for name, value in values.items():
         path = shorthand(name) if name not in known else None
         if name not in known and path is None:

@@ -53,7 +53,7 @@ def measure_held_out(
         limit: how many images, at most.
         split: the name of the split, for the record.
     """
-    device, heads = next(tokenizer.parameters()).device, tokenizer.config["num_heads"]
+    device, heads = next(tokenizer.parameters()).device, tokenizer.config.num_heads
     decibels, embeddings, labels, divergences = [], [], [], []
     with eval_mode(tokenizer):
         for batch in evaluation_batches(source, 100, limit):

@@ -79,7 +79,7 @@ def teacher_networks(
     """The teacher as the student gets it (heads grouped, resized by Psi), and where its own grid is
     another at ``size`` pixels, as it is, mean of its heads: a finer grid's maps are heavy.
     """
-    heads = math.gcd(teacher.num_heads, student.config["num_heads"])
+    heads = math.gcd(teacher.num_heads, student.config.num_heads)
 
     def resized(images: Images) -> tuple[Sequence[AttentionMaps], Grid]:
         grid = student.token_grid(images)
@@ -104,8 +104,8 @@ def backbone_network(backbone: Backbone, student: MuseTokenizer) -> AttentionNet
     def looks(images: Images) -> tuple[Sequence[AttentionMaps], Grid]:
         layers, grid = backbone.attention(images), student.token_grid(images)
         rows, columns = (side // backbone.patch_size for side in images.shape[-2:])
-        chosen = spread_layers(len(layers), min(len(layers), student.config["num_blocks"]))
-        heads = math.gcd(layers[0].shape[1], student.config["num_heads"])
+        chosen = spread_layers(len(layers), min(len(layers), student.config.num_blocks))
+        heads = math.gcd(layers[0].shape[1], student.config.num_heads)
         grouped = [group_heads(layers[layer], heads) for layer in chosen]
         return [resize_attention(each, (rows, columns), grid) for each in grouped], grid
 
@@ -157,7 +157,7 @@ def _teacher(preset: Preset) -> TopologyTeacher:
 
 
 def _check_size(size: int, tokenizer: MuseTokenizer) -> None:
-    cell = tokenizer.backbone.patch_size * tokenizer.config["unshuffle"]
+    cell = tokenizer.backbone.patch_size * tokenizer.config.unshuffle
     if size % cell:
         below = max(cell, size // cell * cell)
         raise MuseError(

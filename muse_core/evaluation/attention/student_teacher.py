@@ -77,6 +77,6 @@ def divergence_by_head(
     over blocks and heads.
     """
     view = observe(teacher, images)
-    grid, heads = tokenizer.token_grid(images), tokenizer.config["num_heads"]
+    grid, heads = tokenizer.token_grid(images), tokenizer.config.num_heads
     targets = topology_targets(view.query_keys, view.grid, grid, heads)
     return topology_divergences(targets, student_query_keys(tokenizer, images))

@@ -30,6 +30,7 @@ GOOD: dict[str, Any] = {
     "without": "",
     "anchoring": "contrast",
     "surgery": "none",
+    "overrides": "",
     "image": "",
     "fit": "crop",
     "baseline": "",
