@@ -4,6 +4,7 @@ compare.
 
 import pytest
 import torch
+from diffusers.configuration_utils import FrozenDict
 
 from muse_core.config.presets import preset_named
 from muse_core.data.scenes import Scenes
@@ -85,7 +86,8 @@ def test_the_resized_teacher_is_what_the_loss_shows_the_student(teacher, student
 def test_a_teacher_whose_heads_do_not_divide_is_shown_in_those_that_do(
     teacher, student, images, monkeypatch
 ) -> None:
-    monkeypatch.setattr(student, "_internal_dict", {**student.config, "num_heads": 6})
+    six = FrozenDict({**student.config, "num_heads": 6})
+    monkeypatch.setattr(student, "_internal_dict", six)
     resized = teacher_networks(teacher, student, 64)[0].view(images)
     assert resized.maps.shape[2] == 2
 
