@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from muse_core import paths
-from muse_core.config.overrides import shorthand
+from muse_core.config.overrides import SHORTHANDS, shorthand
 from muse_core.errors import MuseError, shown
 from muse_core.report.stamps import read_notebook, sources
 
@@ -105,10 +105,11 @@ def check_names(given: dict[str, Any], known: list[str]) -> None:
     Raises:
         MuseError: The first such name, with the nearest parameter.
     """
+    words = [*known, *(SHORTHANDS if "overrides" in known else ())]
     for name in given:
-        if name not in known and not ("overrides" in known and shorthand(name)):
+        if name not in words:
             raise MuseError(
-                f"There is no parameter {shown(name)}{_closest(name, known)}: "
+                f"There is no parameter {shown(name)}{_closest(name, words)}: "
                 f"the parameters are {', '.join(known)}."
             )
 
