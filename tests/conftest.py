@@ -44,10 +44,14 @@ def impatient_loader(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_MultiProcessingDataLoaderIter._try_get_data, "__defaults__", (0.2,))
 
 
+ALONE = ("00", "06", "07", "studies")
+"""Notebooks that read no run of another one."""
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """With ``--dist loadscope``: the notebooks go to one worker, in order, as each goes on from the
-    run of those before it.
+    """With ``--dist loadscope``: notebooks that go on from the run of those before them go to one
+    worker, in order; the others to another.
     """
     if config.getvalue("dist") != "loadscope":
         return None
@@ -55,14 +59,28 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     class NotebooksTogether(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return "notebooks" if nodeid.startswith("notebooks/") else super()._split_scope(nodeid)
+            if not nodeid.startswith("notebooks/"):
+                return super()._split_scope(nodeid)
+            alone = nodeid.startswith(tuple(f"notebooks/{name}" for name in ALONE))
+            return "notebooks that need no run" if alone else "notebooks"
 
     return NotebooksTogether(config, log)
 
 
+FEW = """\
+extends: micro.yaml
+held_out_images: 100
+probe_images: 120
+generated_images: 24
+segmentation_steps: 5
+08_generation: {stage: {images: 64, steps: 32, batch_size: 8, checkpoint_every: 16}}
+"""
+
+
 class NotebooksOnMicro:
-    """The cells of the notebooks (nbval) run on the preset micro where they say smoke: the same
-    code in seconds. A kernel takes its environment when the first cell of its notebook is set up.
+    """The cells of the notebooks (nbval) run on a preset file where they say smoke: the same code
+    on networks and numbers that take seconds. A kernel takes its environment when the first cell
+    of its notebook is set up.
     """
 
     @cached_property
@@ -71,6 +89,7 @@ class NotebooksOnMicro:
 
         folder = TemporaryDirectory(prefix="muse-micro-")
         write_foundations(Path(folder.name))
+        Path(folder.name, "notebooks.yaml").write_text(FEW)
         return folder
 
     @pytest.hookimpl(wrapper=True)
@@ -78,7 +97,7 @@ class NotebooksOnMicro:
         if not item.nodeid.startswith("notebooks/"):
             return (yield)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("MUSE_SMOKE_PRESET", str(Path(self.folder.name, "micro.yaml")))
+            patch.setenv("MUSE_SMOKE_PRESET", str(Path(self.folder.name, "notebooks.yaml")))
             return (yield)
 
 
