@@ -5,6 +5,7 @@ import math
 import os
 import sys
 from functools import partial
+from pathlib import Path
 from typing import Any, NoReturn
 
 from muse_core import paths
@@ -13,7 +14,7 @@ from muse_core.errors import MuseError
 EXAMPLES = """examples:
   muse run all                           every notebook with its defaults (preset smoke, run smoke)
   muse run all -p preset tiny            the tiny preset, into reports/tiny
-  muse run 02 --run wide -p steps 200    one notebook, into reports/wide
+  muse run 01 --run wide -p steps 200    one notebook, into reports/wide
   muse list                              notebooks and their parameters
   muse gallery --run tiny                that run in reports/gallery, light enough to commit
   muse study ablations --jobs 2          every run that the study still lacks, two at a time
@@ -123,7 +124,7 @@ def _run_name(given: str | None, parameters: dict[str, Any]) -> str:
     also = parameters.pop("run", None)
     if given and also and given != also:
         raise MuseError(f"The run has two names, --run {given} and -p run {also}: give one.")
-    return given or also or parameters.get("preset", "smoke")
+    return given or also or Path(parameters.get("preset", "smoke")).stem
 
 
 def _study(given: argparse.Namespace) -> int:

@@ -38,7 +38,7 @@ from muse_core.training.distributed import accelerator_for
 from muse_core.training.stage_record import StageRecord
 from muse_core.training.stage_run import OpenedStage, StageRun, finished_tokenizer
 from muse_core.training.teachers import Teachers, load_teachers
-from muse_core.training.trainer import RunOptions, StageResult
+from muse_core.training.trainer import RunFiles, RunOptions, StageResult
 
 EXAMPLES = 8
 """Held-out images that a notebook looks at."""
@@ -152,11 +152,11 @@ class StageLab(Lab):
 
     def save(self, result: StageResult, held_out: HeldOut) -> StageRecord:
         """Add the held-out numbers to the stage's record."""
-        files = self.opened.named.files
+        files = RunFiles(result.record.run, result.record.stage)
         record = replace(result.record, held_out=held_out.__dict__)
         write_json(files.record_file, record)
         _print_file_notes(record)
-        print(f"tokenizer  {_shown(self.opened.named.tokenizer_folder)}")
+        print(f"tokenizer  {_shown(files.folder / 'tokenizer')}")
         print(f"record     {_shown(files.record_file)}")
         return record
 

@@ -11,6 +11,7 @@
 """
 
 import difflib
+import math
 import os
 import re
 import shlex
@@ -29,7 +30,7 @@ from muse_core.config.safe_yaml import Unreadable, read_yaml
 from muse_core.config.stage import Curriculum, GenerationStage, Loss, Stage
 from muse_core.errors import MuseError, shown, unknown
 
-STAGE_FIELDS = ("steps", "batch_size", "learning_rate", "bad_steps", "images", "denoiser")
+STAGE_FIELDS = ("steps", "batch_size", "learning_rate", "bad_steps")
 PARTS = ("backbone", "teacher", "autoencoder", "text_tower")
 SHORTHANDS = {
     **{name: f"stage.{name}" for name in STAGE_FIELDS},
@@ -38,6 +39,8 @@ SHORTHANDS = {
     **{
         name: f"curriculum.{name}" for name in ("order", "without", "anchoring", "surgery", "share")
     },
+    "images": "08.stage.images",
+    "denoiser": "08.stage.denoiser",
     "train_images": "probe_images",
     "test_images": "held_out_images",
     "drawn": "generated_images",
@@ -92,6 +95,8 @@ def parse(overrides: str) -> dict[str, str]:
 
 def apply(preset: Preset, pairs: Mapping[str, Any], stage: str | None = None) -> Preset:
     """The preset with these paths changed. Raises MuseError as `load_preset`."""
+    if stage not in {each.name for each in (*preset.curriculum, preset.generation)}:
+        stage = None
     whole = {path: value for path, value in pairs.items() if path.startswith("curriculum.")}
     preset = _with_curriculum(preset, whole)
     for path, value in pairs.items():
@@ -100,12 +105,15 @@ def apply(preset: Preset, pairs: Mapping[str, Any], stage: str | None = None) ->
     return preset
 
 
-def _base(name: str) -> Preset:
+def _base(name: str, before: tuple[str, ...] = ()) -> Preset:
+    """The preset that a name or file stands for; ``before``: the files that extend it."""
     if name == "smoke":
         name = os.environ.get(SMOKE_VARIABLE, name)
     if not name.endswith((".yaml", ".yml")):
         return preset_named(name)
     file = paths.user_path(name)
+    if str(file) in before:
+        raise MuseError(f"The preset file {file} extends itself: let one of the files extend tiny.")
     try:
         said = read_yaml(file.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, Unreadable) as error:
@@ -114,7 +122,7 @@ def _base(name: str) -> Preset:
         raise MuseError(f"The preset file {file} must say which preset it changes: extends: tiny.")
     extends = said.pop("extends")
     base = file.parent / extends if extends.endswith((".yaml", ".yml")) else extends
-    preset = apply(_base(str(base)), dict(_flat(said)))
+    preset = apply(_base(str(base), (*before, str(file))), dict(_flat(said)))
     return replace(preset, name=file.stem)
 
 
@@ -180,7 +188,7 @@ def _with_weight(stage: Stage, loss: str, path: str, value: Any) -> Stage:
     if loss not in tuple(Loss):
         raise MuseError(f"There is no loss {shown(loss)}{_closest(loss, list(Loss))}.")
     number = _checked(float, path, value)
-    if number < 0:
+    if not 0 <= number < math.inf:
         raise MuseError(f"{path} must not be negative: got {shown(value)}; 0 leaves the loss out.")
     weights = {**stage.weights, Loss(loss): number}
     kept = {name: weight for name, weight in weights.items() if weight}
@@ -259,9 +267,11 @@ def inherited(preset: Preset, recorded: Mapping[str, Any], named: str, given: se
     Raises:
         MuseError: This stage asks for another model than the run has.
     """
+    if not recorded.get("model"):
+        return preset
     model = model_of(preset)
     plain = {key: _plain(value) for key, value in model_of(_base(named)).items()}
-    origin = {key: _plain(value) for key, value in recorded["base"].items()}
+    origin = {key: _plain(value) for key, value in recorded.get("base", {}).items()}
     for name, value in model.items():
         before = recorded["model"].get(name)
         asked = name in given or plain[name] != origin.get(name)

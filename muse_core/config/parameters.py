@@ -95,11 +95,6 @@ Filled = Annotated[str, AfterValidator(_filled)]
 Checked = TypeVar("Checked", bound=BaseModel)
 
 
-def _words_of(text: object) -> object:
-    """ "a, b" as two words."""
-    return tuple(text.replace(",", " ").split()) if isinstance(text, str) else text
-
-
 class NotebookParameters(BaseModel):
     """Base of a notebook's parameters: unknown names are refused, "1e-4" and "false" become what
     they mean.

@@ -34,11 +34,6 @@ HEAT = tuple(VIRIDIS.split())
 """Viridis in ten steps, as `explorer.js` has it: no number is darker than a smaller one."""
 
 
-def loss_colour(name: str) -> str:
-    """The colour of a loss; an unknown name gets the quiet grey of a side note."""
-    return LOSS_COLOURS.get(name, MUTED)
-
-
 def stage_colour(stage: int) -> str:
     """The colour of stage 1, 2 or 3; grey beyond."""
     return STAGE_COLOURS.get(stage, MUTED)

@@ -43,36 +43,54 @@ def _described(value: Any, seen: set[int]) -> Any:
     if isinstance(value, torch.Tensor):
         return _of(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
     if isinstance(value, nn.Module):
-        return [type(value).__qualname__, weights_digest(value)]
+        return [_described_code(type(value), seen), weights_digest(value)]
     if isinstance(value, Mapping):
         return [[_described(key, seen), _described(held, seen)] for key, held in value.items()]
-    if isinstance(value, list | tuple | set | frozenset):
+    if isinstance(value, set | frozenset):
+        return sorted(map(repr, value))
+    if isinstance(value, list | tuple):
         return [_described(each, seen | {id(value)}) for each in value]
     if isinstance(value, types.ModuleType):
         return value.__name__
     if hasattr(value, "__dict__"):
-        return [type(value).__qualname__, _described(vars(value), seen | {id(value)})]
+        held = _described(vars(value), seen | {id(value)})
+        return [_described_code(type(value), seen | {id(value)}), held]
     return repr(value)
 
 
 def _described_code(function: Any, seen: set[int]) -> Any:
+    """Source where there is some, else instructions; for a method its object's values too."""
     try:
         source = inspect.getsource(function)
     except (OSError, TypeError):
-        code = getattr(function, "__code__", None)
-        source = repr(_compiled(code)) if code else function.__qualname__
+        source = _instructions(function)
+    if isinstance(function, types.MethodType):
+        return [source, _described(function.__self__, seen)]
     if not isinstance(function, types.FunctionType):
         return source
     closed = inspect.getclosurevars(function)
-    # Names of installed modules stand for themselves; what the user's own cells define counts.
+    # Functions and classes of installed modules stand for themselves; what the user's own cells
+    # define counts.
     own = {
         name: value
         for name, value in closed.globals.items()
-        if getattr(value, "__module__", function.__module__) == function.__module__
-        and not isinstance(value, types.ModuleType)
+        if not isinstance(value, types.ModuleType)
+        and (
+            not isinstance(value, types.FunctionType | type)
+            or value.__module__ == function.__module__
+        )
     }
     defaults = [function.__defaults__, function.__kwdefaults__]
     return [source, _described([closed.nonlocals, own, defaults], seen)]
+
+
+def _instructions(function: Any) -> str:
+    """What a function, or each method of a class, does where its source is not at hand."""
+    if isinstance(function, type):
+        methods = sorted((k, v) for k, v in vars(function).items() if hasattr(v, "__code__"))
+        return repr([(name, _compiled(method.__code__)) for name, method in methods])
+    code = getattr(function, "__code__", None)
+    return repr(_compiled(code)) if code else getattr(function, "__qualname__", repr(function))
 
 
 def _compiled(code: types.CodeType) -> tuple[Any, ...]:

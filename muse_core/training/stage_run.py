@@ -102,15 +102,25 @@ class StageRun:
             for name, term in losses.items()
             if TERMS.get(name) != term
         }
+        options = trainer.options
+        data = getattr(trainer.data, "fingerprint", None)
+        if data != self.open().train.fingerprint:
+            raise MuseError(
+                f"{trainer.what} is given other data than {self.data!r}, which other processes "
+                "cannot see: leave processes at 1, or name them in the parameter data."
+            )
         folder = start_folder(files.folder)
         save_whole(trainer.made_of[0], folder)
         stage = asdict_plain(trainer.stage)
-        return StageOrder(
-            run=replace(self, fresh=trainer.options.fresh),
-            stage=stage,
-            losses=own,
-            start=str(folder),
+        named = replace(
+            self,
+            run=options.run,
+            seed=options.seed,
+            device=options.device,
+            resume=options.resume,
+            fresh=options.fresh,
         )
+        return StageOrder(run=named, stage=stage, losses=own, start=str(folder))
 
     module = "muse_core.training"
 

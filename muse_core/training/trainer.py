@@ -171,7 +171,9 @@ class Trainer:
         self.start = 0
         self.readers: list[dict[str, Any]] = []
         self._task: Task | None = None
-        if self.options.trackers:
+        self._used = False
+        # Processes that are launched have trackers of their own.
+        if self.options.trackers and not self.options.launch.wanted:
             self.callbacks.append(Trackers(self.options.trackers))
 
     @property
@@ -257,10 +259,17 @@ class Trainer:
 
     def _train(self, configuration: dict[str, Any]) -> StageRecord:
         task, logger = self.task, self.logger
+        if self._used:
+            raise MuseError(
+                f"This Trainer has trained {self.what} already, and its network with it: make a "
+                "new one, with a network as the stage finds it."
+            )
+        self._used = True
         if logger.writes:
             for folder in (self.files.folder, self.files.checkpoints):
                 tidy(folder)
-        self.start = self._resume(configuration) if self.options.resume else self._begin()
+        goes_on = self.options.resume and not self.options.fresh
+        self.start = self._resume(configuration) if goes_on else self._begin()
         task.accelerator.wait_for_everyone()
         logger.began = time.monotonic()
         self._call("on_train_begin", self)
@@ -465,10 +474,12 @@ class Trainer:
             self._call("on_step", self, row)
 
         module = self.options.recipe.module
+        self._call("on_train_begin", self)
         try:
             rows = train_launched(stage, self.options.launch, module, order, on_row)
         finally:
             shutil.rmtree(start_folder(self.files.folder), ignore_errors=True)
+            self._call("on_train_end", self)
         self.logger.rows = rows or list(read_jsonl(self.files.metrics_file))
         return self._result(read_record(self.files.record_file, StageRecord))
 

@@ -3,13 +3,18 @@ again.
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from muse_core.data.scenes import Scenes
+from muse_core.errors import MuseError
+from muse_core.training.launch import Launch
 from muse_core.training.loss_terms import TERMS, LossTerm
+from muse_core.training.trainer import Trainer
 
 from .micro import PRESET, STAGES, after_each, borrow_stage, micro_run
 from .own_loss import changed_cells
@@ -43,10 +48,6 @@ def own(body: str):
 
 @pytest.mark.parametrize("body", ["step.output.latent.abs().mean()"])
 def test_an_edited_body_trains_again_and_the_same_one_does_not(whole, micro, body) -> None:
-    from dataclasses import replace
-
-    from muse_core.training.trainer import Trainer
-
     opened = micro_run(STAGES[0], "edited").open()
     stage = replace(opened.stage, weights={**opened.stage.weights, "mine": 0.1})
 
@@ -66,6 +67,24 @@ def test_an_edited_body_trains_again_and_the_same_one_does_not(whole, micro, bod
     assert steps_of(own(body)) == 6
     assert steps_of(own(body)) == 0
     assert steps_of(own(body.replace("abs", "square"))) == 6
+
+
+def test_a_trainer_trains_once_and_what_cannot_travel_is_refused(whole, micro) -> None:
+    opened = micro_run(STAGES[0], "once").open()
+    trainer = opened.trainer()
+    trainer.fit()
+    trainer.options = replace(trainer.options, fresh=True)
+    with pytest.raises(MuseError, match="has trained 01_topology_warmup .* make a new one"):
+        trainer.fit()
+    elsewhere = replace(opened.options, run="elsewhere", seed=3, launch=Launch(2))
+    two = Trainer(
+        opened.tokenizer(), opened.stage, opened.train, opened.teachers, options=elsewhere
+    )
+    order = opened.named.order(two, two.files)
+    assert (order.run.run, order.run.seed) == ("elsewhere", 3)
+    two.data = Scenes("val", 32)
+    with pytest.raises(MuseError, match="is given other data than 'scenes'"):
+        opened.named.order(two, two.files)
 
 
 def test_papermill_changes_rates_and_weights_and_refuses_a_misspelt_field(

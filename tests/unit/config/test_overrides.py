@@ -62,6 +62,7 @@ def test_another_teacher_teaches_by_its_own_layers_and_a_folder_is_a_whole_path(
         ("connector=8", "no field 'connector' in a preset"),
         ("weights.topologie=1", "no loss 'topologie' .*mean topology"),
         ("weights.topology=-1", "must not be negative"),
+        ("weights.topology=nan", "must not be negative"),
         ("stage.steps=0", "stage.steps cannot be '0': input should be greater than or equal to 1"),
         ("stage.steps=many", "stage.steps cannot be 'many'"),
         ("stage.steps", "'stage.steps' has no value: write path=value"),
@@ -94,6 +95,20 @@ def test_a_preset_file_that_says_nothing_is_one_sentence(tmp_path: Path, text: s
     with pytest.raises(MuseError, match=r"The preset file .*mine.yaml") as caught:
         load_preset(str(tmp_path / "mine.yaml"))
     assert "\n" not in str(caught.value)
+
+
+def test_files_that_extend_each_other_in_a_circle_are_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("extends: b.yaml\n")
+    (tmp_path / "b.yaml").write_text("extends: a.yaml\n")
+    with pytest.raises(MuseError, match=r"a.yaml extends itself"):
+        load_preset(str(tmp_path / "a.yaml"))
+
+
+def test_a_stage_that_the_preset_does_not_have_means_every_one() -> None:
+    steps = [
+        each.steps for each in load_preset("tiny", "stage.steps=7", "05_evaluation").curriculum
+    ]
+    assert steps == [7, 7, 7]
 
 
 def test_a_file_stands_for_smoke_where_the_environment_says_so(tmp_path: Path, monkeypatch) -> None:
