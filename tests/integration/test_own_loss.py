@@ -74,7 +74,7 @@ def test_a_trainer_trains_once_and_what_cannot_travel_is_refused(whole, micro) -
     trainer = opened.trainer()
     trainer.fit()
     trainer.options = replace(trainer.options, fresh=True)
-    with pytest.raises(MuseError, match="has trained 01_topology_warmup .* make a new one"):
+    with pytest.raises(MuseError, match=r"has trained 01_topology_warmup .* make a new one"):
         trainer.fit()
     elsewhere = replace(opened.options, run="elsewhere", seed=3, launch=Launch(2))
     two = Trainer(
