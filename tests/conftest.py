@@ -90,6 +90,10 @@ class NotebooksOnMicro:
         folder = TemporaryDirectory(prefix="muse-micro-")
         write_foundations(Path(folder.name))
         Path(folder.name, "notebooks.yaml").write_text(FEW)
+        workspace, checkout = Path(folder.name, "workspace"), Path(__file__).resolve().parents[1]
+        (workspace / "data").mkdir(parents=True)
+        for name in ("notebooks", "studies", "data/foundations"):
+            (workspace / name).symlink_to(checkout / name)
         return folder
 
     @pytest.hookimpl(wrapper=True)
@@ -98,6 +102,7 @@ class NotebooksOnMicro:
             return (yield)
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("MUSE_SMOKE_PRESET", str(Path(self.folder.name, "notebooks.yaml")))
+            patch.setenv("MUSE_ROOT", str(Path(self.folder.name, "workspace")))
             return (yield)
 
 
