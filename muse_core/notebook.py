@@ -16,13 +16,12 @@ from IPython.display import HTML, display
 
 from muse_core import paths
 from muse_core.config.parameters import (
+    PARAMETERS,
+    Configured,
     EvaluationParameters,
-    FoundationParameters,
     GenerationParameters,
     NotebookParameters,
     StageParameters,
-    StudyParameters,
-    StudyRunParameters,
     TopologyParameters,
 )
 from muse_core.config.preset import Preset
@@ -36,25 +35,20 @@ from muse_core.models.tokenizer import MuseTokenizer
 from muse_core.results.records import provenance, read_json, write_json
 from muse_core.training.distributed import accelerator_for
 from muse_core.training.stage_record import StageRecord
-from muse_core.training.stage_run import OpenedStage, StageRun, finished_tokenizer
+from muse_core.training.stage_run import (
+    OpenedStage,
+    StageRun,
+    finished_tokenizer,
+    preset_of_run,
+)
 from muse_core.training.teachers import Teachers, load_teachers
 from muse_core.training.trainer import RunFiles, RunOptions, StageResult
 
 EXAMPLES = 8
 """Held-out images that a notebook looks at."""
 
-PARAMETERS: dict[str, type[NotebookParameters]] = {
-    "00_foundations": FoundationParameters,
-    "01_topology_warmup": StageParameters,
-    "02_semantic_injection": StageParameters,
-    "03_synergistic_tuning": StageParameters,
-    "04_attention_topology": TopologyParameters,
-    "05_evaluation": EvaluationParameters,
-    "06_gradient_orthogonality": StudyParameters,
-    "07_ablations": StudyParameters,
-    "08_generation": GenerationParameters,
-    "one_run": StudyRunParameters,
-}
+TEACHER = ("foundations.teacher", "foundations.teacher_layers", "foundations.teacher_image_size")
+"""What notebook 04 may change for a look at a run."""
 
 
 class Lab:
@@ -211,9 +205,13 @@ def _opened(notebook: str, checked: Any) -> Lab:
         # Only this notebook waits for diffusers' pipelines; a missing tokenizer is said now, too.
         from muse_core.generation.generation_run import GenerationRun
 
-        GenerationRun.of(checked).open()
-    if hasattr(checked, "load_preset"):
-        return Lab(checked, checked.load_preset(notebook if notebook[:2].isdigit() else None))
+        return Lab(checked, GenerationRun.of(checked).open().preset)
+    if isinstance(checked, TopologyParameters | EvaluationParameters):
+        free = TEACHER if isinstance(checked, TopologyParameters) else ()
+        given = (checked.run, checked.preset, checked.overrides)
+        return Lab(checked, preset_of_run(*given, stage=None, changeable=free))
+    if isinstance(checked, Configured):
+        return Lab(checked, checked.load_preset())
     return Lab(checked, preset_named(getattr(checked, "preset", "smoke")))
 
 

@@ -5,8 +5,7 @@ directory.
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 
 from muse_core.errors import MuseError, shown
@@ -34,13 +33,23 @@ def import_from_checkout() -> None:
         sys.path.append(str(checkout))
 
 
+def _shipped(place: str) -> Path:
+    """A folder of the workspace, or the checkout's own where ``MUSE_ROOT`` has none."""
+    own, checkout = root() / place, Path(__file__).resolve().parents[1] / place
+    return own if own.exists() or not checkout.exists() else checkout
+
+
 def notebooks() -> Path:
-    return root() / "notebooks"
+    return _shipped("notebooks")
+
+
+def studies() -> Path:
+    return _shipped("studies")
 
 
 def foundations(name: str) -> Path:
     """Committed or local pretrained networks, e.g. ``data/foundations/tiny``."""
-    return root() / "data" / "foundations" / name
+    return _shipped(f"data/foundations/{name}")
 
 
 def shard_indexes() -> Path:
@@ -104,13 +113,30 @@ def writable(folder: Path) -> Path:
 
 
 def user_path(text: str) -> Path:
-    """A path the user gave: ``~`` expanded; a relative one is tried from the working directory,
-    then from the workspace.
+    """A path the user gave: ``~`` expanded; a relative one means the folder where it was typed.
 
-    Raises MuseError for what can be no path.
+    Where nothing of that name is there, it is tried from the workspace, whose folders our own
+    messages name (``data/runs/...``). Of a pattern, ``shards/{000..004}.tar``, the folder counts.
+
+    Raises:
+        MuseError: For what can be no path.
     """
-    with _path_or_sentence(text):
-        return _sought(Path(text).expanduser()).resolve()
+    try:
+        path = Path(text).expanduser()
+        here, workspace = Path.cwd() / path, root() / path
+        return (workspace if _found(workspace) > _found(here) else here).resolve()
+    # Too long, a NUL byte, the home of nobody, or a working directory that is gone.
+    except (OSError, ValueError, RuntimeError) as error:
+        raise MuseError(
+            f"{shown(text)} can be no path on this machine ({type(error).__name__}): "
+            "give a path that is."
+        ) from error
+
+
+def _found(path: Path) -> int:
+    """2 where it exists, 1 where it is a pattern in a folder that exists, 0 otherwise."""
+    pattern = any(letter in path.name for letter in "{*?[")
+    return 2 if path.exists() else int(pattern and path.parent.exists())
 
 
 def user_paths(texts: Iterable[str]) -> list[Path]:
@@ -120,23 +146,26 @@ def user_paths(texts: Iterable[str]) -> list[Path]:
     for text in texts:
         folder, name = os.path.split(text)
         if folder not in folders:
-            with _path_or_sentence(text):
-                folders[folder] = _sought(Path(text).expanduser()).parent.resolve()
+            folders[folder] = user_path(text).parent
         found.append(folders[folder] / name)
     return found
 
 
-def _sought(path: Path) -> Path:
-    return path if path.exists() or path.is_absolute() else root() / path
+def absolute_spec(spec: str) -> str:
+    """A data source as it was typed, ``folder:photos``, with the path it means here.
+
+    Hub names, addresses and words that are no path stay as they are.
+    """
+    kind, colon, place = spec.partition(":")
+    kind, place = kind.strip(), place.strip()
+    if kind == "mix":
+        parts = re.split(r"(,?\s*\d[\d./]*\s*\*)", place)
+        return "mix:" + "".join(absolute_spec(part) for part in parts)
+    if not colon or not place or "://" in place or kind not in PLACED:
+        return spec
+    path = user_path(place)
+    return f"{kind}:{path}" if not kind.startswith("hf") or path.is_dir() else spec
 
 
-@contextmanager
-def _path_or_sentence(text: str) -> Iterator[None]:
-    try:
-        yield
-    # Too long, a NUL byte, or the home of nobody.
-    except (OSError, ValueError, RuntimeError) as error:
-        raise MuseError(
-            f"{shown(text)} can be no path on this machine ({type(error).__name__}): "
-            "give a path that is."
-        ) from error
+PLACED = ("folder", "captions", "masks", "pets", "wds", "hf", "hf-stream")
+"""Kinds of data sources with a path after the colon."""

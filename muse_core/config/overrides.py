@@ -15,8 +15,9 @@ import math
 import os
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, get_type_hints
 
@@ -93,15 +94,35 @@ def parse(overrides: str) -> dict[str, str]:
     return {path: value for path, _, value in pairs}
 
 
+def with_absolute_paths(overrides: str) -> str:
+    """The overrides, with the folders and files that they name as absolute paths."""
+    pairs = [
+        f"{path}={absolute_path(value) if _names_place(path) else value}"
+        for path, value in parse(overrides).items()
+    ]
+    return " ".join(map(shlex.quote, pairs))
+
+
+def absolute_path(text: str) -> str:
+    """Where a folder or file is that is there; any other text, a hub id for example, stays."""
+    path = paths.user_path(text) if text.strip() else None
+    return str(path) if path and path.exists() else text
+
+
+def _names_place(path: str) -> bool:
+    return path.rpartition(".")[2] in (*PARTS, "accelerate_config")
+
+
 def apply(preset: Preset, pairs: Mapping[str, Any], stage: str | None = None) -> Preset:
     """The preset with these paths changed. Raises MuseError as `load_preset`."""
     if stage not in {each.name for each in (*preset.curriculum, preset.generation)}:
         stage = None
     whole = {path: value for path, value in pairs.items() if path.startswith("curriculum.")}
     preset = _with_curriculum(preset, whole)
-    for path, value in pairs.items():
-        if path not in whole:
-            preset = _with(preset, path, value, stage)
+    own = [path for path in pairs if path not in whole]
+    # Another teacher brings layers and size of its own; what is said of those comes after it.
+    for path in sorted(own, key=lambda path: not path.endswith("teacher")):
+        preset = _with(preset, path, pairs[path], stage)
     return preset
 
 
@@ -122,8 +143,15 @@ def _base(name: str, before: tuple[str, ...] = ()) -> Preset:
         raise MuseError(f"The preset file {file} must say which preset it changes: extends: tiny.")
     extends = said.pop("extends")
     base = file.parent / extends if extends.endswith((".yaml", ".yml")) else extends
-    preset = apply(_base(str(base), (*before, str(file))), dict(_flat(said)))
+    pairs = {path: _beside(file, path, value) for path, value in _flat(said)}
+    preset = apply(_base(str(base), (*before, str(file))), pairs)
     return replace(preset, name=file.stem)
+
+
+def _beside(file: Path, path: str, value: Any) -> Any:
+    """What a preset file names is first sought in its own folder."""
+    named = isinstance(value, str) and _names_place(path) and (file.parent / value).exists()
+    return str(file.parent / value) if named else value
 
 
 def _flat(said: Mapping[Any, Any], above: str = "") -> Iterator[tuple[str, Any]]:
@@ -255,7 +283,13 @@ def _closest(word: str, known: list[str]) -> str:
     return f" (did you mean {close[0]}?)" if close else f": choose one of {', '.join(known)}"
 
 
-def inherited(preset: Preset, recorded: Mapping[str, Any], named: str, given: set[str]) -> Preset:
+def inherited(
+    preset: Preset,
+    recorded: Mapping[str, Any],
+    named: str,
+    given: set[str],
+    changeable: Collection[str] = (),
+) -> Preset:
     """The preset with the model of the run's first stage.
 
     Args:
@@ -263,6 +297,7 @@ def inherited(preset: Preset, recorded: Mapping[str, Any], named: str, given: se
         recorded: ``model`` of the first stage's record: preset name, and `MODEL_FIELDS` resolved.
         named: The preset's name or file as this stage gives it.
         given: The first words of the paths this stage overrides.
+        changeable: Fields that may be another's than the run's, where they are given.
 
     Raises:
         MuseError: This stage asks for another model than the run has.
@@ -270,21 +305,24 @@ def inherited(preset: Preset, recorded: Mapping[str, Any], named: str, given: se
     if not recorded.get("model"):
         return preset
     model = model_of(preset)
+    own = {name: model[name] for name in changeable} if given & set(changeable) else {}
     plain = {key: _plain(value) for key, value in model_of(_base(named)).items()}
     origin = {key: _plain(value) for key, value in recorded.get("base", {}).items()}
     for name, value in model.items():
         before = recorded["model"].get(name)
         asked = name in given or plain[name] != origin.get(name)
-        if asked and _plain(value) != _plain(before):
+        if asked and name not in own and _plain(value) != _plain(before):
             raise MuseError(
                 f"The run was begun with {name}={shown(before)}, and these parameters say "
                 f"{shown(value)}: use another run name, or the same parameters."
             )
-    return with_model(preset, recorded["model"])
+    return with_model(preset, recorded["model"] | own)
 
 
 def model_of(preset: Preset) -> dict[str, Any]:
-    """path -> value, of every field that belongs to the run (`MODEL_FIELDS`)."""
+    """path -> value, of every field that belongs to the run (`MODEL_FIELDS`); a folder within the
+    workspace is written from there, so that a workspace may move.
+    """
     found: dict[str, Any] = {}
     for name in MODEL_FIELDS:
         held = getattr(preset, name)
@@ -292,7 +330,9 @@ def model_of(preset: Preset) -> dict[str, Any]:
             found |= {f"{name}.{field.name}": getattr(held, field.name) for field in fields(held)}
         else:
             found[name] = held
-    return found
+    inside = f"{paths.root()}{os.sep}"
+    strings = {name: value for name, value in found.items() if isinstance(value, str)}
+    return found | {name: value.removeprefix(inside) for name, value in strings.items()}
 
 
 def with_model(preset: Preset, model: Mapping[str, Any]) -> Preset:
@@ -301,6 +341,8 @@ def with_model(preset: Preset, model: Mapping[str, Any]) -> Preset:
         first, _, rest = path.partition(".")
         held = getattr(preset, first)
         value = tuple(value) if isinstance(value, list) else value
+        if rest in PARTS and (paths.root() / value).is_dir():
+            value = str(paths.root() / value)
         preset = replace(preset, **{first: replace(held, **{rest: value}) if rest else value})
     return preset
 

@@ -2,13 +2,21 @@
 
 import difflib
 import shlex
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from muse_core import paths
-from muse_core.config.overrides import SHORTHANDS, load_preset, shorthand
+from muse_core.config.overrides import (
+    PARTS,
+    SHORTHANDS,
+    absolute_path,
+    load_preset,
+    shorthand,
+    with_absolute_paths,
+)
 from muse_core.config.preset import Preset
 from muse_core.errors import MuseError, shown
 
@@ -114,9 +122,39 @@ class NotebookParameters(BaseModel):
             MuseError: One sentence about the first wrong value.
         """
         try:
-            return cls(**_shorthands_as_overrides(cls, values))
+            return cls(**_shorthands_as_overrides(cls, placed(values)))
         except ValidationError as error:
             raise MuseError(_sentence(cls, error)) from None
+
+
+def placed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters whose relative paths mean this process's folder, with absolute ones instead."""
+    return {
+        name: _PLACES[name](value) if name in _PLACES and isinstance(value, str) else value
+        for name, value in values.items()
+    }
+
+
+def _file(text: str) -> str:
+    """A file by its path; a name without a suffix is that of a preset or study of ours."""
+    return absolute_path(text) if "." in text else text
+
+
+def _images(text: str) -> str:
+    """One file, or names of files with commas between."""
+    whole = _file(text)
+    return whole if whole != text else ", ".join(_file(word.strip()) for word in text.split(","))
+
+
+_PLACES: dict[str, Callable[[str], str]] = {
+    "data": paths.absolute_spec,
+    "image": _images,
+    "preset": _file,
+    "study": _file,
+    "overrides": with_absolute_paths,
+    **dict.fromkeys((*PARTS, "accelerate_config"), absolute_path),
+}
+"""Parameter -> its text with absolute paths."""
 
 
 def _shorthands_as_overrides(model: type[BaseModel], values: dict[str, Any]) -> dict[str, Any]:
@@ -230,6 +268,21 @@ class FoundationParameters(NotebookParameters):
     steps: Count
     seed: Seed
     images: Annotated[Whole, Field(ge=2, description="an integer of at least 2")]
+
+
+PARAMETERS: dict[str, type[NotebookParameters]] = {
+    "00_foundations": FoundationParameters,
+    "01_topology_warmup": StageParameters,
+    "02_semantic_injection": StageParameters,
+    "03_synergistic_tuning": StageParameters,
+    "04_attention_topology": TopologyParameters,
+    "05_evaluation": EvaluationParameters,
+    "06_gradient_orthogonality": StudyParameters,
+    "07_ablations": StudyParameters,
+    "08_generation": GenerationParameters,
+    "one_run": StudyRunParameters,
+}
+"""A notebook's name -> its parameters."""
 
 
 def _sentence(model: type[BaseModel], error: ValidationError) -> str:

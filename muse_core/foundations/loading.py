@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from transformers.utils import logging
 
 from muse_core.errors import MuseError, shown
+from muse_core.paths import user_path
 
 COPY = "copy or download it again"
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle")
@@ -20,9 +21,13 @@ PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle")
 
 
 def require_folder_or_hub(what: str, location: str | Path) -> str:
-    """The location as a string. Raises MuseError for a path-like location that is no folder."""
-    looks_like_path = isinstance(location, Path) or location.startswith(("/", ".", "~"))
-    folder = Path(location).expanduser()
+    """The location as a string, a folder's made absolute. Raises MuseError for a path that is no
+    folder; a hub id has one slash at most.
+    """
+    text = str(location)
+    folder = user_path(text)
+    known = isinstance(location, Path) or text.startswith((".", "~")) or folder.is_dir()
+    looks_like_path = known or text.count("/") > 1 or text.startswith("/")
     if looks_like_path and not folder.is_dir():
         raise MuseError(
             f"The {what} folder {location} does not exist: "

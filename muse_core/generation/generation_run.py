@@ -12,7 +12,7 @@ from diffusers import SanaTransformer2DModel
 
 from muse_core import paths
 from muse_core.callback import Callback
-from muse_core.config.overrides import load_preset, parse
+from muse_core.config.overrides import parse
 from muse_core.config.preset import Preset, denoiser_named
 from muse_core.config.stage import GenerationStage
 from muse_core.data.batch import Source
@@ -30,7 +30,7 @@ from muse_core.generation.snapshots import Snapshots
 from muse_core.training.distributed import accelerator_for
 from muse_core.training.launch import Launch
 from muse_core.training.saving import save_whole
-from muse_core.training.stage_run import StageRun, finished_tokenizer
+from muse_core.training.stage_run import StageRun, finished_tokenizer, preset_of_run
 from muse_core.training.trainer import RunFiles, RunOptions, StageResult, Trainer
 
 MUSE, SHARED, AUTOENCODER = "muse", "shared", "autoencoder"
@@ -78,7 +78,8 @@ class GenerationRun:
 
     def load_preset(self) -> Preset:
         """The preset with this run's overrides. Raises MuseError for an unknown name."""
-        preset = load_preset(self.preset, self.overrides, NAME)
+        run = self.tokenizers or self.run
+        preset = preset_of_run(run, self.preset, self.overrides, NAME)
         if self.latents not in LATENTS:
             raise unknown("kind of latents", self.latents, LATENTS)
         denoiser_named(preset.generation.denoiser)

@@ -27,6 +27,7 @@ from muse_core.generation.caption_embeddings import (
 from muse_core.generation.codecs import Codec
 from muse_core.generation.denoiser import TIMESTEPS, load_denoiser, velocity
 from muse_core.generation.latent_normalisation import LatentNormalisation
+from muse_core.paths import user_path
 from muse_core.shapes import Images, Latents
 from muse_core.training.freshness import weights_digest
 
@@ -93,7 +94,7 @@ class MusePipeline(DiffusionPipeline):
         Raises:
             MuseError: It is absent or damaged, names code, or its parts do not belong together.
         """
-        folder = Path(location)
+        folder = user_path(str(location))
         check_folder(folder, cls.__name__)
         denoiser = load_denoiser(folder / "transformer")
         given = {"transformer": denoiser, **options, "use_safetensors": True}

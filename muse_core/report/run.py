@@ -2,14 +2,19 @@
 
 import ast
 import logging
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from muse_core import paths
+from muse_core.config.parameters import PARAMETERS, Configured, placed
+from muse_core.errors import MuseError
 from muse_core.report.arguments import Parameter, check_names, known_parameters, values_for
 from muse_core.report.stamps import Stamp, page_key, page_note, read_stamp, write_stamp
 from muse_core.results import records
@@ -58,12 +63,24 @@ def plan(notebooks: list[Path], run: str, given: dict[str, Any]) -> list[Task]:
     paths.check_run_name(run)
     known = {source: known_parameters(source) for source in notebooks}
     check_names(given, list(dict.fromkeys(name for each in known.values() for name in each)))
+    given = placed(given)
     values = {source: values_for(known[source], given | {"run": run}) for source in notebooks}
+    for source, each in values.items():
+        _check(source.stem, known[source], each)
     folder = paths.writable(paths.report_folder(run))
     return [
         Task(source, folder / source.name, run, values[source], known[source])
         for source in notebooks
     ]
+
+
+def _check(stem: str, known: dict[str, Parameter], values: dict[str, Any]) -> None:
+    """Raises MuseError for a value that one of our notebooks would refuse in its setup cell."""
+    if stem in PARAMETERS:
+        defaults = {name: ast.literal_eval(one.default) for name, one in known.items()}
+        checked = PARAMETERS[stem].check(**defaults | values)
+        if isinstance(checked, Configured):
+            checked.load_preset(stem)
 
 
 def run(
@@ -98,12 +115,15 @@ def run(
 def _run_one(task: Task, force: bool, extra: dict[str, Any], say: Callable[[str], None]) -> Outcome:
     name, page = f"{task.run}/{task.source.stem}", task.report.with_suffix(".html")
     before = read_stamp(task.report)
-    if not force and before and (before.status, before.key) == ("done", _key(task)):
+    wanted = ("done", _key(task), data_fingerprint(task.value("data", "")))
+    if not force and before and (before.status, before.key, before.data) == wanted:
         say(f"{name}  up to date  {page}")
         if changed := page_note(task.report):
             say(f"{name}  {changed}")
         return Outcome(task.source.stem, "up to date", page)
     say(f"{name}  running ...")
+    if before and before.key == wanted[1] and before.data != wanted[2]:
+        say(f"{name}  its data is another than on {before.date[:10]}")
     stamp = _execute(task, {name: each for name, each in extra.items() if name in task.known})
     say(f"{name}  {stamp.status} after {duration(stamp.seconds)}  {page}")
     return Outcome(task.source.stem, stamp.status, page, stamp.seconds, stamp.error)
@@ -111,6 +131,24 @@ def _run_one(task: Task, force: bool, extra: dict[str, Any], say: Callable[[str]
 
 def _key(task: Task) -> str:
     return page_key(task.source, task.parameters, task.report.parent)
+
+
+def data_fingerprint(spec: str) -> str:
+    """Of all splits of data that lies on this machine; "" for any other, and where there is none.
+
+    Drawn scenes never change, and asking a hub takes its time.
+    """
+    if spec.partition(":")[0] not in ("folder", "captions", "masks", "pets", "wds", "mix"):
+        return ""
+    # Only what needs it waits for torch.
+    from muse_core.data.sources import open_source
+    from muse_core.data.splits import SPLITS
+
+    found = []
+    for split in SPLITS:
+        with suppress(MuseError):
+            found.append(open_source(spec, split, 1).fingerprint)
+    return " ".join(found)
 
 
 def _execute(task: Task, extra: dict[str, Any]) -> Stamp:
@@ -131,6 +169,7 @@ def _execute(task: Task, extra: dict[str, Any]) -> Stamp:
         seconds=round(time.monotonic() - started, 2),
         parameters=task.parameters,
         error=error,
+        data=data_fingerprint(task.value("data", "")),
     )
     write_stamp(task.report, stamp)
     html.export(task.report)
@@ -149,7 +188,8 @@ def execute(source: Path, report: Path, parameters: dict[str, Any]) -> tuple[str
     reason = ""
     for _ in range(STARTS):
         try:
-            _papermill(source, report, parameters)
+            with own_kernel():
+                _papermill(source, report, parameters)
             return "done", ""
         except papermill.PapermillExecutionError as error:
             return "failed", _sentence(error)
@@ -166,6 +206,24 @@ def execute(source: Path, report: Path, parameters: dict[str, Any]) -> tuple[str
         f"the kernel did not start in {STARTS} attempts ({reason}): "
         "stop other programs, then run it again",
     )
+
+
+@contextmanager
+def own_kernel() -> Iterator[None]:
+    """While it lasts, the kernel "python3" is this very Python: JUPYTER_PATH may hold another one
+    of that name, as on clusters and hubs.
+    """
+    from ipykernel.kernelspec import write_kernel_spec
+
+    before = os.environ.get("JUPYTER_PATH")
+    with TemporaryDirectory(prefix="muse-kernel-") as folder:
+        write_kernel_spec(Path(folder, "kernels", "python3"))
+        os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [folder, before]))
+        try:
+            yield
+        finally:
+            del os.environ["JUPYTER_PATH"]
+            os.environ.update({"JUPYTER_PATH": before} if before is not None else {})
 
 
 def _papermill(source: Path, report: Path, parameters: dict[str, Any]) -> None:

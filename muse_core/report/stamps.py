@@ -13,6 +13,8 @@ from muse_core.results.records import read_json, write_json
 from muse_core.results.trained_code import other_code
 
 NUMBERED = "[0-9][0-9]_*.ipynb"
+COMPARING = ("04", "05", "08")
+"""Notebooks that look at the run with shared routing as well."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Stamp:
     seconds: float
     parameters: dict[str, Any] = field(default_factory=dict)
     error: str = ""
+    data: str = ""
 
 
 def sources() -> list[Path]:
@@ -82,19 +85,29 @@ def source_sha(source: Path) -> str:
 def page_key(source: Path, parameters: dict[str, Any], run_folder: Path) -> str:
     """The hash that an executed notebook carries while it is up to date.
 
-    It changes with the notebook's cells, its parameters, and what it reads of its run: the notebook
-    executed before it, and the records of the stages trained up to it.
+    It changes with the notebook's cells, its parameters, the files they name, and what it reads of
+    runs: the notebook executed before it, and the records of the stages trained up to it, also of
+    the runs it compares with.
     """
     earlier = [path for path in executed(run_folder) if path.name < source.name]
     before = read_stamp(earlier[-1]) if earlier else None
-    trained = sorted((run_folder / "records").glob("stage[0-9].json"))
-    records = [file.read_bytes() for file in trained if f"0{file.stem[-1]}" <= source.name[:2]]
     given = json.dumps(parameters, sort_keys=True, default=str)
     parts = [source_sha(source), given, before.key if before else ""]
     digest = hashlib.sha256("\n".join(parts).encode())
-    for record in records:
-        digest.update(hashlib.sha256(record).digest())
+    others = _compared(parameters, run_folder) if source.name[:2] in COMPARING else []
+    runs = [run_folder, *(run_folder.with_name(run) for run in others)]
+    records = [file for run in runs for file in sorted(run.glob("records/stage[0-9].json"))]
+    named = [Path(str(parameters.get(name, ""))) for name in ("preset", "study")]
+    files = [file for file in records if f"0{file.stem[-1]}" <= source.name[:2]]
+    for file in [*files, *(file for file in named if file.suffix and file.is_file())]:
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()
+
+
+def _compared(parameters: dict[str, Any], run_folder: Path) -> list[str]:
+    """Runs that a notebook may read beside its own."""
+    run = parameters.get("tokenizers") or run_folder.name
+    return [run] * (run != run_folder.name) + [parameters.get("baseline") or f"{run}-shared"]
 
 
 def state(report: Path) -> str:

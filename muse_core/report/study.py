@@ -156,7 +156,7 @@ def study_named(text: str) -> Study:
 
 
 def _file(text: str) -> Path:
-    folder = paths.root() / "studies"
+    folder = paths.studies()
     for file in (paths.user_path(text), folder / f"{text}.yaml"):
         if file.is_file():
             return file

@@ -5,7 +5,7 @@ processes of a launcher and studies. Everything behind it takes objects.
 """
 
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -65,13 +65,10 @@ class StageRun:
             MuseError: An unknown name, or another model than the run has.
         """
         preset = load_preset(self.preset, self.overrides, self.stage)
-        routing_named(preset.routing)
-        first = preset.curriculum.stages[0].name
-        file = RunFiles(self.run, first).record_file
-        if self.stage == first or not file.exists():
+        if self.stage == preset.curriculum.stages[0].name:
+            routing_named(preset.routing)
             return preset
-        given = {_model_path(path) for path in parse(self.overrides)}
-        return inherited(preset, read_json(file), self.preset, given)
+        return preset_of_run(self.run, self.preset, self.overrides, self.stage)
 
     def load_stage(self) -> Stage:
         """The stage with this run's overrides. Raises MuseError for an unknown one."""
@@ -236,6 +233,30 @@ def train_stage(
 ) -> StageResult:
     """Train a stage by names, without a notebook: `StageRun.open`, then `Trainer.fit`."""
     return named.open().trainer(callbacks, losses).fit()
+
+
+def preset_of_run(
+    run: str, named: str, overrides: str, stage: str | None, changeable: Collection[str] = ()
+) -> Preset:
+    """The preset with overrides, and the model that the run's first stage fixed.
+
+    Args:
+        run: Whose model; a run that has trained nothing yet fixes nothing.
+        named: The preset's name or file.
+        overrides: As in the notebook's parameters.
+        stage: What ``stage.`` means in them.
+        changeable: Fields of the model that the overrides may change for a look at the run.
+
+    Raises:
+        MuseError: An unknown name, or another model than the run has.
+    """
+    preset = load_preset(named, overrides, stage)
+    routing_named(preset.routing)
+    file = RunFiles(run, preset.curriculum.stages[0].name).record_file
+    if not file.exists():
+        return preset
+    given = {_model_path(path) for path in parse(overrides)}
+    return inherited(preset, read_json(file), named, given, changeable)
 
 
 def finished_tokenizer(named: StageRun, stage_name: str) -> MuseTokenizer:

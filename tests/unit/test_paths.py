@@ -48,35 +48,63 @@ def test_a_file_in_the_way_is_a_sentence(tmp_path) -> None:
             paths.writable(place)
 
 
-def test_a_users_path_is_found_from_here_then_from_the_workspace(tmp_path, monkeypatch) -> None:
+@pytest.fixture
+def here_and_workspace(tmp_path, monkeypatch) -> tuple[Path, Path]:
+    """A folder where the user types, and a workspace; both hold ``both``."""
     here, workspace = tmp_path / "here", tmp_path / "workspace"
-    (
-        (here / "both").mkdir(parents=True),
-        (workspace / "both").mkdir(parents=True),
-        (workspace / "only").mkdir(),
-    )
-    (
-        monkeypatch.setenv("MUSE_ROOT", str(workspace)),
-        monkeypatch.setenv("HOME", str(here)),
-        monkeypatch.chdir(here),
-    )
-    assert (
-        paths.user_path("both") == here / "both" and paths.user_path("only") == workspace / "only"
-    )
-    assert (
-        paths.user_path("~/both") == here / "both" and paths.user_path(str(workspace)) == workspace
-    )
-    assert paths.user_paths(["both", "only", "~/both", "only"]) == [
-        here / "both",
-        here / "only",
-        here / "both",
-        here / "only",
-    ]
-    assert paths.user_paths(["only", "none", "x/none"]) == [
-        workspace / "only",
-        workspace / "none",
-        workspace / "x" / "none",
-    ]
+    for folder in (here / "both", workspace / "both", workspace / "only"):
+        folder.mkdir(parents=True)
+    monkeypatch.setenv("MUSE_ROOT", str(workspace))
+    monkeypatch.setenv("HOME", str(here))
+    monkeypatch.chdir(here)
+    return here, workspace
+
+
+def test_a_users_path_means_the_folder_where_it_was_typed(here_and_workspace) -> None:
+    here, workspace = here_and_workspace
+    assert paths.user_path("both") == here / "both", "his own first"
+    assert paths.user_path("only") == workspace / "only", "what our messages name is found as well"
+    assert paths.user_path("none") == here / "none", "and what is nowhere is missed where he is"
+    assert paths.user_path("~/both") == here / "both"
+    assert paths.user_path(str(workspace)) == workspace
+    assert paths.user_path("only/{0..9}.tar") == workspace / "only/{0..9}.tar"
+    found = paths.user_paths(["both", "only", "~/both", "only"])
+    assert found == [here / "both", here / "only", here / "both", here / "only"]
+    found = paths.user_paths(["only", "none", "x/none"])
+    assert found == [workspace / "only", workspace / "none", here / "x" / "none"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("scenes", "scenes"),
+        ("folder:both", "folder:{here}/both"),
+        ("wds: only/{0..9}.tar", "wds:{workspace}/only/{{0..9}}.tar"),
+        ("hf:owner/name", "hf:owner/name"),
+        ("hf:both", "hf:{here}/both"),
+        ("wds:https://a.b/c.tar", "wds:https://a.b/c.tar"),
+        ("mix:3*folder:both, 0.5*scenes", "mix:3*folder:{here}/both, 0.5*scenes"),
+        ("folder:", "folder:"),
+        ("foldr:both", "foldr:both"),
+    ],
+)
+def test_a_data_source_is_named_with_the_path_it_means_here(
+    here_and_workspace, typed: str, meant: str
+) -> None:
+    here, workspace = here_and_workspace
+    assert paths.absolute_spec(typed) == meant.replace("{here}", str(here)).replace(
+        "{workspace}", str(workspace)
+    ).replace("{{", "{").replace("}}", "}")
+
+
+def test_an_empty_workspace_has_the_checkouts_notebooks(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("MUSE_ROOT", str(tmp_path))
+    checkout = Path(paths.__file__).resolve().parents[1]
+    assert paths.notebooks() == checkout / "notebooks" and paths.studies() == checkout / "studies"
+    assert paths.foundations("tiny") == checkout / "data/foundations/tiny"
+    assert paths.run_folder("mine") == tmp_path / "data/runs/mine", "and keeps its own runs"
+    (tmp_path / "notebooks").mkdir()
+    assert paths.notebooks() == tmp_path / "notebooks"
 
 
 def test_the_checkouts_scripts_can_be_imported_from_any_folder(tmp_path, monkeypatch) -> None:

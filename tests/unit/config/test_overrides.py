@@ -135,3 +135,29 @@ def test_the_model_of_a_preset_goes_and_comes_back() -> None:
     assert with_model(tiny(), model_of(wide)) == replace(
         tiny(), connector=wide.connector, routing="shared"
     )
+
+
+def test_what_a_preset_file_names_is_sought_beside_it(tmp_path) -> None:
+    (tmp_path / "sharp").mkdir()
+    (tmp_path / "mine.yaml").write_text("extends: tiny\nteacher: sharp\nbackbone: owner/name\n")
+    parts = load_preset(str(tmp_path / "mine.yaml")).foundations
+    assert (parts.teacher, parts.backbone) == (str(tmp_path / "sharp"), "owner/name")
+
+
+def test_layers_of_another_teacher_may_be_named_before_it() -> None:
+    for overrides in (
+        "teacher=timm:x foundations.teacher_layers=1,2",
+        "foundations.teacher_layers=1,2 teacher=timm:x",
+    ):
+        assert load_preset("tiny", overrides).foundations.teacher_layers == (1, 2)
+
+
+def test_a_run_goes_with_its_workspace(tmp_path, monkeypatch) -> None:
+    for name in ("before", "after"):
+        (tmp_path / name / "data/foundations/tiny/teacher").mkdir(parents=True)
+    monkeypatch.setenv("MUSE_ROOT", str(tmp_path / "before"))
+    model = model_of(tiny())
+    assert model["foundations.teacher"] == "data/foundations/tiny/teacher"
+    monkeypatch.setenv("MUSE_ROOT", str(tmp_path / "after"))
+    moved = with_model(tiny(), model).foundations.teacher
+    assert moved == str(tmp_path / "after/data/foundations/tiny/teacher")

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from muse_core.config.parameters import NotebookParameters, StageParameters
+from muse_core.config.parameters import NotebookParameters, StageParameters, placed
 from muse_core.errors import MuseError
 
 GOOD: dict[str, Any] = {
@@ -75,3 +75,27 @@ def test_processes_are_counted(wrong) -> None:
     assert StageParameters.check(**GOOD | {"processes": "2"}).processes == 2
     with pytest.raises(MuseError, match=r"^processes must be"):
         StageParameters.check(**GOOD | wrong)
+
+
+def test_relative_paths_mean_the_folder_where_they_are_typed(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("photos/a.jpg", "teacher/config.json", "mine.yaml", "tiny"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("extends: tiny")
+    assert placed(
+        {
+            "data": "folder:photos",
+            "image": "cat, photos/a.jpg",
+            "preset": "mine.yaml",
+            "overrides": "teacher=teacher stage.steps=3 backbone=owner/name",
+            "run": "photos",
+        }
+    ) == {
+        "data": f"folder:{tmp_path}/photos",
+        "image": f"cat, {tmp_path}/photos/a.jpg",
+        "preset": f"{tmp_path}/mine.yaml",
+        "overrides": f"teacher={tmp_path}/teacher stage.steps=3 backbone=owner/name",
+        "run": "photos",
+    }
+    assert placed({"preset": "tiny"}) == {"preset": "tiny"}, "a file of that name is no preset"
+    assert placed({"teacher": "teacher"}) == {"teacher": f"{tmp_path}/teacher"}

@@ -59,6 +59,7 @@ def test_smoke_is_tiny_with_fewer_steps_and_nothing_else() -> None:
 
 def test_foundations_follow_the_workspace(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("MUSE_ROOT", str(tmp_path))
+    (tmp_path / "data/foundations/tiny").mkdir(parents=True)
     assert preset_named("tiny").foundations.teacher == str(
         tmp_path.resolve() / "data/foundations/tiny/teacher"
     )

@@ -3,6 +3,7 @@ knows them.
 """
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -201,3 +202,83 @@ def test_other_errors_are_not_taken_for_a_kernel_that_does_not_start(
     with pytest.raises(RuntimeError, match="a mistake of ours"):
         execute(tmp_path / "a.ipynb", tmp_path / "b.ipynb", {})
     assert attempts == [None]
+
+
+def test_paths_are_those_of_the_folder_where_the_command_was_typed(
+    workspace: Path, write_notebook: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_notebook("00_a", "print(data)", parameters='data: str = "scenes"')
+    (workspace / "here/photos").mkdir(parents=True)
+    monkeypatch.chdir(workspace / "here")
+    run(["00"], data="folder:photos")
+    found = read_stamp(workspace / "reports/smoke/00_a.ipynb")
+    assert found and found.parameters["data"] == f"folder:{workspace}/here/photos"
+
+
+def test_the_same_command_runs_again_when_its_data_changed(
+    workspace: Path, write_notebook: Writer
+) -> None:
+    from PIL import Image
+
+    write_notebook("00_a", "print(data)", parameters='data: str = "scenes"')
+    photos, said = workspace / "photos/cat", []
+    photos.mkdir(parents=True)
+    for number in range(4):
+        Image.new("RGB", (9, 9)).save(photos / f"{number}.png")
+    given = {"data": f"folder:{photos.parent}"}
+    assert run(["00"], **given) == [("00_a", "done")]
+    assert run(["00"], **given) == [("00_a", "up to date")]
+    Image.new("RGB", (9, 9)).save(photos / "more.png")
+    assert run(["00"], **given, say=said.append) == [("00_a", "done")]
+    assert "its data is another than on" in said[0]
+
+
+@pytest.mark.parametrize("stem", ["00_a", "04_a"])
+def test_a_page_is_made_again_when_what_it_compares_with_or_its_preset_file_changed(
+    workspace: Path, write_notebook: Writer, stem: str
+) -> None:
+    write_notebook(stem, "print(preset)")
+    preset = workspace / "mine.yaml"
+    preset.write_text("extends: tiny")
+    given = {"preset": str(preset)}
+    run(["all"], **given)
+    preset.write_text("extends: smoke")
+    assert run(["all"], **given) == [(stem, "done")]
+    write_json(workspace / "reports/smoke-shared/records/stage1.json", {"trained": "again"})
+    expected = "up to date" if stem == "00_a" else "done"
+    assert run(["all"], **given) == [(stem, expected)]
+
+
+def test_another_kernel_of_the_same_name_is_not_ours(
+    workspace: Path, write_notebook: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernel = workspace / "jupyter/kernels/python3/kernel.json"
+    kernel.parent.mkdir(parents=True)
+    words = {"argv": ["/bin/false", "{connection_file}"], "display_name": "Python 3"}
+    kernel.write_text(json.dumps(words | {"language": "python"}))
+    monkeypatch.setenv("JUPYTER_PATH", str(workspace / "jupyter"))
+    write_notebook("00_a", "import sys; print(sys.executable)")
+    assert run(["00"]) == [("00_a", "done")]
+    assert os.environ["JUPYTER_PATH"] == str(workspace / "jupyter"), (
+        "and the user's stays as it was"
+    )
+
+
+def test_a_wrong_value_is_refused_before_anything_is_run(
+    workspace: Path, write_notebook: Writer
+) -> None:
+    write_notebook(
+        "02_semantic_injection",
+        'raise SystemExit("it ran")',
+        parameters=(
+            'data: str = "scenes"\noverrides: str = ""\nseed: int = 0\nresume: bool = False'
+        ),
+    )
+    for given, words in (
+        ({"steps": "[1, 2"}, "stage.steps cannot be"),
+        ({"overrides": "weights.topolgy=2"}, "did you mean topology"),
+        ({"seed": "-1"}, "seed must be"),
+    ):
+        with pytest.raises(MuseError, match=words):
+            run(["02"], **given)
+    assert not list((workspace / "reports").rglob("*.ipynb"))

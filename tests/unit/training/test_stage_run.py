@@ -6,7 +6,7 @@ from muse_core.config.overrides import load_preset, model_of
 from muse_core.errors import MuseError
 from muse_core.results.records import write_json
 from muse_core.training.loss_terms import LossTerm
-from muse_core.training.stage_run import StageRun, _reference, finished_tokenizer
+from muse_core.training.stage_run import StageRun, _reference, finished_tokenizer, preset_of_run
 from muse_core.training.trainer import RunFiles
 
 from ..models.small_models import TINY, small_tokenizer
@@ -50,6 +50,20 @@ def test_later_stages_inherit_the_model_that_the_first_stage_fixed() -> None:
     assert (preset.connector.num_blocks, preset.routing) == (4, "shared")
     again = replace(RUN, overrides="connector.num_blocks=4 stage.steps=9")
     assert again.load_preset().curriculum[RUN.stage].steps == 9
+
+
+def test_those_who_look_at_a_run_see_its_model_and_may_ask_another_teacher() -> None:
+    begun("connector.num_blocks=4")
+    look = lambda overrides, free=(): preset_of_run("mine", "tiny", overrides, None, free)
+    assert look("").connector.num_blocks == 4
+    with pytest.raises(MuseError, match=r"begun with foundations\.teacher"):
+        look("teacher=timm:vit_tiny")
+    free = ("foundations.teacher", "foundations.teacher_layers", "foundations.teacher_image_size")
+    seen = look("teacher=timm:vit_tiny", free)
+    assert (seen.foundations.teacher, seen.foundations.teacher_layers) == ("timm:vit_tiny", None)
+    assert seen.connector.num_blocks == 4
+    with pytest.raises(MuseError, match=r"begun with connector\.num_blocks=4"):
+        look("connector.num_blocks=3", free)
 
 
 @pytest.mark.parametrize(
