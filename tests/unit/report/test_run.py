@@ -230,7 +230,7 @@ def test_the_same_command_runs_again_when_its_data_changed(
     assert run(["00"], **given) == [("00_a", "up to date")]
     Image.new("RGB", (9, 9)).save(photos / "more.png")
     assert run(["00"], **given, say=said.append) == [("00_a", "done")]
-    assert "its data is another than on" in said[0]
+    assert any("its data is another than on" in line for line in said)
 
 
 @pytest.mark.parametrize("stem", ["00_a", "04_a"])
