@@ -30,8 +30,8 @@ def require_folder_or_hub(what: str, location: str | Path) -> str:
     looks_like_path = known or text.count("/") > 1 or text.startswith("/")
     if looks_like_path and not folder.is_dir():
         raise MuseError(
-            f"The {what} folder {location} does not exist: "
-            "give a folder with config.json and weights."
+            f"The {what} folder {location} does not exist: give a folder with config.json and "
+            "weights, or a hub id (OWNER/NAME)."
         )
     return str(folder if looks_like_path else location)
 

@@ -3,7 +3,7 @@ hub.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,7 +80,7 @@ def open_part(part: Part, location: str | Path) -> Path:
     given = require_folder_or_hub(part.name, location)
     folder = Path(given) if Path(given).is_dir() else _fetched(part, given)
     config = read_config(part, folder)
-    kind = config.get("model_type") or config.get("_class_name")
+    kind = config.get("model_type") or config.get("_class_name") or config.get("architecture")
     if kind not in part.kinds:
         raise MuseError(f"The {part.name} {str(folder)!r} holds {kind!r}, not {part.needed}.")
     weight_files(part, folder)
@@ -131,21 +131,34 @@ def _shards(part: Part, index: Path) -> list[Path]:
 
 
 def _check_normalisation(part: Part, folder: Path) -> None:
-    """Images are normalised once, with ImageNet's numbers: a checkpoint that says otherwise would
-    see wrong colours.
-    """
     for file in (folder / name for name in PROCESSOR_FILES if (folder / name).is_file()):
         config = read_object(part.name, file)
         inner = config.get("image_processor")
         config = inner if isinstance(inner, dict) else config
-        for key, expected in zip(("image_mean", "image_std"), IMAGENET, strict=True):
-            value = config.get(key)
-            if value and not _alike(value, expected):
-                raise MuseError(
-                    f"{file} gives {key} {shown(value)}, and MUSE shows the {part.name} images "
-                    f"normalised with ImageNet's {list(expected)}: use another checkpoint, or "
-                    "remove the file if it is wrong."
-                )
+        check_normalisation(
+            part, file, {key: config.get(key) for key in ("image_mean", "image_std")}
+        )
+
+
+def check_normalisation(part: Part, file: Path, said: Mapping[str, Any]) -> None:
+    """Images are normalised once, with ImageNet's numbers: a checkpoint that says otherwise would
+    see wrong colours.
+
+    Args:
+        part: Which one.
+        file: Where it says so.
+        said: The mean and the standard deviation, by their names there; None says nothing.
+
+    Raises:
+        MuseError: For other numbers.
+    """
+    for (key, value), expected in zip(said.items(), IMAGENET, strict=True):
+        if value and not _alike(value, expected):
+            raise MuseError(
+                f"{file} gives {key} {shown(value)}, and MUSE shows the {part.name} images "
+                f"normalised with ImageNet's {list(expected)}: use another checkpoint, or "
+                "mend or remove the file if it is wrong."
+            )
 
 
 def _alike(value: Any, expected: Sequence[float]) -> bool:

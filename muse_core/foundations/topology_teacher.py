@@ -7,11 +7,13 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import DINOv3ViTModel
 
@@ -19,8 +21,14 @@ from muse_core.attention import QueryKeys
 from muse_core.errors import MuseError, shown
 from muse_core.foundations.captured_attention import captured_attention
 from muse_core.foundations.image_normalisation import IMAGENET, Normalise
-from muse_core.foundations.loading import load_complete
-from muse_core.foundations.parts import TEACHER, open_part
+from muse_core.foundations.loading import fill, load_complete, reading
+from muse_core.foundations.parts import (
+    TEACHER,
+    check_normalisation,
+    open_part,
+    read_config,
+    weight_files,
+)
 from muse_core.shapes import AttentionMaps, Float, Images, Tokens
 
 
@@ -119,7 +127,8 @@ def spread_layers(num_layers: int, count: int) -> tuple[int, ...]:
     if num_layers < count:
         raise MuseError(
             f"The teacher has {num_layers} layers, fewer than the {count} student blocks: "
-            "choose teacher_layers yourself (repeats are allowed) or use fewer blocks."
+            "name some with `-p overrides foundations.teacher_layers=0,0,1,...` (repeats are "
+            "allowed), or use fewer blocks, connector.num_blocks."
         )
     return tuple(round((block + 1) * num_layers / count) - 1 for block in range(count))
 
@@ -240,6 +249,61 @@ class TimmTeacher(TopologyTeacher):
                 f"The weights of timm's {name!r} are not on this machine and could not be fetched: "
                 "fetch them once with a network, or give a local teacher folder."
             ) from error
+        return cls._of(name, network, layers, blocks, image_size)
+
+    @classmethod
+    def from_folder(
+        cls,
+        folder: Path,
+        layers: Sequence[int] | None = None,
+        blocks: int = 6,
+        image_size: int | None = None,
+    ) -> "TimmTeacher":
+        """From what timm's own ``save_for_hf`` leaves: config.json and model.safetensors.
+
+        Args:
+            folder: Holds both.
+            layers: As in `DinoV3Teacher.from_pretrained`, like ``blocks`` and ``image_size``.
+
+        Raises:
+            MuseError: For a damaged folder, other weights than its network's, one that is no ViT,
+                and images that are normalised in another way than ImageNet's.
+        """
+        import timm
+
+        config, weights = read_config(TEACHER, folder), weight_files(TEACHER, folder)[0]
+        name, given = str(config["architecture"]), config.get("model_args") or {}
+        colours = config.get("pretrained_cfg") or {}
+        said = {key: colours.get(key) for key in ("mean", "std")}
+        check_normalisation(TEACHER, folder / "config.json", said)
+        # The network's own sizes, and nothing that would make timm read another file.
+        options = {
+            key: given[key] for key in given.keys() - signature(timm.create_model).parameters
+        }
+        try:
+            network: Any = timm.create_model(name, pretrained=False, num_classes=0, **options)
+        except (RuntimeError, TypeError, ValueError) as error:
+            raise MuseError(
+                f"timm makes no {shown(name)} of {folder}'s config.json ({error}): use another "
+                "teacher, or a newer timm."
+            ) from error
+        with reading(TEACHER.name, str(folder)):
+            held = load_file(weights)
+        own = {key: value for key, value in held.items() if not key.startswith("head.")}
+        fill(TEACHER.name, str(folder), network, own)
+        if image_size:
+            network.set_input_size(img_size=image_size)
+        return cls._of(name, network, layers, blocks, image_size)
+
+    @classmethod
+    def _of(
+        cls,
+        name: str,
+        network: Any,
+        layers: Sequence[int] | None,
+        blocks: int,
+        image_size: int | None,
+    ) -> "TimmTeacher":
         if not hasattr(network, "blocks") or not hasattr(network.blocks[0], "attn"):
             raise MuseError(
                 f"{name} has no transformer blocks with attention: choose a ViT as teacher."

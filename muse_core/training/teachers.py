@@ -2,6 +2,7 @@
 its EMA and its modes.
 """
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from muse_core.config.stage import Loss
 from muse_core.data.batch import Batch
 from muse_core.errors import MuseError
 from muse_core.foundations.image_tower import ImageTower
+from muse_core.foundations.parts import TEACHER, read_config
 from muse_core.foundations.perceptual import PerceptualNetwork, perceptual_network
 from muse_core.foundations.text_tower import TextTower, text_embeddings
 from muse_core.foundations.topology_teacher import (
@@ -23,6 +25,7 @@ from muse_core.foundations.topology_teacher import (
 )
 from muse_core.losses.topology import Grid
 from muse_core.losses.topology_target import TopologyTarget, topology_targets
+from muse_core.paths import user_path
 from muse_core.shapes import Embeddings
 
 
@@ -75,11 +78,14 @@ def load_topology_teacher(preset: Preset) -> TopologyTeacher:
 def open_topology_teacher(
     location: str, blocks: int, layers: tuple[int, ...] | None = None, image_size: int | None = None
 ) -> TopologyTeacher:
-    """From a folder or hub id (transformers' DINOv3), or ``timm:NAME`` for any timm ViT; ``layers``
-    None spreads one layer a block over the depth."""
+    """From a folder or hub id (transformers' DINOv3), ``timm:NAME`` or a folder that timm saved
+    for any ViT of timm; ``layers`` None spreads one layer a block over the depth."""
     if location.startswith("timm:"):
         name = location.removeprefix("timm:")
         return TimmTeacher.from_name(name, layers, blocks, image_size)
+    folder = user_path(location)
+    if (folder / "config.json").is_file() and "architecture" in read_config(TEACHER, folder):
+        return TimmTeacher.from_folder(folder, layers, blocks, image_size)
     return DinoV3Teacher.from_pretrained(location, layers, blocks, image_size)
 
 
@@ -88,13 +94,16 @@ def _check_counts(teacher: TopologyTeacher, preset: Preset) -> None:
         raise MuseError(
             f"{len(teacher.layers)} teacher layers cannot teach {preset.connector.num_blocks} "
             "student blocks: "
-            "give teacher_layers one layer per block."
+            "give foundations.teacher_layers one layer per block."
         )
     if teacher.num_heads % preset.connector.num_heads:
+        heads = math.gcd(teacher.num_heads, preset.connector.num_heads)
+        width = -(-preset.connector.width // heads) * heads
         raise MuseError(
             f"The teacher's {teacher.num_heads} heads do not divide into the student's "
             f"{preset.connector.num_heads}: "
-            "choose a connector whose head count divides the teacher's."
+            "set connector.num_heads (and a width it divides), for example "
+            f'`-p overrides "connector.num_heads={heads} connector.width={width}"`, in a new run.'
         )
 
 

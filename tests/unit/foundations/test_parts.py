@@ -246,8 +246,10 @@ def test_only_weights_tokenizers_and_configurations_are_fetched(
 
 def test_what_is_neither_a_folder_nor_a_hub_id_is_a_sentence() -> None:
     with pytest.raises(
-        MuseError, match=r"'my/own/folder' is neither a folder nor a hub id \(OWNER/NAME\)"
+        MuseError, match=r"'myfolder' is neither a folder nor a hub id \(OWNER/NAME\)"
     ):
+        open_part(TEACHER, "myfolder")
+    with pytest.raises(MuseError, match=r"folder my/own/folder does not exist: .*or a hub id"):
         open_part(TEACHER, "my/own/folder")
 
 

@@ -2,6 +2,10 @@
 mode.
 """
 
+import json
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -15,6 +19,7 @@ from muse_core.foundations.topology_teacher import (
     observe,
     spread_layers,
 )
+from muse_core.training.teachers import open_topology_teacher
 
 DINO = DINOv3ViTConfig(
     hidden_size=32,
@@ -189,3 +194,51 @@ def test_weights_that_cannot_be_fetched_are_a_sentence(monkeypatch) -> None:
         MuseError, match="weights of timm's 'vit_tiny_patch16_224' are not on this machine"
     ):
         TimmTeacher.from_name("vit_tiny_patch16_224")
+
+
+def timm_folder(folder: Path, **config: Any) -> Path:
+    """As timm saves a network for a hub: config.json beside model.safetensors."""
+    import timm
+    from safetensors.torch import save_file
+
+    name, sizes = "vit_tiny_patch16_224", {"depth": 3, "embed_dim": 24, "num_heads": 2}
+    network = timm.create_model(name, num_classes=5, img_size=64, **sizes)
+    save_file(network.state_dict(), folder / "model.safetensors")
+    said = {"architecture": name, "num_classes": 5, "model_args": sizes | {"img_size": 64}}
+    (folder / "config.json").write_text(json.dumps(said | config))
+    return folder
+
+
+def test_a_folder_that_timm_saved_teaches(tmp_path) -> None:
+    from safetensors.torch import load_file
+
+    teacher = open_topology_teacher(str(timm_folder(tmp_path)), blocks=3)
+    assert (teacher.num_layers, teacher.num_heads, teacher.image_size) == (3, 2, 64)
+    saved = load_file(tmp_path / "model.safetensors")
+    own = teacher.network.state_dict()
+    assert all(torch.equal(own[name], saved[name]) for name in own) and len(own) > 20
+    assert open_topology_teacher(str(tmp_path), 3, image_size=32).image_size == 32
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"architecture": "vit_enormous"}, "timm makes no 'vit_enormous'"),
+        ({"model_args": {"depth": 4, "embed_dim": 24, "num_heads": 2}}, "holds pos_embed of shape"),
+        ({"model_args": {"colour": 3}}, "timm makes no"),
+        ({"pretrained_cfg": {"mean": [0.5, 0.5, 0.5]}}, "gives mean"),
+        ({"architecture": "resnet18", "model_args": {}}, "lacks|no transformer blocks"),
+    ],
+)
+def test_a_folder_of_timm_that_says_something_else_is_refused(tmp_path, config, words) -> None:
+    with pytest.raises(MuseError, match=words):
+        open_topology_teacher(str(timm_folder(tmp_path, **config)), blocks=3)
+
+
+def test_a_folder_of_timm_makes_it_read_no_other_file(tmp_path) -> None:
+    other = tmp_path / "other.pth"
+    torch.save({"boom": 1}, other)
+    sizes = {"depth": 3, "embed_dim": 24, "num_heads": 2, "img_size": 64}
+    args = sizes | {"checkpoint_path": str(other), "pretrained": True}
+    teacher = open_topology_teacher(str(timm_folder(tmp_path, model_args=args)), blocks=3)
+    assert teacher.num_layers == 3
