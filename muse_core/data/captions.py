@@ -1,45 +1,63 @@
 """`captions:PATH`: images with sentences, one JSON object a line in PATH/captions.jsonl.
 
 Fields: ``file_name`` (under PATH/images or PATH) and ``captions`` (a list) or ``caption``;
-optionally ``label`` (or ``labels``, used when it names one class) and ``split``. Labels may also
-stand in PATH/metadata.jsonl, by file name. Masks are PATH/masks_voc21/NAME.png or
-PATH/masks/NAME.png: one class number a pixel, 255 = void.
+optionally ``label`` (or ``labels``, used when it names one class) and ``split``; other names that
+are read stand in `muse_core.data.columns`. PATH/metadata.jsonl may say more of the same files, and
+several lines of one file add up. Masks are PATH/masks_voc21/NAME.png or PATH/masks/NAME.png: one
+class number a pixel, 255 = void.
 """
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from muse_core.data.batch import NO_LABEL
-from muse_core.data.columns import captions_in, parsed_json
-from muse_core.data.image_files import FileSource, existing_folder
+from muse_core.data.class_prompts import class_words
+from muse_core.data.columns import (
+    CAPTION_COLUMNS,
+    FILE_COLUMNS,
+    LABEL_COLUMNS,
+    SPLIT_COLUMNS,
+    captions_in,
+    class_order,
+    known,
+    label_in,
+    value_of,
+)
+from muse_core.data.folders import Listing, existing_folder, finder, listing, no_image
+from muse_core.data.image_files import FileSource
 from muse_core.data.masks import find_masks
+from muse_core.data.notes import Notes
 from muse_core.data.reading import Sample
-from muse_core.data.splits import SPELLINGS, keys_of
-from muse_core.errors import MuseError, unknown
+from muse_core.data.splits import NO_OPTIONS, SPLITS, Options, keys_of, split_called
+from muse_core.data.text_files import folded, json_lines, readable
+from muse_core.errors import MuseError, shown, unknown
 
+LISTED = "captions.jsonl"
+LISTS = (LISTED, "metadata.jsonl")
 LAYOUT = (
-    'PATH/captions.jsonl (lines such as {"file_name": "1.jpg", "captions": ["a cat"]}) and '
-    "PATH/images"
+    f'PATH/{LISTED} (lines such as {{"file_name": "1.jpg", "captions": ["a cat"]}}) and PATH/images'
 )
 IMAGE_FOLDERS = ("images", ".")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Row:
-    """One line of captions.jsonl, and its number."""
+    """What the lines of one file say, and where the first of them stands."""
 
-    number: int
-    file_name: str
-    captions: tuple[str, ...]
-    label: str | None
-    split: str
+    where: str
+    captions: tuple[str, ...] = ()
+    label: str | None = None
+    split: str | None = None
+    labels: bool = False
+    """Whether a line says something of its class that is not one."""
 
 
-def open_captions(root: Path, split: str, image_size: int, seed: int = 0) -> FileSource:
+def open_captions(
+    root: Path, split: str, image_size: int, options: Options = NO_OPTIONS
+) -> FileSource:
     """The captioned images of one split.
 
     Args:
@@ -47,107 +65,143 @@ def open_captions(root: Path, split: str, image_size: int, seed: int = 0) -> Fil
         split: "train", "val" or "test": as the lines say (one that says nothing is train); where
             none does, by a hash of each file's name.
         image_size: pixels a side.
-        seed: changes nothing here.
+        options: "column": the field with the words.
 
     Raises:
         MuseError: for a missing folder, a line that cannot be understood or names a file outside
             the folder, and a split without images.
     """
-    rows = {row.file_name: row for row in _rows(existing_folder(root, LAYOUT)) if row.captions}
-    images = _images_folder(root, list(rows))
-    _refuse_outsiders(root, images, list(rows.values()))
-    parts = defaultdict(list)
-    for row in rows.values():
-        parts[row.split].append(row.file_name)
-    names = sorted({row.label for row in rows.values() if row.label is not None})
-    label: dict[str | None, int] = {name: index for index, name in enumerate(names)}
-    masks, meaning = find_masks(root)
+    notes = Notes()
+    rows = _rows(existing_folder(root, LAYOUT), options, notes)
+    folder, files = _images(root, rows, notes)
+    parts = defaultdict[str, list[str]](list)
+    for name in files:
+        parts[rows[name].split or "train"].append(name)
+    classes = class_order(rows[name].label for name in files)
+    label: dict[str | None, int] = {name: index for index, name in enumerate(classes)}
+    masks, meaning = find_masks(root, files.values(), notes)
     samples = tuple(
         Sample(
-            id=f"{images}/{name}".removeprefix("./"),
+            id=f"{folder}/{files[name]}".removeprefix("./"),
             captions=rows[name].captions,
             label=label.get(rows[name].label, NO_LABEL),
-            mask=masks.get(Path(name).stem),
+            mask=masks.get(files[name]),
         )
-        for name in keys_of(split, parts, root)
+        for name in keys_of(split, parts, root, options)
     )
-    return FileSource(root.name, root, split, image_size, samples, tuple(names), meaning)
+    words = class_words(classes, spaces=False)
+    return FileSource(root.name, root, split, image_size, samples, words, meaning, notes.lines())
 
 
-def _rows(root: Path) -> list[Row]:
-    listed = root / "captions.jsonl"
-    if not listed.is_file():
-        raise MuseError(f"There is no captions.jsonl in {root}: it should have {LAYOUT}.")
-    labels = {
-        str(line.get("file_name")): _label(line) for _, line in _lines(root / "metadata.jsonl")
-    }
-    return [_row(number, line, labels, f"of {listed}") for number, line in _lines(listed)]
+def _rows(root: Path, options: Options, notes: Notes) -> dict[str, Row]:
+    """What is said of each file, by its name in the lists."""
+    if not (root / LISTED).is_file():
+        raise MuseError(f"There is no {LISTED} in {root}: it should have {LAYOUT}.")
+    rows: dict[str, Row] = {}
+    for file in LISTS:
+        for number, line in json_lines(root / file):
+            _add(rows, line, f"line {number} of {root / file}", options)
+    for row in rows.values():
+        if row.labels and row.label is None:
+            notes.add("image without one class", row.where, "name one class a line")
+    return rows
 
 
-def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Numbers and objects of a JSON Lines file (none if it is absent). Raises MuseError with the
-    number of a bad line.
-    """
-    lines = path.read_bytes().splitlines() if path.is_file() else []
-    for number, text in enumerate(lines, start=1):
-        try:
-            value = parsed_json(text) if text.strip() else {}
-        except ValueError:
-            value = None
-        if not isinstance(value, dict):
-            raise MuseError(
-                f"Line {number} of {path} is not a JSON object: mend or delete that line."
-            )
-        if value:
-            yield number, value
-
-
-def _row(number: int, line: dict[str, Any], labels: dict[str, str | None], where: str) -> Row:
-    name, split = line.get("file_name"), line.get("split")
+def _add(rows: dict[str, Row], line: dict[str, Any], where: str, options: Options) -> None:
+    name = value_of(line, FILE_COLUMNS)
+    table = (options["column"],) if "column" in options else CAPTION_COLUMNS
     try:
-        captions = captions_in(line.get("captions", line.get("caption", [])))
+        captions = captions_in([line[each] for each in known(line, table)], table)
     except ValueError:
         captions = None
     if not isinstance(name, str) or captions is None:
-        raise MuseError(
-            f"Line {number} {where} lacks file_name or captions: it should have {LAYOUT}."
-        )
-    if split is not None and str(split) not in SPELLINGS:
-        raise unknown(f"split in line {number} {where}", split, SPELLINGS)
-    label = _label(line) or labels.get(name)
-    return Row(number, name, captions, label, "train" if split is None else SPELLINGS[split])
+        raise MuseError(f"L{where[1:]} lacks file_name or captions: it should have {LAYOUT}.")
+    row = rows.setdefault(name, Row(where))
+    row.captions = tuple(dict.fromkeys((*row.captions, *captions)))
+    said, given = value_of(line, SPLIT_COLUMNS), value_of(line, LABEL_COLUMNS)
+    if said is not None:
+        called = split_called(said)
+        if called is None:
+            raise unknown(f"split in {where}", said, SPLITS)
+        if row.split not in (None, called):
+            raise MuseError(f"{row.where} and {where} put {shown(name)} into two splits: mend one.")
+        row.split = called
+    row.label = row.label or label_in(given)
+    row.labels |= given is not None
 
 
-def _label(line: dict[str, Any]) -> str | None:
-    """The one class a line names, if it names one: ``label``, or a ``labels`` list of one."""
-    several = line.get("labels")
-    only = several[0] if isinstance(several, list) and len(several) == 1 else None
-    given = line.get("label", only)
-    return None if given is None else str(given)
+def _images(root: Path, rows: dict[str, Row], notes: Notes) -> tuple[str, dict[str, str]]:
+    """The folder of the images, and in it the file of each row that has words. What has none, or no
+    file, and what no row names, is noted.
 
-
-def _images_folder(root: Path, names: list[str]) -> str:
-    for folder in IMAGE_FOLDERS:
-        if any(os.path.isfile(root / folder / name) for name in names):
-            return folder
-    raise MuseError(
-        f"{root} holds none of the images its captions.jsonl names: it should have {LAYOUT}."
-    )
-
-
-def _refuse_outsiders(root: Path, images: str, rows: list[Row]) -> None:
-    """Raises MuseError for the first line whose file is not inside the folder, or a link that leads
-    out of it.
+    Raises:
+        MuseError: for a name outside the folder, a link that leads out, and where no file is there.
     """
-    home = os.path.realpath(root)
-    for row in rows:
-        try:
-            file = os.path.realpath(root / images / row.file_name)
-            inside = file != home and os.path.commonpath([home, file]) == home
-        except ValueError:
-            inside = False
-        if not inside:
+    folder, there, found = _first_folder(root, rows, notes)
+    named: dict[str, str] = {}
+    for name, row in rows.items():
+        file = found.get(name)
+        if not _is_inside(root / folder, file, there) if file else _leads_out(name):
             raise MuseError(
-                f"Line {row.number} of {root / 'captions.jsonl'} names {row.file_name[:100]!r}, "
-                "not a file inside the folder: put the file itself there, or delete that line."
+                f"L{row.where[1:]} names {shown(name)}, not a file inside the folder: put the file "
+                "itself there, or delete that line."
             )
+        if not row.captions:
+            notes.add("line without words", row.where, "add captions, or name their ?column=")
+        elif file is None:
+            notes.add("line with an absent image", row.where, f"put {readable(name)} there")
+        elif file in named:
+            first = rows[named[file]]
+            first.captions = tuple(dict.fromkeys((*first.captions, *row.captions)))
+        else:
+            named[file] = name
+    if not named:
+        said = f" ({notes.lines()[0]})" if notes.lines() else ""
+        raise MuseError(
+            f"{root} holds none of the images its {LISTED} names{said}: it should have {LAYOUT}."
+        )
+    listed = set(found.values())
+    for file in (*there.files, *there.twice):
+        if file not in listed and (why := _unlisted(folder, file)):
+            notes.add(*why)
+    return folder, {name: file for file, name in named.items()}
+
+
+def _first_folder(
+    root: Path, rows: dict[str, Row], notes: Notes
+) -> tuple[str, Listing, dict[str, str]]:
+    """The first of `IMAGE_FOLDERS` that holds images of these rows, all that is in it, and each
+    row's file.
+    """
+    for folder in IMAGE_FOLDERS:
+        said, home = Notes(), root / folder
+        there = listing(home, said) if home.is_dir() else Listing()
+        find = finder([*there.files, *there.twice])
+        tried = {name: find(name) or find(folded(name).removeprefix("images/")) for name in rows}
+        if found := {name: file for name, file in tried.items() if file}:
+            notes.include(said)
+            return folder, there, found
+    return IMAGE_FOLDERS[-1], Listing(), {}
+
+
+def _unlisted(folder: str, file: str) -> tuple[str, str, str] | None:
+    """Why a file that no row names is not used; None for one that is no image, where the lists
+    themselves and masks lie beside them.
+    """
+    why = no_image(file)
+    if folder == "." and (why or file.startswith("masks")):
+        return None
+    return why or ("image that no line names", file, f"add a line to {LISTED}")
+
+
+def _leads_out(name: str) -> bool:
+    parts = name.replace("\\", "/").split("/")
+    return "\0" in name or ".." in parts or os.path.isabs(name)
+
+
+def _is_inside(home: Path, file: str, there: Listing) -> bool:
+    """Whether a file lies where it is listed; folders may be links, files only to beside them."""
+    target, homes = there.targets.get(file), (home.parent, home, (home / file).parent)
+    return target is None or any(
+        Path(target).is_relative_to(os.path.realpath(one)) for one in homes
+    )

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from muse_core.shapes import Float, Int
@@ -24,6 +24,14 @@ from muse_core.shapes import Float, Int
 SIXTEEN_BIT_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I")
 INDEX_MODES = ("1", "L", "P", *SIXTEEN_BIT_MODES)
 """Pillow modes whose pixels can be read as class numbers."""
+
+WHITE = 255
+RANGES = (255, 65_535, 4_294_967_295)
+"""What numbers of 16 and 32 bits may end on where nothing is declared."""
+DIM = 4_096
+"""Below this, 16-bit numbers are probably of a camera with 12 bits."""
+DECLARED = ((280, 281), (340, 341))
+"""TIFF's tags for the smallest and largest number: MinSampleValue, SMinSampleValue, ..."""
 
 MOST_PIXELS = 89_478_485
 """Pillow's own limit, kept even where somebody has lifted that: a larger image is refused from its
@@ -44,18 +52,30 @@ PADDING = (124, 116, 104)
 class Unreadable(Exception):
     """This file is not an image that can be used; the text is the reason. Sources catch it and go
     on.
+
+    Args:
+        reason: what is wrong with it.
+        mend: what to do where all are like it.
     """
+
+    def __init__(self, reason: str, mend: str = "replace them with intact images") -> None:
+        super().__init__(reason, mend)
+
+    def __str__(self) -> str:
+        return self.args[0]
 
 
 @dataclass(frozen=True)
 class Photo:
     """A square photograph in [0, 1]; ``enlarged``: the file was smaller than this; ``crop``: the
-    part that was kept; ``stored``: (width, height) of the file."""
+    part that was kept; ``stored``: (width, height) of the file; ``said``: how its numbers
+    were read, where the file does not say what they mean."""
 
     pixels: Float[Tensor, "3 size size"]
     enlarged: bool
     crop: Crop
     stored: tuple[int, int]
+    said: str = ""
 
 
 def read_photo(file: Path | io.BufferedIOBase, size: int, fit: str = "crop") -> Photo:
@@ -68,42 +88,52 @@ def read_photo(file: Path | io.BufferedIOBase, size: int, fit: str = "crop") -> 
         image.draft(
             None, (2 * size, 2 * size)
         )  # JPEG decodes at 1/2, 1/4, 1/8 for little; a no-op for other formats
-        rgb = _to_rgb(_upright(image))
+        rgb, said = _to_rgb(_upright(image))
         if fit == "pad":
             rgb = ImageOps.pad(rgb, (max(rgb.size), max(rgb.size)), color=PADDING)
         crop = centred_square(*rgb.size)
         square = rgb.resize((size, size), Image.Resampling.BICUBIC, box=_in_pixels(crop, rgb.size))
         values = torch.from_numpy(np.array(square)).permute(2, 0, 1).contiguous()
-    return Photo(pixels=values.float().div_(255), enlarged=enlarged, crop=crop, stored=stored)
+    return Photo(values.float().div_(255), enlarged, crop, stored, said)
 
 
-def read_mask(path: Path | io.BufferedIOBase, size: int, crop: Crop) -> Int[Tensor, "size size"]:
+def rgb_image(file: Path | io.BufferedIOBase) -> Image.Image:
+    """The file in its own size, upright, as 8-bit RGB. Raises Unreadable."""
+    with _opened(file) as image:
+        return _to_rgb(_upright(image))[0]
+
+
+def read_mask(
+    path: Path | io.BufferedIOBase, size: int, crop: Crop, two_classes: bool = False
+) -> tuple[Int[Tensor, "size size"], bool]:
     """The file's class numbers (palette indices or grey levels), cut like its photograph and
     resized by nearest pixel.
 
-    ``crop`` is the photograph's `Photo.crop`; masks are drawn on the upright photograph. Raises
-    Unreadable."""
+    ``crop`` is the photograph's `Photo.crop`; masks are drawn on the upright photograph. Of two
+    classes, a mask of 0 and 255 alone is one of 0 and 1: and whether it was. Raises Unreadable."""
     with _opened(path) as image:
-        _check_is_mask(image)
-        mask = _upright(image)
+        mask, binary = _mask(image, two_classes)
         square = mask.resize(
             (size, size), Image.Resampling.NEAREST, box=_in_pixels(crop, mask.size)
         )
-        return torch.from_numpy(np.array(square).astype(np.int64))
+        return torch.from_numpy(np.array(square).astype(np.int64)), binary
 
 
-def mask_numbers(path: Path | io.BufferedIOBase) -> np.ndarray:
-    """The file's class numbers in its own size, (height, width) int64, upright. Raises
-    Unreadable.
+def mask_numbers(path: Path | io.BufferedIOBase, two_classes: bool = False) -> np.ndarray:
+    """The file's class numbers in its own size, (height, width) int64, upright; ``two_classes`` as
+    in `read_mask`. Raises Unreadable.
     """
     with _opened(path) as image:
-        _check_is_mask(image)
-        return np.array(_upright(image)).astype(np.int64)
+        return np.array(_mask(image, two_classes)[0]).astype(np.int64)
 
 
-def _check_is_mask(image: Image.Image) -> None:
+def _mask(image: Image.Image, two_classes: bool) -> tuple[Image.Image, bool]:
     if image.mode not in INDEX_MODES:
         raise Unreadable(f"a mask needs one number a pixel, this file has {image.mode} colours")
+    mask = _upright(image)
+    counted = mask.getcolors(2) if two_classes and mask.mode in ("L", "P") else None
+    binary = {number for _, number in counted or ()} == {0, WHITE}
+    return (Image.fromarray(np.array(mask) // WHITE) if binary else mask), binary
 
 
 def centred_square(width: int, height: int) -> Crop:
@@ -145,6 +175,13 @@ def _formats() -> tuple[str, ...]:
     return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
+@cache
+def image_suffixes() -> frozenset[str]:
+    """What the names of such files end on, in lower case: ".jpg", ".jfif", ".tif", ..."""
+    known = Image.registered_extensions().items()
+    return frozenset(suffix for suffix, name in known if name in _formats())
+
+
 def _upright(image: Image.Image) -> Image.Image:
     """Turned as its EXIF orientation says; a damaged EXIF block does not cost the photograph."""
     image.load()
@@ -153,16 +190,46 @@ def _upright(image: Image.Image) -> Image.Image:
     return image
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "F":
-        raise Unreadable("its pixels are floats of unknown range: save it with 8 or 16 bits")
-    if image.mode in SIXTEEN_BIT_MODES:
-        levels = np.asarray(image).astype(np.float32).clip(0, 65535) / 257
-        return Image.fromarray(levels.round().astype(np.uint8)).convert("RGB")
+def _to_rgb(image: Image.Image) -> tuple[Image.Image, str]:
+    """The image, and how its numbers were read, where the file does not say what they mean. Raises
+    Unreadable.
+    """
+    if image.mode in (*SIXTEEN_BIT_MODES, "F"):
+        return _from_numbers(image)
+    if image.mode == "LAB":
+        lab, rgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+        image = ImageCms.buildTransform(lab, rgb, "LAB", "RGB").apply(image)
     if image.has_transparency_data:
         image = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    return image if image.mode == "RGB" else image.convert("RGB")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image if image.mode == "RGB" else image.convert("RGB"), ""
+
+
+def _from_numbers(image: Image.Image) -> tuple[Image.Image, str]:
+    """Grey levels of 16 or 32 bits or in floats, from the range that the file declares; else from 0
+    to the first of `RANGES` that holds them all.
+    """
+    values = np.asarray(image).astype(np.float32)
+    lowest, highest, said = float(values.min()), float(values.max()), ""
+    tags: Any = getattr(image, "tag_v2", {})
+    declared = [
+        [float(np.max(tags.get(tag, 0))) for tag in pair] for pair in DECLARED if pair[1] in tags
+    ]
+    if declared and declared[0][0] < declared[0][1]:
+        low, high = declared[0]
+    else:
+        kind = "floats" if image.mode == "F" else "numbers of 16 or 32 bits"
+        if not 0 <= lowest <= highest <= RANGES[-1]:
+            raise Unreadable(f"its pixels are {kind} of unknown range: save it with 8 bits")
+        small = 1.0 if image.mode == "F" else RANGES[0]
+        low, high = 0.0, next(top for top in (small, *RANGES) if highest <= top)
+        if highest == 0 or (high == RANGES[1] and highest >= DIM and image.mode != "F"):
+            high = RANGES[1]
+        else:
+            dim = " and so very dark" if high == RANGES[1] else ""
+            said = f"{kind} without a declared range were read as 0 to {high:,.0f}{dim}"
+    levels = ((values - low) / (high - low)).clip(0, 1) * 255
+    return Image.fromarray(levels.round().astype(np.uint8)).convert("RGB"), said
 
 
 def _in_pixels(crop: Crop, size: tuple[int, int]) -> Crop:

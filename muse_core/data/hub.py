@@ -7,7 +7,7 @@ ever run.
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
@@ -16,11 +16,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from muse_core.data.batch import NO_LABEL
-from muse_core.data.class_prompts import photo_caption
-from muse_core.data.columns import Columns, columns_of
+from muse_core.data.class_prompts import class_words, photo_caption
+from muse_core.data.columns import Columns, class_order, columns_of, label_in
 from muse_core.data.decode import Unreadable
+from muse_core.data.notes import Notes
 from muse_core.data.reading import Encoded, ReadSource, Sample, Stored
-from muse_core.data.splits import dealt, hash_fraction, share_of
+from muse_core.data.splits import (
+    NO_OPTIONS,
+    Options,
+    dealt,
+    hash_fraction,
+    named_parts,
+    share_of,
+)
 from muse_core.errors import MuseError
 from muse_core.paths import user_path
 
@@ -29,6 +37,8 @@ if TYPE_CHECKING:
 
 SAVED = ("dataset_dict.json", "state.json")
 """What `save_to_disk` leaves in a folder."""
+MOST_CLASSES = 100_000
+"""Words or numbers of a label that are classes; what has more is none."""
 
 
 @dataclass(frozen=True)
@@ -64,19 +74,27 @@ class HubSource(ReadSource):
     Args:
         place: where it is.
         table: its rows.
+        columns: those that are read.
         rows: those of the split.
         split: which split that is.
         image_size: pixels a side.
+        notes: what the data set holds and is not used.
     """
 
     def __init__(
-        self, place: Place, table: "Dataset", rows: np.ndarray, split: str, image_size: int
+        self,
+        place: Place,
+        table: "Dataset",
+        columns: Columns,
+        rows: np.ndarray,
+        split: str,
+        image_size: int,
+        notes: tuple[str, ...] = (),
     ) -> None:
         self.name, self.place, self.home = place.name, f"the data set hf:{place.name}", place.home
-        self.columns = columns_of(f"hf:{place.text}", table.features)
-        self.table, self.rows, self.split = undecoded(table, self.columns), rows, split
-        self.image_size, self.class_names = image_size, self.columns.class_names
-        self.unreadable = {}
+        self.table, self.rows, self.split = undecoded(table, columns), rows, split
+        self.columns, self.image_size, self.class_names = columns, image_size, columns.class_names
+        self.unreadable, self.notes = {}, notes
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -103,7 +121,7 @@ class HubSource(ReadSource):
         return stored_row(self.sample_id(index), row, self.columns, self.home)
 
 
-def open_hub(text: str, split: str, image_size: int, seed: int = 0) -> HubSource:
+def open_hub(text: str, split: str, image_size: int, options: Options = NO_OPTIONS) -> HubSource:
     """One split of a data set; its columns are found by name (`muse_core.data.columns`).
 
     Args:
@@ -111,24 +129,48 @@ def open_hub(text: str, split: str, image_size: int, seed: int = 0) -> HubSource
         split: "train", "val" or "test": the data set's own, where it has several; else a hash of
             each row's number decides.
         image_size: pixels a side.
-        seed: changes nothing here.
+        options: the column of the words, and parts by split.
 
     Raises:
         MuseError: where the data set is not to be had, or has no images.
     """
-    place = Place.of(text)
+    place, source, notes = Place.of(text), f"hf:{text}", Notes()
     tables = _tables(place)
-    part, shares = share_of(split, tables, f"hf:{place.name}")
+    part, shares = share_of(split, tables, source, options)
+    used = named_parts(tables, source, options).values()
+    for name in tables.keys() - set(used):
+        mend = f"say which split it is, as ?test={name}"
+        notes.add("row of a part that is no split", name, mend, len(tables[name]))
+    columns = columns_of(source, tables[part].features, notes, options)
+    columns = with_classes(columns, [tables[name] for name in used], notes)
     fractions = [hash_fraction(f"{place.name}#{row}") for row in range(len(tables[part]))]
     rows = dealt(split, np.array(fractions), shares, f"hf:{place.name}")
-    return HubSource(place, tables[part], rows, split, image_size)
+    return HubSource(place, tables[part], columns, rows, split, image_size, notes.lines())
+
+
+def with_classes(columns: Columns, tables: list["Dataset"], notes: Notes) -> Columns:
+    """The columns with the classes of a label that is plain words or numbers: all that the tables
+    hold.
+    """
+    label = columns.label
+    if not label or columns.class_names:
+        return columns
+    tables = [table for table in tables if label in table.features]
+    plain = all(getattr(table.features[label], "dtype", "list") != "list" for table in tables)
+    values = [value for table in tables for value in table.unique(label)] if plain else []
+    classes = class_order(map(label_in, values))
+    if not 0 < len(classes) <= MOST_CLASSES:
+        notes.add("column of labels that are no classes", label, "make it words or numbers")
+        return replace(columns, label=None)
+    return replace(columns, classes=classes, class_names=class_words(classes, spaces=False))
 
 
 def stored_row(name: str, row: Mapping[str, Any], columns: Columns, home: Path | None) -> Stored:
     """A row of a data set as a sample. Raises Unreadable."""
     label, captions = columns.label_of(row), columns.captions_of(row)
-    class_name = None if label == NO_LABEL else columns.class_names[label]
-    sample = Sample(name, captions or (photo_caption(class_name),), label)
+    named = columns.named and label != NO_LABEL
+    caption = photo_caption(columns.class_names[label] if named else None)
+    sample = Sample(name, captions or (caption,), label)
     return Stored(sample, _image(row.get(columns.image), home))
 
 
@@ -136,13 +178,19 @@ def _image(value: Any, home: Path | None) -> Encoded:
     """The bytes in a row; of an image that it only names, the file, where that lies in the data
     set's own folder.
     """
+    if isinstance(value, str):
+        value = {"path": value}
     value = value if isinstance(value, dict) else {"bytes": value}
     if isinstance(value.get("bytes"), bytes):
         return value["bytes"]
-    path = value.get("path")
-    if home is None or not path or not Path(os.path.realpath(path)).is_relative_to(home):
+    path = str(value.get("path") or "")
+    if "://" in path:
+        mend = "download the images first, for example with img2dataset, and read its shards"
+        raise Unreadable("an address in place of an image", mend)
+    file = Path(os.path.realpath(os.path.join(home or "", path)))
+    if home is None or not path or not file.is_relative_to(home):
         raise Unreadable("no image in its row")
-    return Path(path)
+    return file
 
 
 def _tables(place: Place) -> dict[str, "Dataset"]:

@@ -5,8 +5,8 @@ from beginning to end without downloading it first.
 rows. What is given up for that is said in docs/data.md. As a `Source`, for evaluations and figures,
 a stream is its first `HEAD` samples.
 
-Where the data set has one split only, a hash of each image's bytes keeps a tenth of it for val and
-a tenth for test.
+Where the data set has one split only, a hash of each image's bytes and label keeps a tenth of
+it for val and a tenth for test.
 """
 
 import os
@@ -27,8 +27,9 @@ from muse_core.data.columns import Columns, columns_of
 from muse_core.data.decode import Unreadable
 from muse_core.data.hub import Place, cannot_be_opened, stored_row, undecoded
 from muse_core.data.loader import TrainingBatches, loader_of, packed
+from muse_core.data.notes import Notes
 from muse_core.data.reading import ReadSource, Sample, Stored
-from muse_core.data.splits import hash_fraction, share_of
+from muse_core.data.splits import NO_OPTIONS, Options, hash_fraction, named_parts, share_of
 from muse_core.errors import MuseError
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class HubStream(ReadSource, StreamedSource):
         split: which split that is.
         image_size: pixels a side.
         files: (name, bytes) of its files, for the fingerprint.
+        notes: what the data set holds and is not used.
     """
 
     def __init__(
@@ -65,11 +67,12 @@ class HubStream(ReadSource, StreamedSource):
         split: str,
         image_size: int,
         files: list[tuple[str, int]],
+        notes: tuple[str, ...] = (),
     ) -> None:
         self.name, self.place = place.name, f"the data set hf-stream:{place.name}"
         self.stream, self.columns, self.files, self.home = stream, columns, files, place.home
         self.split, self.image_size, self.class_names = split, image_size, columns.class_names
-        self.unreadable = {}
+        self.unreadable, self.notes = {}, notes
 
     @cached_property
     def fingerprint(self) -> str:
@@ -195,45 +198,56 @@ class StreamBatches(TrainingBatches):
         return [self.steps.rank, self.steps.processes, self.steps.workers]
 
 
-def open_hub_stream(text: str, split: str, image_size: int, seed: int = 0) -> HubStream:
+def open_hub_stream(
+    text: str, split: str, image_size: int, options: Options = NO_OPTIONS
+) -> HubStream:
     """One split of a data set that is read as a stream.
 
     Args:
         text: a hub name ("owner/name", "owner/name:configuration") or a folder of parquet.
         split: "train", "val" or "test": the data set's own, where it has several; else a hash of
-            each image's bytes decides.
+            each image's bytes and label decides.
         image_size: pixels a side.
-        seed: changes nothing here.
+        options: the column of the words, and parts by split.
 
     Raises:
         MuseError: where the data set is not to be had, or has no images.
     """
     import datasets
 
-    place, source = Place.of(text), f"hf-stream:{text}"
+    place, source, notes = Place.of(text), f"hf-stream:{text}", Notes()
     try:
         builder = datasets.load_dataset_builder(*place.arguments)
         streams: Any = builder.as_streaming_dataset()
     except Exception as error:
         # As in hub.py.
         raise cannot_be_opened(source, error) from error
-    part, shares = share_of(split, streams, source)
+    part, shares = share_of(split, streams, source, options)
+    for name in streams.keys() - set(named_parts(streams, source, options).values()):
+        notes.add("part that is no split", name, f"say which it is, as ?test={name}")
     stream = streams[part]
-    columns = columns_of(source, stream.features or {})
+    columns = columns_of(source, stream.features or {}, notes, options)
+    if columns.label and not columns.class_names:
+        mend = "read it with hf:, which learns the classes"
+        notes.add("column of labels without class names", columns.label, mend)
     stream = undecoded(stream.select_columns(columns.names), columns)
     if stream.num_shards < FEW_FILES:
         stream = stream.reshard()
     # Always filtered, so that `datasets` goes on by rows: by tables, a state that was taken behind
     # a shuffle buffer gives some rows again.
-    stream = stream.filter(partial(_is_in, shares, split), input_columns=[columns.image])
+    judged = [name for name in (columns.image, columns.label) if name]
+    stream = stream.filter(partial(_is_in, shares, split), input_columns=judged)
     files = [_file(path, place.folder) for path in (builder.config.data_files or {}).get(part, [])]
-    return HubStream(place, stream, columns, split, image_size, files)
+    return HubStream(place, stream, columns, split, image_size, files, notes.lines())
 
 
-def _is_in(shares: Mapping[str, float], split: str, image: Any) -> bool:
-    """Whether an image is one of a split, when these shares are dealt by its hash."""
+def _is_in(shares: Mapping[str, float], split: str, image: Any, *label: Any) -> bool:
+    """Whether an image is one of a split, when these shares are dealt by its hash; images that are
+    the same to the bit are only told apart by their label.
+    """
     edges = list(accumulate(shares.values()))[:-1]
-    return list(shares)[bisect_right(edges, hash_fraction(_digest(image)))] == split
+    name = "/".join([_digest(image), *map(str, label)])
+    return list(shares)[bisect_right(edges, hash_fraction(name))] == split
 
 
 def _file(path: str, folder: Path | None) -> tuple[str, int]:

@@ -3,20 +3,20 @@ samples; and the opener of `folder:PATH`: one sub-folder a class, with or withou
 test/ above them.
 """
 
-import os
+from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
 
-from muse_core.data.class_prompts import photo_caption
+from muse_core.data.class_prompts import class_words, photo_caption
+from muse_core.data.folders import existing_folder, image_files
+from muse_core.data.notes import Notes
 from muse_core.data.reading import MaskMeaning, ReadSource, Sample, Stored
-from muse_core.data.splits import SPELLINGS, keys_of
+from muse_core.data.splits import NO_OPTIONS, SPLITS, Options, keys_of, named_parts, split_called
+from muse_core.data.text_files import readable
 from muse_core.errors import MuseError
 
-IMAGE_SUFFIXES = frozenset(
-    [".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"]
-)
 LAYOUT = (
     "one sub-folder of images a class (PATH/cat/1.jpg), or such folders under PATH/train and "
     "PATH/val"
@@ -48,7 +48,7 @@ class FileSource(ReadSource):
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        self.place, self.unreadable = str(self.root), {}
+        self.name, self.place, self.unreadable = readable(self.name), readable(str(self.root)), {}
         self.masks = self.masks if any(sample.mask for sample in self.samples) else None
         self.with_instances = self.masks is not None and self.masks.instances is not None
         self.mask_class_names = self.masks.names if self.masks else ()
@@ -77,76 +77,84 @@ class FileSource(ReadSource):
         return Stored(sample, self.root / sample.id, mask, mask if self.with_instances else None)
 
 
-def open_folder(root: Path, split: str, image_size: int, seed: int = 0) -> FileSource:
+def open_folder(
+    root: Path, split: str, image_size: int, options: Options = NO_OPTIONS
+) -> FileSource:
     """The images of one split; a class is a folder's name, its caption "a photo of a {name}".
 
     Args:
-        root: the folder.
-        split: "train", "val" or "test"; ``train/`` with ``val/`` and/or ``test/`` are used as they
-            are (see `muse_core.data.splits`), without them a hash of each file's path decides.
+        root: the folder; one that holds nothing but another such folder is as good.
+        split: "train", "val" or "test"; folders that are called like splits, above the classes or
+            below them, are used as they are (see `muse_core.data.splits`), without them a hash of
+            each file's path decides.
         image_size: pixels a side.
-        seed: changes nothing here.
+        options: "train", "val", "test": the folder that is this split.
 
     Raises:
-        MuseError: for a missing or empty folder, and for a split without images.
+        MuseError: for a missing or empty folder, for a split without images, and where it is open
+            which folders are splits.
     """
-    divided = _split_folders(existing_folder(root, LAYOUT))
-    depth = 1 if divided else 0
-    keys = [key for key in image_keys(root) if key.count("/") > depth]
-    if not keys:
-        raise MuseError(f"{root} holds no images in class folders: it should have {LAYOUT}.")
-    parts: dict[str, list[str]] = {part: [] for part in divided.values()} or {"": keys}
-    for key in keys if divided else []:
-        if (first := key.split("/")[0]) in divided:
-            parts[divided[first]].append(key)
-    names = sorted({key.split("/")[depth] for part in parts.values() for key in part})
-    label = {name: index for index, name in enumerate(names)}
-    words = tuple(name.replace("_", " ") for name in names)
+    notes, parts, classes = Notes(), defaultdict[str, list[str]](list), dict[str, str]()
+    files = image_files(existing_folder(root, LAYOUT), notes)
+    folders = [name.split("/")[:-1] for name in files]
+    split_place, class_place = _places(folders, root, options)
+    for name, above in zip(files, folders, strict=True):
+        if len(above) <= max(split_place, class_place):
+            notes.add("image outside a class folder", name, "put it into one that has its name")
+        else:
+            parts[above[split_place] if split_place >= 0 else ""].append(name)
+            classes[name] = readable(above[class_place])
+    if not parts:
+        said = f" ({notes.lines()[0]})" if notes.lines() else ""
+        raise MuseError(f"{root} holds no images in class folders{said}: it should have {LAYOUT}.")
+    used = named_parts(parts, root, options).values()
+    for part in parts.keys() - set(used):
+        mend = f"say which split it is, as ?test={readable(part)}"
+        notes.add("image in a folder of no split", parts[part][0], mend, len(parts[part]))
+    names = sorted({classes[name] for part in used for name in parts[part]})
+    words, label = class_words(names), {name: number for number, name in enumerate(names)}
     samples = []
-    for key in keys_of(split, parts, root):
-        number = label[key.split("/")[depth]]
+    for key in keys_of(split, parts, root, options):
+        number = label[classes[key]]
         samples.append(Sample(key, (photo_caption(words[number]),), number))
-    return FileSource(root.name, root, split, image_size, tuple(samples), words)
+    return FileSource(
+        root.name, root, split, image_size, tuple(samples), words, notes=notes.lines()
+    )
 
 
-def image_keys(root: Path) -> list[str]:
-    """Every image under the folder, relative to it and sorted; hidden files and folders are passed
-    over.
+def _places(folders: list[list[str]], root: Path, options: Options) -> tuple[int, int]:
+    """Where among the folders of each image the one of its split stands (-1: nowhere), and the one
+    of its class. Raises MuseError where that is open.
     """
-    keys = []
-    for folder, below, names in os.walk(root, followlinks=True):
-        below[:] = [name for name in below if not name.startswith(".")]
-        inside = Path(folder).relative_to(root)
-        keys += [(inside / name).as_posix() for name in names if _is_image(name)]
-    return sorted(keys)
+
+    def level(place: int) -> set[str]:
+        return {above[place] for above in folders if len(above) > place}
+
+    top = 0
+    while _wraps(level(top), level(top + 1)) and all(len(above) != top + 1 for above in folders):
+        top += 1
+    names, asked = level(top), {options[split] for split in SPLITS if split in options}
+    called = {name for name in names if split_called(name)} | asked
+    splits = {split_called(name) for name in called}
+    if called and (called == names or asked or {"train"} < splits):
+        return top, top + 1
+    # A train may also be what the images show.
+    vehicle = called == {"train"} and all(len(above) == top + 1 for above in folders)
+    if called and not vehicle:
+        first, others = min(called), ", ".join(sorted(names - called)[:5])
+        raise MuseError(
+            f"{root} has a folder {first} beside others that are called like no split ({others}): "
+            f"put class folders into {root / 'train'}, or say ?train={first} behind its name."
+        )
+    below = {split_called(name) for name in level(top + 1)}
+    inside = {"train"} < below and None not in below
+    return (top + 1, top) if inside and min(map(len, folders)) > top + 1 else (-1, top)
 
 
-def text_lines(path: Path) -> list[str]:
-    """The lines of a text file. Raises MuseError where it is something else."""
-    try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise MuseError(f"{path} is no text (line {line}): save it as UTF-8 text.") from error
-    except OSError as error:
-        raise MuseError(f"{path} cannot be read ({error.strerror}): mend it.") from error
-
-
-def existing_folder(path: Path, layout: str) -> Path:
-    """The folder itself. Raises MuseError, with the layout it should have, when there is no such
-    folder.
-    """
-    if not path.is_dir():
-        raise MuseError(f"There is no folder {path}: give the path of a folder with {layout}.")
-    return path
-
-
-def _is_image(name: str) -> bool:
-    return not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
-
-
-def _split_folders(root: Path) -> dict[str, str]:
-    """The folders that are splits, by name; none unless train is there and another beside it."""
-    found = {one.name: SPELLINGS[one.name] for one in root.iterdir() if one.name in SPELLINGS}
-    found = {name: split for name, split in found.items() if (root / name).is_dir()}
-    return found if "train" in found and len(found) > 1 else {}
+def _wraps(names: set[str], below: set[str]) -> bool:
+    """Whether a folder that stands alone holds a data set, and is no class."""
+    return (
+        len(names) == 1
+        and not any(map(split_called, names))
+        and (len(below) > 1 or any(map(split_called, below)))
+    )

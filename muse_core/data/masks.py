@@ -7,12 +7,16 @@ one, has lines "NAME <tab> train, val or test".
 """
 
 from collections import defaultdict
-from pathlib import Path
+from collections.abc import Callable, Iterable
+from pathlib import Path, PurePosixPath
 
 from muse_core.data.class_prompts import photo_caption
-from muse_core.data.image_files import FileSource, existing_folder, image_keys, text_lines
+from muse_core.data.folders import existing_folder, image_files, without_suffix
+from muse_core.data.image_files import FileSource
+from muse_core.data.notes import Notes
 from muse_core.data.reading import MaskMeaning, Sample
-from muse_core.data.splits import SPELLINGS, keys_of
+from muse_core.data.splits import NO_OPTIONS, SPLITS, Options, keys_of, split_called
+from muse_core.data.text_files import class_lines, folded, text_lines
 from muse_core.errors import MuseError, unknown
 
 LAYOUT = (
@@ -21,9 +25,12 @@ LAYOUT = (
 )
 MASK_FOLDERS = {"masks_voc21": "classes_voc21.txt", "masks": "classes.txt"}
 """Where masks may be, and the file beside them that names their classes, one a line."""
+SPLIT_LIST = "official_split.tsv"
 
 
-def open_masks(root: Path, split: str, image_size: int, seed: int = 0) -> FileSource:
+def open_masks(
+    root: Path, split: str, image_size: int, options: Options = NO_OPTIONS
+) -> FileSource:
     """The images of one split that have a mask, all captioned "a photo", without label.
 
     A mask of another size than its image is laid over the whole of it.
@@ -33,15 +40,19 @@ def open_masks(root: Path, split: str, image_size: int, seed: int = 0) -> FileSo
         split: "train", "val" or "test": as official_split.tsv says (images it does not list are
             left out), without it by a hash of each file's name.
         image_size: pixels a side.
-        seed: changes nothing here.
+        options: change nothing here.
 
     Raises:
         MuseError: for another layout, a missing list of classes, a line of the split list that
-            cannot be understood, and a split without images.
+            cannot be understood, a mask of two images, and a split without images.
     """
-    masks, meaning = find_masks(existing_folder(root, LAYOUT))
-    names = [name for name in image_keys(root / "images") if Path(name).stem in masks]
-    if meaning is None or not names:
+    notes, home = Notes(), existing_folder(root, LAYOUT) / "images"
+    images = image_files(home, notes) if home.is_dir() else []
+    masks, meaning = find_masks(root, images, notes)
+    for name in images:
+        if name not in masks:
+            notes.add("image without a mask", f"images/{name}", "give it one of the same name")
+    if meaning is None or not masks:
         raise MuseError(f"{root} holds no images with masks: it should have {LAYOUT}.")
     if not meaning.names:
         file = root / MASK_FOLDERS[str(mask_folder(root))]
@@ -49,24 +60,51 @@ def open_masks(root: Path, split: str, image_size: int, seed: int = 0) -> FileSo
             f"The classes of the masks in {root} have no names: write {file}, one name a line, "
             "class 0 first."
         )
-    chosen = keys_of(split, _parts(names, root / "official_split.tsv"), root)
+    parts = _parts(sorted(masks), root / SPLIT_LIST, notes)
     samples = tuple(
-        Sample(f"images/{name}", (photo_caption(),), mask=masks[Path(name).stem]) for name in chosen
+        Sample(f"images/{name}", (photo_caption(),), mask=masks[name])
+        for name in keys_of(split, parts, root, options)
     )
-    return FileSource(root.name, root, split, image_size, samples, masks=meaning)
+    return FileSource(
+        root.name, root, split, image_size, samples, masks=meaning, notes=notes.lines()
+    )
 
 
-def find_masks(root: Path) -> tuple[dict[str, str], MaskMeaning | None]:
-    """Mask files by the stem of their image, and what their numbers mean (None without a folder of
+def find_masks(
+    root: Path, images: Iterable[str], notes: Notes
+) -> tuple[dict[str, str], MaskMeaning | None]:
+    """The mask of each image that has one, and what their numbers mean (None without a folder of
     masks).
+
+    A mask has its image's path, with another suffix; one that is the only one of its name, and of
+    whose name there is one image, may lie in another sub-folder. Masks without an image are noted.
+
+    Raises:
+        MuseError: where two images could have the same mask, or two masks the same image.
     """
     folder = mask_folder(root)
     if folder is None:
         return {}, None
     file = root / MASK_FOLDERS[folder]
-    names = text_lines(file) if file.is_file() else []
-    files = {mask.stem: f"{folder}/{mask.name}" for mask in (root / folder).glob("[!.]*.png")}
-    return files, MaskMeaning(names=tuple(filter(None, map(str.strip, names))))
+    meaning = MaskMeaning(names=class_lines(file) if file.is_file() else ())
+    pairs: dict[str, str] = {}
+    masks = image_files(root / folder, notes)
+    for key in (_path, _stem):
+        left = _grouped((image for image in images if image not in pairs), key)
+        free = _grouped((mask for mask in masks if mask not in pairs.values()), key)
+        for name in sorted(left.keys() & free.keys()):
+            both = [*left[name], *(f"{folder}/{mask}" for mask in free[name])]
+            if len(both) > 2:
+                raise MuseError(
+                    f"{root} leaves open whose mask is whose ({', '.join(both[:4])}): "
+                    "give each image a mask of its own path, as images/a/1.jpg and masks/a/1.png."
+                )
+            pairs[left[name][0]] = free[name][0]
+    used = set(pairs.values())
+    for mask in masks:
+        if mask not in used:
+            notes.add("mask without an image", f"{folder}/{mask}", "name it like its image")
+    return {image: f"{folder}/{mask}" for image, mask in pairs.items()}, meaning
 
 
 def mask_folder(root: Path) -> str | None:
@@ -74,30 +112,52 @@ def mask_folder(root: Path) -> str | None:
     return next((folder for folder in MASK_FOLDERS if (root / folder).is_dir()), None)
 
 
-def _parts(names: list[str], listed: Path) -> dict[str, list[str]]:
+def _path(name: str) -> str:
+    return folded(without_suffix(name))
+
+
+def _stem(name: str) -> str:
+    return PurePosixPath(_path(name)).name
+
+
+def _grouped(names: Iterable[str], key: Callable[[str], str]) -> dict[str, list[str]]:
+    groups = defaultdict(list)
+    for name in names:
+        groups[key(name)].append(name)
+    return groups
+
+
+def _parts(names: list[str], listed: Path, notes: Notes) -> dict[str, list[str]]:
     """File names by split, as the list says; all in one part where there is none."""
     if not listed.is_file():
         return {"": names}
-    parts, split = defaultdict(list), _official_split(listed)
+    parts: dict[str, list[str]] = {}
+    told = _official_split(listed)
     for name in names:
-        if (stem := Path(name).stem) in split:
-            parts[split[stem]].append(name)
-    return parts or {"": []}
+        meant = {_path(name), _stem(name), f"images/{_path(name)}"} & told.keys()
+        if meant:
+            parts.setdefault(told[min(meant)], []).append(name)
+        else:
+            notes.add(f"image outside {listed.name}", f"images/{name}", "add a line for it")
+    here = {key for name in names for key in (_path(name), _stem(name), f"images/{_path(name)}")}
+    for name in told.keys() - here:
+        notes.add(f"line of {listed.name} without an image", name, "delete it or add the image")
+    return parts or {"train": []}
 
 
 def _official_split(path: Path) -> dict[str, str]:
-    """{image's stem: split} from lines of "stem <tab> split"."""
+    """{image's path or name, without suffix: split} from lines of "name <tab> split"."""
     split = {}
     for number, line in enumerate(text_lines(path), start=1):
-        if not line.strip():
+        if not line:
             continue
-        stem, _, part = (word.strip() for word in line.rpartition("\t"))
-        if not stem:
+        name, _, part = (word.strip() for word in line.rpartition("\t"))
+        if not name:
             raise MuseError(
                 f"Line {number} of {path} is not 'image's name <tab> split': mend or delete that "
                 "line."
             )
-        if part not in SPELLINGS:
-            raise unknown(f"split of {stem} in {path}", part, SPELLINGS)
-        split[stem] = SPELLINGS[part]
+        if (called := split_called(part)) is None:
+            raise unknown(f"split of {name} in {path}", part, SPLITS)
+        split[_path(name)] = called
     return split

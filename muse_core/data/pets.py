@@ -7,9 +7,12 @@ breed; the classes are the breeds that the lists name. https://www.robots.ox.ac.
 from pathlib import Path
 
 from muse_core.data.class_prompts import photo_caption
-from muse_core.data.image_files import FileSource, existing_folder, text_lines
+from muse_core.data.folders import existing_folder, image_files, without_suffix
+from muse_core.data.image_files import FileSource
+from muse_core.data.notes import Notes
 from muse_core.data.reading import MaskMeaning, Sample
-from muse_core.data.splits import keys_of
+from muse_core.data.splits import NO_OPTIONS, Options, keys_of
+from muse_core.data.text_files import text_lines
 from muse_core.errors import MuseError
 
 LAYOUT = (
@@ -22,7 +25,7 @@ TRIMAPS = MaskMeaning(names=("background", "pet"), classes={1: 1, 2: 0}, instanc
 """3, the border, is left void."""
 
 
-def open_pets(root: Path, split: str, image_size: int, seed: int = 0) -> FileSource:
+def open_pets(root: Path, split: str, image_size: int, options: Options = NO_OPTIONS) -> FileSource:
     """One split: train = the official trainval, val and test = halves of the official test.
 
     ``class_masks``: 0 background, 1 pet, 255 border or no trimap; ``instance_masks``: 1 pet.
@@ -31,32 +34,44 @@ def open_pets(root: Path, split: str, image_size: int, seed: int = 0) -> FileSou
         root: ``oxford-iiit-pet`` or the folder that holds it.
         split: "train", "val" or "test".
         image_size: pixels a side.
-        seed: changes nothing here.
+        options: change nothing here.
 
     Raises:
         MuseError: for another layout.
     """
-    home = _home(existing_folder(root, LAYOUT))
+    home, notes = _home(existing_folder(root, LAYOUT)), Notes()
     listed = {part: _class_ids(home / "annotations" / file) for part, file in LISTS.items()}
     class_ids = listed["train"] | listed["test"]
     breeds = {number: _breed(name) for name, number in class_ids.items()}
     label = {number: place for place, number in enumerate(sorted(breeds))}
     class_names = tuple(breeds[number] for number in label)
-    trimaps = {file.stem for file in (home / "annotations" / "trimaps").glob("[!.]*.png")}
-    samples = tuple(
-        Sample(
-            id=f"images/{name}.jpg",
-            captions=(f"{photo_caption(breeds[class_ids[name]])}, a type of pet",),
-            label=label[class_ids[name]],
-            mask=f"annotations/trimaps/{name}.png" if name in trimaps else None,
-        )
-        for name in keys_of(split, {part: list(names) for part, names in listed.items()}, home)
-    )
-    if not any((home / sample.id).is_file() for sample in samples):
+    images, trimaps = (_named(home, place, notes) for place in ("images", "annotations/trimaps"))
+    for what, here in (("image outside the lists", images), ("trimap without an image", trimaps)):
+        for name in here.keys() - class_ids:
+            notes.add(what, here[name], "delete it, or add a line to trainval.txt")
+    for name in class_ids.keys() - images:
+        notes.add("line without an image", name, "download the images again")
+    parts = {part: [name for name in names if name in images] for part, names in listed.items()}
+    if not any(parts.values()) and class_ids:
         raise MuseError(
             f"{home} holds none of the {split} images its lists name: it should have {LAYOUT}."
         )
-    return FileSource("pets", home, split, image_size, samples, class_names, TRIMAPS)
+    samples = tuple(
+        Sample(
+            id=images[name],
+            captions=(f"{photo_caption(breeds[class_ids[name]])}, a type of pet",),
+            label=label[class_ids[name]],
+            mask=trimaps.get(name),
+        )
+        for name in keys_of(split, parts, home, options)
+    )
+    return FileSource("pets", home, split, image_size, samples, class_names, TRIMAPS, notes.lines())
+
+
+def _named(home: Path, place: str, notes: Notes) -> dict[str, str]:
+    """The images of a folder by their names without suffix."""
+    there = image_files(home / place, notes) if (home / place).is_dir() else []
+    return {without_suffix(name): f"{place}/{name}" for name in there}
 
 
 def _home(root: Path) -> Path:

@@ -15,6 +15,7 @@ from torch import Tensor
 from muse_core.data.batch import IGNORED_PIXEL, NO_LABEL, Batch, Source
 from muse_core.data.caption_sampling import drawn_caption
 from muse_core.data.decode import Photo, Unreadable, read_mask, read_photo
+from muse_core.data.text_files import readable
 from muse_core.errors import MuseError
 from muse_core.shapes import Int
 
@@ -55,6 +56,24 @@ class MaskMeaning:
     classes: dict[int, int] | None = None
     instances: dict[int, int] | None = None
 
+    @property
+    def two(self) -> bool:
+        """Whether 255 in a mask of 0 and 255 alone means the second class."""
+        return len(self.names) == 2 and (self.classes is None or set(self.classes) == {0, 1})
+
+    def classes_of(self, numbers: Tensor) -> Tensor:
+        """The class of each number in a file."""
+        if self.classes is None and self.names:
+            return torch.where(numbers < len(self.names), numbers, IGNORED_PIXEL)
+        return translated(numbers, self.classes, IGNORED_PIXEL)
+
+    def unknown(self, numbers: Tensor) -> bool:
+        """Whether a file has numbers that are neither a class nor void."""
+        several = numbers[numbers != IGNORED_PIXEL]
+        return (
+            self.classes is None and bool(self.names) and bool((several >= len(self.names)).any())
+        )
+
 
 @dataclass(frozen=True)
 class Stored:
@@ -68,12 +87,15 @@ class Stored:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A sample in memory; masks hold classes and objects."""
+    """A sample in memory; masks hold classes and objects. ``said``: what was made of numbers that
+    could mean something else.
+    """
 
     sample: Sample
     photo: Photo
     class_mask: Int[Tensor, "size size"] | None
     instance_mask: Int[Tensor, "size size"] | None
+    said: tuple[str, ...] = ()
 
 
 class ReadSource(Source):
@@ -91,8 +113,8 @@ class ReadSource(Source):
     """Where the images are, as a sentence about them would say it."""
     masks: MaskMeaning | None = None
     with_instances: bool = False
-    unreadable: dict[str, str]
-    """Id -> reason, of the samples that were tried in vain."""
+    unreadable: dict[str, tuple[str, str]]
+    """Id -> reason and what mends it, of the samples that were tried in vain."""
 
     @abstractmethod
     def sample_id(self, index: int) -> str:
@@ -118,11 +140,12 @@ class ReadSource(Source):
         self, loaded: list[Loaded], caption: Callable[[Sample], str], skipped: dict[str, None]
     ) -> Batch:
         """Samples as one batch, each with the caption that ``caption`` chooses."""
+        skipped = skipped | dict.fromkeys(words for each in loaded for words in each.said)
         return Batch(
             images=torch.stack([each.photo.pixels for each in loaded]),
             captions=tuple(caption(each.sample) for each in loaded),
             labels=torch.tensor([each.sample.label for each in loaded]),
-            ids=tuple(each.sample.id for each in loaded),
+            ids=tuple(readable(each.sample.id) for each in loaded),
             class_masks=self._filled([each.class_mask for each in loaded], IGNORED_PIXEL)
             if self.masks
             else None,
@@ -130,7 +153,9 @@ class ReadSource(Source):
             if self.with_instances
             else None,
             skipped=tuple(skipped),
-            enlarged=tuple(dict.fromkeys(each.sample.id for each in loaded if each.photo.enlarged)),
+            enlarged=tuple(
+                dict.fromkeys(readable(each.sample.id) for each in loaded if each.photo.enlarged)
+            ),
         )
 
     def load(self, index: int) -> Loaded:
@@ -138,10 +163,10 @@ class ReadSource(Source):
         name = self.sample_id(index)
         try:
             if name in self.unreadable:
-                raise Unreadable(self.unreadable[name])
+                raise Unreadable(*self.unreadable[name])
             return self.decoded(self.stored(index))
         except Unreadable as reason:
-            self.unreadable[name] = str(reason)
+            self.unreadable[name] = reason.args
             raise
 
     def _readable(self, index: int, skipped: dict[str, None]) -> Loaded:
@@ -152,28 +177,36 @@ class ReadSource(Source):
             try:
                 return self.load(position % len(self))
             except Unreadable as reason:
-                skipped[f"{self.sample_id(position % len(self))} ({reason})"] = None
-        first, reason = next(iter(self.unreadable.items()))
+                skipped[f"{readable(self.sample_id(position % len(self)))} ({reason})"] = None
+        first, (why, mend) = next(iter(self.unreadable.items()))
         raise MuseError(
             f"None of the {len(self)} {self.split} images in {self.place} can be read (the first, "
-            f"{first}: {reason}): replace them with intact images."
+            f"{readable(first)}: {why}): {mend}."
         )
 
     def decoded(self, stored: Stored) -> Loaded:
         """A stored sample in memory. Raises Unreadable."""
         photo = read_photo(opened(stored.image), self.image_size)
+        meaning = self.masks or MaskMeaning(names=())
         read: dict[Encoded | None, Any] = {
-            mask: read_mask(opened(mask), self.image_size, photo.crop)
+            mask: read_mask(opened(mask), self.image_size, photo.crop, meaning.two)
             for mask in {stored.class_mask, stored.instance_mask}
             if mask is not None
         }
-        classes, instances = read.get(stored.class_mask), read.get(stored.instance_mask)
-        meaning = self.masks or MaskMeaning(names=())
+        classes, binary = read.get(stored.class_mask, (None, False))
+        instances, _ = read.get(stored.instance_mask, (None, False))
+        beyond = classes is not None and meaning.unknown(classes)
+        said = {
+            photo.said: bool(photo.said),
+            f"masks of 0 and 255: 255 was read as {', '.join(meaning.names[-1:])}": binary,
+            f"masks hold numbers beyond their {len(meaning.names)} classes, left void": beyond,
+        }
         return Loaded(
             stored.sample,
             photo,
-            None if classes is None else translated(classes, meaning.classes, IGNORED_PIXEL),
+            None if classes is None else meaning.classes_of(classes),
             None if instances is None else translated(instances, meaning.instances, 0),
+            tuple(words for words, true in said.items() if true),
         )
 
     def _filled(self, masks: list[Tensor | None], otherwise: int) -> Tensor:

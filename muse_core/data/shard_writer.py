@@ -19,8 +19,8 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from muse_core.data.batch import IGNORED_PIXEL, NO_LABEL, Source
-from muse_core.data.decode import Unreadable, mask_numbers
+from muse_core.data.batch import NO_LABEL, Source
+from muse_core.data.decode import Unreadable, mask_numbers, rgb_image
 from muse_core.data.reading import Encoded, MaskMeaning, ReadSource, opened, translated
 from muse_core.data.shard_manifest import (
     CLASSES,
@@ -38,7 +38,8 @@ from muse_core.results.records import write_json
 WIDEST = 255
 """The largest number an 8-bit mask holds; masks with larger ones become 16-bit."""
 SUFFIXES = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}
-"""Pillow's formats that a shard keeps as they are; an image in another becomes a PNG."""
+MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
+"""Pillow's formats and modes that a shard keeps as they are; an image in another becomes a PNG."""
 
 Plan = tuple[str, str, range]
 """A shard's name, the split it is of, and the positions it takes of that split."""
@@ -138,9 +139,12 @@ def _samples(
     """WebDataset's samples; a sample that cannot be read is noted instead."""
     for index in positions:
         try:
-            yield {"__key__": f"{split}-{index:09d}", **_members(source, index)}
-        except Unreadable as reason:
+            members = _members(source, index)
+        # What Pillow cannot write is no fault of the disk.
+        except (Unreadable, OSError, ValueError) as reason:
             skipped.append(f"{split} sample {index}: {reason}")
+        else:
+            yield {"__key__": f"{split}-{index:09d}", **members}
 
 
 def _members(source: Source, index: int) -> Mapping[str, str | bytes]:
@@ -196,9 +200,11 @@ def _stored_members(source: ReadSource, index: int) -> dict[str, bytes]:
     suffix, content = _image(stored.image)
     found = {suffix: content} | _words(stored.sample.captions, stored.sample.label)
     if stored.class_mask is not None:
-        found["seg.png"] = _mask(stored.class_mask, meaning.classes, IGNORED_PIXEL)
+        numbers = torch.from_numpy(mask_numbers(opened(stored.class_mask), meaning.two))
+        found["seg.png"] = _mask_png(meaning.classes_of(numbers))
     if stored.instance_mask is not None:
-        found["instances.png"] = _mask(stored.instance_mask, meaning.instances, 0)
+        numbers = torch.from_numpy(mask_numbers(opened(stored.instance_mask)))
+        found["instances.png"] = _mask_png(translated(numbers, meaning.instances, 0))
     return found
 
 
@@ -228,12 +234,9 @@ def _image(encoded: Encoded) -> tuple[str, bytes]:
     content = encoded.read_bytes() if isinstance(encoded, Path) else encoded
     with Image.open(io.BytesIO(content)) as image:
         suffix = SUFFIXES.get(image.format or "")
+        if image.mode not in MODES:
+            return "png", _png(rgb_image(io.BytesIO(content)))
         return (suffix, content) if suffix else ("png", _png(image, exif=image.getexif()))
-
-
-def _mask(encoded: Encoded, table: dict[int, int] | None, otherwise: int) -> bytes:
-    """The mask in its own size, with the meaning of its numbers instead of the numbers."""
-    return _mask_png(translated(torch.from_numpy(mask_numbers(opened(encoded))), table, otherwise))
 
 
 def _mask_png(mask: Tensor) -> bytes:

@@ -6,6 +6,7 @@ test part but none for validation, that test part is halved. Every kind of sourc
 here, so that names and rules are the same for all.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from pathlib import Path
@@ -15,8 +16,26 @@ import numpy as np
 from muse_core.errors import MuseError, unknown
 
 SPLITS = ("train", "val", "test")
-SPELLINGS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-"""What people call their splits -> what we call them."""
+SPELLINGS = {
+    spelling: split
+    for split, spellings in {
+        "train": ("train", "training", "trn", "trainval"),
+        "val": ("val", "valid", "validation", "validate", "dev", "development", "eval"),
+        "test": ("test", "testing", "tst"),
+    }.items()
+    for spelling in spellings
+}
+"""What people call their splits -> what we call them; `split_called` also knows "TRAIN",
+"train_images" and "val2017".
+"""
+_AROUND = r"(?:data|dataset|images?|imgs?|pictures|photos|set|split|\d{4})"
+_CALLED = re.compile(rf"(?:{_AROUND}[\W_]*)?({'|'.join(SPELLINGS)})(?:[\W_]*{_AROUND})?")
+
+Options = Mapping[str, str]
+"""What is said behind a source's place, such as ``?train=part1&column=alt``: by `OPTIONS`."""
+NO_OPTIONS: Options = {}
+OPTIONS = ("column", *SPLITS)
+"""The column with the words, and which of its parts is which split."""
 
 EIGHT_ONE_ONE = {"train": 0.8, "val": 0.1, "test": 0.1}
 HALVES = {"val": 0.5, "test": 0.5}
@@ -28,33 +47,70 @@ def hash_fraction(text: str) -> float:
     return int.from_bytes(digest, "big") / 2**48
 
 
+def split_called(name: object) -> str | None:
+    """The split that somebody's word for one means; None for another word."""
+    found = _CALLED.fullmatch(str(name).strip().casefold())
+    return found and SPELLINGS[found[1]]
+
+
+def named_parts(
+    parts: Iterable[str], place: Path | str, options: Options = NO_OPTIONS
+) -> dict[str, str]:
+    """The part that holds each split, for the splits that one is named after or asked for; a single
+    part of another name is all there is, and so "train".
+
+    Args:
+        parts: what the data set came with, at least one.
+        place: what the data set is called in a sentence.
+        options: by split, the part to take for it.
+
+    Raises:
+        MuseError: where two parts could be the same split, or none of several has the name of one.
+    """
+    names, found = list(parts), {}
+    for split in SPLITS:
+        asked = options.get(split)
+        if asked and asked not in names:
+            raise unknown(f"part of {place} for the split {split!r}", asked, names)
+        free = [name for name in names if name not in options.values()]
+        fitting = [asked] if asked else [name for name in free if split_called(name) == split]
+        if len(fitting) > 1:
+            raise _which(split, place, fitting)
+        if fitting:
+            found[split] = fitting[0]
+    if not found and len(names) > 1:
+        raise _which("train", place, names)
+    return found or {"train": names[0]}
+
+
 def share_of(
-    split: str, parts: Iterable[str], place: Path | str
+    split: str, parts: Iterable[str], place: Path | str, options: Options = NO_OPTIONS
 ) -> tuple[str, Mapping[str, float]]:
     """Which part of a data set a split is taken from, and how that part is shared out.
 
     Args:
         split: one of `SPLITS`.
-        parts: the names of the parts the data set came with, at least one; those in `SPELLINGS`
-            are splits.
-        place: what the data set is called in a sentence.
+        parts: as in `named_parts`.
+        place: likewise.
+        options: likewise.
 
     Returns:
         The part's name, and the shares by which `dealt` divides it: all of it for one split,
         `HALVES` or `EIGHT_ONE_ONE`.
 
     Raises:
-        MuseError: for an unknown split, and for one that several named parts leave out.
+        MuseError: as `named_parts`; for an unknown split, and for one that the parts leave out.
     """
     check_split(split)
-    named = list(parts)
-    known = {SPELLINGS[part]: part for part in named if part in SPELLINGS}
-    if not known.keys() - {"train"}:
-        return known.get("train", named[0]), EIGHT_ONE_ONE
+    parts = list(parts)
+    known = named_parts(parts, place, options)
+    if known.keys() == {"train"}:
+        return known["train"], EIGHT_ONE_ONE
     if "test" in known and "val" not in known and split != "train":
         return known["test"], HALVES
     if split not in known:
-        raise _without(split, place, known)
+        others = [part for part in parts if part not in known.values()]
+        raise _which(split, place, others) if others else _without(split, place, known)
     return known[split], {split: 1.0}
 
 
@@ -97,18 +153,24 @@ def dealt_positions(fractions: np.ndarray, shares: Mapping[str, float]) -> dict[
     return parts
 
 
-def keys_of(split: str, parts: Mapping[str, Iterable[str]], place: Path | str) -> list[str]:
+def keys_of(
+    split: str,
+    parts: Mapping[str, Iterable[str]],
+    place: Path | str,
+    options: Options = NO_OPTIONS,
+) -> list[str]:
     """The file names of a split, in hash order: its first n mix all classes.
 
     Args:
         split: one of `SPLITS`.
-        parts: file names by part, under any of the names in `SPELLINGS`.
+        parts: file names by part.
         place: what the data set is called in a sentence.
+        options: as in `named_parts`.
 
     Raises:
         MuseError: for a split that is unknown or empty.
     """
-    part, shares = share_of(split, parts, place)
+    part, shares = share_of(split, parts, place, options)
     keys = sorted(parts[part])
     fractions = np.array([hash_fraction(key) for key in keys])
     return [keys[position] for position in dealt(split, fractions, shares, place)]
@@ -118,6 +180,14 @@ def check_split(split: str) -> None:
     """Raises MuseError for an unknown one."""
     if split not in SPLITS:
         raise unknown("split", split, SPLITS)
+
+
+def _which(split: str, place: Path | str, parts: list[str]) -> MuseError:
+    """The question where names leave it open."""
+    return MuseError(
+        f"{place} leaves open what the split {split!r} is ({', '.join(parts[:9])}?): say which, as "
+        f"?{split}={parts[0]} behind its name."
+    )
 
 
 def _without(split: str, place: Path | str, present: Iterable[str]) -> MuseError:

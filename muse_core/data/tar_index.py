@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
 from itertools import groupby
-from pathlib import Path
-from typing import BinaryIO
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -25,33 +25,37 @@ from tqdm import tqdm
 
 from muse_core import paths
 from muse_core.data.batch import NO_LABEL
+from muse_core.data.decode import image_suffixes
+from muse_core.data.notes import Notes
 from muse_core.data.splits import hash_fraction
+from muse_core.data.text_files import decoded
 from muse_core.errors import MuseError
 from muse_core.results.tensor_files import read_stored, write_stored
 
 ROLES = ("image", "text", "json", "class_mask", "instance_mask")
 EXTENSIONS = {
-    **dict.fromkeys(("jpg", "jpeg", "png", "webp"), "image"),
+    **dict.fromkeys((suffix[1:] for suffix in image_suffixes()), "image"),
     "txt": "text",
     "json": "json",
     "cls": "label",
     "seg.png": "class_mask",
     "instances.png": "instance_mask",
 }
-"""What follows the first dot of a member's name -> what it is; others are passed over."""
+"""What follows a sample's name and a dot -> what it is, in any case; others are noted."""
 
 MOST_BYTES = 1 << 28
 """Of one member."""
 MOST_CLASSES = 1_000_000
-MOST_NOTES = 100
-"""Of one shard; the rest are counted."""
 LONGEST_KEY = 200
 WORTH_KEEPING = 1 << 20
 """Bytes; a smaller shard is walked over as fast as a file about it is read."""
-FORMAT = 3
+FORMAT = 4
 """To be counted up when this file finds other samples, or keeps them in another way."""
 
 _KEY = re.compile(r"((?:.*/)?[^/.]+)\.([^/]+)", re.DOTALL)
+_DOTTED = re.compile(
+    rf"((?:.*/)?[^/.][^/]*?)\.({'|'.join(map(re.escape, EXTENSIONS))})", re.DOTALL | re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ class ShardIndex:
 
     paths: tuple[Path, ...]
     samples: np.ndarray
-    notes: tuple[str, ...]
+    notes: Notes
 
 
 def read_index(shards: tuple[Path, ...]) -> ShardIndex:
@@ -86,7 +90,9 @@ def _read_index(stamped: tuple[tuple[Path, int, int], ...]) -> ShardIndex:
     found = [_kept_or_scanned(*one) for one in tqdm(stamped, desc="reading shards", delay=2.0)]
     samples = np.concatenate([one.samples for one in found])
     samples["shard"] = np.repeat(np.arange(len(found)), [len(one.samples) for one in found])
-    notes = tuple(note for one in found for note in one.notes)
+    notes = Notes()
+    for one in found:
+        notes.include(one.notes)
     return ShardIndex(tuple(path for path, *_ in stamped), samples, notes)
 
 
@@ -98,15 +104,20 @@ def _kept_or_scanned(path: Path, size: int, changed: int) -> ShardIndex:
     if (kept := read_stored(file)) is not None:
         # A copy, so that the file's memory map is given back.
         samples = kept[0]["samples"].numpy().copy().view(_row_type(kept[1]["width"]))
-        return ShardIndex((path,), samples, tuple(kept[1]["notes"]))
+        return ShardIndex((path,), samples, _notes(kept[1]["notes"]))
     found = scanned(path)
     content = torch.from_numpy(found.samples.view(np.uint8))
-    note = {"notes": found.notes, "width": found.samples.dtype["key"].itemsize}
+    told = [[*kind, *seen] for kind, seen in found.notes.found.items()]
+    note = {"notes": told, "width": found.samples.dtype["key"].itemsize}
     if _stamp(path) == (size, changed):
         # Where the disk refuses, the shard is walked over again the next time.
         with suppress(MuseError):
             write_stored(file, ({"samples": content}, note))
     return found
+
+
+def _notes(told: list[list[Any]]) -> Notes:
+    return Notes({(what, mend): (count, first) for what, mend, count, first in told})
 
 
 def _stamp(path: Path) -> tuple[int, int]:
@@ -126,21 +137,19 @@ def scanned(path: Path) -> ShardIndex:
     Raises:
         MuseError: for a shard that cannot be opened or read.
     """
-    notes: list[str] = []
+    notes, shard = Notes(), f"{path.parent.name}/{path.name}"
     try:
         with path.open("rb") as file:
-            rows = [sample.row() for sample in _samples(file, notes)]
+            rows = [sample.row() for sample in _samples(file, shard, notes)]
     except OSError as error:
         raise MuseError(
             f"The shard {path} cannot be read ({error.strerror}): copy it again, or mend its "
             "permissions."
         ) from error
     if not rows:
-        notes.append("holds no samples with an image")
+        notes.add("shard without a sample that has an image", shard, "give other shards")
     samples = np.array(rows, _row_type(max((len(key) for _, key, *_ in rows), default=1)))
-    shard, more = f"{path.parent.name}/{path.name}", len(notes) - MOST_NOTES
-    kept = [*notes[:MOST_NOTES], *([f"and {more:,} more like these"] if more > 0 else [])]
-    return ShardIndex((path,), samples, tuple(f"{shard}: {note}" for note in kept))
+    return ShardIndex((path,), samples, notes)
 
 
 def _row_type(width: int) -> np.dtype:
@@ -171,7 +180,11 @@ class _Sample:
         return 0, key, hash_fraction(self.key), self.label, offsets, sizes
 
 
-def _members(file: BinaryIO, notes: list[str]) -> Iterator[tarfile.TarInfo]:
+_Member = tuple[str, str, tarfile.TarInfo]
+"""A sample's name, a role, and where its bytes are."""
+
+
+def _members(file: BinaryIO, shard: str, notes: Notes) -> Iterator[tarfile.TarInfo]:
     """The regular files of an uncompressed tar, up to its end or the first damage."""
     length, place = os.fstat(file.fileno()).st_size, 0
     try:
@@ -184,7 +197,12 @@ def _members(file: BinaryIO, notes: list[str]) -> Iterator[tarfile.TarInfo]:
                 place = tar.offset
                 if not member.isreg() or member.issparse():
                     if not member.isdir():
-                        notes.append(f"{_shown(member.name)} is a link or a device, no file")
+                        name = f"{shard}/{member.name}"
+                        notes.add(
+                            "member without bytes (a link or a device)",
+                            name,
+                            "store the file itself",
+                        )
                 elif member.offset_data + member.size > length:
                     raise tarfile.ReadError
                 else:
@@ -196,43 +214,76 @@ def _members(file: BinaryIO, notes: list[str]) -> Iterator[tarfile.TarInfo]:
         raise
     except Exception:
         # Damaged headers make tarfile raise nearly anything.
-        notes.append(f"damaged or cut short behind byte {place:,}: what follows is not used")
+        where = f"{shard} behind byte {place:,}"
+        notes.add("shard damaged or cut short", where, "copy it again: what follows is not used")
 
 
-def _samples(file: BinaryIO, notes: list[str]) -> Iterator[_Sample]:
-    """The samples that have an image; what else is not used is noted."""
-    found = ((_KEY.fullmatch(one.name.removeprefix("./")), one) for one in _members(file, notes))
-    used = [
-        (name[1], EXTENSIONS[name[2].lower()], member)
-        for name, member in found
-        if name and len(name[1]) <= LONGEST_KEY and name[2].lower() in EXTENSIONS
-    ]
+def _samples(file: BinaryIO, shard: str, notes: Notes) -> list[_Sample]:
+    """The samples that have an image, also where their other members stand elsewhere in the shard;
+    what is not used is noted.
+    """
+    whole: list[_Sample] = []
+    apart: list[tuple[str, list[_Member]]] = []
+    last: dict[str, _Sample] = {}
+    used = _used(list(_members(file, shard, notes)), shard, notes)
     for key, run in groupby(used, key=lambda one: one[0]):
-        sample = _Sample(key)
-        for _, role, member in run:
-            if unused := _add(sample, role, member, file):
-                notes.append(f"{_shown(member.name)} {unused}")
-        if "image" in sample.places:
-            yield sample
+        members = list(run)
+        if any(role == "image" for _, role, _ in members):
+            last[key] = _Sample(key)
+            whole.append(last[key])
+        if key in last:
+            _fill(last[key], members, file, shard, notes)
         else:
-            notes.append(f"{_shown(key)} has no image")
+            apart.append((key, members))
+    for key, members in apart:
+        if key in last:
+            _fill(last[key], members, file, shard, notes)
+        else:
+            notes.add("sample without an image", f"{shard}/{key}", "add its image")
+    return whole
+
+
+def _used(members: list[tarfile.TarInfo], shard: str, notes: Notes) -> list[_Member]:
+    """What is read of the members: the sample's name, the role, the member. A name ends at its
+    first dot, as WebDataset has it; where no such sample is there, at its last known ending.
+    """
+    names = [one.name.removeprefix("./") for one in members]
+    first = [_KEY.fullmatch(name) for name in names]
+    plain = {one[1] for one in first if one and one[2].lower() in EXTENSIONS}
+    found = []
+    for name, member, key in zip(names, members, first, strict=True):
+        known = key if key and key[1] in plain else _DOTTED.fullmatch(name)
+        role = EXTENSIONS.get(known[2].lower()) if known else None
+        if known is None or role is None:
+            what = f"member of a kind that is not read ({PurePosixPath(name).suffix})"
+            notes.add(what, f"{shard}/{name}", "store JPEG, PNG or WebP, and words as .txt")
+        elif len(known[1]) > LONGEST_KEY:
+            notes.add("member with too long a name", f"{shard}/{name}", "shorten it")
+        else:
+            found.append((known[1], role, member))
+    return found
+
+
+def _fill(
+    sample: _Sample, members: list[_Member], file: BinaryIO, shard: str, notes: Notes
+) -> None:
+    for _, role, member in members:
+        if unused := _add(sample, role, member, file):
+            notes.add(unused, f"{shard}/{member.name}", "mend it")
 
 
 def _add(sample: _Sample, role: str, member: tarfile.TarInfo, file: BinaryIO) -> str:
     """Why the member is not used, if it is not."""
     if member.size > MOST_BYTES:
-        return f"has {member.size:,} bytes, more than the {MOST_BYTES:,} that are read"
-    if role in sample.places:
-        return f"is the second {role} of its sample"
+        return f"member with more than {MOST_BYTES:,} bytes"
+    if role in sample.places or (role == "label" and sample.label != NO_LABEL):
+        return f"{role} beside another of its sample"
     if role == "label":
-        text = os.pread(file.fileno(), min(member.size, 64), member.offset_data).strip()
-        if not text.isdigit() or int(text) >= MOST_CLASSES:
-            return "is not a class number"
-        sample.label = int(text)
+        text = os.pread(file.fileno(), min(member.size, 64), member.offset_data)
+        number = decoded(text).strip()
+        if not number.isascii() or not number.isdigit() or int(number) >= MOST_CLASSES:
+            return "label without a class number"
+        sample.label = int(number)
     else:
         sample.places[role] = (member.offset_data, member.size)
     return ""
-
-
-def _shown(name: str) -> str:
-    return name[:100].encode("utf-8", "replace").decode()

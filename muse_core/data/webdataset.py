@@ -8,6 +8,7 @@ at any time, so order, resuming and the share of each process are those of every
 
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
@@ -17,17 +18,27 @@ from pathlib import Path
 import numpy as np
 
 from muse_core.data.batch import NO_LABEL
-from muse_core.data.class_prompts import photo_caption
-from muse_core.data.columns import captions_in, parsed_json
+from muse_core.data.class_prompts import class_words, photo_caption
+from muse_core.data.columns import CAPTION_COLUMNS, captions_in
 from muse_core.data.decode import Unreadable
-from muse_core.data.image_files import text_lines
+from muse_core.data.folders import listing
+from muse_core.data.notes import Notes
 from muse_core.data.reading import MaskMeaning, ReadSource, Sample, Stored
-from muse_core.data.shard_manifest import CLASSES, MASK_CLASSES, read_manifest, wrong_sizes
-from muse_core.data.splits import dealt, share_of
+from muse_core.data.shard_manifest import (
+    CLASSES,
+    MANIFEST,
+    MASK_CLASSES,
+    read_manifest,
+    wrong_sizes,
+)
+from muse_core.data.splits import NO_OPTIONS, SPELLINGS, Options, dealt, share_of, split_called
 from muse_core.data.tar_index import ROLES, ShardIndex, read_index
+from muse_core.data.text_files import class_lines, decoded, parsed_json, readable
 from muse_core.errors import MuseError
 from muse_core.paths import user_path, user_paths
 
+BESIDE = (CLASSES, MASK_CLASSES, MANIFEST)
+"""What may lie beside shards and is read."""
 MOST_SHARDS = 1_000_000
 EXAMPLE = "write for example wds:shards/{000000..000007}.tar, or wds:shards for all of a folder"
 
@@ -45,6 +56,7 @@ class ShardSource(ReadSource):
         mask_names: of the classes of the masks.
         notes: what is in the shards and not used.
         named: False where the class names are only their numbers, and make no caption.
+        words: what the field with the captions may be called in a .json.
     """
 
     paths: tuple[Path, ...]
@@ -55,10 +67,11 @@ class ShardSource(ReadSource):
     mask_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     named: bool = True
+    words: tuple[str, ...] = CAPTION_COLUMNS
 
     def __post_init__(self) -> None:
         folder, self.unreadable = self.paths[0].parent, {}
-        self.name, self.place = folder.name, f"the shards in {folder}"
+        self.name, self.place = readable(folder.name), f"the shards in {readable(str(folder))}"
         stored: list[bool] = np.any(self.samples["offset"], axis=0).tolist()
         there = dict(zip(ROLES, stored, strict=True))
         if self.mask_names and there["class_mask"]:
@@ -85,8 +98,8 @@ class ShardSource(ReadSource):
         return f"{path.parent.name}/{path.name}/{sample['key'].decode('utf-8', 'replace')}"
 
     def stored(self, index: int) -> Stored:
-        found, label = self._members(index), int(self.samples[index]["label"])
-        words = captions_of(found.get("json"), found.get("text", b""))
+        found, label = self.members(index), int(self.samples[index]["label"])
+        words = captions_of(found.get("json"), found.get("text", b""), self.words)
         label = label if label < len(self.class_names) else NO_LABEL
         named = self.named and label != NO_LABEL
         caption = photo_caption(self.class_names[label] if named else None)
@@ -97,7 +110,7 @@ class ShardSource(ReadSource):
             instance_mask=found.get("instance_mask"),
         )
 
-    def _members(self, index: int) -> dict[str, bytes]:
+    def members(self, index: int) -> dict[str, bytes]:
         """The bytes of each member of a sample. Raises Unreadable where the shard has gone, ends
         before them, or the disk fails.
         """
@@ -115,56 +128,81 @@ class ShardSource(ReadSource):
         return found
 
 
-def open_shards(pattern: str, split: str, image_size: int, seed: int = 0) -> ShardSource:
+def open_shards(
+    pattern: str, split: str, image_size: int, options: Options = NO_OPTIONS
+) -> ShardSource:
     """The samples of one split.
 
     Args:
         pattern: a brace pattern, as bash's and WebDataset's, or a folder.
         split: "train", "val" or "test". Where `muse shards` wrote the shards, it is the one each
-            was written from; otherwise, and where all are of one split, a hash of each sample's key
-            decides.
+            was written from, else the one that a shard or its folder is named after; where all are
+            of one split, a hash of each sample's key decides.
         image_size: pixels a side.
-        seed: changes nothing here.
+        options: "column": the field of each .json with the words.
 
     Raises:
         MuseError: for a pattern that cannot be understood, and for shards that are absent or hold
             no samples.
     """
-    paths = shard_paths(pattern)
+    notes = Notes()
+    paths = shard_paths(pattern, notes)
     index = read_index(paths)
+    notes.include(index.notes)
     folders = list(dict.fromkeys(path.parent for path in paths))
-    notes = [*wrong_sizes(paths), *index.notes]
+    said = [*wrong_sizes(paths), *notes.lines()]
     if not len(index.samples):
         raise MuseError(
-            f"wds:{pattern} holds no samples with an image ({notes[0]}): give other shards."
+            f"wds:{pattern} holds no samples with an image ({said[0]}): give other shards."
         )
     names, mask_names = (_names(folders, file) for file in (CLASSES, MASK_CLASSES))
     place, parts = f"wds:{pattern}", _parts(index)
-    part, shares = share_of(split, parts, place)
+    part, shares = share_of(split, parts, place, options)
     samples = index.samples[parts[part]]
     samples = samples[dealt(split, samples["fraction"], shares, place)]
-    notes += _unnamed(index, names, mask_names)
+    _note_unnamed(index, names, mask_names, notes)
     numbers = tuple(map(str, range(index.samples["label"].max(initial=-1) + 1)))
-    return ShardSource(
+    source = ShardSource(
         paths=paths,
         samples=samples,
         split=split,
         image_size=image_size,
-        class_names=numbers if names is None else names,
+        class_names=numbers if names is None else class_words(names, spaces=False),
         mask_names=mask_names or (),
-        notes=tuple(notes),
         named=names is not None,
+        words=(options["column"],) if "column" in options else CAPTION_COLUMNS,
     )
+    _note_wordless(source, notes)
+    source.notes = (*wrong_sizes(paths), *notes.lines())
+    return source
 
 
-def shard_paths(pattern: str) -> tuple[Path, ...]:
-    """The shards of a brace pattern, or every .tar of a folder, in the order of their names.
+def _note_wordless(source: ShardSource, notes: Notes) -> None:
+    """Look into the first .json of a split for words; those of the others are read with them."""
+    place, text = ROLES.index("json"), ROLES.index("text")
+    stored = source.samples["offset"]
+    for index in np.flatnonzero((stored[:, place] > 0) & (stored[:, text] == 0))[:1]:
+        with suppress(Unreadable):
+            found = source.members(int(index))
+            if not captions_of(found["json"], b"", source.words):
+                several = int((stored[:, place] > 0).sum())
+                what = "json without words under a known name"
+                name = f"{source.sample_id(int(index))}.json"
+                notes.add(what, name, "name their field, as ?column=alt", several)
+
+
+def shard_paths(pattern: str, notes: Notes) -> tuple[Path, ...]:
+    """The shards of a brace pattern, or every .tar below a folder, in the order of their names.
 
     Raises:
         MuseError: for a pattern that cannot be understood, and for a shard that is not there.
     """
     if "{" not in pattern and (folder := user_path(pattern)).is_dir():
-        paths = sorted(folder.glob("*.tar"))
+        there = listing(folder, notes).files
+        paths = [folder / name for name in there if name.lower().endswith(".tar")]
+        for name in there:
+            if folder / name not in paths and Path(name).name not in BESIDE:
+                notes.add("file that is no .tar", name, "unpack it if it holds shards")
         if not paths:
             raise MuseError(f"The folder {folder} holds no .tar: {EXAMPLE}.")
     else:
@@ -198,27 +236,31 @@ def _expanded(pattern: str) -> list[str]:
     return names
 
 
-def captions_of(json: bytes | None, text: bytes) -> tuple[str, ...]:
+def captions_of(
+    json: bytes | None, text: bytes, words: tuple[str, ...] = CAPTION_COLUMNS
+) -> tuple[str, ...]:
     """All captions of a sample; those of its .json come before its .txt.
 
     Raises:
         Unreadable: where the .json holds something else.
     """
     try:
-        found = () if json is None else captions_in(parsed_json(json))
+        found = () if json is None else captions_in(parsed_json(json), words)
     except ValueError as error:
         raise Unreadable("its .json holds no captions") from error
-    return found or captions_in(text.decode("utf-8", "replace"))
+    return tuple(dict.fromkeys((*found, *captions_in(decoded(text)))))
 
 
 def _parts(index: ShardIndex) -> dict[str, np.ndarray]:
-    """Positions by the split their shard was written from; what nobody says is train."""
-    manifests = {folder: read_manifest(folder) for folder in {one.parent for one in index.paths}}
-    shards = [
-        manifest.shards.get(path.name) if (manifest := manifests[path.parent]) else None
-        for path in index.paths
-    ]
-    written = [shard.split if shard else "train" for shard in shards]
+    """Positions by the split of their shard; what nobody says is train."""
+    folders = {one.parent for one in index.paths}
+    manifests = {folder: read_manifest(folder) for folder in folders}
+    written = []
+    for path in index.paths:
+        told = manifest.shards.get(path.name) if (manifest := manifests[path.parent]) else None
+        words = [SPELLINGS.get(word) for word in re.split(r"[^a-z]+", path.stem.lower())]
+        named = [*filter(None, words), split_called(path.parent.name) if len(folders) > 1 else None]
+        written.append(told.split if told else named[0] or "train")
     splits = list(dict.fromkeys(written))
     ranks = np.array([splits.index(split) for split in written], np.int8)[index.samples["shard"]]
     return {split: np.flatnonzero(ranks == rank) for rank, split in enumerate(splits)}
@@ -228,11 +270,7 @@ def _names(folders: list[Path], file: str) -> tuple[str, ...] | None:
     """The lines of this file beside the shards. Raises MuseError where two folders say different
     things.
     """
-    found = {
-        tuple(filter(None, map(str.strip, text_lines(folder / file))))
-        for folder in folders
-        if (folder / file).is_file()
-    }
+    found = {class_lines(folder / file) for folder in folders if (folder / file).is_file()}
     if len(found) > 1:
         raise MuseError(
             f"The folders {', '.join(map(str, folders))} have different {file}: mix them with mix: "
@@ -241,13 +279,16 @@ def _names(folders: list[Path], file: str) -> tuple[str, ...] | None:
     return next(iter(found), None)
 
 
-def _unnamed(
-    index: ShardIndex, names: tuple[str, ...] | None, mask_names: tuple[str, ...] | None
-) -> list[str]:
+def _note_unnamed(
+    index: ShardIndex,
+    names: tuple[str, ...] | None,
+    mask_names: tuple[str, ...] | None,
+    notes: Notes,
+) -> None:
     """What is not used for want of a name."""
-    folder, notes = index.paths[0].parent.name, []
-    if names is not None and (index.samples["label"] >= len(names)).any():
-        notes.append(f"{folder}: the labels beyond the {len(names)} of {CLASSES}")
-    if not mask_names and index.samples["offset"][:, ROLES.index("class_mask")].any():
-        notes.append(f"{folder}: its .seg.png, since no {MASK_CLASSES} names their classes")
-    return notes
+    folder = index.paths[0].parent.name
+    beyond = 0 if names is None else int((index.samples["label"] >= len(names)).sum())
+    notes.add("label without a name", folder, f"write more lines into {CLASSES}", beyond)
+    masked = int((index.samples["offset"][:, ROLES.index("class_mask")] > 0).sum())
+    if not mask_names:
+        notes.add("mask without class names", folder, f"name them in {MASK_CLASSES}", masked)

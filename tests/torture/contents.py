@@ -99,6 +99,7 @@ CONTENTS: dict[str, bytes] = BROKEN | {
     "PARQUET WITHOUT ROWS": parquet(image=[]),
     "PARQUET OF WORDS": parquet(words=["a"] * 3),
     "PARQUET OF NUMBERS": parquet(image=[1, 2, 3]),
+    "PARQUET OF ADDRESSES": parquet(image=["https://example.org/1.jpg"] * 3),
     "PARQUET OF TEXT": parquet(image=[b"cat"] * 3),
     "PARQUET OF PATHS": parquet(image=[{"bytes": None, "path": "/etc/passwd"}]),
     "NOTEBOOK": json.dumps(

@@ -1,9 +1,18 @@
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageCms, TiffImagePlugin, TiffTags
 
-from muse_core.data.decode import Unreadable, centred_square, read_mask, read_photo
+from muse_core.data import decode
+from muse_core.data.decode import (
+    Unreadable,
+    centred_square,
+    image_suffixes,
+    mask_numbers,
+    read_mask,
+    read_photo,
+    rgb_image,
+)
 
 WHOLE = (0.0, 0.0, 1.0, 1.0)
 ORIENTATION = 0x0112
@@ -153,7 +162,7 @@ def test_mask_and_photograph_are_cut_alike(tmp_path) -> None:
     image.save(tmp_path / "a.png")
     image.convert("L").point(lambda level: level and 7).save(tmp_path / "mask.png")
     photo = read_photo(tmp_path / "a.png", 20)
-    mask = read_mask(tmp_path / "mask.png", 20, photo.crop)
+    mask, _ = read_mask(tmp_path / "mask.png", 20, photo.crop)
     assert mask.dtype == torch.int64 and set(mask.unique().tolist()) == {0, 7}
     assert torch.equal(mask == 7, photo.pixels[0] > 0.5)
 
@@ -164,7 +173,7 @@ def test_mask_numbers_survive_every_index_mode(tmp_path, mode) -> None:
     if mode == "P":
         mask.putpalette([5] * 768)
     mask.save(tmp_path / "mask.png")
-    assert read_mask(tmp_path / "mask.png", 4, WHOLE).unique().tolist() == [21]
+    assert read_mask(tmp_path / "mask.png", 4, WHOLE)[0].unique().tolist() == [21]
 
 
 def test_a_coloured_mask_is_refused(tmp_path, save) -> None:
@@ -188,12 +197,80 @@ def test_broken_files_say_why(tmp_path, save) -> None:
         read_photo(tmp_path / "absent.jpg", 8)
 
 
-def test_a_float_picture_is_refused_rather_than_guessed(tmp_path) -> None:
-    Image.fromarray(np.random.default_rng(0).random((9, 9), dtype=np.float32)).save(
-        tmp_path / "a.tif"
-    )
-    with pytest.raises(Unreadable, match="floats"):
+@pytest.mark.parametrize(
+    ("kind", "top", "grey", "said"),
+    [
+        (np.float32, 0.5, 128, "floats without a declared range were read as 0 to 1"),
+        (np.float32, 60.0, 60, "floats without a declared range were read as 0 to 255"),
+        (np.uint16, 200, 200, "numbers of 16 or 32 bits without a declared range"),
+        (np.uint16, 4000, 16, "as 0 to 65,535 and so very dark"),
+        (np.uint16, 40_000, 156, ""),
+        (np.uint16, 0, 0, ""),
+        (np.int32, 100, 100, "as 0 to 255"),
+        (np.int32, 2**30, 64, "as 0 to 4,294,967,295"),
+    ],
+)
+def test_numbers_without_a_range_are_read_from_0_and_said(tmp_path, kind, top, grey, said) -> None:
+    Image.fromarray(np.full((9, 9), top, kind)).save(tmp_path / "a.tif")
+    photo = read_photo(tmp_path / "a.tif", 8)
+    assert round(photo.pixels.mean().item() * 255) == grey
+    assert said in photo.said if said else photo.said == ""
+
+
+def test_a_declared_range_is_the_range(tmp_path) -> None:
+    for kind, low, high in ((np.uint16, 0, 4095), (np.float32, -1, 1), (np.int32, -1000, 3000)):
+        values = np.linspace(low, high, 81).reshape(9, 9).astype(kind)
+        tags = TiffImagePlugin.ImageFileDirectory_v2()
+        tags[340], tags[341] = float(low), float(high)
+        tags.tagtype[340] = tags.tagtype[341] = TiffTags.DOUBLE
+        Image.fromarray(values).save(tmp_path / "a.tif", tiffinfo=tags)
+        photo = read_photo(tmp_path / "a.tif", 9)
+        assert (photo.pixels.min(), photo.pixels.max()) == (0, 1) and photo.said == ""
+
+
+@pytest.mark.parametrize("values", [[-1.0, 1.0], [0.0, np.nan], [0.0, np.inf], [0.0, 1e30]])
+def test_numbers_of_no_known_range_are_refused(tmp_path, values) -> None:
+    Image.fromarray(np.tile(np.array(values, np.float32), (9, 5))).save(tmp_path / "a.tif")
+    with pytest.raises(Unreadable, match="floats of unknown range"):
         read_photo(tmp_path / "a.tif", 8)
+
+
+@pytest.mark.parametrize("mode", ["LAB", "YCbCr", "CMYK", "HSV"])
+def test_other_colour_spaces_are_seen_as_they_look(tmp_path, mode) -> None:
+    if mode == "LAB":
+        profiles = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
+        change = ImageCms.buildTransform(*profiles, "RGB", "LAB")
+        image = ImageCms.applyTransform(Image.new("RGB", (9, 9), (200, 100, 50)), change)
+    else:
+        image = Image.new("RGB", (9, 9), (200, 100, 50)).convert(mode)
+    if mode == "HSV":
+        assert np.abs(np.array(decode._to_rgb(image)[0]) - (200, 100, 50)).max() < 4
+        return
+    image.save(tmp_path / "a.tif")
+    assert np.abs(np.array(colour_of(tmp_path / "a.tif")) - (200, 100, 50)).max() < 4
+    assert rgb_image(tmp_path / "a.tif").mode == "RGB"
+
+
+def test_a_mask_of_0_and_255_is_one_of_two_classes_where_there_are_two(tmp_path) -> None:
+    for mode in ("L", "P"):
+        mask = Image.fromarray(np.tile(np.array([0, 255, 255], np.uint8), (9, 3)))
+        if mode == "P":
+            mask.putpalette(bytes(range(256)) * 3)
+        mask.save(tmp_path / "mask.png")
+        numbers, binary = read_mask(tmp_path / "mask.png", 9, WHOLE, two_classes=True)
+        assert binary and set(numbers.unique().tolist()) == {0, 1}
+        assert set(np.unique(mask_numbers(tmp_path / "mask.png", True))) == {0, 1}
+        numbers, binary = read_mask(tmp_path / "mask.png", 9, WHOLE)
+        assert not binary and set(numbers.unique().tolist()) == {0, 255}
+    mask.paste(1, (5, 5, 9, 9))
+    mask.save(tmp_path / "mask.png")
+    numbers, binary = read_mask(tmp_path / "mask.png", 9, WHOLE, two_classes=True)
+    assert not binary and set(numbers.unique().tolist()) == {0, 1, 255}
+
+
+def test_every_suffix_that_pillow_reads_is_one_of_an_image() -> None:
+    assert {".jpg", ".jpe", ".jfif", ".tif", ".webp", ".bmp", ".gif"} <= image_suffixes()
+    assert not {".heic", ".psd", ".eps", ".pdf", ".txt"} & image_suffixes()
 
 
 def test_a_damaged_exif_block_does_not_cost_the_photograph(tmp_path) -> None:

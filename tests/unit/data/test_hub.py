@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from muse_core.data.columns import Columns
 from muse_core.data.hub import HubSource, Place, open_hub
 from muse_core.data.sources import open_source
 from muse_core.data.splits import SPLITS
@@ -95,7 +96,8 @@ def test_a_picture_outside_the_folder_and_a_broken_one_are_skipped(tmp_path, sav
     features = datasets.Features(image=datasets.Image(decode=False), text=datasets.Value("string"))
     named = datasets.Dataset.from_dict({"image": rows, "text": list("abcd")}, features=features)
     place = Place("set", tmp_path / "set")
-    source = HubSource(place, named, np.arange(4), "train", 8)
+    columns = Columns("image", "text", None, ())
+    source = HubSource(place, named, columns, np.arange(4), "train", 8)
     batch = source.first(4)
     assert batch.captions == ("a",) * 4 and batch.skipped == (
         "set#1 (no image in its row)",

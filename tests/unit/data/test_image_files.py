@@ -39,7 +39,7 @@ def test_hashed_splits_are_disjoint_complete_and_stable_when_files_are_added(ani
 
 
 def test_the_order_does_not_follow_the_classes_and_is_repeatable(animals) -> None:
-    first, again = open_folder(animals, "train", 8), open_folder(animals, "train", 8, seed=5)
+    first, again = open_folder(animals, "train", 8), open_folder(animals, "train", 8)
     assert set(first.first(20).labels.tolist()) == {0, 1, 2}
     assert first.first(20).ids == again.first(20).ids and first.fingerprint == again.fingerprint
 
@@ -100,7 +100,8 @@ def test_mistakes_name_the_place_and_the_layout(tmp_path, save) -> None:
         open_folder(tmp_path / "nowhere", "train", 8)
     save(tmp_path / "flat" / "1.png")
     with pytest.raises(
-        MuseError, match="flat holds no images in class folders: it should have one sub-folder"
+        MuseError,
+        match=r"flat holds no images in class folders \(1 image outside.*it should have one sub-folder",
     ):
         open_folder(tmp_path / "flat", "train", 8)
     save(tmp_path / "file.png")

@@ -42,15 +42,11 @@ def test_masks_without_words_or_labels(write) -> None:
     )
 
 
-def test_splits_by_hash_are_disjoint_and_complete_and_no_seed_moves_an_image(write) -> None:
+def test_splits_by_hash_are_disjoint_and_complete(write) -> None:
     root = write(60)
     parts = [ids(root, split) for split in SPLITS]
     assert (
         len(set.union(*parts)) == 60 == sum(map(len, parts)) and all(parts) and len(parts[0]) > 40
-    )
-    assert (
-        open_masks(root, "train", 8, seed=1).fingerprint
-        == open_masks(root, "train", 8, seed=2).fingerprint
     )
 
 
@@ -120,7 +116,7 @@ def test_other_layouts_are_sentences(tmp_path, write, save) -> None:
     ("line", "sentence"),
     [
         ("1 train", r"Line 2 of .*official_split.tsv is not 'image's name <tab> split'"),
-        ("1\tdev", r"Unknown split of 1 in .*official_split.tsv 'dev': choose one of train"),
+        ("1\tlater", r"Unknown split of 1 in .*official_split.tsv 'later': choose one of train"),
     ],
 )
 def test_a_damaged_split_list_is_a_sentence(write, line, sentence) -> None:

@@ -93,12 +93,14 @@ def test_every_real_source_yields_the_same_kind_of_batch(photographs) -> None:
         "camvid": "masks",
     }
     for name, spec in folders.items():
-        batch = open_source(f"{spec}:{photographs(name)}", "train", 24).first(3)
+        source = open_source(f"{spec}:{photographs(name)}", "train", 24)
+        batch = source.first(3)
         assert (
             batch.images.shape == (3, 3, 24, 24)
             and 0 <= batch.images.min() <= batch.images.max() <= 1
         )
-        assert len(batch) == len(batch.captions) == len(batch.labels) == 3 and not batch.skipped
+        assert len(batch) == len(batch.captions) == len(batch.labels) == 3
+        assert batch.skipped == source.notes
 
 
 def test_a_folder_of_real_photographs(photographs) -> None:
