@@ -114,7 +114,7 @@ def tables() -> list[Any]:
         results_table,
         study_table,
     )
-    from muse_core.figures.explorer import AttentionSource, explorer_data, explorer_fragment
+    from muse_core.figures.explorer import AttentionView, explorer_data, explorer_fragment
     from muse_core.figures.prompt_box import PromptBox
     from muse_core.notebook import learned
     from muse_core.results.measurements import (
@@ -143,8 +143,8 @@ def tables() -> list[Any]:
     record = StudyRecord(IMAGE, LINK, SCRIPT, [0], 4, study_rows, ["abc"], provenance())
     maps = np.full((1, 1, 1, 4, 4), 0.25, dtype=np.float32)
     sources = [
-        AttentionSource(IMAGE, "student", maps, (2, 2)),
-        AttentionSource(SCRIPT, "teacher", maps, (2, 2)),
+        AttentionView(IMAGE, "student", maps, (2, 2)),
+        AttentionView(SCRIPT, "teacher", maps, (2, 2)),
     ]
     with recorded() as outputs:
         learned(*outcome_sentences(record))

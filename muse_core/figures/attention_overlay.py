@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageColor
 
 from muse_core.errors import MuseError
 from muse_core.figures.images import Images, pixels, sheet
 from muse_core.figures.marks import Axis, Heat, Line, Panel, Tile, spread
-from muse_core.figures.picture import Picture, nothing
+from muse_core.figures.picture import Picture
 from muse_core.figures.theme import HEAT, MARK
 
 Grid = tuple[int, int]
@@ -92,10 +92,7 @@ def attention_atlas(
 
 
 def saliency_comparison(
-    images: Images,
-    values: Mapping[str, np.ndarray],
-    title: str = "",
-    unit: str = "attention received",
+    images: Images, values: Mapping[str, np.ndarray], title: str = ""
 ) -> Picture:
     """One row an image: the image, then each label's values laid over it, each map from 0 to its
     own largest value.
@@ -107,14 +104,11 @@ def saliency_comparison(
         images: Numbers in [0, 1], (n, h, w, 3) or (n, 3, h, w).
         values: Label -> one value a patch, (n, rows, columns).
         title: What the maps show.
-        unit: Of the values.
 
     Raises:
-        MuseError: There is nothing to draw, or values do not fit the images.
+        MuseError: Values do not fit the images.
     """
     grids = {label: np.asarray(maps, dtype=np.float32) for label, maps in values.items()}
-    if not grids or not len(images):
-        raise nothing(title or unit, "image, and one label with its values")
     for label, maps in grids.items():
         if maps.ndim != 3 or len(maps) != len(images) or not maps.size:
             words = f"The values {label!r} have shape {maps.shape}"
@@ -124,8 +118,8 @@ def saliency_comparison(
         shown = [maps[at] for maps in grids.values()]
         rows.append([Tile(tile), *(Tile(heated(tile, one, largest([one]))) for one in shown)])
         below.append(["", *(f"largest {np.nan_to_num(one).max():.2g}" for one in shown)])
-    heading = title or f"{unit.capitalize()}, {len(rows)} images"
-    bar = f"{unit}, each map over its own largest"
+    heading = title or f"Attention received, {len(rows)} images"
+    bar = "attention received, each map over its own largest"
     return sheet(rows, heading, (), ["image", *grids], below, bar=bar).shown("saliency")
 
 
@@ -138,7 +132,7 @@ def heated(picture: np.ndarray, values: np.ndarray, most: float) -> np.ndarray:
     large = np.asarray(Image.fromarray(share).resize((width, height), Image.Resampling.NEAREST))
     grey = picture.mean(-1, keepdims=True) * 0.45
     opacity = 0.25 + 0.75 * large[..., None]
-    stops = np.array([[int(colour[at : at + 2], 16) for at in (1, 3, 5)] for colour in HEAT])
+    stops = np.array([ImageColor.getrgb(colour) for colour in HEAT])
     places = np.linspace(0, 1, len(HEAT))
     colours = np.stack([np.interp(large, places, stops[:, at]) for at in range(3)], axis=-1)
     return np.rint((1 - opacity) * grey + opacity * colours).astype(np.uint8)

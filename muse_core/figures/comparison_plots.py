@@ -34,12 +34,7 @@ def bars(
         unit: Of the numbers.
         target: Where a dashed line stands.
         target_name: What this line is.
-
-    Raises:
-        MuseError: There is no number.
     """
-    if not values:
-        raise nothing(title, "name and its number")
     numbers = np.array([float(value) for value in values.values()])
     digits, lengths = marks.decimals(numbers), np.nan_to_num(numbers)
     texts = [f"{each:,.{digits}f}" if np.isfinite(each) else "not measured" for each in numbers]
@@ -119,12 +114,7 @@ def following_bars(
         ceiling: Category -> share that the judge finds in real images.
         chance: Category -> share of a guess.
         title: What the bars show.
-
-    Raises:
-        MuseError: There is no generator.
     """
-    if not values:
-        raise nothing(title, "generator")
     categories, width, drawn = list(next(iter(values.values()))), 0.8 / len(values), []
     at = np.arange(len(categories))
     for position, ((name, held), colour) in enumerate(zip(values.items(), SEQUENCE, strict=False)):

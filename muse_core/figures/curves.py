@@ -13,6 +13,7 @@ from muse_core.errors import MuseError, unknown
 from muse_core.figures.marks import Axis, Line, Mark, Number, Panel, log_ticks
 from muse_core.figures.picture import Picture
 from muse_core.figures.theme import LOSS_COLOURS, MUTED, SEQUENCE
+from muse_core.results.metrics_tail import losses_of
 
 Rows = Sequence[Mapping[str, Any]]
 """Rows of ``metrics.jsonl``: a "step" and numbers by name."""
@@ -67,18 +68,13 @@ def convergence(
         title: What the curves show.
         unit: What is measured.
         floor: A name, and the value to come near to.
-
-    Raises:
-        MuseError: No curve, or steps without values.
     """
-    if not curves or any(len(x) != len(y) or not len(x) for x, y in curves.values()):
-        raise MuseError(f"{title!r} needs curves with as many steps as values: give at least one.")
+    drawn = [np.array(each, dtype=float) for each in curves.values()]
     marks: list[Mark] = [
-        Line(np.asarray(x, dtype=float), np.asarray(y, dtype=float), name, colour, marker="circle")
-        for (name, (x, y)), colour in zip(curves.items(), SEQUENCE, strict=False)
+        Line(x, y, name, colour, marker="circle")
+        for name, (x, y), colour in zip(curves, drawn, SEQUENCE, strict=False)
     ]
-    steps = np.concatenate([np.asarray(x, dtype=float) for x, _ in curves.values()])
-    values = np.concatenate([np.asarray(y, dtype=float) for _, y in curves.values()])
+    steps, values = np.concatenate(drawn, axis=1)
     if floor is not None:
         values = np.append(values, floor[1])
         ends, level = np.array([steps.min(), steps.max()]), np.full(2, float(floor[1]))
@@ -86,11 +82,6 @@ def convergence(
     x = Axis("training step (log)", log=True, ticks=log_ticks(steps))
     y = Axis(f"{unit} (log)", log=True, ticks=log_ticks(values))
     return Picture(title, [Panel(marks, x, y)], WIDE, "convergence", joint_hover=True)
-
-
-def losses_of(rows: Rows) -> list[str]:
-    """The columns of losses that these rows have."""
-    return list(dict.fromkeys(name for row in rows for name in row if name.startswith("loss/")))
 
 
 def column(rows: Rows, name: str) -> tuple[np.ndarray, np.ndarray]:

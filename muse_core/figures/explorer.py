@@ -9,6 +9,7 @@ import gzip
 import html
 import io
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -18,10 +19,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from muse_core.errors import MuseError, shown, unknown
+from muse_core.errors import MuseError, shown
 from muse_core.figures.images import pixels
 
-ROLES = ("teacher", "student", "comparison")
 LARGEST_THUMBNAIL = 256
 """Pixels of a stored image's longer side, at most."""
 
@@ -39,9 +39,9 @@ ENOUGH_IMAGES = 3
 
 
 @dataclass(frozen=True)
-class AttentionSource:
-    """One network's attention: ``maps`` (images, layers, heads, N, N) with rows that sum to 1, N =
-    the grid's product.
+class AttentionView:
+    """One network's attention: ``maps`` (images, layers, heads, N, N), array or tensor on the CPU,
+    with rows that sum to 1, N = the grid's product.
 
     ``role``: "teacher" (as the student gets it, and on its own grid, for example), "student" (in
     the order of training) or "comparison". The difference is taken from the teacher on the
@@ -49,28 +49,18 @@ class AttentionSource:
 
     name: str
     role: str
-    maps: np.ndarray
+    maps: Any
     grid: tuple[int, int]
 
 
 def explorer_data(
-    images: np.ndarray, names: Sequence[str], sources: Sequence[AttentionSource]
+    images: np.ndarray, names: Sequence[str], sources: Sequence[AttentionView]
 ) -> dict[str, Any]:
     """What ``explorer.js`` reads, as JSON values. ``images`` (n, h, w, 3) or (n, 3, h, w) in [0,
     1], one name each.
-
-    Raises MuseError for counts or shapes that do not fit, an unknown role, and neither a student
-    nor a teacher."""
-    tiles = pixels(images)
-    if len(names) != len(tiles):
-        words = f"There are {len(tiles)} images but {len(names)} names"
-        raise MuseError(f"{words}: give one name an image.")
-    if not any(source.role in ROLES[:2] for source in sources):
-        raise MuseError("The explorer has neither a teacher nor a student to show: give it one.")
-    for source in sources:
-        _check(source, len(tiles))
+    """
     return {
-        "images": [_data_uri(tile) for tile in tiles],
+        "images": [_data_uri(tile) for tile in pixels(images)],
         "names": [str(name) for name in names],
         "sources": [_packed(source) for source in sources],
     }
@@ -110,9 +100,7 @@ def first_selection(data: dict[str, Any]) -> dict[str, Any]:
     return middle | chosen | {"teacher": 0, "comparison": 0} | view
 
 
-def looked_at(
-    sources: Sequence[AttentionSource], selection: dict[str, Any]
-) -> dict[str, np.ndarray]:
+def looked_at(sources: Sequence[AttentionView], selection: dict[str, Any]) -> dict[str, np.ndarray]:
     """What the explorer shows for a selection: name -> attention (rows, columns) of that patch, as
     ``explorer.js`` finds it.
 
@@ -127,7 +115,8 @@ def looked_at(
             raise MuseError(f"There is no {name} {shown(at)} to look at: choose 0 to {count - 1}.")
     found = {}
     for source in sources:
-        maps = source.maps[selection["image"], selection["layer"] * source.maps.shape[1] // layers]
+        layer = selection["layer"] * source.maps.shape[1] // layers
+        maps = np.asarray(source.maps[selection["image"], layer])
         head = selection["head"] * len(maps) // heads
         one = maps.mean(0) if head < 0 else maps[head]
         patch = _same_place(selection["patch"], main.grid, source.grid)
@@ -173,8 +162,8 @@ def explorer_widget(
 
 
 def within_budget(
-    sources: Sequence[AttentionSource], budget: int = PAGE_BYTES
-) -> tuple[list[AttentionSource], int, str]:
+    sources: Sequence[AttentionView], budget: int = PAGE_BYTES
+) -> tuple[list[AttentionView], int, str]:
     """The sources, lighter if they must be; how many images of them to show; and a sentence on what
     was left out, or "".
 
@@ -194,15 +183,15 @@ def within_budget(
     return [replace(source, maps=source.maps[:count]) for source in kept], count, note
 
 
-def _bytes_an_image(sources: Sequence[AttentionSource]) -> float:
-    return sum(source.maps[0].size for source in sources) * BYTES_A_VALUE
+def _bytes_an_image(sources: Sequence[AttentionView]) -> float:
+    return sum(math.prod(source.maps.shape[1:]) for source in sources) * BYTES_A_VALUE
 
 
-def _most_heads(sources: Sequence[AttentionSource]) -> int:
+def _most_heads(sources: Sequence[AttentionView]) -> int:
     return max(source.maps.shape[2] for source in sources)
 
 
-def _halved(source: AttentionSource) -> AttentionSource:
+def _halved(source: AttentionView) -> AttentionView:
     """Neighbouring heads averaged in pairs; an odd last one stays alone."""
     heads = source.maps.shape[2]
     pairs = [source.maps[:, :, at : at + 2].mean(2) for at in range(0, heads, 2)]
@@ -216,23 +205,12 @@ def _same_place(patch: int, grid: tuple[int, int], other: tuple[int, int]) -> in
     return down // (2 * grid[0]) * other[1] + across // (2 * grid[1])
 
 
-def _check(source: AttentionSource, images: int) -> None:
-    if source.role not in ROLES:
-        raise unknown("role of an attention source", source.role, ROLES)
-    tokens, shape = source.grid[0] * source.grid[1], source.maps.shape
-    if len(shape) != 5 or (shape[0], *shape[-2:]) != (images, tokens, tokens):
-        raise MuseError(
-            f"The maps of {source.name!r} have shape {shape}: give (images, layers, heads, tokens, "
-            f"tokens) for {images} images and a grid of {source.grid}."
-        )
-
-
-def _packed(source: AttentionSource) -> dict[str, Any]:
+def _packed(source: AttentionView) -> dict[str, Any]:
     """Each map divided by its largest value and rounded to 8 bits: an error of at most 1/510 of
     that value.
     """
     layers, heads = source.maps.shape[1:3]
-    maps = np.nan_to_num(source.maps.astype(np.float32)).clip(min=0)
+    maps = np.nan_to_num(np.asarray(source.maps, dtype=np.float32)).clip(min=0)
     scales = maps.max(axis=(-2, -1))
     whole = np.rint(maps / np.maximum(scales, 1e-12)[..., None, None] * 255).astype(np.uint8)
     network = {"name": source.name, "role": source.role, "grid": list(source.grid)}

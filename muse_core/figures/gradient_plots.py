@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from muse_core.errors import MuseError
 from muse_core.figures.curves import smoothed
 from muse_core.figures.marks import Axis, Line, Mark, Panel, Rule, Words, wrapped
 from muse_core.figures.picture import Picture, nothing
@@ -32,21 +31,6 @@ class Curve:
     steps: np.ndarray
     values: np.ndarray
 
-    @property
-    def empty(self) -> bool:
-        return not np.isfinite(self.values).any()
-
-    @property
-    def mean(self) -> np.ndarray:
-        """Over seeds, smoothed."""
-        return smoothed(self.values.mean(0), SMOOTHING)
-
-    @property
-    def band(self) -> tuple[np.ndarray, np.ndarray]:
-        """The lowest and the highest seed, each smoothed."""
-        each = np.stack([smoothed(seed, SMOOTHING) for seed in self.values])
-        return each.min(0), each.max(0)
-
 
 def cosine_curves(
     panels: Mapping[str, Mapping[str, Curve]],
@@ -60,12 +44,7 @@ def cosine_curves(
         panels: Pair of tasks -> routing -> its cosines.
         title: What the curves show.
         stage_starts: Stage -> the step that it begins with.
-
-    Raises:
-        MuseError: There is no pair.
     """
-    if not panels:
-        raise nothing(title, "pair of tasks")
     rules: list[Mark] = [Rule(0.0, across=True, colour=INK, dash="solid")]
     for at, start in enumerate((stage_starts or {}).values(), 1):
         rules.append(Rule(float(start), f"stage {at}", dash="dot"))
@@ -79,20 +58,23 @@ def cosine_curves(
 
 
 def _cosine(name: str, curve: Curve) -> Sequence[Mark]:
-    """One routing in one panel; where no weight hears both tasks, a dashed line at nought that says
+    """One routing in one panel: the smoothed mean over seeds, a band from the lowest smoothed seed
+    to the highest, and dots; where no weight hears both tasks, a dashed line at nought that says
     so.
     """
     colour, steps = ROUTING_COLOURS.get(name, MUTED), curve.steps
-    if curve.empty:
+    if not np.isfinite(curve.values).any():
         words, ends = f"{name}: {NOTHING_SHARED}", np.array([steps[0], steps[-1]])
         return [Line(ends, np.zeros(2), words, colour, dash="dash")]
     style = {"marker": "circle", "size": 4, "opacity": 0.45, "group": name, "hover": ()}
     dots = [Line(steps, seed.astype(np.float32), "", colour, 0, **style) for seed in curve.values]
-    held = np.isfinite(np.stack(curve.band)).all(0)
-    low, high = (end[held].astype(np.float32) for end in curve.band)
+    seeds = np.stack([smoothed(seed, SMOOTHING) for seed in curve.values]).astype(np.float32)
+    held = np.isfinite(seeds).all(0)
+    low, high = seeds[:, held].min(0), seeds[:, held].max(0)
     around = np.concatenate([steps[held], steps[held][::-1]]), np.concatenate([low, high[::-1]])
     band = Line(*around, "", colour, 0, opacity=0.2, group=name, filled=True, hover=())
-    return [*dots, band, Line(steps, curve.mean.astype(np.float32), name, colour)]
+    mean = smoothed(curve.values.mean(0), SMOOTHING).astype(np.float32)
+    return [*dots, band, Line(steps, mean, name, colour)]
 
 
 def trunk_conflict(
@@ -107,12 +89,7 @@ def trunk_conflict(
         routings: Routing -> pair -> mean, low and high, each (layers,).
         layers: Their names.
         title: What the lines show.
-
-    Raises:
-        MuseError: There is no routing.
     """
-    if not routings:
-        raise nothing(title, "routing")
     limit = _limit([np.stack(three) for pairs in routings.values() for three in pairs.values()])
     positions, drawn = np.arange(len(layers)), []
     for at, (name, pairs) in enumerate(routings.items()):
@@ -142,7 +119,7 @@ def energy_violins(
         MuseError: There is no sample.
     """
     if not any(len(values) for held in energy.values() for values in held.values()):
-        raise MuseError(f"There is nothing to draw in {title!r}: no sample was given.")
+        raise nothing(title, "sample")
     marks: list[Mark] = []
     for at, held in enumerate(energy.values()):
         for side, (task, samples) in zip((-1, 1), held.items(), strict=True):
@@ -180,46 +157,32 @@ def cosine_boxes(samples: Mapping[str, Mapping[str, np.ndarray]], title: str) ->
     Args:
         samples: Kind of weight -> routing -> absolute cosines (n,).
         title: What the boxes show.
-
-    Raises:
-        MuseError: There is no kind of weight.
     """
-    if not samples:
-        raise nothing(title, "kind of weight")
-    routings, marks, top = list(next(iter(samples.values()))), [], 0.0
+    routings, marks = list(next(iter(samples.values()))), []
     for index, routing in enumerate(routings):
-        shift, colour = (
-            0.36 * (index - (len(routings) - 1) / 2),
-            ROUTING_COLOURS.get(routing, MUTED),
-        )
-        full = {at: held[routing] for at, held in enumerate(samples.values()) if len(held[routing])}
-        none = np.array([at + shift for at in range(len(samples)) if at not in full])
-        for at, values in full.items():
-            box = box_statistics(np.asarray(values))
-            marks += _box(at + shift, box, routing, colour)
-            top = max(top, box[-1])
-        if len(none):
+        shift = 0.36 * (index - (len(routings) - 1) / 2)
+        colour = ROUTING_COLOURS.get(routing, MUTED)
+        for at, held in enumerate(samples.values()):
+            marks += _box(at + shift, held[routing], routing, colour) if len(held[routing]) else []
+        none = [at + shift for at, held in enumerate(samples.values()) if not len(held[routing])]
+        if none:
             words = f"{routing}: {NOTHING_SHARED}"
             style = {"marker": "x", "size": 9, "hover": [words] * len(none)}
-            marks.append(Line(none, np.zeros(len(none)), words, colour, 0, **style))
+            marks.append(Line(np.array(none), np.zeros(len(none)), words, colour, 0, **style))
     x = Axis(ticks=dict(enumerate(samples)), limits=(-0.6, len(samples) - 0.4), grid=False)
-    y = Axis("|cosine|", limits=(-0.02 * (top or 1), 1.08 * (top or 1)))
+    top = np.nanmax(np.concatenate([mark.y for mark in marks])) or 1.0
+    y = Axis("|cosine|", limits=(-0.02 * top, 1.08 * top))
     return Picture(title, [Panel(marks, x, y)], (8.0, 4.4), "boxes")
 
 
-def box_statistics(samples: np.ndarray) -> list[float]:
-    """Lower whisker, first quartile, median, third quartile and upper whisker of samples (n,).
+def _box(at: float, samples: np.ndarray, name: str, colour: str) -> Sequence[Mark]:
+    """A filled box of samples (n,), its whiskers, and on its median the five numbers in words."""
+    from matplotlib.cbook import boxplot_stats
 
-    Whiskers end at the last sample within 1.5 quartile distances of the box."""
-    first, median, third = np.percentile(samples, [25, 50, 75])
-    reach = 1.5 * (third - first)
-    inside = samples[(samples >= first - reach) & (samples <= third + reach)]
-    return [float(each) for each in (inside.min(), first, median, third, inside.max())]
-
-
-def _box(at: float, box: Sequence[float], name: str, colour: str) -> Sequence[Mark]:
-    """A filled box, its whiskers, and on its median the words of all five numbers."""
-    low, first, median, third, high = box
+    (found,) = boxplot_stats(samples)
+    low, first, median, third, high = (
+        float(found[end]) for end in ("whislo", "q1", "med", "q3", "whishi")
+    )
     words = f"{name}: median {median:.3g}\nquartiles {first:.3g} to {third:.3g}"
     words += f"\nwhiskers {low:.3g} to {high:.3g}"
     line = lambda x, y, *style, **more: Line(np.array(x), np.array(y), *style, group=name, **more)

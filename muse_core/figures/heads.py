@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from muse_core.errors import MuseError
 from muse_core.figures.marks import Axis, Line, Mark, Number, Panel, Rule, extent, wrapped
-from muse_core.figures.picture import Picture, nothing
+from muse_core.figures.picture import Picture
 from muse_core.figures.theme import INK, LOSS_COLOURS, stage_colour
 
 READING = "line: mean over the heads · dots: single heads"
@@ -39,11 +38,8 @@ def by_layer(
         title: What the numbers show.
         unit: Of the numbers.
         reference: Name -> a level to compare with.
-
-    Raises:
-        MuseError: There is no network, or not one number a head.
     """
-    arrays = _arrays(values, title)
+    arrays = {name: np.asarray(heads, dtype=np.float32) for name, heads in values.items()}
     layers = max(map(len, arrays.values()))
     is_alike = all(len(heads) == layers for heads in arrays.values())
     step = (1.0 if is_alike else 1 / layers) * min(0.14, 0.66 / len(arrays))
@@ -68,19 +64,6 @@ def by_layer(
     return Picture(title, [panel], (8.5, 4.4 + 0.2 * rows), "by-layer")
 
 
-def _arrays(values: Mapping[str, np.ndarray], title: str) -> dict[str, np.ndarray]:
-    arrays = {name: np.asarray(heads, dtype=np.float32) for name, heads in values.items()}
-    if not arrays:
-        raise nothing(title, "network and its values")
-    for name, heads in arrays.items():
-        if heads.ndim != 2 or not heads.size:
-            words = (
-                f"The values of {name!r} have shape {heads.shape}: give (layers, heads) numbers."
-            )
-            raise MuseError(words)
-    return arrays
-
-
 def _styles(names: Iterable[str]) -> Iterator[tuple[str, str]]:
     """Colour and marker of each network, no two alike among twelve others."""
     shapes = ("square", "triangle-up", "triangle-down")
@@ -102,10 +85,8 @@ def _network(
 ) -> Sequence[Mark]:
     """A dot for every head, and a line through the means over the heads that have a number."""
     layers, count = heads.shape
-    held = np.isfinite(heads)
-    total = np.where(held, heads, 0).sum(1)
-    mean = np.where(held.any(1), total / np.maximum(held.sum(1), 1), np.nan)
-    name = name if held.any() else f"{name} (not measured)"
+    mean = np.ma.masked_invalid(heads.astype(float)).mean(1).filled(np.nan)
+    name = name if np.isfinite(mean).any() else f"{name} (not measured)"
     words = f"{name}\nlayer {{}}, {{}}: {{:.3g}} {unit}".format
     dots = [words(at + 1, f"head {k + 1}", heads[at, k]) for at, k in np.ndindex(layers, count)]
     means = [words(at, "mean", value) for at, value in enumerate(mean, 1)]

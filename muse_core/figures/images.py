@@ -1,10 +1,10 @@
 """Images side by side: grids, reconstructions, masks laid over them, samples by prompt, edits."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from PIL import ImageColor
 
 from muse_core.errors import MuseError
 from muse_core.figures.marks import Axis, Number, Panel, Tile, wrapped
@@ -58,21 +58,12 @@ def image_grid(
     return sheet(rows, title or f"{len(tiles)} images", below=below)
 
 
-def sample_grid(images: Images, prompts: Sequence[str], title: str, columns: int = 8) -> Picture:
-    """Samples in reading order, each with its prompt below.
-
-    Raises:
-        MuseError: There is no image, or not one prompt an image.
-    """
-    if len(images) != len(prompts) or not len(images):
-        words = f"There are {len(images)} images and {len(prompts)} prompts"
-        raise MuseError(f"{words}: give one prompt for each image.")
-    return image_grid(images, prompts, columns, title).shown("samples")
+def sample_grid(images: Images, prompts: Sequence[str], title: str) -> Picture:
+    """Samples in reading order, each with its prompt below."""
+    return image_grid(images, prompts, 8, title).shown("samples")
 
 
-def sample_strips(
-    rows: Mapping[str, Images], title: str, column_names: Sequence[str] | None = None
-) -> Picture:
+def sample_strips(rows: Mapping[str, Images], title: str) -> Picture:
     """One row of images a name; the names stand at the left.
 
     Raises:
@@ -82,24 +73,18 @@ def sample_strips(
     lengths = [len(each) for each in tiles.values()]
     if len(set(lengths)) != 1:
         raise MuseError(f"{title!r} needs rows of equally many images: got {lengths}.")
-    return sheet(list(tiles.values()), title, list(tiles), column_names or ()).shown("strips")
+    return sheet(list(tiles.values()), title, list(tiles)).shown("strips")
 
 
 def edit_strip(columns: Mapping[str, Images], mask: np.ndarray, title: str) -> Picture:
     """One row for each kind of image, in the order of ``columns``; the mask (n, h, w) is outlined
     on every one.
-
-    Raises:
-        MuseError: There is not a mask for every image.
     """
-    if not columns or any(len(images) != len(mask) for images in columns.values()):
-        raise MuseError(f"{title!r} needs a mask for every image: got {len(mask)} masks.")
-    strips = sample_strips(columns, title)
-    outlined = [
-        replace(panel, marks=[replace(panel.marks[0], outline=mask[at % len(mask)])])
-        for at, panel in enumerate(strips.panels)
+    rows = [
+        [Tile(tile, outline=one) for tile, one in zip(pixels(images), mask, strict=True)]
+        for images in columns.values()
     ]
-    return replace(strips, panels=outlined, name="edits")
+    return sheet(rows, title, list(columns)).shown("edits")
 
 
 def reconstruction_grid(
@@ -144,9 +129,6 @@ def mask_overlay(
         masks: Classes (n, h, w); 0 is background, 255 unlabelled (grey).
         class_names: Class 0 first.
         title: What the masks show; by default how many classes there are.
-
-    Raises:
-        MuseError: Images and masks do not fit.
     """
     key, rows = _masked(images, {"mask": masks}, class_names, 0)
     classes = len(key) - ("unlabelled" in key)
@@ -160,7 +142,6 @@ def segmentation_overlays(
     predicted: np.ndarray,
     class_names: Sequence[str],
     ious: Sequence[Number] | np.ndarray,
-    title: str = "",
     background: int | None = 0,
 ) -> Picture:
     """Three rows: images, ``truth`` and ``predicted`` laid over them, with each image's mIoU below.
@@ -171,18 +152,17 @@ def segmentation_overlays(
         predicted: Classes (n, h, w).
         class_names: Class 0 first.
         ious: Mean intersection over union of each image, in 0..1.
-        title: What the rows show.
         background: The class that is not tinted; None tints all.
 
     Raises:
-        MuseError: There is no image, or masks and numbers do not fit the images.
+        MuseError: There is not a number for every image.
     """
     masks = {"truth": truth, "prediction": predicted}
     key, rows = _masked(images, masks, class_names, background)
     if len(ious) != len(images):
         raise MuseError(f"There are {len(ious)} mIoUs for {len(images)} images: give one an image.")
     below = [f"mIoU {100 * iou:.1f} %" if np.isfinite(iou) else "no mIoU" for iou in ious]
-    heading = title or f"Segmentation of {len(images)} image{'s' if len(images) > 1 else ''}"
+    heading = f"Segmentation of {len(images)} image{'s' if len(images) > 1 else ''}"
     names = ("image", *masks)
     return sheet(rows, heading, names, below=((), (), below), key=key).shown("segmentation")
 
@@ -199,7 +179,7 @@ def sheet(
     """Rows of images no wider than a page: ``names`` at their left, ``heads`` above the columns,
     captions ``below`` each.
     """
-    columns = max(map(len, rows), default=1)
+    columns = max(map(len, rows))
     labels = [wrapped(name, 18, 72) for name in names]
     left = 0.2 + 0.075 * max((len(line) for each in labels for line in each.split("\n")), default=0)
     side = min(LARGEST_SIDE, (PAGE - left) / columns)
@@ -213,7 +193,7 @@ def sheet(
             name = labels[at] if labels and column == 0 else ""
             head = wrapped(heads[column], letters, 80) if at == 0 and column < len(heads) else ""
             panels.append(Panel([tile], Axis(caption), Axis(name), head))
-    height, width = panels[0].marks[0].image.shape[:2] if panels else (1, 1)
+    height, width = panels[0].marks[0].image.shape[:2]
     lines += max((panel.title.count("\n") + 1 for panel in panels if panel.title), default=0)
     tall = len(rows) * (side * height / width + 0.08) + 0.15 * lines + 0.5
     size = (max(4.5, columns * side + left), tall + 0.25 * bool(key) + 0.6 * bool(bar))
@@ -228,7 +208,7 @@ def overlaid(tile: np.ndarray, mask: np.ndarray, background: int | None = 0) -> 
     out = tile.copy()
     for value in np.unique(mask if background is None else mask[mask != background]):
         inside = mask == value
-        out[inside] = np.rint(shade[inside] * _rgb(class_colour(int(value))))
+        out[inside] = np.rint(shade[inside] * ImageColor.getrgb(class_colour(int(value))))
     return out
 
 
@@ -237,24 +217,13 @@ def class_colour(value: int) -> str:
     return "#999999" if value == IGNORED else CLASS_COLOURS[(value - 1) % len(CLASS_COLOURS)]
 
 
-def _rgb(colour: str) -> np.ndarray:
-    return np.array([int(colour[at : at + 2], 16) for at in (1, 3, 5)], dtype=np.float32)
-
-
 def _masked(
     images: Images, masks: Mapping[str, np.ndarray], names: Sequence[str], background: int | None
 ) -> tuple[dict[str, str], list[list[Tile]]]:
     """The legend of the classes that are there, and rows of images without and with their masks."""
     tiles, key = pixels(images), {}
-    if not len(tiles):
-        raise MuseError("There is no image to lay masks over: give at least one.")
     rows = [[Tile(tile) for tile in tiles]]
-    for label, each in masks.items():
-        if np.shape(each) != tiles.shape[:3]:
-            words = (
-                f"The {label} of shape {np.shape(each)} does not fit images of {tiles.shape[:3]}"
-            )
-            raise MuseError(f"{words}: resize one of them.")
+    for each in masks.values():
         laid = (overlaid(tile, mask, background) for tile, mask in zip(tiles, each, strict=True))
         rows.append([Tile(tile) for tile in laid])
     for value in np.unique(np.stack(list(masks.values()))).tolist():

@@ -83,16 +83,7 @@ def route_table(
         rows: Tasks.
         columns: Kinds of weight.
         title: What the table shows.
-
-    Raises:
-        MuseError: Names and numbers do not fit.
     """
-    intended, measured = np.asarray(intended, dtype=bool), np.asarray(measured, dtype=float)
-    if not intended.shape == measured.shape == (len(rows), len(columns)):
-        raise MuseError(
-            f"The routing table has shapes {intended.shape} and {measured.shape} for {len(rows)} "
-            f"rows and {len(columns)} columns: give one name a row and one a column."
-        )
     codes = np.where(intended, 0, np.where(measured == 0, 1, 2))
     texts = [[share_text(share) for share in row] for row in measured]
     return _cells(codes, texts, rows, columns, MEASURED, title, "routes")
@@ -103,7 +94,6 @@ def stage_routes(
     opened: Mapping[str, Mapping[str, bool]],
     trunk: Collection[str] = (),
     frozen: Collection[str] = (),
-    title: str = "",
 ) -> Picture:
     """What a stage trains: its losses with their weights, and the weights of the network that each
     reaches.
@@ -113,23 +103,15 @@ def stage_routes(
         opened: Loss -> group of weights -> whether its gradient arrives there.
         trunk: Groups that are reached through the trunk.
         frozen: Groups that the stage does not train.
-        title: What the drawing shows; by default how many of its cells are open.
-
-    Raises:
-        MuseError: A loss has no row.
     """
-    missing = [loss for loss in weights if loss not in opened]
-    if missing or not weights:
-        words = f"The routing table has no row for {', '.join(missing) or 'any loss'}"
-        raise MuseError(f"{words}: say for every loss which groups of weights it reaches.")
     groups = list(dict.fromkeys(group for loss in weights for group in opened[loss]))
     is_open = np.array([[opened[loss].get(group, False) for group in groups] for loss in weights])
     by_group = [3 if group in frozen else 1 if group in trunk else 0 for group in groups]
     codes = np.where(is_open | (np.array(by_group) == 3), by_group, 2)
     texts = [["●○0 "[code] for code in row] for row in codes]
     rows = [f"{loss} × {float(weight):g}" for loss, weight in weights.items()]
-    heading = f"What this stage trains: {(codes < 2).sum()} of {codes.size} routes are open"
-    return _cells(codes, texts, rows, groups, DESIGNED, title or heading, "stage-routes")
+    title = f"What this stage trains: {(codes < 2).sum()} of {codes.size} routes are open"
+    return _cells(codes, texts, rows, groups, DESIGNED, title, "stage-routes")
 
 
 def share_text(share: float) -> str:

@@ -2,7 +2,6 @@
 first image.
 """
 
-import io
 from collections.abc import Callable
 from html import escape
 
@@ -17,16 +16,17 @@ from muse_core.figures.picture import Picture
 Draw = Callable[[str, float, int], Image.Image]
 """(prompt, guidance, seed) -> an image."""
 
+WIDTH = 256
+"""Pixels of the image as it is shown."""
+
 
 class PromptBox:
     """``draw`` is asked at every change; a `MuseError` it raises is shown as its sentence, and the
     last image stays.
     """
 
-    def __init__(
-        self, draw: Draw, prompt: str, guidance: float = 3.0, seed: int = 0, width: int = 256
-    ) -> None:
-        self.draw, self.width = draw, width
+    def __init__(self, draw: Draw, prompt: str, guidance: float = 3.0, seed: int = 0) -> None:
+        self.draw = draw
         self.prompt = widgets.Text(
             prompt, description="prompt", continuous_update=False, layout={"width": "32em"}
         )
@@ -34,7 +34,7 @@ class PromptBox:
             guidance, min=0, max=8, step=0.5, description="guidance", continuous_update=False
         )
         self.seed = widgets.BoundedIntText(seed, min=0, max=2**31 - 1, description="seed")
-        self.image = widgets.Image(format="png", width=width)
+        self.image = widgets.Image(format="png", width=WIDTH)
         self.sentence = widgets.HTML()
         for control in (self.prompt, self.guidance, self.seed):
             control.observe(lambda change: self.redraw(), names="value")
@@ -52,18 +52,11 @@ class PromptBox:
         except MuseError as error:
             self.sentence.value = escape(str(error))
             return
-        self.image.value = png(self.shown, self.width)
+        # Enlarged without smoothing, so that a small image's pixels stay what they are.
+        size = WIDTH, WIDTH * self.shown.height // self.shown.width
+        self.image.value = self.shown.resize(size, Image.Resampling.NEAREST)._repr_png_() or b""
         self.sentence.value = ""
 
     def picture(self) -> Picture:
         """The image shown last, for pages without a kernel."""
         return image_grid(np.asarray(self.shown.convert("RGB"))[None] / 255, [self.prompt.value])
-
-
-def png(image: Image.Image, width: int) -> bytes:
-    """Enlarged without smoothing, so that a small image's pixels stay what they are."""
-    buffer = io.BytesIO()
-    image.resize((width, width * image.height // image.width), Image.Resampling.NEAREST).save(
-        buffer, format="PNG"
-    )
-    return buffer.getvalue()

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from muse_core.figures.explorer import AttentionSource, explorer_data, explorer_fragment
+from muse_core.figures.explorer import AttentionView, explorer_data, explorer_fragment
 
 GRID, LAYERS, HEADS, IMAGES = (8, 8), 6, 4, 3
 READY = "document.querySelector('[data-muse-explorer]').ready"
@@ -19,10 +19,10 @@ def attention(seed: int, tokens: int = 64) -> np.ndarray:
 
 
 SOURCES = [
-    AttentionSource("teacher", "teacher", attention(0, 16), (4, 4)),
-    AttentionSource("after stage 1", "student", attention(1), GRID),
-    AttentionSource("after stage 3", "student", attention(2), GRID),
-    AttentionSource("shared routing", "comparison", attention(3), GRID),
+    AttentionView("teacher", "teacher", attention(0, 16), (4, 4)),
+    AttentionView("after stage 1", "student", attention(1), GRID),
+    AttentionView("after stage 3", "student", attention(2), GRID),
+    AttentionView("shared routing", "comparison", attention(3), GRID),
 ]
 
 

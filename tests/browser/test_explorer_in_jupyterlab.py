@@ -14,11 +14,11 @@ from .jupyterlab import lab_server, open_and_run, run_cell, wait_until, write_no
 CODE = """
 import json, pathlib
 import numpy as np
-from muse_core.figures.explorer import AttentionSource, explorer_data
+from muse_core.figures.explorer import AttentionView, explorer_data
 from muse_core.figures.explorer import explorer_widget
 
 maps = np.random.default_rng(0).dirichlet(np.ones(16), (2, 3, 2, 16)).astype(np.float32)
-sources = [AttentionSource("teacher", "teacher", maps, (4, 4)), AttentionSource("student", "student", maps, (4, 4))]
+sources = [AttentionView("teacher", "teacher", maps, (4, 4)), AttentionView("student", "student", maps, (4, 4))]
 def data(count):
     return explorer_data(np.random.default_rng(1).random((2, 32, 32, 3)), ["one", f"image {count}"], sources)
 

@@ -12,7 +12,6 @@ import torch
 from muse_core.data.own_images import OwnImages, image_from_bytes, joined
 from muse_core.evaluation.attention.run_attention import AttentionNetwork
 from muse_core.figures.explorer import (
-    AttentionSource,
     explorer_data,
     explorer_widget,
     looked_at,
@@ -69,10 +68,6 @@ class ExploredAttention:
         return looked_at(self.sources, selection)
 
     def _data(self) -> dict[str, Any]:
-        sources = [
-            AttentionSource(view.name, view.role, view.maps.numpy(), view.grid)
-            for view in self.views
-        ]
-        self.sources, count, self.note = within_budget(sources)
+        self.sources, count, self.note = within_budget(self.views)
         images, names = self.shown.images[:count].numpy(), self.shown.names[:count]
         return explorer_data(images, names, self.sources)

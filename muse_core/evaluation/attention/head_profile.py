@@ -6,8 +6,8 @@ import numpy as np
 
 from muse_core.evaluation.attention.map_geometry import attention_distance, attention_entropy
 from muse_core.evaluation.attention.object_alignment import object_scores, patch_instances
-from muse_core.evaluation.attention.run_attention import AttentionView
 from muse_core.evaluation.attention.student_teacher import teacher_scores
+from muse_core.figures.explorer import AttentionView
 from muse_core.losses.topology import group_heads
 from muse_core.results.measurements import AttentionProfile
 from muse_core.shapes import Masks
@@ -45,6 +45,4 @@ def _comparable(view: AttentionView, targets: AttentionView) -> bool:
 
 def _means(values: np.ndarray) -> list[list[float]]:
     """(layers, heads, images) -> means over the images that have a value, NaN where none has."""
-    with np.errstate(invalid="ignore"):
-        counted = np.isfinite(values).sum(-1)
-        return (np.nansum(values, -1) / np.where(counted, counted, np.nan)).tolist()
+    return np.ma.masked_invalid(values.astype(float)).mean(-1).filled(np.nan).tolist()

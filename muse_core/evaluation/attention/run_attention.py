@@ -22,13 +22,14 @@ from muse_core.evaluation.run_rows import (
     frozen_backbone,
     trained_rows,
 )
+from muse_core.figures.explorer import AttentionView
 from muse_core.foundations.backbone import Backbone
 from muse_core.foundations.topology_teacher import TopologyTeacher, observe, spread_layers
 from muse_core.losses.topology import Grid, group_heads, resize_attention
 from muse_core.models.assembly import assemble_tokenizer
 from muse_core.models.tokenizer import MuseTokenizer
 from muse_core.results.records import read_json
-from muse_core.shapes import AttentionMaps, Float, Images
+from muse_core.shapes import AttentionMaps, Images
 from muse_core.training.teachers import open_topology_teacher
 from muse_core.training.trainer import RunFiles
 
@@ -36,18 +37,6 @@ TEACHER_RESIZED, TEACHER_OWN = "teacher, resized (Ψ)", "teacher, own grid, mean
 UNTRAINED, SHARED_ROUTING, BACKBONE_ALONE = "before training", "shared routing", "frozen backbone"
 Looking = Callable[[Images], tuple[Sequence[AttentionMaps], Grid]]
 """Images -> attention probabilities, one map a layer, and their grid."""
-
-
-@dataclass(frozen=True)
-class AttentionView:
-    """One network's attention probabilities on some images; ``role`` is "teacher", "student" or
-    "comparison".
-    """
-
-    name: str
-    role: str
-    maps: Float[torch.Tensor, "images layers heads tokens tokens"]
-    grid: Grid
 
 
 @dataclass(frozen=True)

@@ -114,8 +114,6 @@ def test_zeros_and_gaps_are_drawn_and_their_largest_is_not_invented():
 @pytest.mark.parametrize(
     ("images", "values", "words"),
     [
-        (1, {}, "nothing to draw"),
-        (0, {"a": np.zeros((0, 3, 5))}, "one label with its values"),
         (2, {"a": np.zeros((3, 3, 5))}, r"'a' have shape \(3, 3, 5\).*for 2 images"),
         (2, {"a": np.zeros((2, 3, 0))}, r"\(images, rows, columns\)"),
     ],

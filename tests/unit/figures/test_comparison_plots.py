@@ -70,8 +70,6 @@ def test_following_bars_are_percent_with_intervals_ceiling_and_chance():
 @pytest.mark.parametrize(
     ("draw", "words"),
     [
-        (lambda: bars({}, "t"), "nothing to draw in 't'"),
-        (lambda: following_bars({}, {}, {}, "t"), "nothing to draw in 't'"),
         (
             lambda: intervals([row("a", None)], "zero_shot", "t"),
             "one row with a value for 'zero_shot'",

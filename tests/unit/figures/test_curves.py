@@ -63,11 +63,6 @@ def test_ticks_of_a_log_axis_are_numbers_one_reads():
     assert panel.marks[-1].y.tolist() == [0.1, 0.1] and panel.marks[-1].x.tolist() == [200, 3200]
 
 
-def test_steps_without_values_are_a_sentence():
-    with pytest.raises(MuseError, match="as many steps as values"):
-        convergence({"MUSE": ([1, 2], [1.0])}, "distance", "FD")
-
-
 def test_each_training_has_a_live_plot_of_its_own_with_its_name(monkeypatch):
     shown = []
 

@@ -12,7 +12,7 @@ import pytest
 
 from muse_core.errors import MuseError
 from muse_core.figures.explorer import (
-    AttentionSource,
+    AttentionView,
     explorer_data,
     explorer_fragment,
     explorer_widget,
@@ -31,11 +31,11 @@ def maps(
     return weights / weights.sum(-1, keepdims=True)
 
 
-def source(name: str = "student", role: str = "student", **shape: int) -> AttentionSource:
-    return AttentionSource(name, role, maps(**shape), (2, 2))
+def source(name: str = "student", role: str = "student", **shape: int) -> AttentionView:
+    return AttentionView(name, role, maps(**shape), (2, 2))
 
 
-def data(*sources: AttentionSource) -> dict:
+def data(*sources: AttentionView) -> dict:
     images = np.random.default_rng(0).random((2, 8, 8, 3))
     return explorer_data(
         images, ["a <b>", "c"], sources or (source(), source("teacher", "teacher"))
@@ -70,25 +70,6 @@ def test_the_widget_starts_with_the_same_data_and_falls_back_to_the_fragment() -
     bundle, _ = widget._repr_mimebundle_()
     assert "data-muse-explorer" in bundle["text/html"]
     assert "application/vnd.jupyter.widget-view+json" in bundle
-
-
-@pytest.mark.parametrize(
-    ("sources", "words"),
-    [
-        ([source(images=1)], "for 2 images"),
-        ([source(tokens=5)], "grid of"),
-        ([source(role="pupil"), source()], "role"),
-        ([source(role="comparison")], "neither a teacher nor a student"),
-    ],
-)
-def test_what_does_not_fit_is_one_sentence(sources: list[AttentionSource], words: str) -> None:
-    with pytest.raises(MuseError, match=words):
-        data(*sources)
-
-
-def test_every_image_needs_a_name() -> None:
-    with pytest.raises(MuseError, match="one name an image"):
-        explorer_data(np.zeros((2, 8, 8, 3)), ["only one"], [source()])
 
 
 @pytest.mark.parametrize("keys", [False, True])
@@ -142,7 +123,7 @@ def test_a_page_s_budget_costs_heads_first_and_then_images() -> None:
 
 def test_a_page_stays_under_eight_megabytes_even_with_maps_that_do_not_compress() -> None:
     noise = np.random.default_rng(0).random((8, 6, 4, 64, 64), dtype=np.float32)
-    given = [AttentionSource(f"network {at}", "student", noise, (8, 8)) for at in range(8)]
+    given = [AttentionView(f"network {at}", "student", noise, (8, 8)) for at in range(8)]
     sources, count, _ = within_budget(given)
     page = explorer_fragment(explorer_data(np.zeros((count, 8, 8, 3)), ["x"] * count, sources))
     assert 3 <= count < 8 and len(page) < 8_000_000

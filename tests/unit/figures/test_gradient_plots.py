@@ -9,7 +9,6 @@ from muse_core.errors import MuseError
 from muse_core.figures.gradient_plots import (
     NOTHING_SHARED,
     Curve,
-    box_statistics,
     cosine_boxes,
     cosine_curves,
     energy_violins,
@@ -39,8 +38,9 @@ def test_a_panel_holds_every_measurement_the_mean_and_a_line_for_nothing_shared(
 
 def test_the_band_runs_from_the_lowest_to_the_highest_seed() -> None:
     curve = Curve(STEPS, np.array([[0.0] * 5, [1.0] * 5]))
-    low, high = curve.band
-    assert low.tolist() == [0.0] * 5 and high.tolist() == [1.0] * 5 and np.allclose(curve.mean, 0.5)
+    lines = found(cosine_curves({"p": {"shared": curve}}, "t"))
+    (band,) = [line for line in lines if line.filled]
+    assert band.y.tolist() == [0.0] * 5 + [1.0] * 5 and np.allclose(lines[-1].y, 0.5)
 
 
 def test_violins_show_their_medians_and_few_samples_are_dots() -> None:
@@ -58,7 +58,10 @@ def test_violins_show_their_medians_and_few_samples_are_dots() -> None:
 
 
 def test_whiskers_end_at_samples_near_the_box() -> None:
-    assert box_statistics(np.array([1.0, 2.0, 3.0, 4.0, 5.0, 99.0])) == [1, 2.25, 3.5, 4.75, 5]
+    samples = {"W_Q": {"shared": np.array([1.0, 2.0, 3.0, 4.0, 5.0, 99.0])}}
+    whiskers, box, median = found(cosine_boxes(samples, "t"))
+    assert [*whiskers.y[:2], *median.y[:1], *whiskers.y[3:]] == [1, 2.25, 3.5, 4.75, 5]
+    assert box.y.tolist() == [2.25, 2.25, 4.75, 4.75]
 
 
 def test_boxes_mark_routings_that_share_no_weight() -> None:
@@ -82,11 +85,8 @@ def test_the_trunk_has_a_panel_a_routing_and_gaps_where_nothing_was_measured() -
 @pytest.mark.parametrize(
     "draw",
     [
-        lambda: cosine_curves({}, "t"),
         lambda: energy_violins({}, "t", "u"),
         lambda: energy_violins({"W_Q": {"a": np.array([])}}, "t", "u"),
-        lambda: cosine_boxes({}, "t"),
-        lambda: trunk_conflict({}, [], "t"),
     ],
 )
 def test_nothing_to_draw_is_a_sentence(draw) -> None:

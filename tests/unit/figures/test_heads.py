@@ -5,7 +5,6 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from muse_core.errors import MuseError
 from muse_core.figures.heads import by_layer
 from muse_core.figures.marks import Line, Rule
 from muse_core.figures.theme import INK, STAGE_COLOURS
@@ -83,14 +82,3 @@ def test_one_head_and_no_number_at_all_are_drawn(heads):
     picture.still.draw_without_rendering()
     low, high = picture.panels[0].y.limits
     assert low < high and picture.panels[0].x.words.startswith("layer")
-
-
-@pytest.mark.parametrize("values", [np.zeros(4), np.zeros((2, 0)), np.zeros((2, 2, 2))])
-def test_what_is_not_one_number_a_head_is_refused(values):
-    with pytest.raises(MuseError, match=r"'a' have shape .*\(layers, heads\) numbers"):
-        by_layer({"a": values}, "t", "u")
-
-
-def test_no_network_is_refused():
-    with pytest.raises(MuseError, match="nothing to draw in 'Reach'"):
-        by_layer({}, "Reach", "u")

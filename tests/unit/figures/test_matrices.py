@@ -66,8 +66,6 @@ def test_a_stage_is_drawn_from_its_weights_and_its_table():
     ("draw", "words"),
     [
         (lambda: similarity_matrix(np.zeros((2, 2)), list("abc"), list("xy")), "3 row"),
-        (lambda: route_table(INTENDED, MEASURED, ROWS[:1], COLUMNS, "t"), "1 rows and 3 columns"),
-        (lambda: stage_routes({"mine": 1.0}, {}), "no row for mine"),
     ],
 )
 def test_names_that_do_not_fit_are_a_sentence(draw, words):

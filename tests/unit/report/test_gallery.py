@@ -15,7 +15,7 @@ from plotly.offline import get_plotlyjs
 from muse_core.cli import main
 from muse_core.errors import MuseError
 from muse_core.figures import PLOTLY_MIME
-from muse_core.figures.explorer import AttentionSource, explorer_data, explorer_fragment
+from muse_core.figures.explorer import AttentionView, explorer_data, explorer_fragment
 from muse_core.report import gallery, html
 from muse_core.report.stamps import source_sha
 from muse_core.report.summary import summary
@@ -229,7 +229,7 @@ def test_the_readme_shows_the_numbers_as_a_table_and_words_as_words(run: Path) -
 
 def test_the_explorer_stays_with_coarser_maps() -> None:
     maps = np.random.default_rng(0).dirichlet(np.ones(16), (1, 2, 2, 16)).astype(np.float32)
-    source = AttentionSource("student", "student", maps, (4, 4))
+    source = AttentionView("student", "student", maps, (4, 4))
     data = explorer_data(np.zeros((1, 8, 8, 3)), ["</script>"], [source])
     fragment = explorer_fragment(data)
     text = re.search(r'<script type="application/json">(.*?)</script>', fragment, re.DOTALL)[1]

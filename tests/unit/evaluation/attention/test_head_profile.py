@@ -11,7 +11,7 @@ from muse_core.evaluation.attention.object_alignment import (
     object_scores,
     patch_instances,
 )
-from muse_core.evaluation.attention.run_attention import AttentionView
+from muse_core.figures.explorer import AttentionView
 from muse_core.losses.topology import attention_divergence
 
 GRID = (4, 4)
