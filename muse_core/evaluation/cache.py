@@ -12,9 +12,9 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-import muse_core
 from muse_core import paths
 from muse_core.results.tensor_files import Stored, read_stored, write_stored
+from muse_core.results.trained_code import code_digests
 
 MEASURING = ("data", "foundations", "models", "losses", "evaluation")
 
@@ -22,11 +22,7 @@ MEASURING = ("data", "foundations", "models", "losses", "evaluation")
 @lru_cache
 def code_fingerprint() -> str:
     """A hash of the packages that a measurement depends on."""
-    root, digest = Path(muse_core.__file__).parent, blake2b(digest_size=8)
-    for folder in MEASURING:
-        for file in sorted((root / folder).rglob("*.py")):
-            digest.update(file.relative_to(root).as_posix().encode() + file.read_bytes())
-    return digest.hexdigest()
+    return blake2b(json.dumps(code_digests(MEASURING)).encode(), digest_size=8).hexdigest()
 
 
 class Cache:

@@ -9,6 +9,8 @@ from muse_core.evaluation.intervals import interval, mean_interval
 from muse_core.evaluation.understanding.segmentation import mean_iou
 from muse_core.results.measurements import METRICS, Comparison
 
+VERDICTS = {"better": "better in", "worse": "worse in", "no difference": "not told apart in"}
+
 
 def compare(a: Evaluated, b: Evaluated, metrics: Sequence[str], seed: int = 0) -> list[Comparison]:
     """``a`` minus ``b`` for each metric that both rows have; a metric that is missing on either
@@ -39,14 +41,11 @@ def verdicts(comparisons: Sequence[Comparison]) -> list[str]:
     """What comparisons of one row with others show: a sentence for each other row."""
     found = []
     for other in dict.fromkeys(each.b for each in comparisons):
-        by_verdict: dict[str, list[str]] = {"better": [], "worse": [], "no difference": []}
+        metrics = {verdict: [] for verdict in VERDICTS}
         for each in comparisons:
             if each.b == other:
-                by_verdict[each.verdict].append(METRICS[each.metric].words)
-        words = zip(
-            ("better in", "worse in", "not told apart in"), by_verdict.values(), strict=True
-        )
-        parts = [f"{verdict} {', '.join(metrics)}" for verdict, metrics in words if metrics]
+                metrics[each.verdict].append(METRICS[each.metric].words)
+        parts = [f"{VERDICTS[each]} {', '.join(held)}" for each, held in metrics.items() if held]
         found.append(
             f"Against {other}, at the 95 % level and for one training seed: {'; '.join(parts)}."
         )

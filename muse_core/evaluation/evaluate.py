@@ -8,7 +8,7 @@ from torch import Tensor
 from muse_core.errors import MuseError
 from muse_core.evaluation.cache import Cache
 from muse_core.evaluation.feature_extractors import FeatureExtractor
-from muse_core.evaluation.features import group
+from muse_core.evaluation.features import grouped
 from muse_core.evaluation.measures import MEASURES, Bench
 from muse_core.evaluation.protocol import Protocol
 from muse_core.results.measurements import Measurement, Row
@@ -19,29 +19,20 @@ from muse_core.results.tensor_files import Stored
 class Evaluated:
     """A row, and what stands behind it.
 
-    ``per_image``: metric -> one value an image (n,), for means; ``predicted``: "zero_shot" and
-    "linear_probe" -> class an image; ``confusion`` (n, classes, classes) of the segmentation probe,
-    ``head`` its weight and bias."""
+    ``per_image``: metric -> one value an image (n,), for means; ``confusion`` (n, classes, classes)
+    of the segmentation probe.
+    """
 
     row: Row
     tensors: dict[str, Tensor]
 
     @property
     def per_image(self) -> dict[str, Tensor]:
-        return group(self.tensors, "per_image")
-
-    @property
-    def predicted(self) -> dict[str, Tensor]:
-        return group(self.tensors, "predicted")
+        return grouped(self.tensors).get("per_image", {})
 
     @property
     def confusion(self) -> Tensor | None:
         return self.tensors.get("confusion")
-
-    @property
-    def head(self) -> tuple[Tensor, Tensor] | None:
-        head = group(self.tensors, "head")
-        return (head["weight"], head["bias"]) if head else None
 
 
 def evaluate(

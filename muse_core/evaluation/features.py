@@ -2,8 +2,9 @@
 the cache.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,13 +28,16 @@ from muse_core.shapes import Images
 BATCH = 50
 
 
-def group(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The tensors whose names begin with ``prefix/``, under the rest of their names."""
-    return {
-        name.removeprefix(f"{prefix}/"): tensor
-        for name, tensor in tensors.items()
-        if name.startswith(f"{prefix}/")
-    }
+def grouped(tensors: dict[str, Tensor]) -> dict[str, Any]:
+    """Tensors by name, those named ``GROUP/NAME`` in one dictionary a group."""
+    found: dict[str, Any] = {}
+    for name, tensor in tensors.items():
+        group, _, rest = name.partition("/")
+        if rest:
+            found.setdefault(group, {})[rest] = tensor
+        else:
+            found[name] = tensor
+    return found
 
 
 @dataclass(frozen=True)
@@ -46,40 +50,17 @@ class SplitFeatures:
     ``embedding`` (n, width) and ``class_masks`` (m, h, w; 255 = void) may be None.
     """
 
-    tensors: dict[str, Tensor]
     grid: dict[str, Grid]
+    labels: Tensor
+    pooled: dict[str, Tensor]
+    tokens: dict[str, Tensor]
+    pixels: dict[str, Tensor] = field(default_factory=dict)
+    frechet: dict[str, Tensor] = field(default_factory=dict)
+    embedding: Tensor | None = None
+    class_masks: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
-
-    @property
-    def labels(self) -> Tensor:
-        return self.tensors["labels"]
-
-    @property
-    def pooled(self) -> dict[str, Tensor]:
-        return group(self.tensors, "pooled")
-
-    @property
-    def tokens(self) -> dict[str, Tensor]:
-        return {name: half.float() for name, half in group(self.tensors, "tokens").items()}
-
-    @property
-    def pixels(self) -> dict[str, Tensor]:
-        return group(self.tensors, "pixels")
-
-    @property
-    def frechet(self) -> dict[str, Tensor]:
-        return group(self.tensors, "frechet")
-
-    @property
-    def embedding(self) -> Tensor | None:
-        return self.tensors.get("embedding")
-
-    @property
-    def class_masks(self) -> Tensor | None:
-        masks = self.tensors.get("class_masks")
-        return None if masks is None else masks.long()
 
 
 def split_features(
@@ -114,7 +95,13 @@ def split_features(
     }
     make = partial(_of_split, extractor, source, limit, networks, dense)
     tensors, note = (cache or Cache(None)).recall("features", inputs, make)
-    return SplitFeatures(tensors, {name: tuple(grid) for name, grid in note["grid"].items()})
+    # On disk tokens are halves, and masks bytes.
+    whole = {
+        name: tensor.float() if tensor.is_floating_point() else tensor.long()
+        for name, tensor in tensors.items()
+    }
+    grid = {name: tuple(sides) for name, sides in note["grid"].items()}
+    return SplitFeatures(grid, **grouped(whole))
 
 
 def require_images(source: Source) -> Source:

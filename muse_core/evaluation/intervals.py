@@ -17,22 +17,8 @@ Statistic = Callable[[np.ndarray], float]
 
 def mean_interval(values: np.ndarray, seed: int = 0) -> tuple[float, float] | None:
     """Interval of the mean of one value an image; None for fewer than two finite values."""
-    values = np.asarray(values, dtype=np.float64)
-    values = values[np.isfinite(values)]
-    if len(values) < 2:
-        return None
-    if np.ptp(values) == 0:
-        return float(values[0]), float(values[0])
-    found = bootstrap(
-        (values,),
-        np.mean,
-        n_resamples=RESAMPLES,
-        confidence_level=CONFIDENCE,
-        method="percentile",
-        batch=100,
-        rng=np.random.default_rng(seed),
-    )
-    return float(found.confidence_interval.low), float(found.confidence_interval.high)
+    held = values[np.isfinite(values)].astype(np.float64)
+    return interval(lambda images: held[images].mean(), len(held), seed, RESAMPLES)
 
 
 def interval(
@@ -53,6 +39,7 @@ def interval(
         confidence_level=CONFIDENCE,
         method="percentile",
         vectorized=False,
+        batch=100,
         rng=np.random.default_rng(seed),
     )
     ends = found.confidence_interval

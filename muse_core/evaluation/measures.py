@@ -156,7 +156,6 @@ def _zero_shot(bench: Bench) -> dict[str, Measurement]:
     if bench.test.embedding is None:
         raise MuseError("this network has no embedding in the text space")
     ranked = ranked_classes(bench.test.embedding, bench.classes.cpu())
-    bench.tensors["predicted/zero_shot"] = ranked[:, 0]
     prompts, count = len(source.class_prompts()[0]), ranked.shape[1]
     words = f"nearest of {count} classes, mean of {prompts} prompts a class"
     each = accuracy_by_class(ranked[:, 0], labels, count)
@@ -179,7 +178,6 @@ def _linear_probe(bench: Bench) -> dict[str, Measurement]:
     right = {name: (each.predicted == labels) for name, each in probes.items()}
     by_feature = {name: each[labels >= 0].float().mean().item() for name, each in right.items()}
     probed = bench.extractor.probed
-    bench.tensors["predicted/linear_probe"] = probes[probed].predicted
     words = f"{probed}, mean over tokens; {probes[probed].protocol}"
     return {
         "linear_probe": bench.share("linear_probe", right[probed], words, by_feature=by_feature)
@@ -206,7 +204,7 @@ def _segmentation(bench: Bench) -> dict[str, Measurement]:
     }
     head = heads[bench.extractor.segmented]
     confusion = head.confusion
-    bench.tensors |= {"confusion": confusion, "head/weight": head.weight, "head/bias": head.bias}
+    bench.tensors["confusion"] = confusion
     ends = interval(lambda images: mean_iou(confusion[images]), len(confusion), p.seed)
     by_class = [None if np.isnan(each) else each for each in iou(confusion.sum(0)).tolist()]
     details = {

@@ -17,17 +17,13 @@ from muse_core.figures.theme import HEAT, MARK
 Grid = tuple[int, int]
 """Patches down and across: patch k sits at row k // across, column k % across."""
 
-STEPS = 255
-"""Maps travel as whole numbers 1..255; 0 means "nothing here" (a gap between tiles, or no number).
-"""
-
 
 def attention_comparison(
     image: Images,
     maps: Mapping[str, np.ndarray],
     grid: Grid,
     queries: Sequence[int] | np.ndarray,
-    title: str = "",
+    title: str = "Where the marked patches look",
 ) -> Picture:
     """One row a query: the query on the image, then where each labelled map looks from it, on one
     scale a row.
@@ -50,13 +46,15 @@ def attention_comparison(
         heated_ = [Tile(heated(picture, look, most), ring) for look in looks]
         rows.append([Tile(picture, ring, 9.0), *heated_])
         names.append(f"query {query}, max {most:.2g}")
-    heading = title or f"Where the marked patches look: {', '.join(maps)}"
     bar = "attention, each row over its own largest"
-    return sheet(rows, heading, names, ["query", *maps], bar=bar).shown("attention")
+    return sheet(rows, title, names, ["query", *maps], bar=bar).shown("attention")
 
 
 def attention_atlas(
-    maps: np.ndarray, grid: Grid, query: int | np.integer, title: str = ""
+    maps: np.ndarray,
+    grid: Grid,
+    query: int | np.integer,
+    title: str = "Where one patch looks, by layer and head",
 ) -> Picture:
     """Every head of every layer from one query, tiled: layers down, heads across, one scale a
     layer.
@@ -75,24 +73,21 @@ def attention_atlas(
     for layer, by_head in enumerate(maps):
         looks = np.stack([_looks(found, grid, query, f"layer {layer + 1}") for found in by_head])
         rows.append(looks / largest(list(looks)))
-    sheet_, (height, width) = quantised(tiled(np.stack(rows))), grid
-    scale = [(0.0, "#ffffff"), (0.5 / STEPS, "#ffffff")]
-    scale += [((1 + at * (STEPS - 1)) / STEPS, colour) for at, colour in spread(HEAT)]
+    sheet_, (height, width) = tiled(np.stack(rows)), grid
     ends = {"unit": "attention over its layer's largest", "ends": ("0", "1")}
     down, across = np.divmod(np.arange(layers * heads), heads)
     x, y = across * (width + 1) + query % width, down * (height + 1) + query // width
     rings = Line(x, y, "", MARK, 0, marker="circle-open", size=6, hover=())
     x_axis, y_axis = _numbered("head", width, heads), _numbered("layer", height, layers)
     y_axis = replace(y_axis, limits=(sheet_.shape[0] - 0.5, -0.5))
-    panel = Panel([Heat(sheet_, 0, STEPS, scale, **ends), rings], x_axis, y_axis, square=True)
+    panel = Panel([Heat(sheet_, 0, 1, spread(HEAT), **ends), rings], x_axis, y_axis, square=True)
     side = min(1.0, 8 / heads)
     size = (max(5.0, side * heads + 1.6), max(2.5, side * layers * height / width + 1.2))
-    heading = title or f"Where patch {query} looks in {layers} layers × {heads} heads"
-    return Picture(heading, [panel], size, "atlas")
+    return Picture(title, [panel], size, "atlas")
 
 
 def saliency_comparison(
-    images: Images, values: Mapping[str, np.ndarray], title: str = ""
+    images: Images, values: Mapping[str, np.ndarray], title: str = "Attention received"
 ) -> Picture:
     """One row an image: the image, then each label's values laid over it, each map from 0 to its
     own largest value.
@@ -118,9 +113,8 @@ def saliency_comparison(
         shown = [maps[at] for maps in grids.values()]
         rows.append([Tile(tile), *(Tile(heated(tile, one, largest([one]))) for one in shown)])
         below.append(["", *(f"largest {np.nan_to_num(one).max():.2g}" for one in shown)])
-    heading = title or f"Attention received, {len(rows)} images"
     bar = "attention received, each map over its own largest"
-    return sheet(rows, heading, (), ["image", *grids], below, bar=bar).shown("saliency")
+    return sheet(rows, title, (), ["image", *grids], below, bar=bar).shown("saliency")
 
 
 def heated(picture: np.ndarray, values: np.ndarray, most: float) -> np.ndarray:
@@ -150,21 +144,12 @@ def centre(picture: np.ndarray, grid: Grid, query: int | np.integer) -> tuple[fl
 
 
 def tiled(maps: np.ndarray) -> np.ndarray:
-    """Maps (rows, columns, h, w) as one picture, one empty (NaN) line between neighbours.
-
-    One heatmap of uint8 is a tenth of the page that a grid of panels costs.
-    """
+    """Maps (rows, columns, h, w) as one picture, one empty (NaN) line between neighbours."""
     rows, columns, height, width = maps.shape
     gaps = ((0, 0), (0, 0), (0, 1), (0, 1))
     padded = np.pad(maps.astype(np.float32), gaps, constant_values=np.nan)
     flat = padded.transpose(0, 2, 1, 3).reshape(rows * (height + 1), columns * (width + 1))
     return flat[:-1, :-1]
-
-
-def quantised(shares: np.ndarray) -> np.ndarray:
-    """Shares in 0..1 as uint8 in 1..255 (a ninth of float64's JSON); not-a-number becomes 0."""
-    whole = 1 + np.clip(np.nan_to_num(shares), 0, 1) * (STEPS - 1)
-    return np.where(np.isfinite(shares), np.rint(whole), 0).astype(np.uint8)
 
 
 def _numbered(words: str, step: int, count: int) -> Axis:

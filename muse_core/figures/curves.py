@@ -23,14 +23,14 @@ WIDE = (8.5, 4.4)
 
 
 def loss_curves(
-    rows: Rows, names: Sequence[str] = (), title: str = "", log: bool = True
+    rows: Rows, names: Sequence[str] = (), title: str = "Losses", log: bool = True
 ) -> Picture:
     """Losses over steps, each as measured (thin) and smoothed (bold).
 
     Args:
         rows: Rows of ``metrics.jsonl``.
         names: Columns, such as "loss/topology"; every loss that the rows have where none is named.
-        title: What the curves show; by default where each begins and ends.
+        title: What the curves show.
         log: Whether to ask for a logarithmic axis, which only positive losses can have.
 
     Raises:
@@ -47,12 +47,12 @@ def loss_curves(
         x, y = steps.astype(np.int32), values.astype(np.float32)
         marks.append(Line(x[measured], y[measured], "", colour, **raw))
         marks.append(Line(x[read], smoothed(values)[read].astype(np.float32), words, colour))
-    shown = np.concatenate([values for _, values in series.values()] or [np.ones(1)])
+    shown = np.concatenate([values for _, values in series.values()])
     y_axis = Axis("loss")
     if log and np.nanmin(shown) > 0:
         y_axis = Axis("loss (log)", log=True, ticks=log_ticks(shown))
     panel = Panel(marks, Axis("step"), y_axis)
-    return Picture(title or _ends(series), [panel], WIDE, "loss-curves", joint_hover=True)
+    return Picture(title, [panel], WIDE, "loss-curves", joint_hover=True)
 
 
 def convergence(
@@ -128,56 +128,40 @@ def colour_of(name: str, position: int) -> str:
     return LOSS_COLOURS.get(name.split("/")[-1], SEQUENCE[position % len(SEQUENCE)])
 
 
-def _ends(series: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> str:
-    """The sentence that curves show, e.g. "Losses until step 500: topology 1.2 → 0.3"."""
-    last = int(max(steps[-1] for steps, _ in series.values()))
-    ends = ", ".join(
-        f"{name.split('/')[-1]} {smoothed(values)[0]:.3g} → {smoothed(values)[-1]:.3g}"
-        for name, (_, values) in series.items()
-    )
-    return f"Losses until step {last:,}: {ends}"
-
-
 class LivePlot(Callback):
     """A loss plot that grows while something trains, redrawn in place at most every ``seconds``.
 
-    Rows that begin again, or another title, are another training: it gets a plot of its own, below.
+    Each training gets a plot of its own.
 
     Args:
         names: Columns to draw; every loss that the rows have where none is named.
-        title: What trains.
+        title: What trains; by default what the trainer says.
         seconds: Between two drawings, at least.
     """
 
     def __init__(self, names: Sequence[str] = (), title: str = "", seconds: Number = 5.0) -> None:
         self.names, self.title, self.seconds = list(names), title, seconds
         self.handle: Any = None
-        self.rows: Rows = ()
-        self.training, self.count, self.drawn_at = title, 0, time.monotonic()
+        self.drawn_at = time.monotonic()
+
+    def on_train_begin(self, trainer: Any) -> None:
+        self.handle = None
 
     def on_step(self, trainer: Any, row: dict[str, Any]) -> None:
-        """As a callback of a trainer: its rows, under its name."""
-        self.update(trainer.rows, self.title or trainer.what)
+        """Draw all rows so far, unless it was done a moment ago."""
+        if len(trainer.rows) >= 2 and time.monotonic() - self.drawn_at >= self.seconds:
+            self.redraw(trainer)
 
     def on_train_end(self, trainer: Any) -> None:
-        self.redraw()
+        self.redraw(trainer)
 
-    def update(self, rows: Rows, title: str = "") -> None:
-        """Draw all rows so far, unless it was done a moment ago."""
-        title = title or self.title
-        if title != self.training or len(rows) < self.count:
-            self.handle = None
-        self.rows, self.training, self.count = rows, title, len(rows)
-        if len(rows) >= 2 and time.monotonic() - self.drawn_at >= self.seconds:
-            self.redraw()
-
-    def redraw(self) -> None:
-        """Draw the rows seen last."""
+    def redraw(self, trainer: Any) -> None:
+        """Draw the trainer's rows."""
         from IPython.display import Image, display
 
         from muse_core.figures import still
 
-        if (picture := self.picture()) is None:
+        if (picture := self.picture(trainer)) is None:
             return
         words = f"Losses so far: {picture.title}"
         image = Image(still.png(picture.still, dpi=90), metadata={"alt": words})
@@ -187,11 +171,11 @@ class LivePlot(Callback):
             self.handle.update(image)
         self.drawn_at = time.monotonic()
 
-    def picture(self) -> Picture | None:
+    def picture(self, trainer: Any) -> Picture | None:
         """The curves so far, titled with what trains and how far it is; None before any loss."""
-        known = losses_of(self.rows)
+        known = losses_of(trainer.rows)
         names = [name for name in self.names or known if name in known]
         if not names:
             return None
-        title = f"{self.training or 'Training'}, step {self.rows[-1]['step']:,.0f}"
-        return loss_curves(self.rows, names, title)
+        title = f"{self.title or trainer.what}, step {trainer.rows[-1]['step']:,.0f}"
+        return loss_curves(trainer.rows, names, title)

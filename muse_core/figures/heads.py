@@ -11,10 +11,9 @@ import numpy as np
 
 from muse_core.figures.marks import Axis, Line, Mark, Number, Panel, Rule, extent, wrapped
 from muse_core.figures.picture import Picture
-from muse_core.figures.theme import INK, LOSS_COLOURS, stage_colour
+from muse_core.figures.theme import INK, LOSS_COLOURS, MUTED, STAGE_COLOURS
 
 READING = "line: mean over the heads · dots: single heads"
-DEPTH = "share of the network's depth (1 = its last layer)"
 OTHERS = [LOSS_COLOURS[name] for name in ("anchor", "reconstruction", "adversarial", "topology")]
 """Colours of networks that are neither a stage nor a teacher; the first differs most from the
 stages' purple.
@@ -27,8 +26,7 @@ def by_layer(
     unit: str,
     reference: Mapping[str, Number] | None = None,
 ) -> Picture:
-    """Networks of equally many layers share the axis "layer"; others stand at their share of the
-    depth.
+    """A line a network over its layers.
 
     A name that begins with "stage 2", "after stage 2" or "MUSE, after stage 2" has the stage's
     colour, a teacher is dark and dashed.
@@ -40,14 +38,12 @@ def by_layer(
         reference: Name -> a level to compare with.
     """
     arrays = {name: np.asarray(heads, dtype=np.float32) for name, heads in values.items()}
-    layers = max(map(len, arrays.values()))
-    is_alike = all(len(heads) == layers for heads in arrays.values())
-    step = (1.0 if is_alike else 1 / layers) * min(0.14, 0.66 / len(arrays))
+    layers, step = max(map(len, arrays.values())), min(0.14, 0.66 / len(arrays))
     marks: list[Mark] = []
     for at, (name, style) in enumerate(zip(arrays, _styles(arrays), strict=True)):
         heads, aside = arrays[name], step * (at - (len(arrays) - 1) / 2)
-        depth = np.arange(1, len(heads) + 1) / (1 if is_alike else len(heads))
-        marks += _network(name, (depth + aside).astype(np.float32), heads, *style, unit)
+        x = np.arange(1, len(heads) + 1, dtype=np.float32) + np.float32(aside)
+        marks += _network(name, x, heads, *style, unit)
     levels = {name: level for name, level in (reference or {}).items() if np.isfinite(level)}
     for name, level in levels.items():
         text = wrapped(f"{name} {level:.3g}", 24, 60)
@@ -58,7 +54,6 @@ def by_layer(
     limits = (low - margin, high + margin)
     ticks = {float(at): str(at) for at in range(1, layers + 1, -(-layers // 24))}
     x = Axis(f"layer ({READING})", limits=(0.5, layers + 0.5), ticks=ticks, grid=False)
-    x = x if is_alike else Axis(f"{DEPTH}\n{READING}", grid=False)
     panel = Panel(marks, x, Axis(wrapped(unit, 42), limits=limits))
     rows = -(-sum(len(name) + 8 for name in arrays) // 95)
     return Picture(title, [panel], (8.5, 4.4 + 0.2 * rows), "by-layer")
@@ -74,7 +69,7 @@ def _styles(names: Iterable[str]) -> Iterator[tuple[str, str]]:
         if "teacher" in name.lower():
             style = (INK, next(teachers))
         else:
-            style = (stage_colour(int(stage[3])), "circle") if stage else next(others)
+            style = (STAGE_COLOURS.get(int(stage[3]), MUTED), "circle") if stage else next(others)
         style = next(others) if style in taken else style
         taken.add(style)
         yield style

@@ -38,7 +38,7 @@ def pixels(images: Images) -> np.ndarray:
 
 
 def image_grid(
-    images: Images, captions: Sequence[str] = (), columns: int = 6, title: str = ""
+    images: Images, captions: Sequence[str] = (), columns: int = 6, title: str = "Images"
 ) -> Picture:
     """Images in reading order, each with its caption (cut to four lines) below.
 
@@ -55,7 +55,7 @@ def image_grid(
     columns = max(1, min(columns, len(tiles)))
     rows = [tiles[at : at + columns] for at in range(0, len(tiles), columns)]
     below = [captions[at : at + columns] for at in range(0, len(captions), columns)]
-    return sheet(rows, title or f"{len(tiles)} images", below=below)
+    return sheet(rows, title, below=below)
 
 
 def sample_grid(images: Images, prompts: Sequence[str], title: str) -> Picture:
@@ -92,7 +92,7 @@ def reconstruction_grid(
     reconstructions: Images,
     psnr: Sequence[Number] | np.ndarray,
     gain: Number = 4.0,
-    title: str = "",
+    title: str = "Images, their reconstructions, and the error",
 ) -> Picture:
     """Three rows: inputs, their reconstructions, and the absolute error times ``gain``.
 
@@ -101,7 +101,7 @@ def reconstruction_grid(
         reconstructions: The same shape.
         psnr: dB, one an image.
         gain: What the error is multiplied with.
-        title: What the rows show; by default the mean PSNR.
+        title: What the rows show.
 
     Raises:
         MuseError: The shapes differ.
@@ -111,16 +111,14 @@ def reconstruction_grid(
         raise MuseError(f"Inputs {shapes[0]} and reconstructions {shapes[1]} differ in shape.")
     top, middle = pixels(inputs), pixels(reconstructions)
     error = np.clip(np.abs(top.astype(np.float32) - middle) * gain, 0, 255).astype(np.uint8)
-    mean = np.nanmean(np.asarray(psnr, dtype=float))
-    heading = title or f"Reconstruction at {mean:.1f} dB PSNR on average ({len(top)} images)"
     decibels = [f"{each:.1f} dB" if np.isfinite(each) else "no PSNR" for each in psnr]
     names = ("input", "reconstruction", f"|error| × {gain:g}")
     rows = [[Tile(tile) for tile in each] for each in (top, middle, error)]
-    return sheet(rows, heading, names, below=((), decibels)).shown("reconstructions")
+    return sheet(rows, title, names, below=((), decibels)).shown("reconstructions")
 
 
 def mask_overlay(
-    images: Images, masks: np.ndarray, class_names: Sequence[str] = (), title: str = ""
+    images: Images, masks: np.ndarray, class_names: Sequence[str], title: str = "Images and masks"
 ) -> Picture:
     """Images above, their masks laid over them below, with a legend.
 
@@ -128,12 +126,10 @@ def mask_overlay(
         images: Numbers in [0, 1], (n, h, w, 3) or (n, 3, h, w).
         masks: Classes (n, h, w); 0 is background, 255 unlabelled (grey).
         class_names: Class 0 first.
-        title: What the masks show; by default how many classes there are.
+        title: What the masks show.
     """
     key, rows = _masked(images, {"mask": masks}, class_names, 0)
-    classes = len(key) - ("unlabelled" in key)
-    heading = title or f"{classes} classes in {len(images)} images"
-    return sheet(rows, heading, ("image", "mask"), key=key).shown("masks")
+    return sheet(rows, title, ("image", "mask"), key=key).shown("masks")
 
 
 def segmentation_overlays(

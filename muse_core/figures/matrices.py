@@ -32,7 +32,7 @@ def similarity_matrix(
     values: np.ndarray | Sequence[Sequence[Number]],
     row_labels: Sequence[str],
     column_labels: Sequence[str],
-    title: str = "",
+    title: str = "Similarity of rows and columns",
     unit: str = "cosine",
 ) -> Picture:
     """Row i against column j; a square matrix has its diagonal (the true pairs) outlined.
@@ -41,7 +41,7 @@ def similarity_matrix(
         values: Numbers (n, m), NaN where there is none.
         row_labels: n names.
         column_labels: m names.
-        title: What the matrix shows; by default how many rows find their own column.
+        title: What the matrix shows.
         unit: Of the numbers.
 
     Raises:
@@ -65,7 +65,7 @@ def similarity_matrix(
     y = Axis(ticks=_short(row_labels), limits=(rows - 0.5, -0.5), grid=False)
     side = 0.55 if max(values.shape) <= 16 else max(0.16, 9 / max(values.shape))
     size = (max(6.0, side * columns + 3.6), max(3.6, side * rows + 2.6))
-    return Picture(title or _finding(values), [Panel([heat], x, y)], size, "similarity")
+    return Picture(title, [Panel([heat], x, y)], size, "similarity")
 
 
 def route_table(
@@ -139,16 +139,6 @@ def _cells(
     present = {words: colour for at, (words, colour) in enumerate(meaning.items()) if at in codes}
     size = (1.05 * len(columns) + 1.8, 0.62 * len(rows) + 2.0 + 0.1 * len(present))
     return Picture(title, [Panel([heat], x, y)], size, name, key=present)
-
-
-def _finding(values: np.ndarray) -> str:
-    """What a square matrix shows: how many rows are most similar to their own column."""
-    rows, columns = values.shape
-    if rows != columns:
-        return f"Similarity of {rows} rows and {columns} columns"
-    best = np.argmax(np.nan_to_num(values, nan=-np.inf), axis=1)
-    found = int((best == np.arange(rows)).sum())
-    return f"{found} of {rows} rows are most similar to their own column"
 
 
 def _short(names: Sequence[str]) -> dict[float, str]:

@@ -118,9 +118,7 @@ def study_table(record: StudyRecord, metrics: Sequence[str]) -> str:
 
 def verdict(found: StudyCell, metric: Metric) -> str:
     """ "better", "worse" or "no difference" against the first row."""
-    if found.direction == "same":
-        return "no difference"
-    return "better" if (found.direction == "higher") == (metric.better > 0) else "worse"
+    return metric.verdict({"higher": 1, "lower": -1, "same": 0}[found.direction])
 
 
 def outcome_sentences(record: StudyRecord) -> list[str]:
@@ -153,13 +151,10 @@ def _letter(at: int) -> str:
 
 
 def _result(row: Row, name: str, best: str | None, letters: Mapping[str, str]) -> Cell:
-    three, metric = tables.scaled(row, name), METRICS[name]
-    if three is None:
+    texts = tables.value_and_interval(row, name, " – ")
+    if texts is None:
         return Cell("–", note=letters.get(_reason(row, name), ""))
-    value, low, high = (number_text(each, metric) for each in three)
-    has_interval = row.measurements[name].low is not None
-    is_best = value == best and row.name not in REFERENCES
-    return Cell(value, f"{low} – {high}" if has_interval else "", bold=is_best)
+    return Cell(*texts, bold=texts[0] == best and row.name not in REFERENCES)
 
 
 def _study_cell(found: StudyCell | None, metric: Metric) -> Cell:

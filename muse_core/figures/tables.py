@@ -64,6 +64,17 @@ def scaled(row: Row, metric: str) -> tuple[float, float, float] | None:
     return found.value * scale, low * scale, high * scale
 
 
+def value_and_interval(row: Row, metric: str, between: str) -> tuple[str, str] | None:
+    """Both as texts in the metric's unit, the interval empty where there is none; None without a
+    value.
+    """
+    three = scaled(row, metric)
+    if three is None:
+        return None
+    value, low, high = (number_text(each, METRICS[metric]) for each in three)
+    return value, f"{low}{between}{high}" if row.measurements[metric].low is not None else ""
+
+
 def row_name(name: str, below: str = "", bold: bool = False) -> Cell:
     """The first cell of a row."""
     style = "min-width:8em;max-width:18em;text-wrap:balance"

@@ -34,11 +34,6 @@ HEAT = tuple(VIRIDIS.split())
 """Viridis in ten steps, as `explorer.js` has it: no number is darker than a smaller one."""
 
 
-def stage_colour(stage: int) -> str:
-    """The colour of stage 1, 2 or 3; grey beyond."""
-    return STAGE_COLOURS.get(stage, MUTED)
-
-
 def plotly_template() -> dict[str, Any]:
     """About 0.9 KB, where plotly's own takes 6.6 KB in every figure."""
     axis = {"gridcolor": GRID, "linecolor": MUTED, "zeroline": False, "ticks": "outside"}

@@ -24,8 +24,6 @@ from muse_core.report.stamps import (
 )
 from muse_core.report.summary import day
 
-WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
-
 SPELLINGS = {
     r"\{aligned\}": "{split}",
     r"\\arg(?![A-Za-z])": r"\\operatorname{arg}",
@@ -142,18 +140,15 @@ def facts(stamp: Stamp | None, run: str) -> dict[str, str]:
     """Where a page comes from, and with which parameters it was made."""
     if stamp is None:
         return {"Run": run}
-    given = {
-        name: each
-        for name, each in stamp.parameters.items()
-        if name not in ("run", "preset", "device")
-    }
+    own = stamp.parameters.keys() - {"run", "preset", "device"}
+    given = (f"{name}={each}" for name, each in stamp.parameters.items() if name in own)
     found = {
         "Run": run,
         "Commit": stamp.commit,
         "Preset": stamp.preset if stamp.preset != "none" else "",
         "Device": stamp.device,
         "Date": day(stamp.date),
-        "Parameters": ", ".join(f"{name}={each}" for name, each in given.items()),
+        "Parameters": ", ".join(given),
     }
     return {name: value for name, value in found.items() if value}
 

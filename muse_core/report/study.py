@@ -71,7 +71,7 @@ class StudyFile(BaseModel):
     """
 
     model_config = ConfigDict(extra="allow", frozen=True)
-    extends: Any = None
+    extends: str | None = Field(None, pattern=r"^[\w.-]+$")
     only: list[str] | None = None
     common: dict[str, Any] = Field(default_factory=dict)
     rows: dict[str, Any] = Field(default_factory=dict)
@@ -111,9 +111,7 @@ class Study:
         check_names({name: 0 for name in fields if not self._path(name)}, words)
         pairs = [shlex.quote(f"{self._path(name)}={value}") for name, value in fields.items()]
         if pairs:
-            own["overrides"] = " ".join(
-                [*([own["overrides"]] if "overrides" in own else []), *pairs]
-            )
+            own["overrides"] = " ".join(filter(None, [own.get("overrides"), *pairs]))
         return PlannedRun(row, seed, run, own)
 
     def _path(self, name: str) -> str | None:
@@ -207,16 +205,14 @@ def _resolved(file: Path, children: tuple[Path, ...] = ()) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name not in ("extends", "only")}
 
 
-def _parent(file: Path, named: Any, children: tuple[Path, ...]) -> Path:
-    is_name = isinstance(named, str) and re.fullmatch(r"[\w.-]+", named)
-    parent = file.with_name(f"{named}.yaml") if is_name else file
-    why = "is no file's name" if not is_name else "extends this one" if parent in children else ""
-    if not why and parent.is_file():
+def _parent(file: Path, named: str, children: tuple[Path, ...]) -> Path:
+    parent = file.with_name(f"{named}.yaml")
+    if parent.is_file() and parent not in children:
         return parent
+    why = "extends this one" if parent in children else "is not there"
     raise MuseError(
-        f"The study {file.name} extends {shown(named)}, which {why or 'is not there'}: name one "
-        "file "
-        "beside it, without .yaml."
+        f"The study {file.name} extends {shown(named)}, which {why}: name one file beside it, "
+        "without .yaml."
     )
 
 
@@ -356,15 +352,10 @@ def finished_runs(states: Sequence[RunState], *rows: str) -> dict[str, list[Plan
         reasons = "; ".join(map(str, states))
         raise MuseError(f"No run of the study could be finished ({reasons}): mend that first.")
     for row in rows:
-        if row not in found:
-            raise MuseError(
-                f"The study has no row {row!r}, which this notebook compares: its rows are "
-                f"{', '.join(found)}; add it, or choose another study."
-            )
-        if not found[row]:
+        if not found.get(row):
             reasons = "; ".join(str(state) for state in states if state.planned.row == row)
             raise MuseError(
-                f"No run of the row {row!r} is done ({reasons}): mend that and run this notebook "
-                "again."
+                f"No run of the row {row!r} is done ({reasons or 'the study has no such row'}): "
+                "mend that, or choose another study, and run this notebook again."
             )
     return {row: found[row] for row in rows or found}

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from PIL import Image
 
 from muse_core.errors import MuseError
+from muse_core.figures.tables import value_and_interval
 from muse_core.report.stamps import (
     Stamp,
     executed,
@@ -20,7 +21,7 @@ from muse_core.report.stamps import (
     state,
     title_and_claim,
 )
-from muse_core.results.measurements import METRICS, EvaluationRecord, Measurement, Metric
+from muse_core.results.measurements import METRICS, EvaluationRecord
 from muse_core.results.records import read_record
 
 HEADLINE = ("psnr", "zero_shot", "linear_probe", "miou", "attention_auc")
@@ -117,36 +118,25 @@ def _record(run: Path, name: str, kind: type[Kind]) -> Kind | None:
 
 def headline(evaluation: EvaluationRecord) -> list[Number]:
     """The last stage's numbers beside those of shared routing."""
-    rows = {row.name: row.measurements for row in evaluation.rows}
+    rows = {row.name: row for row in evaluation.rows}
     final, shared = (
         max((name for name in rows if name.startswith(f"{who}, after stage ")), default="")
         for who in ("MUSE", "shared routing")
     )
     pairs = [one for one in evaluation.comparisons if (one.a, one.b) == (final, shared)]
     verdicts = {one.metric: COMPARED[one.verdict] for one in pairs}
-    there = [name for name in HEADLINE if name in rows.get(final, {})]
-    numbers = [
+    texts = lambda row, name: value_and_interval(rows[row], name, " to ") if row in rows else None
+    return [
         Number(
             METRICS[name].words,
             METRICS[name].unit,
-            *_figure(rows[final][name], METRICS[name]),
-            *_figure(rows.get(shared, {}).get(name), METRICS[name]),
+            *found,
+            *(texts(shared, name) or ("", "")),
             verdicts.get(name, ""),
         )
-        for name in there
+        for name in HEADLINE
+        if (found := texts(final, name))
     ]
-    return [number for number in numbers if number.value]
-
-
-def _figure(found: Measurement | None, metric: Metric) -> tuple[str, str]:
-    """A value and its interval in the metric's unit; "" for what is not there."""
-    if found is None or found.value is None:
-        return "", ""
-    value, *ends = (
-        "" if each is None else f"{each * metric.scale:z.{metric.digits}f}".replace("-", "−")
-        for each in (found.value, found.low, found.high)
-    )
-    return value, " to ".join(ends) if all(ends) else ""
 
 
 def _measured(evaluation: EvaluationRecord) -> str:

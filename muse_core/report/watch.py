@@ -3,7 +3,6 @@
 import math
 import sys
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
@@ -29,8 +28,7 @@ def watch(run: str, seconds: float = math.inf, file: Any = None) -> int:
     """
     if not seconds >= 0:
         raise MuseError(f"--seconds must be 0 or more (0 looks once): got {seconds}.")
-    records, bars = paths.records_folder(run), {}
-    find = partial(followed, records, partial(_record_of, records))
+    bars, find = {}, partial(followed, paths.records_folder(run))
     find()
     try:
         for stage in updates(find, seconds):
@@ -46,11 +44,3 @@ def watch(run: str, seconds: float = math.inf, file: Any = None) -> int:
         for bar in bars.values():
             bar.close()
     return sum(bar.n for bar in bars.values())
-
-
-def _record_of(records: Path, stage: str) -> Path:
-    """What a stage writes at its end: ``stageN.json`` for the tokenizer's N-th, else its name."""
-    number = stage.partition("_")[0]
-    return records / (
-        f"stage{int(number)}.json" if number in ("01", "02", "03") else f"{stage}.json"
-    )

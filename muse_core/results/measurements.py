@@ -21,6 +21,10 @@ class Metric:
     digits: int = 1
     scale: float = 1.0
 
+    def verdict(self, sign: int) -> str:
+        """ "better", "worse" or "no difference" for a difference of this sign."""
+        return {0: "no difference", self.better: "better"}.get(sign, "worse")
+
 
 METRICS = MappingProxyType(
     {
@@ -108,9 +112,7 @@ class Comparison:
     @property
     def verdict(self) -> str:
         """ "better", "worse" or "no difference" of ``a``, at the 95 % level."""
-        if not (self.low > 0 or self.high < 0):
-            return "no difference"
-        return "better" if (self.difference > 0) == (METRICS[self.metric].better > 0) else "worse"
+        return METRICS[self.metric].verdict((self.low > 0) - (self.high < 0))
 
 
 @dataclass(frozen=True)
@@ -135,8 +137,6 @@ class EvaluationRecord:
 
 FOLLOWING = tuple(name for name in METRICS if name.startswith("follows_"))
 """Does an image show what its prompt says? By category."""
-
-GENERATION_METRICS = ("gfid", "fd_teacher", "precision", "recall", *FOLLOWING)
 
 
 @dataclass(frozen=True)

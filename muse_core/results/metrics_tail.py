@@ -3,7 +3,7 @@ run is touched.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,25 +45,30 @@ class StageFollower:
         return new
 
 
-def followed(records: Path, record_of: Callable[[str], Path | None]) -> list[StageFollower]:
+def followed(records: Path) -> list[StageFollower]:
     """A follower for each stage that has written rows into a run's folder of records, in order.
 
-    ``record_of``: stage -> the file that it writes at its end, None where that is not known. Raises
-    MuseError where there is no such folder, or no stage in it yet."""
+    Raises MuseError where there is no such folder, or no stage in it yet."""
     files = sorted(file for file in records.glob("*.jsonl") if not file.name.startswith(GEOMETRY))
     if not files:
         raise MuseError(
             f"The run {records.parent.name!r} has no records to follow in {records}: start one "
             f"with `muse run 01 --run {records.parent.name}`, or check its name."
         )
-    return [StageFollower(file.stem, RowReader(file), record_of(file.stem)) for file in files]
+    return [StageFollower(file.stem, RowReader(file), _record_of(file)) for file in files]
+
+
+def _record_of(rows: Path) -> Path:
+    """What a stage writes at its end: ``stageN.json`` for the tokenizer's N-th, else its name."""
+    number = rows.stem.partition("_")[0]
+    name = f"stage{int(number)}" if number in ("01", "02", "03") else rows.stem
+    return rows.with_name(f"{name}.json")
 
 
 def updates(
     find: Callable[[], list[StageFollower]],
     seconds: float,
     every: float = 1.0,
-    sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[StageFollower]:
     """Each follower with new rows, again and again, until all stages have ended or ``seconds`` are
     over (0: look once).
@@ -80,9 +85,9 @@ def updates(
                 yield follower
         if all(follower.finished for follower in known.values()) or time.monotonic() >= until:
             return
-        sleep(min(every, max(0.0, until - time.monotonic())))
+        time.sleep(min(every, max(0.0, until - time.monotonic())))
 
 
-def losses_of(rows: Sequence[dict[str, Any]]) -> list[str]:
+def losses_of(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """The columns of losses that these rows have."""
     return list(dict.fromkeys(name for row in rows for name in row if name.startswith("loss/")))

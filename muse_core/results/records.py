@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from safetensors import SafetensorError
+
 from muse_core import paths
 from muse_core.errors import MuseError
 
@@ -25,11 +27,23 @@ def write_json(path: Path, record: Any) -> Path:
     if is_dataclass(record) and not isinstance(record, type):
         record = asdict(record)
     text = json.dumps(record, indent=2, default=str) + "\n"
-    with _writing(path):
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with whole_file(path) as temporary:
         temporary.write_text(text)
-        temporary.replace(path)
     return path
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A file beside the path to write into: it takes the path's place when the block ends, or
+    leaves nothing. Raises MuseError when the disk refuses.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with _writing(path):
+        try:
+            yield temporary
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -38,9 +52,10 @@ def _writing(path: Path) -> Iterator[None]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
+        why = getattr(error, "strerror", error)
         raise MuseError(
-            f"Cannot write {path} ({error.strerror}): free some space or mend its permissions."
+            f"Cannot write {path} ({why}): free some space or mend its permissions."
         ) from error
 
 

@@ -1,8 +1,6 @@
 """Tensors and a JSON note in one safetensors file, written whole or not at all."""
 
 import json
-import os
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +8,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from muse_core.errors import MuseError
+from muse_core.results.records import whole_file
 
 Stored = tuple[dict[str, Tensor], dict[str, Any]]
 """Tensors by name, and what else is to be remembered (JSON)."""
@@ -33,15 +31,6 @@ def read_stored(file: Path) -> Stored | None:
 def write_stored(file: Path, stored: Stored) -> None:
     """Write whole or not at all. Raises MuseError when the disk refuses."""
     tensors, note = stored
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with whole_file(file) as temporary:
         save_file(plain, temporary, metadata={"note": json.dumps(note)})
-        temporary.replace(file)
-    except (OSError, SafetensorError) as error:
-        with suppress(OSError):
-            temporary.unlink()
-        raise MuseError(
-            f"Cannot write {file} ({error}): free some space or mend its permissions."
-        ) from error

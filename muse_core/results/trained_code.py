@@ -1,22 +1,19 @@
 """Which code a training used, in digests that its record keeps, and what changed since."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 CODE = ("foundations", "losses", "models", "training")
 """Folders whose code decides what a training does."""
 
 
-def code_digests() -> dict[str, str]:
+def code_digests(folders: Sequence[str] = CODE) -> dict[str, str]:
     """File below muse_core -> digest, of all code that decides what a training does."""
     root = Path(__file__).resolve().parents[1]
-    files = (file for folder in CODE for file in sorted((root / folder).glob("*.py")))
-    return {file.relative_to(root).as_posix(): _digest(file.read_bytes()) for file in files}
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.blake2b(content, digest_size=12).hexdigest()
+    files = (file for folder in folders for file in sorted((root / folder).rglob("*.py")))
+    digest = lambda file: hashlib.blake2b(file.read_bytes(), digest_size=12).hexdigest()
+    return {file.relative_to(root).as_posix(): digest(file) for file in files}
 
 
 def changed_code(recorded: Mapping[str, str]) -> list[str]:

@@ -11,7 +11,6 @@ import torch
 from einops import einsum, rearrange
 from torch import Tensor
 
-from muse_core.errors import MuseError
 from muse_core.losses.topology import Grid
 from muse_core.shapes import AttentionMaps, Float
 
@@ -27,7 +26,6 @@ def attention_distance(
     different sizes compare, and the largest possible value, from corner to corner, is below 1.
     (Dosovitskiy et al. 2021, arXiv 2010.11929, fig. 7, there in pixels.)"""
     away = patch_distances(grid)
-    _check(maps, len(away))
     expected = "batch heads queries keys, queries keys -> batch heads queries"
     return _by_layer([einsum(each.float(), away.to(each.device), expected) for each in maps])
 
@@ -36,7 +34,6 @@ def attention_entropy(maps: Sequence[AttentionMaps]) -> Float[Tensor, "layers he
     """-sum_k A(q, k) log A(q, k) in nats, mean over queries q; 0 log 0 = 0. From 0 (one key) to log
     N (all alike).
     """
-    _check(maps)
     return _by_layer([torch.special.entr(each.float()).sum(-1) for each in maps])
 
 
@@ -46,7 +43,6 @@ def rollout(maps: Sequence[AttentionMaps]) -> Float[Tensor, "batch tokens tokens
 
     R = Â_L ... Â_1 with Â_l the row-normalised 1/2 mean_h A_l + 1/2 I; the identity stands for the
     residual path. (Abnar & Zuidema 2020, arXiv 2005.00928, "attention rollout".) Rows sum to 1."""
-    _check(maps, maps[0].shape[-1] if maps else None)
     return fold(lambda below, layer: layer @ below, [_with_residual(each) for each in maps])
 
 
@@ -74,18 +70,3 @@ def _by_layer(
     return rearrange(
         [each.mean(-1) for each in of_queries], "layers batch heads -> layers heads batch"
     )
-
-
-def _check(maps: Sequence[AttentionMaps], tokens: int | None = None) -> None:
-    """Raises MuseError where there is no map, or one that is not ``tokens`` by ``tokens``."""
-    if not maps:
-        raise MuseError("There are no attention maps to measure: give one a layer.")
-    wrong = next(
-        (tuple(each.shape[-2:]) for each in maps if tokens and set(each.shape[-2:]) != {tokens}),
-        None,
-    )
-    if wrong:
-        raise MuseError(
-            f"A map of {wrong[0]} queries × {wrong[1]} keys does not fit {tokens} tokens: give "
-            "maps on one grid, and that grid."
-        )

@@ -4,7 +4,7 @@ Two ways to fail: attention that looks everywhere alike, and attention that find
 than mere nearness."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -34,8 +34,8 @@ class TeacherHealth:
 
     n: int
     entropy: dict[int, float]
-    auc: dict[int, float] | None
-    nearness: float | None
+    auc: dict[int, float] | None = None
+    nearness: float | None = None
 
     @property
     def complaints(self) -> list[str]:
@@ -46,9 +46,8 @@ class TeacherHealth:
                 f"The teacher's attention is nearly uniform on these images (entropy {focus:.1%} "
                 "of its maximum in its most focused layer)."
             )
-        if self.auc is None or self.nearness is None:
-            return found
-        if (best := max(self.auc.values())) < self.nearness + MARGIN:
+        best = max(self.auc.values()) if self.auc else math.inf
+        if self.nearness is not None and best < self.nearness + MARGIN:
             found.append(
                 f"The teacher's best layer finds objects with AUC {best:.2f}, no better than mere "
                 f"nearness of patches ({self.nearness:.2f})."
@@ -86,16 +85,13 @@ def teacher_health(teacher: TopologyTeacher, source: Source, n: int = 32) -> Tea
     maps = [each.cpu().float() for each in view.attention]
     most = math.log(maps[0].shape[-1])
     entropy = attention_entropy(maps).mean((1, 2)) / most
-    auc = near = None
-    if batch.instance_masks is not None and batch.instance_masks.any():
-        instances = patch_instances(batch.instance_masks, view.grid)
-        near = nearness_auc(instances, view.grid)
-        if math.isfinite(near):
-            auc = np.nanmean(object_scores(maps, instances, view.grid)["auc"], axis=(1, 2))
     by_layer = lambda values: dict(zip(teacher.layers, values.tolist(), strict=True))
-    return TeacherHealth(
-        n=len(batch),
-        entropy=by_layer(entropy),
-        auc=None if auc is None else by_layer(auc),
-        nearness=None if auc is None else near,
-    )
+    health = TeacherHealth(len(batch), by_layer(entropy))
+    if batch.instance_masks is None or not batch.instance_masks.any():
+        return health
+    instances = patch_instances(batch.instance_masks, view.grid)
+    near = nearness_auc(instances, view.grid)
+    if math.isnan(near):
+        return health
+    auc = np.nanmean(object_scores(maps, instances, view.grid)["auc"], axis=(1, 2))
+    return replace(health, auc=by_layer(auc), nearness=near)

@@ -1,5 +1,6 @@
 """Precision and recall of generated images (Kynkäänniemi et al. 2019), on any features."""
 
+import numpy as np
 from torch import Tensor
 from torch_fidelity.metric_prc import calculate_precision_recall_full
 
@@ -48,15 +49,12 @@ def measured_precision_recall(
         MuseError: As `precision_recall`.
     """
     n, values = min(len(real), len(other)), precision_recall(real, other)
-    errors: list[float | None] = [None, None]
-    if n // 2 > NEIGHBOURS:
-        measure = lambda i: precision_recall(real[i], other[i])
-        errors = half_sample_errors(measure, n, seed).tolist()
-    found = {}
-    for name, value, error in zip(("precision", "recall"), values, errors, strict=True):
-        found[name] = Measurement(float(value), n, PROTOCOL)
-        if error is not None:
-            low, high = around(float(value), error)
-            words = f"{PROTOCOL}; interval by half samples"
-            found[name] = Measurement(float(value), n, words, max(0.0, low), min(1.0, high))
+    by_name = dict(zip(("precision", "recall"), map(float, values), strict=True))
+    if n // 2 <= NEIGHBOURS:
+        return {name: Measurement(value, n, PROTOCOL) for name, value in by_name.items()}
+    errors = half_sample_errors(lambda i: precision_recall(real[i], other[i]), n, seed)
+    found, words = {}, f"{PROTOCOL}; interval by half samples"
+    for (name, value), error in zip(by_name.items(), errors, strict=True):
+        low, high = np.clip(around(value, error), 0.0, 1.0).tolist()
+        found[name] = Measurement(value, n, words, low, high)
     return found

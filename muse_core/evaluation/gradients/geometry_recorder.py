@@ -2,7 +2,7 @@
 k steps of a training.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -75,7 +75,7 @@ class GeometryRecorder(Callback):
 
     def _forget_from(self, step: int) -> None:
         """A training that starts anew, or goes on from a checkpoint, measures these steps again."""
-        kept = [row for row in _rows(self.file) if row["step"] < step] if step else []
+        kept = [row for row in read_jsonl(self.file) if row["step"] < step] if step else []
         self.file.unlink(missing_ok=True)
         append_jsonl(self.file, kept)
 
@@ -119,36 +119,21 @@ def read_geometry(files: Sequence[Path], starts: Sequence[int] = ()) -> Gradient
         MuseError: A file is not there, is empty, or holds something else.
     """
     first = dict(zip(files, starts or [0] * len(files), strict=True))
-    rows = [(start, row) for file, start in first.items() for row in _rows(file)]
-    heads = {(tuple(row["losses"]), tuple(row["gram"])) for _, row in rows}
-    if len(heads) != 1:
+    rows = [(start, row) for file, start in first.items() for row in read_jsonl(file)]
+    try:
+        ((losses, keys),) = {(tuple(row["losses"]), tuple(row["gram"])) for _, row in rows}
+        return GradientGeometry(
+            losses,
+            tuple(map(_place, keys)),
+            np.array([list(row["gram"].values()) for _, row in rows], dtype=float),
+            np.array([list(row["conflict"].values()) for _, row in rows], dtype=float),
+            np.array([start + row["step"] for start, row in rows]),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
         raise MuseError(
             f"{files[0].parent} holds no measured gradients that fit together: give geometry_every "
             "a number of steps, and train the run again."
-        )
-    ((losses, keys),) = heads
-    return GradientGeometry(
-        losses,
-        tuple(map(_place, keys)),
-        np.array([list(row["gram"].values()) for _, row in rows]),
-        np.array([list(row["conflict"].values()) for _, row in rows], dtype=float),
-        np.array([start + row["step"] for start, row in rows]),
-    )
-
-
-def _rows(file: Path) -> Iterator[dict[str, Any]]:
-    for row in read_jsonl(file):
-        try:
-            losses, gram, conflict = len(row["losses"]), row["gram"], row["conflict"]
-            shape = (len(gram), losses, losses)
-            if np.shape([*gram.values()]) != shape or np.shape([*conflict.values()]) != shape:
-                raise ValueError
-            _ = row["step"] + 0
-        except (KeyError, TypeError, ValueError, AttributeError):
-            raise MuseError(
-                f"{file} holds no measured gradients: delete it and train its run again."
-            ) from None
-        yield row
+        ) from None
 
 
 def _to_row(found: GradientGeometry) -> dict[str, Any]:

@@ -7,17 +7,17 @@ a table."""
 
 import warnings
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
+from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
-from torch import Tensor, nn
+from torch import Tensor
 
 from muse_core.errors import MuseError
 
@@ -26,7 +26,8 @@ C_GRID = (0.003, 0.03, 0.3, 3.0)
 RATE_GRID = (0.03, 0.1, 0.3, 1.0)
 """Learning rates tried by SGD."""
 SGD_FROM = 20_000
-"""Training images from which on SGD in batches takes over from scikit-learn."""
+"""Training images from which on SGD in batches takes over from scikit-learn's own solver."""
+BATCH_SIZE = 1024
 VALIDATION_SHARE = 0.2
 
 
@@ -58,17 +59,29 @@ def linear_probe(
         seed: of the validation split and of SGD.
 
     Raises:
-        MuseError: for fewer than two classes, labels outside the class list and features that are
-            not finite.
+        MuseError: for fewer than two classes.
     """
-    features, classes = _checked(train, labels, test, num_classes)
+    known = labels >= 0
+    features, classes = _array(train[known]), labels[known].numpy()
+    if (occurring := len(np.unique(classes))) < 2:
+        raise MuseError(
+            f"A linear probe needs two classes, but the {len(classes)} labelled training images "
+            f"show {occurring}: use more images or other data."
+        )
+    fitted, held = split_for_validation(len(features), seed)
     kind, name, grid = LogisticRegression(max_iter=500, tol=1e-3), "C", C_GRID
     method = "logistic regression (scikit-learn), C"
     if len(features) >= SGD_FROM:
-        kind, name, grid = SoftmaxSGD(seed=seed), "rate", RATE_GRID
-        method = "SGD, momentum 0.9, cosine, lr"
+        # Without hidden layers it is softmax regression.
+        steps: dict[str, Any] = {
+            "batch_size": min(BATCH_SIZE, len(fitted)),
+            "max_iter": 20,
+            "random_state": seed,
+        }
+        kind = MLPClassifier((), solver="sgd", alpha=0, **steps)
+        name, grid = "learning_rate_init", RATE_GRID
+        method = "SGD (scikit-learn), momentum 0.9, lr"
     model = Pipeline([("scale", StandardScaler()), ("fit", kind)])
-    fitted, held = split_for_validation(len(features), seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         if len(np.unique(classes[fitted])) < 2:
@@ -95,69 +108,5 @@ def split_for_validation(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return order[held:], order[:held]
 
 
-def _checked(
-    train: Tensor, labels: Tensor, test: Tensor, num_classes: int
-) -> tuple[np.ndarray, np.ndarray]:
-    if labels.numel() and int(labels.max()) >= num_classes:
-        raise MuseError(
-            f"A label is {int(labels.max())} but there are {num_classes} classes: mend the class "
-            "list."
-        )
-    if not (torch.isfinite(train).all() and torch.isfinite(test).all()):
-        raise MuseError(
-            "The features to probe are not finite: look for NaN in the weights or in the images."
-        )
-    known = labels >= 0
-    features, classes = _array(train[known]), labels[known].numpy()
-    occurring = len(np.unique(classes))
-    if occurring < 2:
-        raise MuseError(
-            f"A linear probe needs two classes, but the {len(classes)} labelled training images "
-            f"show {occurring}: use more images or other data."
-        )
-    return features, classes
-
-
 def _array(features: Tensor) -> np.ndarray:
     return features.double().numpy()
-
-
-class SoftmaxSGD(ClassifierMixin, BaseEstimator):
-    """Softmax regression by SGD in batches (Nesterov momentum 0.9, cosine), as a scikit-learn
-    estimator; for more images than scikit-learn's own solver takes.
-    """
-
-    def __init__(
-        self, rate: float = 0.1, seed: int = 0, epochs: int = 20, batch_size: int = 1024
-    ) -> None:
-        self.rate, self.seed, self.epochs, self.batch_size = rate, seed, epochs, batch_size
-
-    def fit(self, features: np.ndarray, labels: np.ndarray) -> "SoftmaxSGD":
-        self.classes_, codes = np.unique(labels, return_inverse=True)
-        inputs, targets = torch.from_numpy(features).float(), torch.from_numpy(codes)
-        generator = torch.Generator().manual_seed(self.seed)
-        self.head_ = nn.Linear(inputs.shape[1], len(self.classes_))
-        nn.init.zeros_(self.head_.weight)
-        nn.init.zeros_(self.head_.bias)
-        optimiser = torch.optim.SGD(
-            self.head_.parameters(), lr=self.rate, momentum=0.9, nesterov=True
-        )
-        steps = self.epochs * -(-len(inputs) // self.batch_size)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
-        with torch.enable_grad():
-            for _ in range(self.epochs):
-                order = torch.randperm(len(inputs), generator=generator)
-                for part in order.split(self.batch_size):
-                    optimiser.zero_grad()
-                    F.cross_entropy(self.head_(inputs[part]), targets[part]).backward()
-                    optimiser.step()
-                    schedule.step()
-        return self
-
-    def predict_proba(self, features: np.ndarray) -> np.ndarray:
-        with torch.no_grad():
-            logits = self.head_(torch.from_numpy(features).float()).double()
-        return logits.softmax(-1).numpy()
-
-    def predict(self, features: np.ndarray) -> np.ndarray:
-        return self.classes_[self.predict_proba(features).argmax(-1)]

@@ -57,11 +57,10 @@ def segmentation_probe(
         steps: of AdamW; the rate is chosen after a third of them.
 
     Raises:
-        MuseError: for masks whose number is not the images', for classes outside the list and for
-            masks all void.
+        MuseError: for classes outside the list and for masks all void.
     """
-    for tokens, masks in ((train, train_masks), (test, test_masks)):
-        _check(tokens, masks, num_classes)
+    for masks in (train_masks, test_masks):
+        _check(masks, num_classes)
     fitted, held = map(torch.from_numpy, split_for_validation(len(train), seed))
 
     def held_out_score(rate: float) -> float:
@@ -119,11 +118,7 @@ def _logits(tokens: Tensor, grid: Grid, weight: Tensor, bias: Tensor, size: Grid
     return F.interpolate(maps, size, mode="bilinear", align_corners=False)
 
 
-def _check(tokens: Tensor, masks: Tensor, num_classes: int) -> None:
-    if len(tokens) != len(masks):
-        raise MuseError(
-            f"There are {len(tokens)} images but {len(masks)} masks: give one mask an image."
-        )
+def _check(masks: Tensor, num_classes: int) -> None:
     known = masks[masks != IGNORED_PIXEL]
     if not known.numel():
         raise MuseError("Every pixel of the masks is void: give masks with classes.")

@@ -6,7 +6,7 @@ import torch
 from muse_core.errors import MuseError
 from muse_core.evaluation import cache as module
 from muse_core.evaluation.cache import Cache
-from muse_core.results import tensor_files
+from muse_core.results import tensor_files, trained_code
 
 INPUTS = {"weights": "a1", "data": "scenes", "limit": 5, "sizes": [1, 2]}
 TENSORS = {"x": torch.rand(3, 4).half(), "labels": torch.arange(3)}
@@ -72,7 +72,7 @@ def test_the_fingerprint_covers_what_measures_and_not_what_draws(tmp_path, monke
     for folder in ("evaluation", "data", "figures"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "a.py").write_text("1")
-    monkeypatch.setattr(module.muse_core, "__file__", str(tmp_path / "__init__.py"))
+    monkeypatch.setattr(trained_code, "__file__", str(tmp_path / "results" / "trained_code.py"))
     fresh = module.code_fingerprint.__wrapped__
     first = fresh()
     (tmp_path / "figures" / "a.py").write_text("2")

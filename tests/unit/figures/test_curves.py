@@ -21,6 +21,10 @@ def rows(count: int, value=lambda step: 1.0 + step, name: str = "loss/topology")
     return [{"step": step, name: value(step), "rate": 1e-4} for step in range(1, count + 1)]
 
 
+def training(count: int, what: str = "") -> SimpleNamespace:
+    return SimpleNamespace(rows=rows(count), what=what)
+
+
 def test_a_long_curve_is_thinned_and_keeps_its_spike_and_ends():
     values = np.ones(50_000)
     values[31_234] = 9.0
@@ -76,10 +80,11 @@ def test_each_training_has_a_live_plot_of_its_own_with_its_name(monkeypatch):
 
     monkeypatch.setattr("IPython.display.display", display)
     plot = LivePlot(["loss/topology"], seconds=0)
-    assert plot.picture() is None
-    for count, title in ((2, "MUSE"), (3, "MUSE"), (2, "the autoencoder")):
-        plot.update(rows(count), title)
-    plot.on_step(SimpleNamespace(rows=rows(3), what="stage 1"), {})
+    assert plot.picture(training(0)) is None
+    for what, counts in {"MUSE": (2, 3), "the autoencoder": (2,), "stage 1": (3,)}.items():
+        plot.on_train_begin(training(0, what))
+        for count in counts:
+            plot.on_step(training(count, what), {})
     words = "Losses so far: {}, step {}"
     assert shown == [
         [words.format("MUSE", 2), words.format("MUSE", 3)],
@@ -91,5 +96,5 @@ def test_each_training_has_a_live_plot_of_its_own_with_its_name(monkeypatch):
 def test_a_live_plot_is_not_drawn_at_every_step(monkeypatch):
     monkeypatch.setattr("IPython.display.display", lambda *args, **names: pytest.fail("drawn"))
     plot = LivePlot(seconds=60)
-    plot.update(rows(5))
-    assert plot.picture().title == "Training, step 5"
+    plot.on_step(training(5, "MUSE"), {})
+    assert plot.picture(training(5, "MUSE")).title == "MUSE, step 5"

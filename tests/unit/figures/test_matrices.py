@@ -16,9 +16,9 @@ def heat(picture):
     return picture.panels[0].marks[0]
 
 
-def test_a_square_matrix_has_its_diagonal_marked_and_counted():
+def test_a_square_matrix_has_its_diagonal_marked():
     picture = similarity_matrix(np.eye(4)[[0, 1, 3, 2]], list("abcd"), list("wxyz"))
-    assert heat(picture).diagonal and "2 of 4" in picture.title
+    assert heat(picture).diagonal
     assert not heat(similarity_matrix(np.zeros((2, 3)), list("ab"), list("xyz"))).diagonal
 
 
@@ -28,11 +28,6 @@ def test_cells_have_the_digits_their_range_deserves_and_one_number_is_not_writte
     wide = similarity_matrix([[0.0, 40.123], [np.nan, 2.0]], list("ab"), list("xy"))
     assert heat(wide).texts == [["0", "40"], ["–", "2"]]
     assert heat(similarity_matrix(np.full((2, 2), 0.99), list("ab"), list("xy"))).texts == ()
-
-
-def test_nan_is_tolerated_and_never_the_best():
-    values = np.array([[0.5, np.nan], [0.1, 0.2]])
-    assert "2 of 2" in similarity_matrix(values, list("ab"), list("xy")).title
 
 
 @pytest.mark.parametrize(

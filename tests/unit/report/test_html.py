@@ -68,7 +68,7 @@ def test_a_page_without_plotly_loads_no_script_file(tmp_path: Path) -> None:
 
 def test_dead_widgets_leave_no_trace(tmp_path: Path) -> None:
     dead = code(text__plain="IntSlider(value=0)")
-    dead.outputs[0].data[html.WIDGET_MIME] = {"model_id": "1"}
+    dead.outputs[0].data["application/vnd.jupyter.widget-view+json"] = {"model_id": "1"}
     page = page_of(tmp_path, dead, widgets=True)
     assert "IntSlider" not in page and "secret" not in page
 
@@ -159,7 +159,7 @@ def test_of_a_progress_bar_the_last_state_stays(tmp_path: Path) -> None:
 
 def test_a_widget_with_a_face_for_pages_shows_that_face(tmp_path: Path) -> None:
     cell = code(text__html="<p>explore here</p>")
-    cell.outputs[0].data[html.WIDGET_MIME] = {
+    cell.outputs[0].data["application/vnd.jupyter.widget-view+json"] = {
         "model_id": "1",
         "version_major": 2,
         "version_minor": 0,

@@ -248,7 +248,7 @@ def test_a_row_that_a_picture_needs_and_has_no_run_is_a_sentence(study: Study) -
     found = [RunState(full, "done"), RunState(bad, "failed", error="the loss is nan")]
     assert finished_runs(found) == {"full": [full], "bad": []}
     assert finished_runs(found, "full") == {"full": [full]}
-    with pytest.raises(MuseError, match="has no row 'release'"):
+    with pytest.raises(MuseError, match=r"row 'release' is done .the study has no such row"):
         finished_runs(found, "release")
     with pytest.raises(MuseError, match=r"No run of the row 'bad' is done .*the loss is nan"):
         finished_runs(found, "bad")

@@ -8,7 +8,7 @@ import pytest
 
 from muse_core.evaluation.measures import MEASURES, PROTOCOLS
 from muse_core.results.measurements import (
-    GENERATION_METRICS,
+    FOLLOWING,
     METRICS,
     Comparison,
     EvaluationRecord,
@@ -24,7 +24,7 @@ def test_every_measured_name_has_its_words() -> None:
     measured = {name for names, _ in MEASURES for name in names}
     elsewhere = {
         "gradient_cosine",
-        *GENERATION_METRICS,
+        *("gfid", "fd_teacher", "precision", "recall", *FOLLOWING),
     }  # from the recorder, and of generated images
     assert measured | PROTOCOLS.keys() | elsewhere == set(METRICS)
 

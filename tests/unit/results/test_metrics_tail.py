@@ -60,7 +60,7 @@ def test_the_run_is_not_touched(tmp_path: Path) -> None:
     tmp_path.chmod(0o555)
     before = {file.name: file.stat().st_mtime_ns for file in tmp_path.iterdir()}
     try:
-        list(updates(lambda: followed(tmp_path, lambda stage: None), seconds=0.0))
+        list(updates(lambda: followed(tmp_path), seconds=0.0))
     finally:
         tmp_path.chmod(0o755)
     assert {file.name: file.stat().st_mtime_ns for file in tmp_path.iterdir()} == before
@@ -93,4 +93,4 @@ def test_gradients_are_no_stage_and_no_records_are_a_sentence(tmp_path: Path) ->
     (tmp_path / "records").mkdir()
     (tmp_path / "records" / "geometry_01_a.jsonl").write_text(json.dumps({"step": 1}) + "\n")
     with pytest.raises(MuseError, match=f"The run '{tmp_path.name}' has no records to follow"):
-        followed(tmp_path / "records", lambda stage: None)
+        followed(tmp_path / "records")

@@ -6,12 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from muse_core.errors import MuseError
 from muse_core.evaluation.attention.map_geometry import (
     attention_distance,
     attention_entropy,
     patch_distances,
-    rollout,
 )
 
 GRID, PATCHES = (3, 5), 15
@@ -117,76 +115,3 @@ def test_no_two_patches_are_a_whole_diagonal_apart(grid) -> None:
     assert away[0, -1].item() == pytest.approx(
         math.hypot(grid[0] - 1, grid[1] - 1) / math.hypot(*grid)
     )
-
-
-@pytest.mark.parametrize(
-    "measure", [lambda maps: attention_distance(maps, GRID), attention_entropy]
-)
-def test_heads_layers_and_images_keep_their_place(measure) -> None:
-    maps = random_maps()
-    heads, images = torch.tensor([2, 0, 3, 1]), torch.tensor([1, 2, 0])
-    shuffled = [each[images][:, heads] for each in reversed(maps)]
-    assert torch.allclose(measure(shuffled), measure(maps).flip(0)[:, heads][..., images])
-
-
-def test_half_precision_maps_are_measured_in_single() -> None:
-    maps = [each.to(torch.bfloat16) for each in random_maps()]
-    for found in (
-        attention_distance(maps, GRID),
-        attention_entropy(maps),
-        rollout(maps),
-    ):
-        assert found.dtype == torch.float32
-
-
-def test_rolled_out_rows_sum_to_1_and_are_a_product_written_in_numpy() -> None:
-    maps = random_maps(layers=3)
-    found = rollout(maps)
-    assert torch.allclose(found.sum(-1), torch.ones(3, PATCHES))
-    expected = np.eye(PATCHES)
-    for each in maps:
-        expected = (each[1].numpy().mean(0) + np.eye(PATCHES)) / 2 @ expected
-    assert np.allclose(found[1].numpy(), expected, atol=1e-6)
-
-
-def test_identity_rolls_out_to_identity() -> None:
-    assert torch.equal(rollout([identity()] * 4)[0], torch.eye(PATCHES))
-
-
-def test_two_layers_that_look_one_patch_on_reach_two_patches_on() -> None:
-    """Binomial: a quarter stays, a half goes one patch on, a quarter two."""
-    one_on = torch.eye(PATCHES).roll(1, dims=1).expand(1, 1, -1, -1)
-    first = rollout([one_on, one_on])[0, 0]
-    assert first[:3].tolist() == [0.25, 0.5, 0.25] and first[3:].sum() == 0
-
-
-def test_rollout_goes_from_the_last_layers_queries_to_the_first_layers_keys() -> None:
-    """Layer 1 looks at patch 2, layer 2 at patch 9: the last tokens reach 2 by way of 9, and never
-    the other way round.
-    """
-    found = rollout([looking_at(2), looking_at(9)])[0]
-    assert found[5, [2, 5, 9]].tolist() == [0.5, 0.25, 0.25]
-
-
-def test_rows_that_do_not_sum_to_1_are_normalised() -> None:
-    assert torch.allclose(
-        rollout([3 * each for each in random_maps()]).sum(-1), torch.ones(3, PATCHES)
-    )
-
-
-@pytest.mark.parametrize(
-    "measure", [lambda maps: attention_distance(maps, GRID), attention_entropy, rollout]
-)
-def test_no_maps_are_refused(measure) -> None:
-    with pytest.raises(MuseError, match="one a layer"):
-        measure([])
-
-
-def test_maps_that_do_not_fit_the_grid_are_refused() -> None:
-    with pytest.raises(MuseError, match="15 queries × 15 keys does not fit 16"):
-        attention_distance([uniform(15)], (4, 4))
-
-
-def test_a_map_between_different_tokens_cannot_be_rolled_out() -> None:
-    with pytest.raises(MuseError, match="4 queries × 6 keys"):
-        rollout([torch.full((1, 1, 4, 6), 1 / 6)])

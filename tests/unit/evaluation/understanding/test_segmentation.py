@@ -213,7 +213,6 @@ def test_a_grid_need_not_be_square() -> None:
 @pytest.mark.parametrize(
     ("masks", "sentence"),
     [
-        (torch.zeros(5, 32, 32, dtype=torch.long), "24 images but 5 masks"),
         (torch.full((24, 32, 32), 255), "Every pixel of the masks is void"),
         (torch.full((24, 32, 32), 3), "holds class 3 but there are 3 classes"),
     ],
