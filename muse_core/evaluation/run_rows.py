@@ -33,11 +33,9 @@ from muse_core.foundations.topology_teacher import TopologyTeacher
 from muse_core.training.checkpoint import TOKENIZER_FOLDER
 
 MUSE, SHARED = "MUSE, after stage {}", "shared routing, after stage {}"
-BACKBONE, AUTOENCODER, TEACHER = (
-    "frozen backbone (InternViT)",
-    "plain autoencoder (DC-AE)",
-    "topology teacher (DINOv3)",
-)
+BACKBONE = "frozen backbone (InternViT)"
+AUTOENCODER = "plain autoencoder (DC-AE)"
+TEACHER = "topology teacher (DINOv3)"
 Device = torch.device | str
 
 

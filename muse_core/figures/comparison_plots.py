@@ -121,10 +121,8 @@ def following_bars(
         share, low, high = np.array([held[each] for each in categories], dtype=float).T * 100
         places = at + (position - (len(values) - 1) / 2) * width
         drawn.append(marks.Bars(places, share, colour, width * 0.92, name, low=low, high=high))
-    for shares, words, dash in (
-        (ceiling, "judge on real scenes", "solid"),
-        (chance, "chance", "dot"),
-    ):
+    lines = (ceiling, "judge on real scenes", "solid"), (chance, "chance", "dot")
+    for shares, words, dash in lines:
         height = np.array([100 * float(shares.get(each, np.nan)) for each in categories])
         x, y = marks.gapped(at - 0.42, at + 0.42), marks.gapped(height, height)
         drawn.append(Line(x, y, words, INK, 1.5, dash))

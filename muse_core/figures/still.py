@@ -86,11 +86,8 @@ def _(mark: marks.Line, axes: Axes) -> None:
         return
     style: dict[str, Any] = {"color": mark.colour, "label": label, "alpha": mark.opacity}
     style |= {"linestyle": DASHES[mark.dash] if mark.width else "none"}
-    style |= {
-        "linewidth": mark.width,
-        "marker": MARKERS[mark.marker],
-        "markersize": mark.size * 0.75,
-    }
+    style |= {"linewidth": mark.width, "marker": MARKERS[mark.marker]}
+    style["markersize"] = mark.size * 0.75
     if mark.marker == "circle-open":
         style["markerfacecolor"] = "none"
     if mark.ends is None:
@@ -116,12 +113,8 @@ def _(mark: marks.Bars, axes: Axes) -> None:
 def _(mark: marks.Heat, axes: Axes) -> None:
     colours = LinearSegmentedColormap.from_list("heat", list(mark.scale))
     rows, columns = (np.arange(count) for count in mark.z.shape)
-    style: dict[str, Any] = {
-        "vmin": mark.low,
-        "vmax": mark.high,
-        "edgecolors": PAPER,
-        "linewidth": mark.gap,
-    }
+    style: dict[str, Any] = {"vmin": mark.low, "vmax": mark.high}
+    style |= {"edgecolors": PAPER, "linewidth": mark.gap}
     cells = axes.pcolormesh(columns, rows, mark.z, cmap=colours, shading="nearest", **style)
     for row, texts in enumerate(mark.texts):
         for column, text in enumerate(texts):
