@@ -24,7 +24,7 @@ LOSSES = (Loss.TOPOLOGY, Loss.ANCHOR, Loss.RECONSTRUCTION)
 """One of each route; each costs a compilation."""
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_gradients_are_the_same_and_closed_cells_exactly_zero(tmp_path) -> None:
     plain = gradients_by_loss.gradients(Accelerator(cpu=True), LOSSES)
     file = tmp_path / "compiled.safetensors"

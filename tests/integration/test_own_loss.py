@@ -87,6 +87,7 @@ def test_a_trainer_trains_once_and_what_cannot_travel_is_refused(whole, micro) -
         opened.named.order(two, two.files)
 
 
+@pytest.mark.long
 def test_papermill_changes_rates_and_weights_and_refuses_a_misspelt_field(
     whole, micro, monkeypatch, tmp_path
 ) -> None:

@@ -126,6 +126,7 @@ def test_a_stage_launched_in_two_processes_is_the_stage_of_one(whole, two) -> No
     assert not list(run.files.folder.glob("**/*.tmp"))
 
 
+@pytest.mark.long
 def test_a_denoiser_of_two_processes_is_the_denoiser_of_one(whole, two) -> None:
     run = GenerationRun(run="whole", preset=PRESET, overrides=SMALL, device="cpu")
     one = train_generator(run)
@@ -139,6 +140,7 @@ def test_a_denoiser_of_two_processes_is_the_denoiser_of_one(whole, two) -> None:
     assert pair.record.processes == 2
 
 
+@pytest.mark.long
 def test_checkpoints_of_two_go_on_in_one_and_back(whole, two) -> None:
     run = micro_run(STAGES[1], "swap")
     borrow_stage(run, STAGES[0])
@@ -156,6 +158,7 @@ def test_checkpoints_of_two_go_on_in_one_and_back(whole, two) -> None:
     close(whole[STAGES[1]].rows, written_rows(run))
 
 
+@pytest.mark.long
 def test_an_interrupt_here_saves_there(two, monkeypatch) -> None:
     run = micro_run(STAGES[0], "stopped", steps=400, processes=2)
     with pytest.raises(
@@ -168,6 +171,7 @@ def test_an_interrupt_here_saves_there(two, monkeypatch) -> None:
     assert 2 <= int(last.name.removeprefix("step-")) < 400
 
 
+@pytest.mark.long
 def test_what_fails_there_is_one_sentence_here(two) -> None:
     run = micro_run(STAGES[0], "early", processes=2)
     with (

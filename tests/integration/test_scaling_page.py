@@ -74,7 +74,7 @@ def small(command: str, pets: Path) -> list[str]:
     return ["env", *variables, sys.executable, "-m", program, *rest]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_every_command_of_the_page_runs(workspace: Path, photographs: Path) -> None:
     """One after the other, as a reader would: shards, then trainings on them, then reports of
     finished stages.

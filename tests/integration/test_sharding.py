@@ -57,6 +57,9 @@ use_cpu: false
 FRESH = [micro_run(stage, "fresh") for stage in STAGES[:2]]
 
 
+pytestmark = pytest.mark.long
+
+
 @pytest.fixture(scope="module")
 def run(whole, micro_root):
     """Stage 3, stopped after two steps of one process and finished by two in shards, as the page's
