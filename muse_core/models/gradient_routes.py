@@ -11,7 +11,7 @@ one way to go:
 has the value of H, and its gradient goes straight to H_0, past every block in between.
 """
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -194,16 +194,21 @@ def may_reach(
 
 
 def open_routes(
-    losses: Iterable[Loss],
+    losses: Mapping[str, Loss],
     trunk_hears: frozenset[Loss],
     trains_backbone: bool,
     routing: Routing = ORTHOGONAL,
 ) -> dict[str, dict[str, bool]]:
-    """The table of a stage in words: loss -> weight group -> whether its gradient arrives there."""
+    """The table of a stage in words: loss -> weight group -> whether its gradient arrives there.
+
+    Args:
+        losses: Name of each loss, one's own included -> the loss of the paper whose row it has.
+        trunk_hears: As in `may_reach`, like ``trains_backbone`` and ``routing``.
+    """
     return {
-        str(loss): {
-            str(group): may_reach(loss, group, trunk_hears, trains_backbone, routing)
+        str(name): {
+            str(group): may_reach(like, group, trunk_hears, trains_backbone, routing)
             for group in WeightGroup
         }
-        for loss in losses
+        for name, like in losses.items()
     }

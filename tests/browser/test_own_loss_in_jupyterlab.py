@@ -15,7 +15,7 @@ from .jupyterlab import lab_server, open_and_run, run_cell, wait_until, write_no
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PLOTLY = "application/vnd.plotly.v1+json"
-SHOWN = ("parameters", "setup", "train", "train-curves", "save")
+SHOWN = ("parameters", "setup", "stage", "routes-drawing", "train", "train-curves", "save")
 
 
 @pytest.mark.slow
@@ -30,19 +30,18 @@ def test_a_loss_of_ones_own_is_seen_in_the_plot_and_in_the_record(
     borrow_stage(run, STAGES[0])
     monkeypatch.setenv("PYTHONPATH", str(CHECKOUT))
     cells = changed_cells("in-jupyterlab", PRESET)
-    cells["train"] = "import torch.nn.functional as F\n" + cells["train"].replace(
-        "stage = replace(stage,", "stage = replace(lab.stage,"
-    ).replace("**stage.weights", "**lab.stage.weights")
+    cells["stage"] += "\nimport torch.nn.functional as F"
     write_notebook(tmp_path / "own.ipynb", ["'ready'", *(cells[name] for name in SHOWN)])
     with lab_server(tmp_path) as address:
         tab = open_and_run(browser, address, "own.ipynb", ".jp-OutputArea-output")
         for cell in range(1, len(SHOWN) + 1):
             run_cell(tab, cell)
         wait_until(lambda: "spread" in json.loads(run.files.record_file.read_text())["losses"], 240)
-        curves = tab.locator(".jp-Notebook .jp-CodeCell").nth(4)
+        curves = tab.locator(".jp-Notebook .jp-CodeCell").nth(6)
         curves.locator(".js-plotly-plot, img").first.wait_for(timeout=60_000)
         tab.evaluate("() => { jupyterapp.commands.execute('docmanager:save'); }")
-        wait_until(lambda: "spread" in drawn(tmp_path / "own.ipynb", 4), 60)
+        wait_until(lambda: "spread" in drawn(tmp_path / "own.ipynb", 6), 60)
+        assert "spread" in drawn(tmp_path / "own.ipynb", 4), "the routing drawn from its row"
 
 
 def drawn(notebook: Path, cell: int) -> str:

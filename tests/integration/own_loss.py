@@ -12,7 +12,8 @@ def spread(step):
     embeddings = F.normalize(step.output.embedding, dim=-1)
     return (embeddings @ embeddings.T).square().mean()
 
-stage = replace(stage, weights={**stage.weights, "spread": 0.1, "topology": 0.5})
+losses = TERMS | {"spread": LossTerm(spread, row="semantics")}
+stage = replace(lab.stage, weights={**lab.stage.weights, "spread": 0.1, "topology": 0.5})
 """
 
 
@@ -21,7 +22,5 @@ def changed_cells(run: str, preset: str) -> dict[str, str]:
     cells = json.loads(NOTEBOOK.read_text())["cells"]
     code = {cell["id"]: "".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"}
     code["parameters"] += f"\nrun, preset, device = {run!r}, {preset!r}, 'cpu'\n"
-    own = 'losses=TERMS | {"spread": LossTerm(spread, row="semantics")}'
-    assert "losses=TERMS" in code["train"]
-    code["train"] = OWN + code["train"].replace("losses=TERMS", own)
+    code["stage"] += OWN
     return code

@@ -34,6 +34,8 @@ def test_a_user_adds_a_loss_and_halves_a_weight_in_notebook_02(whole, micro, mon
     assert "spread" in record["losses"]
     weights = record["configuration"]["stage"]["weights"]
     assert (weights["spread"], weights["topology"]) == (0.1, 0.5)
+    (routes,) = (cell for cell in notebook.cells if cell.id == "routes-drawing")
+    assert "spread" in json.dumps(routes.outputs[-1].data["application/vnd.plotly.v1+json"])
     (curves,) = (cell for cell in notebook.cells if cell.id == "train-curves")
     drawn = json.dumps(curves.outputs[-1].data["application/vnd.plotly.v1+json"])
     assert "spread" in drawn and record["held_out"]["psnr"] > 0
