@@ -421,8 +421,8 @@ DATA = (
     Fault(
         name="stream-trains-on-its-own-test",
         file="muse_core/data/hub_stream.py",
-        old="hash_fraction(_digest(image)))] == split",
-        new="hash_fraction(_digest(image)))] in shares",
+        old="hash_fraction(name))] == split",
+        new="hash_fraction(name))] in shares",
         caught_by="tests/unit/data/test_hub_stream.py",
     ),
     Fault(
