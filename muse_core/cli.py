@@ -4,6 +4,7 @@ import argparse
 import math
 import os
 import sys
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -102,7 +103,7 @@ def _train(given: argparse.Namespace) -> int:
     from muse_core.config.overrides import load_preset
     from muse_core.config.parameters import StageParameters
     from muse_core.report.arguments import choose_notebooks, parameter_values
-    from muse_core.training.stage_run import StageRun, train_stage
+    from muse_core.training.stage_run import StageRun
 
     parameters = dict(given.parameters)
     run, notebook = _run_name(given.run, parameters), choose_notebooks([given.notebook])[0]
@@ -111,10 +112,18 @@ def _train(given: argparse.Namespace) -> int:
     if notebook.stem not in (names := [stage.notebook for stage in stages]):
         raise MuseError(f"{notebook.stem} trains no stage: choose one of {', '.join(names)}.")
     checked = StageParameters.check(**values)
-    record = train_stage(StageRun(stage=notebook.stem, **checked.model_dump())).record
+    opened = StageRun(stage=notebook.stem, **checked.model_dump()).open()
+    _say_unused(opened.train.notes)
+    record = opened.trainer().fit().record
     many = f"{record.steps} steps in {record.processes} processes"
     say(f"{run}/{record.stage} trained for {many}")
     return 0
+
+
+def _say_unused(notes: Iterable[str]) -> None:
+    """What data holds and is not used; of several processes, the first says it."""
+    if os.environ.get("RANK", "0") == "0":
+        print("".join(f"not used: {note}\n" for note in notes), end="", file=sys.stderr)
 
 
 def _run_name(given: str | None, parameters: dict[str, Any]) -> str:
@@ -179,6 +188,7 @@ def _shards(given: argparse.Namespace) -> int:
 
     splits = SPLITS if given.split == "all" else (given.split,)
     sources = {split: open_source(given.source, split, given.image_size) for split in splits}
+    _say_unused(dict.fromkeys(note for source in sources.values() for note in source.notes))
     into = paths.user_path(given.into)
     written = write_shards(
         given.source, sources, into, given.image_size, given.samples_per_shard, given.limit

@@ -61,6 +61,7 @@ class Lab:
 
     def __init__(self, parameters: Any, preset: Preset) -> None:
         self.parameters, self.preset = parameters, preset
+        self.said: set[str] = set()
 
     @cached_property
     def device(self) -> torch.device:
@@ -75,7 +76,16 @@ class Lab:
     def source(self, split: str) -> Source:
         """A split of the notebook's data: "train", "val" or "test"."""
         data = getattr(self.parameters, "data", "scenes")
-        return open_source(data, split, self.preset.image_size)
+        source = open_source(data, split, self.preset.image_size)
+        self.say_unused(source)
+        return source
+
+    def say_unused(self, *sources: Source) -> None:
+        """Print, once, what sources hold and do not use."""
+        notes = dict.fromkeys(note for source in sources for note in source.notes)
+        new = [note for note in notes if note not in self.said]
+        self.said.update(new)
+        print("".join(f"{'not used':<13}{note}\n" for note in new), end="")
 
     @cached_property
     def train(self) -> Source:
@@ -191,6 +201,8 @@ def setup(notebook: str, namespace: Mapping[str, Any]) -> Any:
     facts = lab.facts() | provenance(str(lab.device)).__dict__
     facts |= {"threads": str(torch.get_num_threads())}
     print("\n".join(f"{name:<13}{value}" for name, value in facts.items()))
+    if isinstance(lab, StageLab):
+        lab.say_unused(lab.train, lab.held_out)
     return lab
 
 
@@ -241,8 +253,8 @@ def _print_file_notes(record: StageRecord) -> None:
             " ..." if len(record.files_skipped) > 10 else ""
         )
         print(
-            f"{len(record.files_skipped)} files could not be read; others took their place: "
-            f"{listed}"
+            f"{len(record.files_skipped)} notes on the data, what is not used or was replaced by "
+            f"other images: {listed}"
         )
     if record.files_enlarged:
         print(

@@ -163,8 +163,11 @@ def absolute_spec(spec: str) -> str:
         return "mix:" + "".join(absolute_spec(part) for part in parts)
     if not colon or not place or "://" in place or kind not in PLACED:
         return spec
+    place, *options = re.split(r"(?=\?\w+=)", place, maxsplit=1)
     path = user_path(place)
-    return f"{kind}:{path}" if not kind.startswith("hf") or path.is_dir() else spec
+    if kind.startswith("hf") and not path.is_dir():
+        return spec
+    return f"{kind}:{path}{''.join(options)}"
 
 
 PLACED = ("folder", "captions", "masks", "pets", "wds", "hf", "hf-stream")

@@ -32,7 +32,7 @@ from muse_core.data.masks import find_masks
 from muse_core.data.notes import Notes
 from muse_core.data.reading import Sample
 from muse_core.data.splits import NO_OPTIONS, SPLITS, Options, keys_of, split_called
-from muse_core.data.text_files import folded, json_lines, readable
+from muse_core.data.text_files import folded, json_lines
 from muse_core.errors import MuseError, shown, unknown
 
 LISTED = "captions.jsonl"
@@ -45,14 +45,31 @@ IMAGE_FOLDERS = ("images", ".")
 
 @dataclass
 class Row:
-    """What the lines of one file say, and where the first of them stands."""
+    """What lists say of one file.
 
+    Args:
+        name: as they call it.
+        where: the first line that does.
+        labels: whether a line says something of its class, be it one or not.
+    """
+
+    name: str
     where: str
-    captions: tuple[str, ...] = ()
-    label: str | None = None
-    split: str | None = None
-    labels: bool = False
-    """Whether a line says something of its class that is not one."""
+    captions: tuple[str, ...]
+    label: str | None
+    split: str | None
+    labels: bool
+
+    def join(self, other: "Row") -> None:
+        """Add what another line says of the same file. Raises MuseError for another split."""
+        if self.split and other.split and self.split != other.split:
+            raise MuseError(
+                f"L{self.where[1:]} and {other.where} put {shown(self.name)} into two splits: "
+                "mend one."
+            )
+        self.captions = tuple(dict.fromkeys((*self.captions, *other.captions)))
+        self.label, self.split = self.label or other.label, self.split or other.split
+        self.labels |= other.labels
 
 
 def open_captions(
@@ -72,20 +89,23 @@ def open_captions(
             the folder, and a split without images.
     """
     notes = Notes()
-    rows = _rows(existing_folder(root, LAYOUT), options, notes)
+    rows = _rows(existing_folder(root, LAYOUT), options)
     folder, files = _images(root, rows, notes)
-    parts = defaultdict[str, list[str]](list)
-    for name in files:
-        parts[rows[name].split or "train"].append(name)
-    classes = class_order(rows[name].label for name in files)
+    parts, named = defaultdict[str, list[str]](list), {row.name: row for row in files.values()}
+    for row in files.values():
+        parts[row.split or "train"].append(row.name)
+        if row.labels and row.label is None:
+            notes.add("image without one class", row.where, "name one class a line")
+    classes = class_order(row.label for row in files.values())
     label: dict[str | None, int] = {name: index for index, name in enumerate(classes)}
-    masks, meaning = find_masks(root, files.values(), notes)
+    masks, meaning = find_masks(root, files, notes)
+    file = {row.name: name for name, row in files.items()}
     samples = tuple(
         Sample(
-            id=f"{folder}/{files[name]}".removeprefix("./"),
-            captions=rows[name].captions,
-            label=label.get(rows[name].label, NO_LABEL),
-            mask=masks.get(files[name]),
+            id=f"{folder}/{file[name]}".removeprefix("./"),
+            captions=named[name].captions,
+            label=label.get(named[name].label, NO_LABEL),
+            mask=masks.get(file[name]),
         )
         for name in keys_of(split, parts, root, options)
     )
@@ -93,78 +113,72 @@ def open_captions(
     return FileSource(root.name, root, split, image_size, samples, words, meaning, notes.lines())
 
 
-def _rows(root: Path, options: Options, notes: Notes) -> dict[str, Row]:
+def _rows(root: Path, options: Options) -> dict[str, Row]:
     """What is said of each file, by its name in the lists."""
     if not (root / LISTED).is_file():
         raise MuseError(f"There is no {LISTED} in {root}: it should have {LAYOUT}.")
+    table = (options["column"],) if "column" in options else CAPTION_COLUMNS
     rows: dict[str, Row] = {}
     for file in LISTS:
         for number, line in json_lines(root / file):
-            _add(rows, line, f"line {number} of {root / file}", options)
-    for row in rows.values():
-        if row.labels and row.label is None:
-            notes.add("image without one class", row.where, "name one class a line")
+            row = _row(line, f"line {number} of {root / file}", table)
+            if row.name in rows:
+                rows[row.name].join(row)
+            else:
+                rows[row.name] = row
     return rows
 
 
-def _add(rows: dict[str, Row], line: dict[str, Any], where: str, options: Options) -> None:
-    name = value_of(line, FILE_COLUMNS)
-    table = (options["column"],) if "column" in options else CAPTION_COLUMNS
+def _row(line: dict[str, Any], where: str, table: tuple[str, ...]) -> Row:
+    name, said = value_of(line, FILE_COLUMNS), value_of(line, SPLIT_COLUMNS)
     try:
         captions = captions_in([line[each] for each in known(line, table)], table)
     except ValueError:
         captions = None
     if not isinstance(name, str) or captions is None:
         raise MuseError(f"L{where[1:]} lacks file_name or captions: it should have {LAYOUT}.")
-    row = rows.setdefault(name, Row(where))
-    row.captions = tuple(dict.fromkeys((*row.captions, *captions)))
-    said, given = value_of(line, SPLIT_COLUMNS), value_of(line, LABEL_COLUMNS)
-    if said is not None:
-        called = split_called(said)
-        if called is None:
-            raise unknown(f"split in {where}", said, SPLITS)
-        if row.split not in (None, called):
-            raise MuseError(f"{row.where} and {where} put {shown(name)} into two splits: mend one.")
-        row.split = called
-    row.label = row.label or label_in(given)
-    row.labels |= given is not None
+    split = said if said is None else split_called(said)
+    if said is not None and split is None:
+        raise unknown(f"split in {where}", said, SPLITS)
+    given = value_of(line, LABEL_COLUMNS)
+    return Row(name, where, captions, label_in(given), split, given is not None)
 
 
-def _images(root: Path, rows: dict[str, Row], notes: Notes) -> tuple[str, dict[str, str]]:
-    """The folder of the images, and in it the file of each row that has words. What has none, or no
-    file, and what no row names, is noted.
+def _images(root: Path, rows: dict[str, Row], notes: Notes) -> tuple[str, dict[str, Row]]:
+    """The folder of the images, and by its file in there each row that has words. What has none, or
+    no file, and what no row names, is noted.
 
     Raises:
         MuseError: for a name outside the folder, a link that leads out, and where no file is there.
     """
     folder, there, found = _first_folder(root, rows, notes)
-    named: dict[str, str] = {}
-    for name, row in rows.items():
-        file = found.get(name)
-        if not _is_inside(root / folder, file, there) if file else _leads_out(name):
+    named: dict[str, Row] = {}
+    for row in rows.values():
+        file = found.get(row.name)
+        if not _is_inside(root / folder, file, there) if file else _leads_out(row.name):
             raise MuseError(
-                f"L{row.where[1:]} names {shown(name)}, not a file inside the folder: put the file "
-                "itself there, or delete that line."
+                f"L{row.where[1:]} names {shown(row.name)}, not a file inside the folder: put the "
+                "file itself there, or delete that line."
             )
+        if file is None:
+            notes.add("line with an absent image", f"{row.name} in {row.where}", "put it there")
+        elif file in named:
+            named[file].join(row)
+        else:
+            named[file] = row
+    used = {file: row for file, row in named.items() if row.captions}
+    for row in named.values():
         if not row.captions:
             notes.add("line without words", row.where, "add captions, or name their ?column=")
-        elif file is None:
-            notes.add("line with an absent image", row.where, f"put {readable(name)} there")
-        elif file in named:
-            first = rows[named[file]]
-            first.captions = tuple(dict.fromkeys((*first.captions, *row.captions)))
-        else:
-            named[file] = name
-    if not named:
+    if not used:
         said = f" ({notes.lines()[0]})" if notes.lines() else ""
         raise MuseError(
             f"{root} holds none of the images its {LISTED} names{said}: it should have {LAYOUT}."
         )
-    listed = set(found.values())
     for file in (*there.files, *there.twice):
-        if file not in listed and (why := _unlisted(folder, file)):
+        if file not in named and (why := _unlisted(folder, file)):
             notes.add(*why)
-    return folder, {name: file for file, name in named.items()}
+    return folder, used
 
 
 def _first_folder(

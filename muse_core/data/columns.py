@@ -4,6 +4,7 @@ members of tars and columns of Hugging Face data sets.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from muse_core.data.batch import NO_LABEL
@@ -37,6 +38,7 @@ def known(names: Iterable[str], table: Sequence[str]) -> list[str]:
     return [spelled[name] for name in map(_spelling, table) if name in spelled]
 
 
+@lru_cache(maxsize=1000)
 def _spelling(name: str) -> str:
     return name.strip().casefold().replace("-", "_").replace(" ", "_")
 

@@ -4,7 +4,7 @@ import os
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from muse_core.data.decode import image_suffixes
 from muse_core.data.notes import Notes
@@ -92,7 +92,7 @@ def image_files(root: Path, notes: Notes) -> list[str]:
 
 def no_image(name: str) -> tuple[str, str, str] | None:
     """What `Notes.add` takes about a file that is no image by its name; None for one that is."""
-    suffix = PurePosixPath(name).suffix.lower()
+    suffix = os.path.splitext(name)[1].lower()
     if "/." in f"/{name}":
         return "file with a hidden name", name, "take the dot away to use it"
     if suffix in image_suffixes():
@@ -118,5 +118,5 @@ def finder(names: Iterable[str]) -> Callable[[str], str | None]:
 
 def without_suffix(name: str) -> str:
     """ "images/a.b.jpg" -> "images/a.b"; what follows another dot stays."""
-    path = PurePosixPath(name)
-    return path.with_suffix("").as_posix() if path.suffix.lower() in image_suffixes() else name
+    bare, suffix = os.path.splitext(name)
+    return bare if suffix.lower() in image_suffixes() else name

@@ -26,7 +26,7 @@ from muse_core.data.caption_sampling import drawn_caption
 from muse_core.data.columns import Columns, columns_of
 from muse_core.data.decode import Unreadable
 from muse_core.data.hub import Place, cannot_be_opened, stored_row, undecoded
-from muse_core.data.loader import TrainingBatches, loader_of, packed
+from muse_core.data.loader import PipedBatch, TrainingBatches, loader_of, received, sent
 from muse_core.data.notes import Notes
 from muse_core.data.reading import ReadSource, Sample, Stored
 from muse_core.data.splits import NO_OPTIONS, Options, hash_fraction, named_parts, share_of
@@ -158,7 +158,7 @@ class _Share(IterableDataset):
                 skipped[f"{row[0]} ({reason})"] = None
             if len(loaded) == self.steps.batch_size // self.steps.processes:
                 batch = self.source.joined(loaded, self._caption, skipped)
-                yield worker, rows.state_dict(), packed(batch) if info else batch
+                yield worker, rows.state_dict(), sent(batch) if info else batch
                 loaded, skipped = [], {}
 
     def _caption(self, sample: Sample) -> str:
@@ -176,9 +176,9 @@ class StreamBatches(TrainingBatches):
         share = self.share
         while True:
             resumed, empty = bool(share.states), True
-            for worker, state, batch in self.loader:
+            for worker, state, batch in received(self.loader):
                 share.states[worker], empty = state, False
-                yield batch
+                yield batch.opened() if isinstance(batch, PipedBatch) else batch
             if empty and not resumed:
                 raise MuseError(
                     f"{share.source.place} has fewer images for the split {share.source.split!r} "

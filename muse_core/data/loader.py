@@ -9,8 +9,11 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from itertools import islice
+from pathlib import Path
+from shutil import disk_usage
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
@@ -20,6 +23,11 @@ from muse_core.data.batch import Batch, Source, Steps, StreamedSource
 from muse_core.errors import MuseError
 
 LEVELS = 255
+SHARED_MEMORY = Path("/dev/shm")
+ENOUGH_SHARED_MEMORY = 1 << 30
+"""Bytes; where fewer are free, as in a container, batches come from workers through pipes."""
+LONGEST_WAIT = 1800
+"""Seconds until a worker that gives no batch is said to hang."""
 
 
 @runtime_checkable
@@ -84,7 +92,7 @@ class TrainingBatches:
         return islice(self._batches(), len(self))
 
     def _batches(self) -> Iterator[Any]:
-        return iter(self.loader)
+        return received(self.loader)
 
     def state_dict(self) -> dict[str, Any]:
         """What this process must be given to go on after the last batch; JSON."""
@@ -138,12 +146,63 @@ def loader_of(data: Any, steps: Steps, **options: Any) -> DataLoader:
     """
     return DataLoader(
         data,
-        collate_fn=packed if steps.workers else _already_a_batch,
+        collate_fn=sent if steps.workers else _already_a_batch,
         num_workers=steps.workers,
+        timeout=LONGEST_WAIT if steps.workers else 0,
         pin_memory=steps.workers > 0 and torch.cuda.is_available(),
         generator=torch.Generator().manual_seed(steps.seed),
         **options,
     )
+
+
+def sent(batch: Any) -> Any:
+    """What a worker hands over: packed, and without tensors where the memory that torch shares
+    among processes is small.
+    """
+    small = SHARED_MEMORY.is_dir() and disk_usage(SHARED_MEMORY).free < ENOUGH_SHARED_MEMORY
+    return PipedBatch.of(packed(batch)) if small and hasattr(batch, "images") else packed(batch)
+
+
+@dataclass(frozen=True)
+class PipedBatch:
+    """A batch on its way through a pipe: its kind, and its fields with arrays for tensors."""
+
+    kind: type
+    fields: dict[str, Any]
+
+    @classmethod
+    def of(cls, batch: Any) -> "PipedBatch":
+        return cls(type(batch), _swapped(vars(batch), Tensor, Tensor.numpy))
+
+    def opened(self) -> Any:
+        """The batch as it was."""
+        return self.kind(**_swapped(self.fields, np.ndarray, torch.from_numpy))
+
+
+def _swapped(value: Any, kind: type, change: Callable[[Any], Any]) -> Any:
+    if isinstance(value, dict):
+        return {name: _swapped(each, kind, change) for name, each in value.items()}
+    return change(value) if isinstance(value, kind) else value
+
+
+def received(loader: DataLoader) -> Iterator[Any]:
+    """What a loader's workers, which begin now, give, as it was before it was sent. Raises
+    MuseError where one of them hangs.
+    """
+    return _opened(iter(loader))
+
+
+def _opened(batches: Iterator[Any]) -> Iterator[Any]:
+    try:
+        for batch in batches:
+            yield batch.opened() if isinstance(batch, PipedBatch) else batch
+    except RuntimeError as error:
+        if "timed out" not in str(error):
+            raise
+        raise MuseError(
+            f"No image was read for {LONGEST_WAIT // 60} minutes: look whether the disk that holds "
+            "the data answers, or set loader_workers to 0."
+        ) from error
 
 
 def evaluation_batches(

@@ -90,8 +90,9 @@ def find_masks(
     pairs: dict[str, str] = {}
     masks = image_files(root / folder, notes)
     for key in (_path, _stem):
+        used = set(pairs.values())
         left = _grouped((image for image in images if image not in pairs), key)
-        free = _grouped((mask for mask in masks if mask not in pairs.values()), key)
+        free = _grouped((mask for mask in masks if mask not in used), key)
         for name in sorted(left.keys() & free.keys()):
             both = [*left[name], *(f"{folder}/{mask}" for mask in free[name])]
             if len(both) > 2:

@@ -9,7 +9,7 @@ at any time, so order, resuming and the share of each process are those of every
 import os
 import re
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
 from itertools import islice
@@ -172,20 +172,20 @@ def open_shards(
         named=names is not None,
         words=(options["column"],) if "column" in options else CAPTION_COLUMNS,
     )
-    _note_wordless(source, notes)
+    _note_wordless(replace(source, samples=index.samples), notes)
     source.notes = (*wrong_sizes(paths), *notes.lines())
     return source
 
 
 def _note_wordless(source: ShardSource, notes: Notes) -> None:
-    """Look into the first .json of a split for words; those of the others are read with them."""
+    """Look into the first .json for words; the others are read with their images."""
     place, text = ROLES.index("json"), ROLES.index("text")
     stored = source.samples["offset"]
     for index in np.flatnonzero((stored[:, place] > 0) & (stored[:, text] == 0))[:1]:
         with suppress(Unreadable):
             found = source.members(int(index))
             if not captions_of(found["json"], b"", source.words):
-                several = int((stored[:, place] > 0).sum())
+                several = int(((stored[:, place] > 0) & (stored[:, text] == 0)).sum())
                 what = "json without words under a known name"
                 name = f"{source.sample_id(int(index))}.json"
                 notes.add(what, name, "name their field, as ?column=alt", several)

@@ -117,7 +117,7 @@ def test_unreadable_and_small_files_are_said_in_the_report(capsys) -> None:
     _print_file_notes(record)
     said = capsys.readouterr().out
     assert (
-        "1 files could not be read" in said
+        "1 notes on the data" in said
         and "cat/broken.jpg" in said
         and "3 images were smaller" in said
     )

@@ -10,6 +10,9 @@ from muse_core.data.captions import open_captions
 from muse_core.data.splits import SPLITS
 from muse_core.errors import MuseError
 
+from .noted import jsonl, noted, opened
+from .noted import write as put
+
 LINES = (
     b'{"file_name": "1.png", "caption": "a"}',
     b'{"file_name": "1.png", "captions": ["a \\ud800", 3, null], "labels": [[]], "split": "val"}',
@@ -136,7 +139,7 @@ def test_a_listed_but_missing_image_is_noted(write) -> None:
     (root / "images" / "2.png").unlink()
     source = open_captions(root, "train", 8)
     assert len(source) == 4 and source.notes == (
-        f"1 line with an absent image: line 5 of {root / 'captions.jsonl'}; put 2.png there",
+        f"1 line with an absent image: 2.png in line 5 of {root / 'captions.jsonl'}; put it there",
     )
 
 
@@ -237,3 +240,48 @@ def test_any_bytes_are_samples_or_a_sentence(tmp_path, save, lines) -> None:
         assert open_captions(tmp_path, "train", 8).samples
     except MuseError as error:
         assert str(error).endswith(".")
+
+
+def test_several_lines_and_files_add_up_without_repeating(write) -> None:
+    rows = [
+        {"file_name": "1.png", "caption": "a", "label": float("nan")},
+        {"filename": "1.png", "sentences": [{"raw": "b"}, {"raw": "a"}]},
+        {"image": "images\\2.png", "TEXT": "c", "subset": "Training"},
+    ]
+    for row, name in zip(rows, ("1.png", "1.png", "2.png"), strict=True):
+        row |= {"file_name": row.get("file_name", name)} if "file_name" in row else {}
+    root = write([{"file_name": "1.png"}, {"file_name": "2.png"}])
+    jsonl(root / "captions.jsonl", rows)
+    jsonl(root / "metadata.jsonl", [{"file_name": "2.png", "prompt": "d", "label": 3}])
+    sources = opened(f"captions:{root}")
+    assert {one.id: one.captions for source in sources for one in source.samples} == {
+        "images/1.png": ("a", "b"),
+        "images/2.png": ("c", "d"),
+    }
+    assert sources[0].class_names == ("3",) and noted(sources[0].notes) == 0
+
+
+def test_a_column_may_be_asked_for(write) -> None:
+    root = write([{"file_name": f"{n}.png", "caption": "no", "Alt-DE": "ja"} for n in range(3)])
+    assert open_captions(root, "train", 8, {"column": "alt_de"}).samples[0].captions == ("ja",)
+    source = open_captions(root, "train", 8)
+    assert source.samples[0].captions == ("no",)
+
+
+def test_a_file_in_two_splits_is_shown(write) -> None:
+    root = write([{"file_name": "1.png", "caption": "a", "split": "dev"}])
+    with (root / "captions.jsonl").open("a") as file:
+        file.write(json.dumps({"file_name": "1.png", "split": "TRAIN"}))
+    with pytest.raises(MuseError, match=r"^Line 1 .* and line 3 .* put '1.png' into two splits"):
+        open_captions(root, "train", 8)
+
+
+def test_linked_folders_of_images_are_read(tmp_path) -> None:
+    put(tmp_path / "disk", ["1.png", "2.png"])
+    put(tmp_path / "pairs" / "images", ["3.png"])
+    (tmp_path / "pairs" / "images" / "more").symlink_to(tmp_path / "disk")
+    (tmp_path / "pairs" / "images" / "loop").symlink_to(tmp_path / "pairs")
+    names = ("3.png", "more/1.png", "more/2.png")
+    jsonl(tmp_path / "pairs" / "captions.jsonl", [{"file": n, "caption": "a"} for n in names])
+    sources = opened(f"captions:{tmp_path / 'pairs'}")
+    assert sum(map(len, sources)) == 3 and noted(sources[0].notes) == 1

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from muse_core.data.batch import NO_LABEL
 from muse_core.data.columns import Columns
 from muse_core.data.hub import HubSource, Place, open_hub
 from muse_core.data.sources import open_source
@@ -140,3 +141,61 @@ def test_a_bomb_is_not_decoded(tmp_path, monkeypatch) -> None:
     ).save_to_disk(tmp_path / "set")
     with pytest.raises(MuseError, match="more than 100 pixels"):
         open_hub(str(tmp_path / "set"), "train", 8).first(1)
+
+
+def rows(**columns) -> datasets.Dataset:
+    count = len(next(iter(columns.values())))
+    images = [{"bytes": picture((n, 0, 0)), "path": None} for n in range(count)]
+    return datasets.Dataset.from_dict({"IMAGE": images, **columns})
+
+
+@pytest.mark.parametrize(
+    ("labels", "names", "caption", "places"),
+    [
+        (
+            ["owl", "ant", None, "owl", "ant"],
+            ("ant", "owl"),
+            "a photo of an ant",
+            [1, 0, NO_LABEL, 1, 0],
+        ),
+        ([10, 9, -1, 10, 9], ("9", "10"), "a photo", [1, 0, NO_LABEL, 1, 0]),
+        ([1.0, float("nan"), 0.0, 1.0, 1.0], ("0", "1"), "a photo", [1, NO_LABEL, 0, 1, 1]),
+        (["n01484850"] * 5, ("great white shark",), "a photo of a great white shark", [0] * 5),
+    ],
+)
+def test_plain_words_and_numbers_are_classes(tmp_path, labels, names, caption, places) -> None:
+    rows(Label=labels).save_to_disk(tmp_path / "set")
+    sources = [open_hub(str(tmp_path / "set"), split, 8) for split in SPLITS]
+    batches = [source.first(5) for source in sources]
+    assert {source.class_names for source in sources} == {names}
+    found = {}
+    for batch in batches:
+        numbers = [int(name.rsplit("#")[1]) for name in batch.ids]
+        found |= dict(zip(numbers, batch.labels.tolist(), strict=True))
+    assert [found[number] for number in range(5)] == places
+    assert caption in {words for batch in batches for words in batch.captions}
+
+
+def test_parts_by_other_names_and_those_that_are_left(tmp_path) -> None:
+    parts = {"Training": rows(prompt=["a"] * 4), "dev": rows(prompt=["b"] * 2)}
+    parts["extra"] = rows(prompt=["c"] * 3)
+    datasets.DatasetDict(parts).save_to_disk(tmp_path / "set")
+    train, val = (open_source(f"hf:{tmp_path / 'set'}", split, 8) for split in ("train", "val"))
+    assert (len(train), len(val), val.first(1).captions) == (4, 2, ("b",))
+    note = "3 rows of a part that is no split, the first is extra: say which split it is, as "
+    assert train.notes == (f"{note}?test=extra",)
+    assert len(open_source(f"hf:{tmp_path / 'set'}?test=extra", "test", 8)) == 3
+
+
+def test_addresses_are_said_to_be_addresses(tmp_path) -> None:
+    table = {"image": ["https://example.org/1.jpg"] * 3, "caption": ["a"] * 3}
+    datasets.Dataset.from_dict(table).save_to_disk(tmp_path / "set")
+    with pytest.raises(MuseError, match=r"an address in place of an image.*download the images"):
+        open_hub(str(tmp_path / "set"), "train", 8).first(1)
+
+
+def test_paths_in_the_folder_are_images(tmp_path, save) -> None:
+    save(tmp_path / "set" / "pictures" / "1.png")
+    table = {"image": ["pictures/1.png"] * 3, "text": ["a"] * 3}
+    datasets.Dataset.from_dict(table).to_parquet(tmp_path / "set" / "train.parquet")
+    assert open_hub(str(tmp_path / "set"), "train", 8).first(1).skipped == ()

@@ -6,6 +6,8 @@ from muse_core.data.reading import Sample
 from muse_core.data.splits import SPLITS
 from muse_core.errors import MuseError
 
+from .noted import noted, opened, write
+
 
 @pytest.fixture
 def animals(tmp_path, save):
@@ -140,3 +142,82 @@ def test_fingerprint_changes_with_files_words_size_and_split_only(tmp_path, save
     }
     save(tmp_path / "0.png", size=(60, 60))
     assert len({before, fingerprint(), *others}) == 6
+
+
+def counted(root) -> dict[str, int]:
+    """Images by split, of those that there are; and nothing of them is dropped unsaid."""
+    sources = opened(f"folder:{root}")
+    assert sum(map(len, sources)) + noted(sources[0].notes) == sum(
+        file.is_file() for file in root.rglob("*")
+    )
+    return {source.split: len(source) for source in sources}
+
+
+@pytest.mark.parametrize(
+    ("train", "val"),
+    [
+        *[("Training_Set", "validate"), ("train2017", "val2017"), ("images_train", "images-dev")],
+        *[("TRN", "Eval"), (" train", "valid data")],
+    ],
+)
+def test_splits_by_other_names_are_splits(tmp_path, train, val) -> None:
+    write(tmp_path, [f"{train}/cat/1.png", f"{train}/dog/2.png", f"{val}/cat/3.png"])
+    assert counted(tmp_path) == {"train": 2, "val": 1}
+    assert open_folder(tmp_path, "train", 8).class_names == ("cat", "dog")
+
+
+def test_split_folders_alone_beside_files_in_a_wrapper_and_below_classes(tmp_path) -> None:
+    alone = write(tmp_path / "alone", [f"Train/cat/{n}.png" for n in range(9)])
+    assert sum(counted(alone).values()) == 9
+    beside = write(tmp_path / "beside", ["train/a/1.png", "dev/a/2.png", "3.png", "labels.csv"])
+    assert counted(beside) == {"train": 1, "val": 1}
+    wrapped = write(tmp_path / "wrapped", ["x-main/TRAIN/a/1.png", "x-main/TEST/b/2.png", "r.md"])
+    assert counted(wrapped)["train"] == 1
+    assert open_folder(wrapped, "train", 8).class_names == ("a", "b")
+    below = write(tmp_path / "below", [f"{c}/{s}/1.png" for c in "ab" for s in ("train", "val")])
+    assert counted(below) == {"train": 2, "val": 2}
+    assert open_folder(below, "val", 8).class_names == ("a", "b")
+
+
+def test_unlabelled_test_images_leave_validation_to_the_training_ones(tmp_path) -> None:
+    write(tmp_path, [f"Train/cat/{n}.png" for n in range(30)] + [f"Test/{n}.png" for n in range(4)])
+    assert sum(counted(tmp_path).values()) == 30
+    assert open_folder(tmp_path, "val", 8).notes == (
+        "4 images outside a class folder, the first is Test/0.png: put it into one that has its "
+        "name",
+    )
+
+
+def test_a_train_among_other_vehicles_is_a_class_and_other_mixtures_are_a_question(
+    tmp_path,
+) -> None:
+    vehicles = write(tmp_path / "v", [f"{name}/{n}.png" for name in ("bus", "train") for n in "12"])
+    assert open_folder(vehicles, "train", 8).class_names == ("bus", "train")
+    for name, files in {
+        "flat": ["cat/1.png", "dog/2.png", "test/3.png"],
+        "deep": ["train/cat/1.png", "unlabeled/2.png"],
+    }.items():
+        with pytest.raises(MuseError, match=r"beside others .*: put class folders into .*train"):
+            open_folder(write(tmp_path / name, files), "train", 8)
+    asked = open_folder(tmp_path / "deep", "train", 8, {"train": "train"})
+    assert asked.class_names == ("cat",) and noted(asked.notes) == 1
+    with pytest.raises(MuseError, match=r"'val' is \(.*\?\): say which, as \?val="):
+        open_folder(
+            write(tmp_path / "two", ["train/a/1.png", "val/a/1.png", "dev/a/1.png"]), "val", 8
+        )
+
+
+def test_two_classes_stay_two_and_synsets_get_their_words(tmp_path) -> None:
+    write(tmp_path / "bears", ["polar_bear/1.png", "polar bear/2.png", "brown_bear/3.png"])
+    source = open_folder(tmp_path / "bears", "train", 8)
+    assert source.class_names == ("brown bear", "polar bear", "polar_bear")
+    write(tmp_path / "net", [f"{n}/{n}_1.JPEG" for n in ("n01484850", "n02951358", "n00004475")])
+    names = open_folder(tmp_path / "net", "train", 8).class_names
+    assert names == ("organism", "great white shark", "canoe")
+
+
+def test_names_of_old_archives_become_words(tmp_path) -> None:
+    write(tmp_path, ["caf\udce9/1.png", "caf\udce9/2\udcff.png", "th\udce9/3.png"])
+    batches = [source.first(9) for source in opened(f"folder:{tmp_path}")]
+    words = {word for batch in batches for word in (*batch.captions, *batch.ids)}
+    assert {"a photo of a café", "café/2ÿ.png"} <= words

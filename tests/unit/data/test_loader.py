@@ -1,9 +1,11 @@
+import time
 from dataclasses import replace
 from itertools import chain
 
 import pytest
 import torch
 
+from muse_core.data import loader
 from muse_core.data.batch import Batch, Steps
 from muse_core.data.loader import (
     EightBitBatch,
@@ -166,3 +168,25 @@ def test_memory_is_pinned_part_by_part(monkeypatch) -> None:
     batch = photographs(torch.full((2, 3, 8, 8), 100))
     packed(batch).pin_memory()
     assert len(pinned) == 4, "levels, labels and two masks"
+
+
+def test_little_shared_memory_changes_the_way_and_nothing_else(monkeypatch) -> None:
+    source = Scenes("train", 16)
+
+    def batches(workers):
+        return [batch.to("cpu") for batch in training_batches(source, 4, 0, 0, 3, workers=workers)]
+
+    expected = batches(0)
+    monkeypatch.setattr(loader, "ENOUGH_SHARED_MEMORY", 1 << 62)
+    packed_batch = loader.sent(expected[0])
+    assert isinstance(packed_batch, loader.PipedBatch)
+    for ours, theirs in zip(batches(2), expected, strict=True):
+        assert torch.equal(ours.images, theirs.images) and ours.ids == theirs.ids
+
+
+def test_a_worker_that_hangs_is_a_sentence(monkeypatch) -> None:
+    monkeypatch.setattr(loader, "LONGEST_WAIT", 1)
+    source = Scenes("train", 16)
+    monkeypatch.setattr(Scenes, "drawn", lambda *_: time.sleep(60))
+    with pytest.raises(MuseError, match=r"No image was read for .* minutes: look whether the disk"):
+        list(training_batches(source, 4, 0, 0, 3, workers=1))

@@ -6,6 +6,9 @@ from muse_core.data.masks import open_masks
 from muse_core.data.splits import SPLITS
 from muse_core.errors import MuseError
 
+from .noted import opened
+from .noted import write as put
+
 
 @pytest.fixture
 def write(tmp_path, save):
@@ -137,3 +140,56 @@ def test_real_street_scenes(photographs) -> None:
         and batch.skipped == ()
     )
     assert batch.class_masks[batch.class_masks != 255].max() < 11 and (batch.class_masks == 3).any()
+
+
+def test_masks_are_paired_by_path_in_any_case(tmp_path) -> None:
+    put(tmp_path, ["images/a/1.JPG", "images/b/1.jpg", "images/b/2.jpg", "images/c/3.jpeg"])
+    put(tmp_path, ["masks/a/1.PNG", "masks/B/1.png", "masks/2.png", "masks/c/3.tif"])
+    put(tmp_path, ["classes.txt"], b"sky\nroad\n")
+    pairs = {
+        sample.id: sample.mask
+        for source in opened(f"masks:{tmp_path}")
+        for sample in source.samples
+    }
+    assert pairs == {
+        "images/a/1.JPG": "masks/a/1.PNG",
+        "images/b/1.jpg": "masks/B/1.png",
+        "images/b/2.jpg": "masks/2.png",
+        "images/c/3.jpeg": "masks/c/3.tif",
+    }
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["images/a/1.jpg", "images/b/1.jpg", "masks/1.png"],
+        ["images/1.jpg", "images/1.png", "masks/1.png"],
+        ["images/1.jpg", "masks/1.png", "masks/1.tif"],
+    ],
+)
+def test_two_for_one_are_shown(tmp_path, names) -> None:
+    put(tmp_path, names), put(tmp_path, ["classes.txt"], b"sky\nroad\n")
+    with pytest.raises(
+        MuseError, match=r"leaves open whose mask is whose \(.*, masks/1.png"
+    ) as said:
+        open_masks(tmp_path, "train", 8)
+    assert all(name.removeprefix("images/") in str(said.value) for name in names)
+
+
+def test_numbers_beyond_the_classes_are_void_and_said(write, save) -> None:
+    root = write(3)
+    for index in range(3):
+        save(root / "masks" / f"{index}.png", 7, mode="L")
+    batch = open_masks(root, "train", 8).first(1)
+    assert batch.class_masks.unique().tolist() == [255]
+    assert batch.skipped == ("masks hold numbers beyond their 2 classes, left void",)
+
+
+def test_a_split_list_names_files_as_it_likes(write) -> None:
+    root = write(4)
+    lines = "0.jpg\tTRAIN\r\nimages/1.jpg\ttraining\r\n2\tdev\r\n"
+    (root / "official_split.tsv").write_text(lines, encoding="utf-8-sig", newline="")
+    assert ids(root, "train") == {"images/0.jpg", "images/1.jpg"}
+    assert open_masks(root, "val", 8).notes == (
+        "1 image outside official_split.tsv: images/3.jpg; add a line for it",
+    )

@@ -107,3 +107,16 @@ def test_the_real_folders(photographs) -> None:
         )
     assert set(batch.class_masks.unique().tolist()) == {0, 1, 255} and batch.skipped == ()
     assert ((batch.class_masks == 1) == (batch.instance_masks == 1)).all()
+
+
+def test_what_lists_and_folders_do_not_share_is_noted(pets, save) -> None:
+    home = pets / "oxford-iiit-pet"
+    (home / "images" / "Abyssinian_1.jpg").rename(home / "images" / "Abyssinian_1.JPG")
+    (home / "images" / "Abyssinian_2.jpg").unlink()
+    save(home / "images" / "stray_1.jpg")
+    train = home / "annotations" / "trainval.txt"
+    train.write_text(train.read_text(), encoding="utf-8-sig")
+    notes = open_pets(pets, "train", 8).notes
+    assert len(notes) == 2 and "1 image outside the lists: images/stray_1.jpg" in notes[0]
+    assert "1 line without an image: Abyssinian_2" in notes[1]
+    assert len(open_pets(pets, "train", 8)) == 7

@@ -2,6 +2,7 @@ import hashlib
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -187,3 +188,38 @@ def test_webdataset_itself_reads_them(tmp_path) -> None:
         "instances.png",
     } <= set(first)
     assert first["txt"].decode() == Scenes("train", 16).first(1).captions[0]
+
+
+def test_other_colour_spaces_are_written_as_they_look(tmp_path, save) -> None:
+    Image.new("CMYK", (20, 20), (0, 255, 255, 0)).save(tmp_path / "0.tif")
+    Image.new("CMYK", (20, 20), (0, 255, 255, 0)).save(tmp_path / "1.jpg", quality=95)
+    Image.new("YCbCr", (20, 20), (76, 85, 255)).save(tmp_path / "2.tif")
+    Image.new("LAB", (20, 20), (136, 208, 195)).save(tmp_path / "3.tif")
+    Image.fromarray(np.full((20, 20), 0.5, np.float32)).save(tmp_path / "4.tif")
+    names = ("0.tif", "1.jpg", "2.tif", "3.tif", "4.tif")
+    samples = tuple(Sample(name, (name,)) for name in names)
+    source = FileSource("inks", tmp_path, "train", 8, samples)
+    manifest = write_shards("inks", {"train": source}, tmp_path / "out", 8)
+    assert manifest.skipped == [] and manifest.shards["000000.tar"].samples == 5
+    batch = everything(open_shards(f"{tmp_path}/out/000000.tar", "train", 8))
+    pixels = source.first(5).images
+    for name, image in zip(batch.captions, batch.images, strict=True):
+        assert (image - pixels[names.index(name)]).abs().max() < 0.02
+
+
+def test_what_cannot_be_encoded_is_left_out_and_no_fault_of_the_disk(
+    tmp_path, save, monkeypatch
+) -> None:
+    samples = tuple(Sample(save(tmp_path / f"{n}.bmp").name, ("a",)) for n in range(2))
+    source = FileSource("two", tmp_path, "train", 8, samples)
+
+    def refusing(image, **options):
+        raise OSError("cannot write mode X as PNG")
+
+    monkeypatch.setattr(shard_writer, "_png", refusing)
+    manifest = write_shards("two", {"train": source}, tmp_path / "out", 8)
+    assert manifest.skipped[0] == "train sample 0: cannot write mode X as PNG"
+
+
+def everything(source):
+    return source.__getitems__(list(range(len(source))))

@@ -1,7 +1,7 @@
 import pytest
 
 from muse_core import paths
-from muse_core.data.sources import OPENERS, open_source
+from muse_core.data.sources import OPENERS, open_source, options_of
 from muse_core.data.splits import SPLITS
 from muse_core.errors import MuseError
 
@@ -111,3 +111,16 @@ def test_a_folder_of_real_photographs(photographs) -> None:
         24,
         24,
     )
+
+
+def test_options_stand_behind_a_place(tmp_path) -> None:
+    assert options_of("a/b?train=x&column=alt text") == (
+        "a/b",
+        {"train": "x", "column": "alt text"},
+    )
+    for place in ("a/b", "a?b", "what?=x", "?train=x", "a?train="):
+        assert options_of(place) == (place, {})
+    with pytest.raises(
+        MuseError, match=r"Unknown option of a 'colum': choose one of column, train"
+    ):
+        options_of("a?colum=x")

@@ -11,7 +11,9 @@ from muse_core.data.splits import (
     dealt_positions,
     hash_fraction,
     keys_of,
+    named_parts,
     share_of,
+    split_called,
 )
 from muse_core.errors import MuseError
 
@@ -84,3 +86,32 @@ def test_the_first_mix_classes_and_mistakes_are_named() -> None:
         keys_of("test", {"train": KEYS, "val": ["x"]}, PLACE)
     with pytest.raises(MuseError, match=r"no images for the split 'test' \(it has: train, val\)"):
         dealt("test", np.array([0.2, 0.4]), EIGHT_ONE_ONE, PLACE)
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        *[("TRAIN", "train"), ("Training", "train"), ("train_set", "train"), ("val2017", "val")],
+        *[("Dev ", "val"), ("validation", "val"), ("testing", "test"), ("images-test", "test")],
+        *[("trains", None), ("contest", None), ("cat", None), ("", None), (3, None)],
+        *[("training cat", None), ("latest", None)],
+    ],
+)
+def test_what_people_call_their_splits(name, split) -> None:
+    assert split_called(name) == split
+
+
+def test_parts_that_leave_it_open_are_a_question_and_options_answer_it() -> None:
+    with pytest.raises(MuseError, match=r"'val' is \(val, dev\?\): say which, as \?val=val behind"):
+        named_parts(["train", "val", "dev"], PLACE)
+    with pytest.raises(MuseError, match=r"'train' is \(a, b\?\): say which, as \?train=a behind"):
+        named_parts(["a", "b"], PLACE)
+    with pytest.raises(
+        MuseError, match=r"'train' is \(main\?\): say which, as \?train=main behind"
+    ):
+        share_of("train", ["main", "val"], PLACE)
+    with pytest.raises(MuseError, match=r"Unknown part of photos .*'c': choose one of a, b"):
+        named_parts(["a", "b"], PLACE, {"train": "c"})
+    asked = {"train": "a", "val": "train", "column": "x"}
+    assert named_parts(["a", "train", "b"], PLACE, asked) == {"train": "a", "val": "train"}
+    assert share_of("train", ["a", "b"], PLACE, {"train": "b"}) == ("b", EIGHT_ONE_ONE)

@@ -255,3 +255,35 @@ def test_a_shard_damaged_anywhere_gives_samples_or_a_sentence(tmp_path, data) ->
         assert np.isfinite(batch.images.numpy()).all() and len(batch.ids) == len(batch.captions)
     except MuseError as error:
         assert str(error).endswith(".")
+
+
+def test_shards_and_folders_called_like_splits_are_splits(tmp_path) -> None:
+    write_tar(tmp_path / "one" / "set-TRAIN-000.tar", numbered(0, 9))
+    write_tar(tmp_path / "one" / "set-val-000.tar", numbered(9, 12))
+    write_tar(tmp_path / "two" / "training" / "0.tar", numbered(0, 9))
+    write_tar(tmp_path / "two" / "dev" / "0.TAR", numbered(9, 12))
+    (tmp_path / "two" / "dev" / "1.tar.gz").write_bytes(b"")
+    for place in ("one", "two"):
+        lengths = [len(open_shards(str(tmp_path / place), split, 8)) for split in ("train", "val")]
+        assert lengths == [9, 3]
+    note = "1 file that is no .tar: dev/1.tar.gz; unpack it if it holds shards"
+    assert note in open_shards(str(tmp_path / "two"), "train", 8).notes
+
+
+def test_words_under_an_unknown_name_are_noted_and_may_be_asked_for(tmp_path) -> None:
+    members = [(f"{n}.{kind}", content) for n in range(4) for kind, content in JSON_ALONE]
+    write_tar(tmp_path / "x" / "0.tar", members)
+    source = open_shards(str(tmp_path / "x"), "train", 8)
+    assert source.notes[0].startswith("4 jsons without words under a known name, the first is x")
+    asked = open_shards(str(tmp_path / "x"), "train", 8, {"column": "description_en"})
+    assert asked.notes == () and asked.first(1).captions == ("words",)
+
+
+JSON_ALONE = [("png", picture()), ("json", b'\xef\xbb\xbf{"description_en": "words"}')]
+
+
+def test_words_in_bytes_of_old_and_words_in_two_files(tmp_path) -> None:
+    members = [("a.png", picture()), ("a.txt", "caf\u00e9".encode("latin-1"))]
+    members += [("a.json", '{"caption": ["tea", "caf\u00e9"]}'.encode())]
+    write_tar(tmp_path / "x" / "0.tar", members)
+    assert open_shards(str(tmp_path / "x"), "train", 8).stored(0).sample.captions == ("tea", "café")
