@@ -109,7 +109,7 @@ def _train(given: argparse.Namespace) -> int:
     run, notebook = _run_name(given.run, parameters), choose_notebooks([given.notebook])[0]
     values = parameter_values(notebook, parameters) | {"run": run}
     stages = load_preset(values.get("preset", "smoke")).curriculum
-    if notebook.stem not in (names := [stage.notebook for stage in stages]):
+    if notebook.stem not in (names := [stage.name for stage in stages]):
         raise MuseError(f"{notebook.stem} trains no stage: choose one of {', '.join(names)}.")
     checked = StageParameters.check(**values)
     opened = StageRun(stage=notebook.stem, **checked.model_dump()).open()

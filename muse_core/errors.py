@@ -2,7 +2,10 @@
 do.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+Named = TypeVar("Named")
 
 
 class MuseError(Exception):
@@ -35,3 +38,10 @@ def shown(value: object) -> str:
 def unknown(kind: str, given: object, known: Iterable[object]) -> MuseError:
     """The sentence for a name outside a list, e.g. ``unknown("preset", "tinny", presets)``."""
     return MuseError(f"Unknown {kind} {shown(given)}: choose one of {', '.join(map(str, known))}.")
+
+
+def chosen(kind: str, name: str, table: Mapping[str, Named]) -> Named:
+    """What a name stands for. Raises MuseError, with the sentence of `unknown`, for another one."""
+    if name not in table:
+        raise unknown(kind, name, table)
+    return table[name]

@@ -28,43 +28,25 @@ def changed(curriculum: Curriculum, changes: Changes) -> Curriculum:
         if getattr(changes, name) not in known:
             raise unknown(name, getattr(changes, name), known)
     ordered = ORDERS[changes.order](curriculum)
-    anchored = _map_weights(ordered, ANCHORINGS[changes.anchoring])
-    kept = _map_weights(
-        anchored, lambda weights: {x: w for x, w in weights.items() if x not in _left_out(changes)}
-    )
-    for stage in kept:
-        if not stage.weights:
-            raise MuseError(
-                f"Without {changes.without}, {stage.name} has no loss left: leave out another one."
-            )
-    return Curriculum(tuple(replace(stage, surgery=Surgery(changes.surgery)) for stage in kept))
+    return Curriculum(tuple(_changed(stage, changes) for stage in ordered))
 
 
-def _left_out(changes: Changes) -> frozenset[Loss]:
+def _changed(stage: Stage, changes: Changes) -> Stage:
     """Leaving the anchor out leaves out whatever takes its place."""
-    return (
-        SEMANTIC_LOSSES
-        if changes.without == Loss.ANCHOR
-        else frozenset(loss for loss in Loss if loss == changes.without)
-    )
-
-
-def _map_weights(
-    curriculum: Curriculum, change: Callable[[Mapping[str, float]], Mapping[str, float]]
-) -> Curriculum:
-    return Curriculum(
-        tuple(
-            replace(stage, weights=MappingProxyType(dict(change(stage.weights))))
-            for stage in curriculum
+    out = SEMANTIC_LOSSES if changes.without == Loss.ANCHOR else (changes.without,)
+    weights = _renamed(stage.weights, Loss.ANCHOR, ANCHORINGS[changes.anchoring])
+    kept = {loss: weight for loss, weight in weights.items() if loss not in out}
+    if not kept:
+        raise MuseError(
+            f"Without {changes.without}, {stage.name} has no loss left: leave out another one."
         )
-    )
+    surgery = Surgery(changes.surgery)
+    return replace(stage, weights=MappingProxyType(kept), surgery=surgery)
 
 
-def _distilled(weights: Mapping[str, float]) -> Mapping[str, float]:
-    return {
-        Loss.DISTILLATION if loss is Loss.ANCHOR else loss: weight
-        for loss, weight in weights.items()
-    }
+def _renamed(weights: Mapping[str, float], before: Loss, after: Loss) -> dict[str, float]:
+    """The weights, with one loss in another's place."""
+    return {after if loss == before else loss: weight for loss, weight in weights.items()}
 
 
 def _reversed(curriculum: Curriculum) -> Curriculum:
@@ -73,10 +55,7 @@ def _reversed(curriculum: Curriculum) -> Curriculum:
     """
     first, *rest = curriculum
     anchor = max(stage.weights.get(Loss.ANCHOR, 0.0) for stage in rest)
-    swapped = {
-        Loss.ANCHOR if loss is Loss.TOPOLOGY else loss: weight
-        for loss, weight in first.weights.items()
-    }
+    swapped = _renamed(first.weights, Loss.TOPOLOGY, Loss.ANCHOR)
     return Curriculum((replace(first, weights=swapped | {Loss.ANCHOR: anchor}), *rest))
 
 
@@ -106,10 +85,8 @@ ORDERS: dict[str, Callable[[Curriculum], Curriculum]] = {
     "reversed": _reversed,
     "joint": _joint,
 }
-ANCHORINGS: dict[str, Callable[[Mapping[str, float]], Mapping[str, float]]] = {
-    "contrast": lambda weights: weights,
-    "distillation": _distilled,
-}
+ANCHORINGS = {"contrast": Loss.ANCHOR, "distillation": Loss.DISTILLATION}
+"""Word -> the loss in the anchor's place."""
 CHOICES = {
     "order": tuple(ORDERS),
     "without": ("", *map(str, Loss)),

@@ -8,14 +8,7 @@ before stage 3, as in the paper's figure."""
 from dataclasses import replace
 
 from muse_core.config.preset import ConnectorShape, FoundationLocations, Preset
-from muse_core.config.stage import (
-    TRUNK_CLOSED,
-    TRUNK_OPEN,
-    Curriculum,
-    GenerationStage,
-    Stage,
-    weights,
-)
+from muse_core.config.stage import Curriculum, GenerationStage, three_stages, weights
 
 QUERY_GRID = 16
 """N = 256 learnable queries: one for each token of a 448-pixel image. They are resized to 8 x 8 for
@@ -81,32 +74,22 @@ def muse_3b() -> Preset:
 
 
 def _curriculum() -> Curriculum:
-    warmup = Stage(
-        name="01_topology_warmup",
-        notebook="01_topology_warmup",
+    warmup = dict(
         weights=weights(topology=2.0, reconstruction=0.1, perceptual=0.1),
         learning_rate=4e-4,
         steps=50_000,
         batch_size=48,
         warmup_share=0.04,
         final_rate=0.025,
-        trunk_hears=TRUNK_CLOSED,
         checkpoint_every=2500,
     )
-    semantic = replace(
-        warmup,
-        name="02_semantic_injection",
-        notebook="02_semantic_injection",
+    semantic = dict(
         weights=weights(topology=5.0, anchor=0.2, reconstruction=0.1, perceptual=0.1),
         learning_rate=2e-4,
         warmup_share=0.1,
         final_rate=0.05,
-        starts_from=warmup.name,
     )
-    tuning = replace(
-        semantic,
-        name="03_synergistic_tuning",
-        notebook="03_synergistic_tuning",
+    tuning = dict(
         weights=weights(
             topology=0.2, anchor=0.1, reconstruction=1.0, perceptual=2.0, adversarial=0.5
         ),
@@ -116,10 +99,8 @@ def _curriculum() -> Curriculum:
         final_rate=0.1,
         backbone_rate=0.5,
         discriminator_rate=2.0,
-        trunk_hears=TRUNK_OPEN,
-        starts_from=semantic.name,
     )
-    return Curriculum((warmup, semantic, tuning))
+    return three_stages(warmup, semantic, tuning)
 
 
 def _generation(denoiser: str) -> GenerationStage:
@@ -129,7 +110,6 @@ def _generation(denoiser: str) -> GenerationStage:
     18 for 1.6B."""
     return GenerationStage(
         name="08_generation",
-        notebook="08_generation",
         denoiser=denoiser,
         images=1_000_000,
         shift=3.0,

@@ -8,7 +8,7 @@ from typing import Annotated
 from annotated_types import Interval
 
 from muse_core.config.stage import MOST_SAMPLING_STEPS, Count, Curriculum, GenerationStage, Stage
-from muse_core.errors import unknown
+from muse_core.errors import chosen
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,7 @@ wide.
 
 def denoiser_named(name: str) -> DenoiserShape:
     """Raises MuseError for an unknown name."""
-    if name not in DENOISERS:
-        raise unknown("denoiser", name, DENOISERS)
-    return DENOISERS[name]
+    return chosen("denoiser", name, DENOISERS)
 
 
 def tiny_generation() -> GenerationStage:
@@ -78,7 +76,6 @@ def tiny_generation() -> GenerationStage:
     """
     return GenerationStage(
         name="08_generation",
-        notebook="08_generation",
         denoiser="tiny",
         images=2048,
         learning_rate=2e-3,
@@ -127,8 +124,6 @@ class Preset:
         Raises:
             MuseError: There is no such stage.
         """
-        for stage in (*self.curriculum, self.generation):
-            if name in (stage.name, stage.name.split("_")[0]):
-                return stage
-        names = [stage.name for stage in (*self.curriculum, self.generation)]
-        raise unknown("stage", name, names)
+        stages = {stage.name: stage for stage in (*self.curriculum, self.generation)}
+        numbers = {whole.split("_")[0]: whole for whole in stages}
+        return chosen("stage", numbers.get(name, name), stages)

@@ -9,8 +9,8 @@ from dataclasses import replace
 from muse_core import paths
 from muse_core.config.paper_presets import muse_1b, muse_3b
 from muse_core.config.preset import ConnectorShape, FoundationLocations, Preset
-from muse_core.config.stage import TRUNK_CLOSED, TRUNK_OPEN, Curriculum, Stage, weights
-from muse_core.errors import unknown
+from muse_core.config.stage import Curriculum, three_stages, weights
+from muse_core.errors import chosen
 
 
 def tiny() -> Preset:
@@ -20,30 +20,20 @@ def tiny() -> Preset:
     Expected on held-out scenes: L_topo at a tenth of its start after stage 1; after stage 3 about
     26.5 dB and a zero-shot accuracy of 0.98 over ten shapes."""
     folder = paths.foundations("tiny")
-    warmup = Stage(
-        name="01_topology_warmup",
-        notebook="01_topology_warmup",
+    warmup = dict(
         weights=weights(topology=1.0, reconstruction=0.1, perceptual=0.01),
         learning_rate=5e-4,
         steps=400,
         batch_size=16,
-        trunk_hears=TRUNK_CLOSED,
         ema_decay=0.98,
         checkpoint_every=100,
     )
-    semantic = replace(
-        warmup,
-        name="02_semantic_injection",
-        notebook="02_semantic_injection",
+    semantic = dict(
         weights=weights(topology=1.0, anchor=1.0, reconstruction=0.1, perceptual=0.01),
         steps=300,
         batch_size=32,
-        starts_from=warmup.name,
     )
-    tuning = replace(
-        semantic,
-        name="03_synergistic_tuning",
-        notebook="03_synergistic_tuning",
+    tuning = dict(
         weights=weights(
             topology=0.2, anchor=0.2, reconstruction=1.0, perceptual=0.1, adversarial=0.01
         ),
@@ -51,8 +41,6 @@ def tiny() -> Preset:
         steps=440,
         batch_size=24,
         backbone_rate=0.5,
-        trunk_hears=TRUNK_OPEN,
-        starts_from=semantic.name,
     )
     return Preset(
         name="tiny",
@@ -65,7 +53,7 @@ def tiny() -> Preset:
             teacher_layers=(2, 3, 4, 5, 6, 7),
         ),
         connector=ConnectorShape(unshuffle=1, width=96, num_heads=4),
-        curriculum=Curriculum((warmup, semantic, tuning)),
+        curriculum=three_stages(warmup, semantic, tuning),
     )
 
 
@@ -100,6 +88,4 @@ PRESETS: dict[str, Callable[[], Preset]] = {
 
 def preset_named(name: str) -> Preset:
     """Raises MuseError for an unknown name."""
-    if name not in PRESETS:
-        raise unknown("preset", name, PRESETS)
-    return PRESETS[name]()
+    return chosen("preset", name, PRESETS)()

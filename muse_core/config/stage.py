@@ -5,14 +5,14 @@ Paper: topology warm-up -> semantic injection -> synergistic tuning (arXiv 2605.
 Training"). The loop knows no stage by name; a new curriculum is a new list."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Annotated
+from typing import Annotated, Any
 
 from annotated_types import Ge, Gt, Interval
 
-from muse_core.errors import unknown
+from muse_core.errors import chosen
 
 MOST_SAMPLING_STEPS = 10_000
 """From noise to image; a hundred are plenty."""
@@ -54,7 +54,7 @@ class Schedule:
     """What every stage has, whatever it trains: how long, how fast, how often it is saved."""
 
     name: str
-    notebook: str
+    """Also of its notebook."""
     learning_rate: Annotated[float, Gt(0)]
     steps: Count
     batch_size: Count
@@ -132,13 +132,21 @@ class Curriculum:
     stages: tuple[Stage, ...] = field(default_factory=tuple)
 
     def __getitem__(self, name: str) -> Stage:
-        for stage in self.stages:
-            if stage.name == name:
-                return stage
-        raise unknown("stage", name, [stage.name for stage in self.stages])
+        return chosen("stage", name, {stage.name: stage for stage in self})
 
     def __iter__(self):
         return iter(self.stages)
+
+
+def three_stages(
+    warmup: Mapping[str, Any], semantic: Mapping[str, Any], tuning: Mapping[str, Any]
+) -> Curriculum:
+    """The paper's curriculum: each stage is the one before with the given fields changed."""
+    first = Stage(name="01_topology_warmup", trunk_hears=TRUNK_CLOSED, **warmup)
+    own = dict(name="02_semantic_injection", starts_from=first.name)
+    second = replace(first, **own, **semantic)
+    own = dict(name="03_synergistic_tuning", starts_from=second.name, trunk_hears=TRUNK_OPEN)
+    return Curriculum((first, second, replace(second, **own, **tuning)))
 
 
 def weights(**terms: float) -> Mapping[str, float]:

@@ -84,7 +84,7 @@ def trained_rows(
 ) -> Iterator[TokenizerExtractor | Absent]:
     """The tokenizer after each stage, then that of the run with shared routing."""
     for number, stage in enumerate(preset.curriculum, start=1):
-        command = f"muse run {stage.notebook[:2]} --run {run} -p preset {preset.name}"
+        command = f"muse run {stage.name[:2]} --run {run} -p preset {preset.name}"
         yield _tokenizer(MUSE.format(number), run, stage.name, command, device)
     last, command = preset.curriculum.stages[-1], all_stages(preset, baseline)
     name = SHARED.format(len(preset.curriculum.stages))
@@ -93,7 +93,7 @@ def trained_rows(
 
 def all_stages(preset: Preset, run: str) -> str:
     """The command that trains every stage of a run."""
-    numbers = " ".join(stage.notebook[:2] for stage in preset.curriculum)
+    numbers = " ".join(stage.name[:2] for stage in preset.curriculum)
     return f"muse run {numbers} --run {run} -p preset {preset.name}"
 
 

@@ -10,12 +10,15 @@ from pathlib import Path
 import torch
 from einops import rearrange
 from torch import Tensor, nn
+from torchvision.models import vgg16
 
 from muse_core.foundations.topology_teacher import TeacherView, TopologyTeacher
 from muse_core.shapes import Images
 
 VGG16_FILE = "vgg16-397923af.pth"
 """torchvision's VGG-16 on ImageNet, which LPIPS is built on."""
+DEPTHS = (3, 8, 15, 22, 29)
+"""The last activation before each pooling, where LPIPS looks."""
 
 
 class PerceptualNetwork(nn.Module, ABC):
@@ -63,25 +66,20 @@ class LpipsFeatures(PerceptualNetwork):
         super().__init__()
         import lpips
 
-        self.network = lpips.pn.vgg16(pretrained=False, requires_grad=False)
         state = torch.load(weights, weights_only=True)
-        layers = [
-            layer
-            for part in range(1, 6)
-            for layer in getattr(self.network, f"slice{part}").named_children()
-        ]
-        for index, layer in layers:
-            own = {
-                name: state[f"features.{index}.{name}"]
-                for name in ("weight", "bias")
-                if layer.state_dict()
-            }
-            layer.load_state_dict(own)
+        with torch.device("meta"):
+            self.network = vgg16().features
+        own = {name: state[f"features.{name}"] for name in self.network.state_dict()}
+        self.network.load_state_dict(own, assign=True)
         self.scaling = lpips.lpips.ScalingLayer()
 
     def forward(self, images: Images) -> list[Tensor]:
-        features = self.network(self.scaling(images * 2 - 1))
-        return [rearrange(layer, "b c h w -> b (h w) c") for layer in features]
+        features, found = self.scaling(images * 2 - 1), []
+        for index, layer in enumerate(self.network):
+            features = layer(features)
+            if index in DEPTHS:
+                found.append(rearrange(features, "b c h w -> b (h w) c"))
+        return found
 
 
 def vgg16_weights() -> Path:

@@ -54,14 +54,9 @@ def new_tokenizer(
         backbone_config=backbone_config,
         decoder_config=decoder_config,
         image_size=preset.image_size,
-        unshuffle=preset.connector.unshuffle,
-        width=preset.connector.width,
-        num_heads=preset.connector.num_heads,
-        num_blocks=preset.connector.num_blocks,
         embedding_width=embedding_width,
         routing=preset.routing,
-        attention=preset.connector.attention,
-        query_grid=preset.connector.query_grid,
+        **vars(preset.connector),
     )
 
 

@@ -10,7 +10,6 @@ weights detached, and H_0 exists in two versions.
 """
 
 import re
-from dataclasses import dataclass
 from enum import StrEnum
 
 import torch
@@ -73,28 +72,19 @@ def routed_groups(tokenizer: nn.Module, routing: Routing) -> dict[str, dict[str,
     return groups
 
 
-@dataclass(frozen=True)
-class BackboneViews:
-    """The backbone's tokens, equal in value: ``structure`` as topology reads them, None where
-    ``content`` serves.
-    """
-
-    content: Tokens
-    structure: Tokens | None = None
-
-
 def backbone_views(
     backbone: nn.Module, images: Images, routing: Routing, topology_heard: bool
-) -> BackboneViews:
-    """One pass, or two where the routing splits a backbone that trains and ``topology_heard`` in
-    the trunk.
+) -> tuple[Tokens, Tokens | None]:
+    """The backbone's tokens, and equal ones as topology reads them: None where the first serve.
+
+    One pass, or two where the routing splits a backbone that trains and ``topology_heard`` in the
+    trunk.
     """
-    if not (routing.backbone_split and torch.is_grad_enabled() and _trains(backbone)):
-        return BackboneViews(backbone(images))
+    trains = any(weight.requires_grad for weight in backbone.parameters())
+    if not (routing.backbone_split and torch.is_grad_enabled() and trains):
+        return backbone(images), None
     content = _seen_by(BackbonePart.CONTENT, backbone, images)
-    return BackboneViews(
-        content, _seen_by(BackbonePart.QUERY_KEY, backbone, images) if topology_heard else None
-    )
+    return content, _seen_by(BackbonePart.QUERY_KEY, backbone, images) if topology_heard else None
 
 
 def _seen_by(part: BackbonePart, backbone: nn.Module, images: Images) -> Tokens:
@@ -105,7 +95,3 @@ def _seen_by(part: BackbonePart, backbone: nn.Module, images: Images) -> Tokens:
         if part_of(f"backbone.{name}") is not part
     }
     return functional_call(backbone, others, (images,))
-
-
-def _trains(backbone: nn.Module) -> bool:
-    return any(weight.requires_grad for weight in backbone.parameters())

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from muse_core.attention import QueryKeys
-from muse_core.errors import MuseError, unknown
+from muse_core.errors import MuseError, chosen
 from muse_core.models.gradient_routes import Routing, stop_gradient
 from muse_core.models.synergistic_block import BlockState, Linear, SynergisticBlock
 from muse_core.shapes import Tokens
@@ -129,6 +129,4 @@ VARIANTS = {
 
 def variant_named(name: str) -> AttentionVariant:
     """Raises MuseError for an unknown name."""
-    if name not in VARIANTS:
-        raise unknown("attention", name, VARIANTS)
-    return VARIANTS[name]
+    return chosen("attention", name, VARIANTS)

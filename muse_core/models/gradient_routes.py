@@ -12,13 +12,13 @@ has the value of H, and its gradient goes straight to H_0, past every block in b
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
 from torch import Tensor
 
 from muse_core.config.stage import PIXEL_LOSSES, SEMANTIC_LOSSES, Loss
-from muse_core.errors import unknown
+from muse_core.errors import chosen
 from muse_core.shapes import Tokens
 
 
@@ -82,7 +82,7 @@ def straight_to(trunk: Tokens, hidden: Tokens) -> Tokens:
 
 @dataclass(frozen=True)
 class Routing:
-    """Which gradient paths inside a block are cut.
+    """Which gradient paths inside a block are cut; by default as MUSE cuts them.
 
     ``separate_values``: semantics and texture have a W_V each. ``streams_isolated``: topology and
     semantic streams read route(H) instead of H. ``attention_cut``: values are gathered with sg(A).
@@ -91,10 +91,10 @@ class Routing:
     topology trains W_Q, W_K alone and the other losses all the rest (`backbone_routes`)."""
 
     name: str
-    separate_values: bool
-    streams_isolated: bool
-    attention_cut: bool
-    semantics_cut: bool
+    separate_values: bool = True
+    streams_isolated: bool = True
+    attention_cut: bool = True
+    semantics_cut: bool = True
     last_block_only: bool = False
     backbone_split: bool = False
 
@@ -113,38 +113,19 @@ class Routing:
         return stop_gradient(semantic_values) if self.semantics_cut else semantic_values
 
 
-ORTHOGONAL = Routing(
-    "orthogonal",
-    separate_values=True,
-    streams_isolated=True,
-    attention_cut=True,
-    semantics_cut=True,
-)
-SHARED = Routing(
-    "shared",
-    separate_values=False,
-    streams_isolated=False,
-    attention_cut=False,
-    semantics_cut=False,
-)
+ORTHOGONAL = Routing("orthogonal")
+SHARED = Routing("shared", False, False, False, False)
 """The naive baseline of the paper's ablation: one W_V, nothing detached, losses summed."""
 
-OPEN_SEMANTICS = replace(ORTHOGONAL, name="open-semantics", semantics_cut=False)
+OPEN_SEMANTICS = Routing("open-semantics", semantics_cut=False)
 """Without the stop-gradient on the semantic values: reconstruction reaches them too."""
 
-RELEASE = Routing(
-    "release",
-    separate_values=True,
-    streams_isolated=False,
-    attention_cut=True,
-    semantics_cut=True,
-    last_block_only=True,
-)
+RELEASE = Routing("release", streams_isolated=False, last_block_only=True)
 """As the authors' code routes: topology and semantics supervise the last block, and leak into what
 lies below it.
 """
 
-TRUNK_ROUTED = replace(ORTHOGONAL, name="trunk-routed", backbone_split=True)
+TRUNK_ROUTED = Routing("trunk-routed", backbone_split=True)
 """Orthogonal in the backbone too, once a stage trains it: the same table of groups, refined by
 `backbone_routes.HEARS`.
 """
@@ -156,9 +137,7 @@ ROUTINGS = {
 
 def routing_named(name: str) -> Routing:
     """Raises MuseError for an unknown name."""
-    if name not in ROUTINGS:
-        raise unknown("routing", name, ROUTINGS)
-    return ROUTINGS[name]
+    return chosen("routing", name, ROUTINGS)
 
 
 def routes_of(routing: Routing) -> dict[Loss, dict[WeightGroup, Route]]:

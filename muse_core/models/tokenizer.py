@@ -174,12 +174,9 @@ class MuseTokenizer(ModelMixin, ConfigMixin):
     ) -> ConnectorOutput:
         """Backbone and connector."""
         topology_heard = with_attention and Loss.TOPOLOGY in trunk_hears
-        views = backbone_views(
-            self.backbone, images, routing_named(self.config.routing), topology_heard
-        )
-        return self.connector(
-            views.content, self.patch_grid(images), trunk_hears, with_attention, views.structure
-        )
+        routing, grid = routing_named(self.config.routing), self.patch_grid(images)
+        content, structure = backbone_views(self.backbone, images, routing, topology_heard)
+        return self.connector(content, grid, trunk_hears, with_attention, structure)
 
     def latent_of(self, connected: ConnectorOutput, grid: tuple[int, int]) -> Latents:
         """to_latent(H_L) on its grid."""

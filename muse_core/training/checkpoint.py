@@ -58,13 +58,7 @@ def restore_optimiser(
     """The inverse of `optimiser_tensors`."""
     for group in optimiser.param_groups:
         for weight in group["params"]:
-            stem = f"{prefix}/{names[id(weight)]}/"
-            saved = {
-                key.removeprefix(stem): value
-                for key, value in tensors.items()
-                if key.startswith(stem)
-            }
-            if saved:
+            if saved := under(f"{prefix}/{names[id(weight)]}/", tensors):
                 optimiser.state[weight] = {
                     key: value.clone() if key == "step" else part_of(value, weight)
                     for key, value in saved.items()

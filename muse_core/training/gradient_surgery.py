@@ -62,17 +62,13 @@ def backward_without_conflict(
         torch.autograd.grad(loss, weights, retain_graph=True, allow_unused=True)
         for loss in losses.values()
     ]
-    reached = [any(each[i] is not None for each in found) for i in range(len(weights))]
-    kept = [weight for weight, is_reached in zip(weights, reached, strict=True) if is_reached]
-    flat = [
-        _flat([each[i] for i, is_reached in enumerate(reached) if is_reached], kept)
-        for each in found
-    ]
-    pieces = without_conflict(flat).split([weight.numel() for weight in kept])
-    for weight, piece in zip(kept, pieces, strict=True):
+    reached = {
+        weight: [torch.zeros_like(weight) if each is None else each for each in of_tasks]
+        for weight, *of_tasks in zip(weights, *found, strict=True)
+        if any(each is not None for each in of_tasks)
+    }
+    tasks = zip(*reached.values(), strict=True)
+    flat = [torch.cat([each.flatten() for each in of_task]) for of_task in tasks]
+    pieces = without_conflict(flat).split([weight.numel() for weight in reached])
+    for weight, piece in zip(reached, pieces, strict=True):
         weight.grad = piece.view_as(weight).clone()
-
-
-def _flat(gradients: Sequence[Tensor | None], weights: Sequence[nn.Parameter]) -> Tensor:
-    pairs = zip(gradients, weights, strict=True)
-    return torch.cat([(torch.zeros_like(w) if g is None else g).flatten() for g, w in pairs])

@@ -270,7 +270,7 @@ def finished_tokenizer(named: StageRun, stage_name: str) -> MuseTokenizer:
     if not (earlier.tokenizer_folder / "config.json").exists():
         raise MuseError(
             f"Run {named.run!r} has no finished {stage_name}: first execute notebook "
-            f"{stage.notebook} with `{command(stage, named)}`."
+            f"{stage.name} with `{command(stage, named)}`."
         )
     tokenizer = MuseTokenizer.from_pretrained(earlier.tokenizer_folder)
     _check_same_model(tokenizer, named, stage_name)
@@ -279,7 +279,7 @@ def finished_tokenizer(named: StageRun, stage_name: str) -> MuseTokenizer:
 
 def command(stage: Stage, named: StageRun) -> str:
     """The command that trains a stage of this run."""
-    words = f"muse run {stage.notebook[:2]} --run {named.run} -p preset {named.preset}"
+    words = f"muse run {stage.name[:2]} --run {named.run} -p preset {named.preset}"
     kept = [
         f"{path}={value}" for path, value in parse(named.overrides).items() if _model_path(path)
     ]

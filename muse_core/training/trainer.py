@@ -38,7 +38,7 @@ from muse_core.training.timed_batches import WorkerDied, timed_batches
 from muse_core.training.tokenizer_task import TokenizerTask
 from muse_core.training.trackers import Trackers
 
-INCIDENTAL = ("name", "notebook", "checkpoint_every", "checkpoints_kept", "bad_steps")
+INCIDENTAL = ("name", "checkpoint_every", "checkpoints_kept", "bad_steps")
 """Fields of a stage that do not change what is trained."""
 
 

@@ -250,7 +250,7 @@ ROUTES = (
     ),
     Fault(
         name="first-stage-opens-the-trunk",
-        file="muse_core/config/presets.py",
+        file="muse_core/config/stage.py",
         old="trunk_hears=TRUNK_CLOSED",
         new="trunk_hears=TRUNK_OPEN",
         caught_by="tests/unit/config/test_presets.py",

@@ -16,7 +16,6 @@ from muse_core.errors import MuseError
 def stage(name: str, **options) -> Stage:
     return Stage(
         name=name,
-        notebook=name,
         weights=weights(topology=1.0),
         learning_rate=1e-3,
         steps=10,
