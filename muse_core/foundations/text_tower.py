@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from transformers import (
     AutoTokenizer,
+    BatchEncoding,
     CLIPTextConfig,
     CLIPTextModelWithProjection,
     PreTrainedTokenizerBase,
@@ -60,18 +61,20 @@ class TextTower(nn.Module):
         config: Any = self.network.config
         return config.projection_dim
 
+    @property
+    def context(self) -> int:
+        """The most tokens it reads."""
+        return self.network.config.max_position_embeddings
+
+    def tokens(self, captions: Sequence[str]) -> BatchEncoding:
+        """Captions as ids with a mask, on the network's device; too long ones are cut."""
+        cut = dict(padding=True, truncation=True, max_length=self.context, return_tensors="pt")
+        return self.tokenizer(list(captions), **cut).to(self.network.device)
+
     def forward(self, captions: Sequence[str]) -> Embeddings:
-        tokens = self.tokenizer(
-            list(captions),
-            padding=True,
-            truncation=True,
-            max_length=self.network.config.max_position_embeddings,
-            return_tensors="pt",
-        )
+        tokens = self.tokens(captions)
         self.truncated += sum(bool(text.overflowing) for text in tokens.encodings or ())
-        device = next(self.network.parameters()).device
-        inputs = {name: tokens[name].to(device) for name in ("input_ids", "attention_mask")}
-        return self.network(**inputs).text_embeds
+        return self.network(tokens.input_ids, tokens.attention_mask).text_embeds
 
 
 def text_config(location: str | Path) -> CLIPTextConfig:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from transformers import CLIPTextModelWithProjection, PreTrainedTokenizerBase
 
 from muse_core.errors import MuseError
+from muse_core.foundations.text_tower import TextTower
 from muse_core.shapes import Float
 
 LARGEST_VOCABULARY = 500
@@ -30,30 +30,16 @@ class Conditioning:
 
 
 @torch.no_grad()
-def conditioning(
-    network: CLIPTextModelWithProjection, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str]
-) -> Conditioning:
+def conditioning(text: TextTower, prompts: Sequence[str]) -> Conditioning:
     """The last hidden state of a frozen text tower.
 
     Args:
-        network: The text tower's network.
-        tokenizer: Its tokenizer.
+        text: The text tower.
         prompts: One a sample; "" is the empty prompt, and too long ones are cut.
     """
-    tokens = tokenizer(
-        list(prompts),
-        padding=True,
-        truncation=True,
-        max_length=context(network),
-        return_tensors="pt",
-    ).to(network.device)
-    states = network(tokens.input_ids, tokens.attention_mask).last_hidden_state
+    tokens = text.tokens(prompts)
+    states = text.network(tokens.input_ids, tokens.attention_mask).last_hidden_state
     return Conditioning(states, tokens.attention_mask.to(states.dtype))
-
-
-def context(network: CLIPTextModelWithProjection) -> int:
-    """The most tokens a prompt may have."""
-    return network.config.max_position_embeddings
 
 
 def words(text: str) -> list[str]:
@@ -82,16 +68,14 @@ def check_words(prompts: Sequence[str], known: Sequence[str]) -> None:
         raise MuseError(f"This generator never saw {said}: its words are {', '.join(known)}.")
 
 
-def truncation_notes(
-    prompts: Sequence[str], tokenizer: PreTrainedTokenizerBase, most: int
-) -> list[str]:
-    """One sentence for each prompt of more than ``most`` tokens."""
-    lengths = [len(ids) for ids in tokenizer(list(prompts), verbose=False).input_ids]
+def truncation_notes(prompts: Sequence[str], text: TextTower) -> list[str]:
+    """One sentence for each prompt of more tokens than the text tower reads."""
+    lengths = [len(ids) for ids in text.tokenizer(list(prompts), verbose=False).input_ids]
     return [
-        f"The prompt {prompt[:40]!r}... has {length} tokens and the text tower reads {most}: its "
-        "end is left out."
+        f"The prompt {prompt[:40]!r}... has {length} tokens and the text tower reads "
+        f"{text.context}: its end is left out."
         for prompt, length in zip(prompts, lengths, strict=True)
-        if length > most
+        if length > text.context
     ]
 
 

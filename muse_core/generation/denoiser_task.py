@@ -25,7 +25,7 @@ from muse_core.losses.flow_matching import flow_matching_loss, logit_normal_time
 from muse_core.training.distributed import mean_over_processes, own_part
 from muse_core.training.freshness import callable_digest, weights_digest
 from muse_core.training.fsdp import refuse
-from muse_core.training.optimiser import clip_groups, rate_factor, set_rates
+from muse_core.training.optimiser import rate_factor, set_rates
 from muse_core.training.saving import save_whole
 from muse_core.training.task import Task
 
@@ -95,15 +95,10 @@ class DenoiserTask(Task):
         row = mean_over_processes(row, self.accelerator)
         if not all(map(math.isfinite, row.values())):
             raise FloatingPointError(f"the loss is {row}")
-        self.optimiser.zero_grad()
-        self.accelerator.backward(torch.stack(list(losses.values())).sum())
-        norm = clip_groups(self.optimiser, self.stage.clip_norm)["denoiser"]
-        if not math.isfinite(norm):
-            raise FloatingPointError(f"the gradient's norm is {norm}")
-        self.optimiser.step()
-        self.average.step(self.weights.values())
+        total = torch.stack(list(losses.values())).sum()
+        norms = self.descend(partial(self.accelerator.backward, total))
         rate = self.stage.learning_rate * rate_factor(step, self.stage)
-        return row | {"gradient_norm/denoiser": norm, "learning_rate": rate}
+        return row | {"gradient_norm/denoiser": norms["denoiser"], "learning_rate": rate}
 
     def _losses(self, batch: LatentBatch) -> dict[str, Tensor]:
         """Name -> loss. Captions to drop, times and noise are drawn on the CPU for the whole step:
@@ -118,7 +113,7 @@ class DenoiserTask(Task):
         times = logit_normal_times(images, stage.time_mean, stage.time_spread, stage.shift)
         time = own(times).to(data)
         noise = own(torch.randn(images, *data.shape[1:])).to(data)
-        prompts = conditioning(self.text.network, self.text.tokenizer, captions)
+        prompts = conditioning(self.text, captions)
         predicted = velocity(self.model, noised(data, noise, time), time, prompts)
         return {name: loss(predicted, data, noise) for name, loss in self.losses.items()}
 

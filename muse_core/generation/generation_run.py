@@ -28,9 +28,8 @@ from muse_core.generation.latent_normalisation import LatentNormalisation
 from muse_core.generation.latents import StoredLatents
 from muse_core.generation.snapshots import Snapshots
 from muse_core.training.distributed import accelerator_for
-from muse_core.training.launch import Launch
 from muse_core.training.saving import save_whole
-from muse_core.training.stage_run import StageRun, finished_tokenizer, preset_of_run
+from muse_core.training.stage_run import NamedRun, StageRun, finished_tokenizer, preset_of_run
 from muse_core.training.trainer import RunFiles, RunOptions, StageResult, Trainer
 
 MUSE, SHARED, AUTOENCODER = "muse", "shared", "autoencoder"
@@ -43,27 +42,16 @@ NAME = "08_generation"
 
 
 @dataclass(frozen=True, kw_only=True)
-class GenerationRun:
+class GenerationRun(NamedRun):
     """One denoiser of one run by names.
 
     Args:
-        run: Name of the run.
-        preset: A preset's name or file.
         latents: A name of `LATENTS`.
         tokenizers: The run whose tokenizers are used, "" for this one.
     """
 
-    run: str
-    preset: str
     latents: str = MUSE
-    data: str = "scenes"
-    overrides: str = ""
     tokenizers: str = ""
-    seed: int = 0
-    device: str = "auto"
-    resume: bool = False
-    fresh: bool = False
-    processes: int = 1
 
     @classmethod
     def of(cls, parameters: Any, latents: str = MUSE) -> "GenerationRun":
@@ -125,7 +113,7 @@ class GenerationRun:
                 "Other processes know the generator's stage by its preset and overrides alone: "
                 "change it there, or leave processes at 1."
             )
-        return replace(self, fresh=trainer.options.fresh)
+        return self.as_trained(trainer)
 
     module = "muse_core.generation"
 
@@ -193,25 +181,8 @@ class OpenedGeneration:
     @property
     def options(self) -> RunOptions:
         """Where and how the denoiser is trained."""
-        named, preset = self.named, self.preset
-        return RunOptions(
-            run=named.run,
-            seed=named.seed,
-            device=named.device,
-            resume=named.resume,
-            fresh=named.fresh,
-            launch=Launch(named.processes, preset.accelerate_config),
-            recipe=named,
-            place=named.files.place,
-            record_every=preset.record_every,
-            trackers=preset.trackers,
-            notes={
-                "preset": named.preset,
-                "overrides": named.overrides,
-                "data": named.data,
-                "latents": named.latents,
-            },
-        )
+        notes, place = {"latents": self.named.latents}, self.named.files.place
+        return self.named.options(self.preset, notes, place=place)
 
     def trainer(
         self,
@@ -225,19 +196,12 @@ class OpenedGeneration:
             losses: Name -> function of the predicted velocity, the latents and the noise; None for
                 flow matching alone.
         """
-        options = self.options
+        options, hooks = self.options, list(callbacks)
         # Processes of a launcher keep the snapshots themselves.
-        keeps = [] if options.launch.wanted else [Snapshots(self.named.snapshots, self.stage.steps)]
-        return Trainer(
-            self.denoiser(),
-            self.stage,
-            self.latents,
-            self.conditions,
-            losses,
-            callbacks=[*callbacks, *keeps],
-            options=options,
-            task=DenoiserTask,
-        )
+        if not options.launch.wanted:
+            hooks.append(Snapshots(self.named.snapshots, self.stage.steps))
+        made = self.denoiser(), self.stage, self.latents, self.conditions
+        return Trainer(*made, losses, hooks, options=options, task=DenoiserTask)
 
 
 def train_generator(named: GenerationRun, callbacks: Iterable[Callback] = ()) -> StageResult:

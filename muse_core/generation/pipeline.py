@@ -16,12 +16,11 @@ from transformers import CLIPTextModelWithProjection, PreTrainedTokenizerBase
 from muse_core.config.stage import MOST_SAMPLING_STEPS
 from muse_core.errors import MuseError, shown, unknown
 from muse_core.foundations.loading import reading, refuse_pickles
-from muse_core.foundations.text_tower import WORDS
+from muse_core.foundations.text_tower import WORDS, TextTower
 from muse_core.generation.caption_embeddings import (
     Conditioning,
     check_words,
     conditioning,
-    context,
     truncation_notes,
 )
 from muse_core.generation.codecs import Codec
@@ -109,6 +108,11 @@ class MusePipeline(DiffusionPipeline):
         return other
 
     @property
+    def text(self) -> TextTower:
+        """The text tower that reads prompts."""
+        return TextTower(self.text_encoder, self.tokenizer)
+
+    @property
     def latent_shape(self) -> tuple[int, int, int]:
         """(channels, rows, columns) of one image."""
         side = self.transformer.config.sample_size
@@ -122,7 +126,7 @@ class MusePipeline(DiffusionPipeline):
         """
         check_words(prompts, self.config["known_words"].split())
         empty = [""] * len(prompts) if guides(guidance_scale) else []
-        return conditioning(self.text_encoder, self.tokenizer, [*prompts, *empty])
+        return conditioning(self.text, [*prompts, *empty])
 
     @torch.no_grad()
     def guided_velocity(
@@ -238,7 +242,7 @@ class MusePipeline(DiffusionPipeline):
             raise MuseError(
                 "There is nothing to draw: give at least one prompt and one image for each."
             )
-        for note in truncation_notes(prompts, self.tokenizer, context(self.text_encoder)):
+        for note in truncation_notes(prompts, self.text):
             logger.warning(note)
         found = self.sample(repeated, guidance_scale, num_inference_steps, generator, latents)
         processor = VaeImageProcessor(do_normalize=False)

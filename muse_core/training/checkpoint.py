@@ -3,21 +3,18 @@ so never half there.
 """
 
 import hashlib
-import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from muse_core.errors import MuseError
 from muse_core.results.records import read_json, write_json
 from muse_core.training.fsdp import part_of
-from muse_core.training.saving import put_in_place, remove
+from muse_core.training.saving import remove, written_whole
 
 STATE_FILE = "state.json"
 TENSORS_FILE = "training.safetensors"
@@ -92,26 +89,13 @@ def save_checkpoint(
     ``network`` has diffusers' `save_pretrained`. Raises MuseError when the disk refuses.
     """
     final = folder / f"step-{step:08d}"
-    temporary = folder / f".{final.name}.{os.getpid()}.tmp"
-    try:
-        temporary.mkdir(parents=True, exist_ok=True)
+    besides = "; earlier checkpoints are untouched"
+    with written_whole(final, "the checkpoint ", besides) as temporary:
         network.save_pretrained(temporary / saved_as)
-        save_file(
-            {name: tensor.contiguous() for name, tensor in state.tensors.items()},
-            temporary / TENSORS_FILE,
-        )
-        write_json(
-            temporary / STATE_FILE, state.facts | {"step": step, "sha256": _digests(temporary)}
-        )
-        put_in_place(temporary, final)
-    except (OSError, SafetensorError, MuseError) as error:
-        raise MuseError(
-            f"Cannot write the checkpoint {final} ({error}): free some space and run again with "
-            "resume; "
-            "earlier checkpoints are untouched."
-        ) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        tensors = {name: tensor.contiguous() for name, tensor in state.tensors.items()}
+        save_file(tensors, temporary / TENSORS_FILE)
+        facts = state.facts | {"step": step, "sha256": _digests(temporary)}
+        write_json(temporary / STATE_FILE, facts)
     for old in complete_checkpoints(folder)[:-kept]:
         remove(old)
     return final

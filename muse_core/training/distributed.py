@@ -52,9 +52,8 @@ def images_each(batch_size: int, processes: int) -> int:
     if batch_size % processes:
         raise MuseError(
             f"batch_size {batch_size}, the images of one step over all processes, does not divide "
-            f"among {processes} "
-            f"processes: use {batch_size - batch_size % processes or processes}, or another "
-            "number of processes."
+            f"among {processes} processes: use {batch_size - batch_size % processes or processes}, "
+            "or another number of processes."
         )
     return batch_size // processes
 

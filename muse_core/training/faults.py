@@ -43,8 +43,7 @@ def torn(what: str, step: int) -> str:
     """A second Ctrl-C, inside a step: some weights have moved and others have not."""
     return (
         f"Stopped {what} inside step {step + 1}, which is lost: run again with resume=True to go "
-        "on "
-        "from the last checkpoint."
+        "on from the last checkpoint."
     )
 
 

@@ -67,49 +67,30 @@ class Launch:
 ALONE = Launch()
 
 
-@dataclass(frozen=True)
-class LaunchedStage:
-    """A stage that processes train: its name in sentences, its folder, its metrics
-    file, its steps.
-    """
-
-    what: str
-    name: str
-    folder: Path
-    metrics_file: Path
-    steps: int
-    resume: bool = False
-
-
 def launch_folder(folder: Path) -> Path:
     """Where the processes of a stage and the one that waits for them meet."""
     return folder.with_name(folder.name + ".launch")
 
 
 def train_launched(
-    stage: LaunchedStage,
-    launch: Launch,
-    module: str,
-    order: Any,
-    on_row: Callable[[dict[str, Any]], None],
-) -> list[dict[str, Any]]:
-    """Train in the processes of ``launch``; a KeyboardInterrupt has them save a checkpoint first.
+    trainer: Any, module: str, order: Any, on_row: Callable[[dict[str, Any]], None]
+) -> None:
+    """Train in the processes a trainer's options ask for; a KeyboardInterrupt has them save a
+    checkpoint first.
 
     Args:
+        trainer: Its stage, files and options.
         module: What each process runs.
         order: What it reads, a dataclass.
         on_row: Hears each row of the metrics file as it is written.
 
-    Returns:
-        All rows.
-
     Raises:
         MuseError: The sentence of the process that failed, or the end of the log.
     """
-    folder = launch_folder(stage.folder)
+    launch, folder = trainer.options.launch, launch_folder(trainer.files.folder)
     shutil.rmtree(folder, ignore_errors=True)
     file = write_json(folder / ORDER_FILE, order)
-    earlier = None if stage.resume else _identity(stage.metrics_file)
+    earlier = None if trainer.options.resume else _identity(trainer.files.metrics_file)
     with (folder / LOG).open("w") as log:
         processes = subprocess.Popen(
             launch.command(module, file),
@@ -119,17 +100,17 @@ def train_launched(
             env=_environment(launch, folder),
         )
         try:
-            rows = _followed(processes, stage, on_row, earlier)
+            _follow(processes, trainer, on_row, earlier)
         except KeyboardInterrupt:
-            print(f"Stopping {stage.what}: a checkpoint is saved first.", flush=True)
+            print(f"Stopping {trainer.what}: a checkpoint is saved first.", flush=True)
             (folder / STOP).touch()
             processes.wait()
-            rows = []
         finally:
-            _end(processes)
+            # Whatever happens here, nothing started here outlives it.
+            processes.terminate()
+            processes.wait()
     if processes.returncode:
-        raise MuseError(_what_failed(stage, folder, processes.returncode))
-    return rows
+        raise MuseError(_what_failed(trainer.what, folder, processes.returncode))
 
 
 def _environment(launch: Launch, folder: Path) -> dict[str, str]:
@@ -144,44 +125,37 @@ def _identity(file: Path) -> tuple[int, int] | None:
     return (file.stat().st_ino, file.stat().st_mtime_ns) if file.exists() else None
 
 
-def _followed(
+def _follow(
     processes: subprocess.Popen,
-    stage: LaunchedStage,
+    trainer: Any,
     on_row: Callable[[dict[str, Any]], None],
     earlier: tuple[int, int] | None,
-) -> list[dict[str, Any]]:
-    """The rows of the metrics file as they appear, until the processes end; those of an ``earlier``
-    training are none.
+) -> None:
+    """Hands on the rows of the metrics file as they appear, until the processes end; those of an
+    ``earlier`` training are none.
     """
-    follower = StageFollower(stage.name, RowReader(stage.metrics_file))
-    description = f"{stage.name}, launched"
-    with tqdm(total=stage.steps, desc=description, file=sys.stdout, mininterval=2.0) as bar:
+    name, file = trainer.files.place, trainer.files.metrics_file
+    follower, steps = StageFollower(name, RowReader(file)), trainer.stage.steps
+    with tqdm(total=steps, desc=f"{name}, launched", file=sys.stdout, mininterval=2.0) as bar:
         while True:
             ended = processes.poll() is not None
-            stale = earlier is not None and _identity(stage.metrics_file) == earlier
+            stale = earlier is not None and _identity(file) == earlier
             for row in [] if stale else follower.update():
                 bar.update(row["step"] - bar.n)
                 on_row(row)
             if ended:
-                return follower.rows
+                return
             time.sleep(POLL_SECONDS)
 
 
-def _end(processes: subprocess.Popen) -> None:
-    """Whatever happens here, nothing started here outlives it."""
-    if processes.poll() is None:
-        processes.terminate()
-        processes.wait()
-
-
-def _what_failed(stage: LaunchedStage, folder: Path, code: int) -> str:
+def _what_failed(what: str, folder: Path, code: int) -> str:
     said = [file.read_text() for file in sorted(folder.glob("error-*.txt"))]
     if said:
         return said[0]
     lines = (folder / LOG).read_text(errors="replace").splitlines()
     end = " ".join([line for line in lines if line.strip()][-1:])[-300:]
     return (
-        f"The processes of {stage.what} ended with exit code {code} and left no sentence ({end}): "
+        f"The processes of {what} ended with exit code {code} and left no sentence ({end}): "
         f"read {folder / LOG}, then run again with resume=True."
     )
 

@@ -40,13 +40,20 @@ class MetricsLogger:
     """Steps that were skipped because they were not finite, counted from 1."""
     waited: float = 0.0
     """Seconds of waiting for data, over all pieces of an interrupted stage."""
+    callbacks: dict[str, float] = field(default_factory=dict)
+    """Callback -> the seconds it took, over all pieces."""
     seconds_before: float = 0.0
     began: float = field(default_factory=time.monotonic)
     flushed: float = field(default_factory=time.monotonic)
 
     @property
     def seconds(self) -> float:
-        """Time so far, over all pieces of an interrupted stage."""
+        """Time so far without the callbacks', over all pieces of an interrupted stage."""
+        return self.seconds_with_callbacks - sum(self.callbacks.values())
+
+    @property
+    def seconds_with_callbacks(self) -> float:
+        """Time so far, over all pieces."""
         return self.seconds_before + time.monotonic() - self.began
 
     def note(self, row: Row, batch: Any, keep: bool) -> None:
@@ -99,7 +106,8 @@ class MetricsLogger:
             "files_skipped": sorted(self.files_skipped),
             "files_enlarged": sorted(self.files_enlarged),
             "bad_steps": self.bad_steps,
-            "seconds": self.seconds,
+            "seconds": self.seconds_with_callbacks,
+            "callbacks": dict(self.callbacks),
             "seconds_waited": self.waited,
         }
 
@@ -109,4 +117,5 @@ class MetricsLogger:
         self.files_enlarged.update(facts["files_enlarged"])
         self.bad_steps[:] = facts["bad_steps"]
         self.seconds_before = facts["seconds"]
+        self.callbacks = dict(facts.get("callbacks", {}))
         self.waited = facts["seconds_waited"]

@@ -3,7 +3,7 @@ loss's step.
 """
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 
 import torch
 from torch import nn
@@ -73,7 +73,7 @@ def set_rates(optimiser: torch.optim.Optimizer, factor: float) -> None:
         group["lr"] = group["peak_rate"] * factor
 
 
-def clip_groups(optimiser: torch.optim.Optimizer, max_norm: float) -> Mapping[str, float]:
+def clip_groups(optimiser: torch.optim.Optimizer, max_norm: float) -> dict[str, float]:
     """Clip each weight group on its own; returns the norms before clipping."""
     return {
         group["name"]: _clip(group["params"], max_norm).item() for group in optimiser.param_groups

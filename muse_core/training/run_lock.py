@@ -37,8 +37,7 @@ def run_lock(folder: Path, what: str) -> Iterator[None]:
     except Timeout as error:
         raise MuseError(
             f"{what} is being trained by another process: wait for it, stop it with Ctrl-C (it "
-            "saves "
-            "a checkpoint first), or use another run name."
+            "saves a checkpoint first), or use another run name."
         ) from error
     try:
         yield

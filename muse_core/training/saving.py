@@ -6,6 +6,8 @@ NAME until its successor does. `tidy` clears both away after a crash."""
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +17,32 @@ from muse_core.errors import MuseError
 
 
 def save_whole(network: Any, folder: Path) -> None:
-    """Save beside and rename, so that the folder never holds half a network; ``network`` has
-    `save_pretrained`.
+    """Save a network with `save_pretrained`. Raises MuseError when the disk refuses."""
+    with written_whole(folder) as temporary:
+        network.save_pretrained(temporary)
 
-    Raises MuseError when the disk refuses.
+
+@contextmanager
+def written_whole(folder: Path, kind: str = "", besides: str = "") -> Iterator[Path]:
+    """A folder to write into, which takes the place of ``folder`` at the end: never half there.
+
+    Args:
+        kind: What it is, in the sentence of a disk that refuses.
+        besides: The end of that sentence.
+
+    Raises:
+        MuseError: The disk refuses.
     """
-    temporary = folder.with_name(f".{folder.name}.tmp")
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     try:
-        network.save_pretrained(temporary)
+        temporary.mkdir(parents=True)
+        yield temporary
         put_in_place(temporary, folder)
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, MuseError) as error:
         raise MuseError(
-            f"Cannot write {folder} ({error}): free some space and run again with resume."
+            f"Cannot write {kind}{folder} ({error}): free some space and run again with "
+            f"resume{besides}."
         ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -14,7 +14,7 @@ class StageRecord:
         losses: Term -> {"first": at step 1, "last": mean of the last ten steps}.
         seconds: Wall time without the callbacks', over all pieces of an interrupted stage.
         data_wait_share: Of ``seconds``, what steps waited for their batch.
-        callbacks: Name -> the seconds it took.
+        callbacks: Name -> the seconds it took, over all pieces too.
         bad_steps: Steps, counted from 1, that were skipped because they were not finite.
         configuration: Everything that decided what was learned.
         code: File below muse_core -> digest, of the code it was trained with.

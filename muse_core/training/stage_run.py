@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from pydantic import TypeAdapter
@@ -35,21 +35,23 @@ from muse_core.training.trainer import (
     RunOptions,
     StageResult,
     Trainer,
-    asdict_plain,
     imported,
+    plain,
     start_folder,
 )
 
 CALIBRATION_IMAGES = 128
+Run = TypeVar("Run", bound="NamedRun")
+SHARED = ("run", "seed", "device", "resume", "fresh")
+"""What names and options have in common."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class StageRun:
-    """One stage of one run by names; the fields are the parameters of notebooks 01 to 03."""
+class NamedRun:
+    """What is trained, by names: parameters that all notebooks which train have."""
 
     run: str
     preset: str
-    stage: str
     data: str = "scenes"
     overrides: str = ""
     seed: int = 0
@@ -57,6 +59,29 @@ class StageRun:
     resume: bool = False
     fresh: bool = False
     processes: int = 1
+
+    def options(self, preset: Preset, notes: Mapping[str, Any], **own: Any) -> RunOptions:
+        """Where and how it is trained, as the opened preset says; ``notes`` are for the record."""
+        return RunOptions(
+            **{name: getattr(self, name) for name in SHARED},
+            launch=Launch(self.processes, preset.accelerate_config),
+            recipe=self,
+            record_every=preset.record_every,
+            trackers=preset.trackers,
+            notes={"preset": self.preset, "overrides": self.overrides, "data": self.data, **notes},
+            **own,
+        )
+
+    def as_trained(self: Run, trainer: Trainer) -> Run:
+        """The same with what was changed in the trainer's options."""
+        return replace(self, **{name: getattr(trainer.options, name) for name in SHARED})
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageRun(NamedRun):
+    """One stage of one run by names; the fields are the parameters of notebooks 01 to 03."""
+
+    stage: str
 
     def load_preset(self) -> Preset:
         """The preset with this run's overrides, and the model that the run's first stage fixed.
@@ -69,10 +94,6 @@ class StageRun:
             routing_named(preset.routing)
             return preset
         return preset_of_run(self.run, self.preset, self.overrides, self.stage)
-
-    def load_stage(self) -> Stage:
-        """The stage with this run's overrides. Raises MuseError for an unknown one."""
-        return self.load_preset().curriculum[self.stage]
 
     @property
     def files(self) -> RunFiles:
@@ -99,7 +120,6 @@ class StageRun:
             for name, term in losses.items()
             if TERMS.get(name) != term
         }
-        options = trainer.options
         data = getattr(trainer.data, "fingerprint", None)
         if data != self.open().train.fingerprint:
             raise MuseError(
@@ -108,16 +128,7 @@ class StageRun:
             )
         folder = start_folder(files.folder)
         save_whole(trainer.made_of[0], folder)
-        stage = asdict_plain(trainer.stage)
-        named = replace(
-            self,
-            run=options.run,
-            seed=options.seed,
-            device=options.device,
-            resume=options.resume,
-            fresh=options.fresh,
-        )
-        return StageOrder(run=named, stage=stage, losses=own, start=str(folder))
+        return StageOrder(self.as_trained(trainer), plain(trainer.stage), own, str(folder))
 
     module = "muse_core.training"
 
@@ -152,27 +163,9 @@ class OpenedStage:
     @property
     def options(self) -> RunOptions:
         """Where and how the stage is trained."""
-        named, preset = self.named, self.preset
-        notes = {
-            "preset": named.preset,
-            "overrides": named.overrides,
-            "data": named.data,
-            "model": model_of(preset),
-            "base": model_of(load_preset(named.preset)),
-        }
-        return RunOptions(
-            run=named.run,
-            seed=named.seed,
-            device=named.device,
-            resume=named.resume,
-            fresh=named.fresh,
-            launch=Launch(named.processes, preset.accelerate_config),
-            recipe=named,
-            workers=preset.loader_workers,
-            record_every=preset.record_every,
-            trackers=preset.trackers,
-            notes=notes,
-        )
+        base = model_of(load_preset(self.named.preset))
+        notes, workers = {"model": model_of(self.preset), "base": base}, self.preset.loader_workers
+        return self.named.options(self.preset, notes, workers=workers)
 
     def tokenizer(self) -> MuseTokenizer:
         """The tokenizer as this stage finds it, in eval mode: new, with its latent calibrated on
@@ -193,15 +186,8 @@ class OpenedStage:
         losses: Mapping[str, LossTerm] | None = None,
     ) -> Trainer:
         """The trainer of this stage, ready to fit."""
-        return Trainer(
-            self.tokenizer(),
-            self.stage,
-            self.train,
-            self.teachers,
-            losses,
-            callbacks,
-            options=self.options,
-        )
+        made = self.tokenizer(), self.stage, self.train, self.teachers
+        return Trainer(*made, losses, callbacks, options=self.options)
 
 
 @dataclass(frozen=True)
@@ -296,10 +282,8 @@ def _model_path(path: str) -> str:
 
 def _check_same_model(tokenizer: MuseTokenizer, named: StageRun, stage_name: str) -> None:
     preset = named.load_preset()
-    parts = ("width", "num_heads", "num_blocks", "unshuffle", "attention", "query_grid")
-    expected = {part: getattr(preset.connector, part) for part in parts}
-    expected |= {"image_size": preset.image_size, "routing": preset.routing}
-    for name, value in expected.items():
+    own = {"image_size": preset.image_size, "routing": preset.routing}
+    for name, value in (vars(preset.connector) | own).items():
         if tokenizer.config[name] != value:
             raise MuseError(
                 f"The tokenizer of {stage_name} in run {named.run!r} has "
@@ -312,6 +296,12 @@ def _reference(name: str, term: LossTerm) -> str:
     """``module:function``. Raises MuseError for a function that only this process has."""
     function = term.compute
     module, called = getattr(function, "__module__", ""), getattr(function, "__qualname__", "")
+    if not called or ("." in called and "<" not in called):
+        raise MuseError(
+            f"The loss {name!r} is a {type(function).__name__} without a name to import it by, and "
+            "a launched training takes module:function: put a function that calls it into a file, "
+            "or leave processes at 1."
+        )
     if module in ("", "__main__") or "<" in called:
         raise MuseError(
             f"The loss {name!r} was made in a cell, which other processes cannot see: put the "

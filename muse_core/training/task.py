@@ -2,8 +2,9 @@
 update.
 """
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from muse_core.training.checkpoint import (
     under,
 )
 from muse_core.training.fsdp import part_of, whole
+from muse_core.training.optimiser import clip_groups
 
 
 class Task(ABC):
@@ -42,6 +44,8 @@ class Task(ABC):
     weights: Mapping[str, nn.Parameter]
     """What is trained, by name."""
     average: EMAModel
+    optimiser: Any
+    """Of the weights above; Accelerate prepared it."""
     optimisers: dict[str, tuple[Any, nn.Module]]
     """Name in a checkpoint -> (optimiser as Accelerate prepared it, the module it steps)."""
     helpers: dict[str, nn.Module]
@@ -61,6 +65,24 @@ class Task(ABC):
         Raises:
             FloatingPointError: Loss or gradient is not finite; no weight has changed.
         """
+
+    def descend(self, backward: Callable[[], None]) -> dict[str, float]:
+        """One step of the network by the gradients that ``backward`` leaves, and of its average.
+
+        Returns:
+            Weight group -> norm of its gradient, before it was clipped.
+
+        Raises:
+            FloatingPointError: A gradient is not finite; no weight has changed.
+        """
+        self.optimiser.zero_grad()
+        backward()
+        norms = clip_groups(self.optimiser, self.stage.clip_norm)
+        if not all(map(math.isfinite, norms.values())):
+            raise FloatingPointError(f"the gradient is not finite ({norms})")
+        self.optimiser.step()
+        self.average.step(self.weights.values())
+        return norms
 
     @abstractmethod
     def load(self, folder: Path) -> nn.Module:

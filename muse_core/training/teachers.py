@@ -3,11 +3,11 @@ its EMA and its modes.
 """
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from muse_core.config.preset import FoundationLocations, Preset
 from muse_core.config.stage import Loss
@@ -28,6 +28,8 @@ from muse_core.losses.topology_target import TopologyTarget, topology_targets
 from muse_core.paths import user_path
 from muse_core.shapes import Embeddings
 
+Network = TypeVar("Network", bound=nn.Module)
+
 
 @dataclass(frozen=True)
 class Teachers:
@@ -44,11 +46,9 @@ class Teachers:
 
     def described(self) -> dict[str, Any]:
         """Where they come from, as a stage's record keeps it."""
-        where = asdict(self.locations) if self.locations else {}
         kept = ("teacher", "text_tower", "teacher_layers", "teacher_image_size")
-        return {name: _as_json(where.get(name)) for name in kept} | {
-            "perceptual": self.perceptual.name
-        }
+        where = {name: getattr(self.locations, name, None) for name in kept}
+        return where | {"perceptual": self.perceptual.name}
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,7 @@ def _check_counts(teacher: TopologyTeacher, preset: Preset) -> None:
     if len(teacher.layers) != preset.connector.num_blocks:
         raise MuseError(
             f"{len(teacher.layers)} teacher layers cannot teach {preset.connector.num_blocks} "
-            "student blocks: "
-            "give foundations.teacher_layers one layer per block."
+            "student blocks: give foundations.teacher_layers one layer per block."
         )
     if teacher.num_heads % preset.connector.num_heads:
         heads = math.gcd(teacher.num_heads, preset.connector.num_heads)
@@ -109,21 +108,16 @@ def _check_counts(teacher: TopologyTeacher, preset: Preset) -> None:
 
 def load_teachers(preset: Preset, device: torch.device | str) -> Teachers:
     """All frozen networks of a preset. Raises MuseError where one cannot be loaded."""
-    topology = load_topology_teacher(preset).eval().requires_grad_(False).to(device)
-    text = (
-        TextTower.from_pretrained(preset.foundations.text_tower)
-        .eval()
-        .requires_grad_(False)
-        .to(device)
-    )
-    distils = any(Loss.DISTILLATION in stage.weights for stage in preset.curriculum)
-    image = (
-        ImageTower.from_pretrained(preset.foundations.backbone).eval().to(device)
-        if distils
-        else None
-    )
-    perceptual = perceptual_network(topology).to(device)
-    return Teachers(topology, text, perceptual, image, preset.foundations)
+    where, image = preset.foundations, None
+    topology = _frozen(load_topology_teacher(preset), device)
+    text = _frozen(TextTower.from_pretrained(where.text_tower), device)
+    if any(Loss.DISTILLATION in stage.weights for stage in preset.curriculum):
+        image = _frozen(ImageTower.from_pretrained(where.backbone), device)
+    return Teachers(topology, text, perceptual_network(topology).to(device), image, where)
+
+
+def _frozen(network: Network, device: torch.device | str) -> Network:
+    return network.eval().requires_grad_(False).to(device)
 
 
 def targets_for(teachers: Teachers, batch: Batch, grid: Grid, heads: int) -> Targets:
@@ -135,7 +129,3 @@ def targets_for(teachers: Teachers, batch: Batch, grid: Grid, heads: int) -> Tar
     features = teachers.perceptual.of_real(batch.images, view)
     image = teachers.image(batch.images) if teachers.image is not None else None
     return Targets(attention, text_embeddings(teachers.text, batch.captions), features, image)
-
-
-def _as_json(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +27,7 @@ from muse_core.training.fsdp import Shards, average_copies, safe_to_fail, wanted
 from muse_core.training.gradient_surgery import backward_without_conflict, task_losses
 from muse_core.training.loss_terms import TERMS, LossTerm, chosen_terms, forward_step
 from muse_core.training.model_card import write_model_card
-from muse_core.training.optimiser import (
-    clip_groups,
-    freeze,
-    optimiser_for,
-    rate_factor,
-    set_rates,
-    trainable,
-)
+from muse_core.training.optimiser import freeze, optimiser_for, rate_factor, set_rates, trainable
 from muse_core.training.saving import save_whole
 from muse_core.training.stage_record import StageRecord
 from muse_core.training.task import Task
@@ -90,6 +84,7 @@ class TokenizerTask(Task):
         self.weights = trainable(self.tokenizer)
         self.average = EMAModel(self.weights.values(), decay=stage.ema_decay)
         self.anchors = LeCamAnchors()
+        self.captions_truncated = 0
 
     def update(self, batch: Batch, step: int) -> dict[str, float]:
         with safe_to_fail(self.model):
@@ -99,37 +94,22 @@ class TokenizerTask(Task):
         for optimiser in (self.optimiser, self.critic_optimiser):
             set_rates(optimiser, rate_factor(step, self.stage))
         with self.accelerator.autocast():
-            terms, output = forward_step(
-                self.model,
-                self.tokenizer,
-                self.discriminator,
-                self.teachers,
-                batch,
-                self.stage,
-                self.losses,
-            )
+            networks = self.model, self.tokenizer, self.discriminator, self.teachers
+            before = self.teachers.text.truncated
+            terms, output = forward_step(*networks, batch, self.stage, self.losses)
+            self.captions_truncated += self.teachers.text.truncated - before
         losses = mean_over_processes(terms.as_floats(), self.accelerator)
         if not math.isfinite(losses["total"]):
             raise FloatingPointError(f"the loss is {losses['total']} ({losses})")
         critic_step = None
         if Loss.ADVERSARIAL in self.stage.weights:
             critic_step = self._critic_gradient(batch.images, output.reconstruction.detach())
-        norms = self._descend(terms)
+        norms = self.descend(partial(self._backward, terms))
         row = {f"loss/{name}": value for name, value in losses.items()}
         if critic_step is not None:
             row["loss/discriminator"] = critic_step()
         row |= {f"gradient_norm/{name}": norm for name, norm in norms.items()}
         return row | {"learning_rate": self.stage.learning_rate * rate_factor(step, self.stage)}
-
-    def _descend(self, terms: LossTerms) -> dict[str, float]:
-        self.optimiser.zero_grad()
-        self._backward(terms)
-        norms = clip_groups(self.optimiser, self.stage.clip_norm)
-        if not all(map(math.isfinite, norms.values())):
-            raise FloatingPointError(f"the gradient is not finite ({norms})")
-        self.optimiser.step()
-        self.average.step(self.weights.values())
-        return dict(norms)
 
     def _backward(self, terms: LossTerms) -> None:
         if self.stage.surgery is Surgery.NONE:
@@ -137,9 +117,8 @@ class TokenizerTask(Task):
             if self.shards is not None:
                 average_copies(self.weights.values(), self.accelerator)
         else:
-            backward_without_conflict(
-                task_losses(terms, self.stage.weights, self.losses), list(self.weights.values())
-            )
+            tasks = task_losses(terms, self.stage.weights, self.losses)
+            backward_without_conflict(tasks, list(self.weights.values()))
 
     def _critic_gradient(self, real: Images, fake: Images) -> Callable[[], float]:
         """The critic's gradient, and the function that takes its step and returns its loss.
@@ -149,16 +128,12 @@ class TokenizerTask(Task):
         with self.accelerator.autocast():
             real_logits, fake_logits = self.critic(real), self.critic(fake)
             loss = discriminator_loss(real_logits, fake_logits)
-            regularised = loss + LECAM_WEIGHT * lecam_penalty(
-                real_logits, fake_logits, self.anchors
-            )
+            lecam = lecam_penalty(real_logits, fake_logits, self.anchors)
+            regularised = loss + LECAM_WEIGHT * lecam
         self.critic_optimiser.zero_grad()
         self.accelerator.backward(regularised)
-        noted = {
-            "loss": loss.item(),
-            "real": real_logits.mean().item(),
-            "fake": fake_logits.mean().item(),
-        }
+        noted = {"loss": loss, "real": real_logits.mean(), "fake": fake_logits.mean()}
+        noted = {name: value.item() for name, value in noted.items()}
         noted = mean_over_processes(noted, self.accelerator)
         gradients = [weight.grad for weight in self.discriminator.parameters()]
         norm = nn.utils.get_total_norm([each for each in gradients if each is not None])
@@ -204,31 +179,28 @@ class TokenizerTask(Task):
         return self.load(folder).to(self.accelerator.device).eval()
 
     def configuration(self) -> dict[str, Any]:
+        own = {name: term for name, term in self.losses.items() if TERMS.get(name) != term}
         return {
-            "tokenizer": _plain_config(self.tokenizer),
+            "tokenizer": {k: v for k, v in self.tokenizer.config.items() if not k.startswith("_")},
             "start": self.start,
             "teachers": self.teachers.described(),
-            "losses": {
-                name: callable_digest(term.compute)
-                for name, term in self.losses.items()
-                if TERMS.get(name) != term
-            },
+            "losses": {name: callable_digest(term.compute) for name, term in own.items()},
         }
 
     def facts(self) -> dict[str, Any]:
         return {
             "routing": self.tokenizer.config.routing,
             "perceptual_network": self.teachers.perceptual.name,
-            "captions_truncated": self.teachers.text.truncated,
+            "captions_truncated": self.captions_truncated,
         }
 
     def remembered(self) -> dict[str, Any]:
         lecam = [self.anchors.real, self.anchors.fake]
-        return {"lecam": lecam, "captions_truncated": self.teachers.text.truncated}
+        return {"lecam": lecam, "captions_truncated": self.captions_truncated}
 
     def recall(self, facts: Mapping[str, Any]) -> None:
         self.anchors = LeCamAnchors(*facts["lecam"])
-        self.teachers.text.truncated = facts["captions_truncated"]
+        self.captions_truncated = facts["captions_truncated"]
 
     def _start(self, tokenizer: MuseTokenizer) -> str:
         """Which weights the stage begins with.
@@ -238,7 +210,3 @@ class TokenizerTask(Task):
         """
         ignored = "to_latent." if self.stage.starts_from is None else None
         return weights_digest(tokenizer, ignored)
-
-
-def _plain_config(tokenizer: MuseTokenizer) -> dict[str, Any]:
-    return {name: value for name, value in tokenizer.config.items() if not name.startswith("_")}

@@ -33,8 +33,7 @@ class Trackers(Callback):
             if name not in map(str, get_available_trackers()):
                 raise MuseError(
                     f"The tracker {name!r} needs its package: `pip install {name}`, or leave it "
-                    "out "
-                    "of trackers."
+                    "out of trackers."
                 )
 
     def on_train_begin(self, trainer: Any) -> None:

@@ -7,7 +7,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field, is_dataclass
+from dataclasses import dataclass, field, is_dataclass
 from enum import Enum
 from pathlib import Path
 from threading import Event
@@ -28,7 +28,7 @@ from muse_core.training import faults
 from muse_core.training.checkpoint import latest_checkpoint, load_state, save_checkpoint
 from muse_core.training.distributed import accelerator_for, any_process, images_each
 from muse_core.training.interrupts import asker_wants_stop, deferred_interrupts
-from muse_core.training.launch import ALONE, Launch, LaunchedStage, train_launched
+from muse_core.training.launch import ALONE, Launch, train_launched
 from muse_core.training.metrics_logger import SKIPPED, MetricsLogger, Row
 from muse_core.training.run_lock import run_lock
 from muse_core.training.saving import tidy
@@ -167,7 +167,6 @@ class Trainer:
         self.kind, self.callbacks = task, list(callbacks)
         self.files = RunFiles(self.options.run, self.options.place or stage.name)
         self.logger = MetricsLogger(self.files.metrics_file)
-        self.callback_seconds: dict[str, float] = {}
         self.start = 0
         self.readers: list[dict[str, Any]] = []
         self._task: Task | None = None
@@ -208,11 +207,11 @@ class Trainer:
 
     def configuration(self) -> dict[str, Any]:
         """Everything that decides what is learned, as plain values."""
-        stage = asdict_plain(self.stage)
+        stage = plain(self.stage)
         return {
             "stage": {name: held for name, held in stage.items() if name not in INCIDENTAL},
             "seed": self.options.seed,
-            **_plain(self.task.configuration()),
+            **plain(self.task.configuration()),
             "data": getattr(self.data, "fingerprint", ""),
         }
 
@@ -229,14 +228,11 @@ class Trainer:
         for folder in (self.files.folder, self.files.metrics_file.parent):
             paths.writable(folder)
         if self.options.launch.wanted:
-            return self._fit_launched()
+            return self._result(self._trained_already() or self._train_launched())
         with run_lock(self.files.folder, self.what):
-            wanted = self.configuration()
-            if (record := self._trained_already(wanted)) is not None:
-                return self._result(record)
-            return self._result(self._train(wanted))
+            return self._result(self._trained_already() or self._train())
 
-    def _trained_already(self, wanted: dict[str, Any]) -> StageRecord | None:
+    def _trained_already(self) -> StageRecord | None:
         """The record of this very configuration; says so, and which code is another now."""
         if self.options.fresh or not self.finished.is_dir() or not self.files.record_file.exists():
             return None
@@ -244,7 +240,7 @@ class Trainer:
             record = read_record(self.files.record_file, StageRecord)
         except MuseError:
             return None
-        if record.configuration != wanted:
+        if record.configuration != self.configuration():
             return None
         self.logger.rows = list(read_jsonl(self.files.metrics_file))
         if self.task.accelerator.is_main_process:
@@ -257,8 +253,8 @@ class Trainer:
         network = self.task.finished(self.finished)
         return StageResult(network, record, self.logger.rows)
 
-    def _train(self, configuration: dict[str, Any]) -> StageRecord:
-        task, logger = self.task, self.logger
+    def _train(self) -> StageRecord:
+        task, logger, configuration = self.task, self.logger, self.configuration()
         if self._used:
             raise MuseError(
                 f"This Trainer has trained {self.what} already, and its network with it: make a "
@@ -278,8 +274,7 @@ class Trainer:
                 self._steps(asked_to_stop, configuration)
         finally:
             self._call("on_train_end", self)
-        seconds = logger.seconds - sum(self.callback_seconds.values())
-        record = self._record(configuration, seconds)
+        record = self._record(configuration, logger.seconds)
         with task.averaged() as averaged:
             if logger.writes:
                 task.save(averaged, self.finished)
@@ -292,18 +287,11 @@ class Trainer:
         """Steps ``start .. stage.steps``, with checkpoints on the way."""
         stage, task, options = self.stage, self.task, self.options
         accelerator, files = task.accelerator, self.files
-        loader = training_batches(
-            self.data,
-            stage.batch_size,
-            options.seed,
-            self.start,
-            stage.steps,
-            accelerator.process_index,
-            accelerator.num_processes,
-            options.workers,
-        )
-        if accelerator.process_index < len(self.readers):
-            loader.load_state_dict(self.readers[accelerator.process_index])
+        rank, processes = accelerator.process_index, accelerator.num_processes
+        steps = stage.batch_size, options.seed, self.start, stage.steps
+        loader = training_batches(self.data, *steps, rank, processes, options.workers)
+        if rank < len(self.readers):
+            loader.load_state_dict(self.readers[rank])
         bar = tqdm(
             timed_batches(loader, self.logger),
             initial=self.start,
@@ -341,7 +329,7 @@ class Trainer:
             raise MuseError(said) from error
         except WorkerDied as error:
             # Other processes stand in the middle of a step, and cannot save with this one.
-            if accelerator.num_processes == 1:
+            if processes == 1:
                 save()
             raise MuseError(faults.worker_died(self.what, step, error)) from error
         except KeyboardInterrupt as error:
@@ -364,8 +352,8 @@ class Trainer:
         for callback in self.callbacks:
             began, name = time.monotonic(), callback.name or type(callback).__name__
             getattr(callback, hook)(*arguments)
-            spent = self.callback_seconds.get(name, 0.0) + time.monotonic() - began
-            self.callback_seconds[name] = spent
+            spent = self.logger.callbacks.get(name, 0.0) + time.monotonic() - began
+            self.logger.callbacks[name] = spent
 
     def _begin(self) -> int:
         """A fresh start: what an earlier training left is set aside once, as
@@ -395,8 +383,7 @@ class Trainer:
             name, before, now = said
             raise MuseError(
                 f"Cannot resume {self.what}: its checkpoint has {name}={before!r}, these "
-                "parameters "
-                f"say {now!r}; use the same ones, another run name, or resume=False."
+                f"parameters say {now!r}; use the same ones, another run name, or resume=False."
             )
         self.task.restore(checkpoint / self.task.saved_as, state)
         self.logger.rewind(state.facts["step"])
@@ -438,7 +425,7 @@ class Trainer:
             trainable_parameters=sum(weight.numel() for weight in task.weights.values()),
             files_skipped=sorted(logger.files_skipped),
             files_enlarged=len(logger.files_enlarged),
-            callbacks={name: round(spent, 2) for name, spent in self.callback_seconds.items()},
+            callbacks={name: round(spent, 2) for name, spent in logger.callbacks.items()},
             processes=task.accelerator.num_processes,
             data_wait_share=round(logger.waited / seconds, 4) if seconds > 0 else 0.0,
             bad_steps=logger.bad_steps,
@@ -448,8 +435,10 @@ class Trainer:
             **{**self.options.notes, **task.facts()},
         )
 
-    def _fit_launched(self) -> StageResult:
+    def _train_launched(self) -> StageRecord:
         """In processes of their own, which make the same objects by their recipe."""
+        # What was made to compare configurations would take memory beside them.
+        self._task = None
         if self.options.recipe is None:
             raise MuseError(
                 f"{self.what} is made of objects that other processes cannot make: leave processes "
@@ -460,28 +449,19 @@ class Trainer:
                 f"{', '.join(lookers)} looks on in one process only: leave processes at 1."
             )
         order = self.options.recipe.order(self, self.files)
-        stage = LaunchedStage(
-            self.what,
-            self.files.place,
-            self.files.folder,
-            self.files.metrics_file,
-            self.stage.steps,
-            self.options.resume,
-        )
 
         def on_row(row: Row) -> None:
             self.logger.rows.append(row)
             self._call("on_step", self, row)
 
-        module = self.options.recipe.module
         self._call("on_train_begin", self)
         try:
-            rows = train_launched(stage, self.options.launch, module, order, on_row)
+            train_launched(self, self.options.recipe.module, order, on_row)
         finally:
             shutil.rmtree(start_folder(self.files.folder), ignore_errors=True)
             self._call("on_train_end", self)
-        self.logger.rows = rows or list(read_jsonl(self.files.metrics_file))
-        return self._result(read_record(self.files.record_file, StageRecord))
+        self.logger.rows = list(read_jsonl(self.files.metrics_file))
+        return read_record(self.files.record_file, StageRecord)
 
 
 def start_folder(folder: Path) -> Path:
@@ -506,21 +486,16 @@ def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, 
     return None
 
 
-def asdict_plain(value: Any) -> dict[str, Any]:
-    """A dataclass as JSON would bring it back."""
-    plain = {name: getattr(value, name) for name in value.__dataclass_fields__}
-    return {name: _plain(held) for name, held in plain.items()}
-
-
-def _plain(value: Any) -> Any:
-    if is_dataclass(value) and not isinstance(value, type):
-        return _plain(asdict(value))
+def plain(value: Any) -> Any:
+    """A value, dataclasses included, as JSON would bring it back."""
+    if is_dataclass(value):
+        return {name: plain(getattr(value, name)) for name in value.__dataclass_fields__}
     if isinstance(value, Mapping):
-        return {str(name): _plain(held) for name, held in value.items()}
+        return {str(name): plain(held) for name, held in value.items()}
     if isinstance(value, frozenset | set):
         return sorted(map(str, value))
     if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
+        return [plain(each) for each in value]
     return str(value) if isinstance(value, Enum | Path) else value
 
 

@@ -135,11 +135,11 @@ def test_an_interrupt_inside_a_step_does_not_bend_the_run(
     others have not.
     """
     run = begin(stage, f"mid-step-{presses}")
-    plain = TokenizerTask._descend
+    plain = TokenizerTask.descend
     calls = []
 
-    def interrupted(self, terms):
-        norms = plain(self, terms)
+    def interrupted(self, backward):
+        norms = plain(self, backward)
         calls.append(1)
         if len(calls) == 3:
             for _ in range(presses):
@@ -147,7 +147,7 @@ def test_an_interrupt_inside_a_step_does_not_bend_the_run(
         return norms
 
     with monkeypatch.context() as patch:
-        patch.setattr(TokenizerTask, "_descend", interrupted)
+        patch.setattr(TokenizerTask, "descend", interrupted)
         with pytest.raises((MuseError, KeyboardInterrupt)):
             train_stage(run)
     train_stage(replace(run, resume=True))
@@ -162,6 +162,23 @@ def test_a_finished_stage_is_not_trained_again_and_says_so(whole, micro, capsys)
     assert steps == [] and again.record == first and len(again.rows) == 6
     assert "twice' is trained already" in capsys.readouterr().out
     assert_equal_to_the_whole_run(run)
+
+
+def test_a_finished_stage_starts_no_processes_either(whole, micro, capsys, monkeypatch) -> None:
+    run = begin(STAGES[0], "finished")
+    first = train_stage(run).record
+    started: list[str] = []
+
+    def start(trainer, *_) -> None:
+        started.append(trainer.what)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("muse_core.training.trainer.train_launched", start)
+    assert train_stage(replace(run, processes=2)).record == first and started == []
+    assert "finished' is trained already" in capsys.readouterr().out
+    with pytest.raises(KeyboardInterrupt):
+        train_stage(replace(run, processes=2, seed=7))
+    assert len(started) == 1
 
 
 def test_other_code_is_said_and_trains_nothing(whole, micro, capsys) -> None:
@@ -206,6 +223,13 @@ def test_resuming_with_another_parameter_is_refused(whole, micro, changed) -> No
         train_stage(micro_run(STAGES[0], "changed", resume=True, **changed))
 
 
+def test_resuming_with_other_data_is_refused(whole, micro) -> None:
+    run = begin(STAGES[0], "other-data")
+    train_stage(run)
+    with pytest.raises(MuseError, match=r"Cannot resume .*has data='scenes.*parameters say 'mix"):
+        train_stage(replace(run, resume=True, data="mix:2*scenes,1*scenes"))
+
+
 def test_a_stage_without_the_one_before_it_names_the_command(micro) -> None:
     with pytest.raises(
         MuseError, match=r"`muse run 01 --run empty -p preset data/foundations/micro/micro.yaml`"
@@ -245,7 +269,7 @@ def test_a_gradient_that_is_not_finite_never_reaches_a_checkpoint(
     all the same.
     """
     run = begin(STAGES[0], "infinite-gradient")
-    plain = TokenizerTask._descend
+    plain = TokenizerTask._backward
     calls = []
 
     def poisoned(self, terms):
@@ -255,7 +279,7 @@ def test_a_gradient_that_is_not_finite_never_reaches_a_checkpoint(
             terms = replace(terms, total=terms.total + (weight * 0).sum().sqrt())
         return plain(self, terms)
 
-    monkeypatch.setattr(TokenizerTask, "_descend", poisoned)
+    monkeypatch.setattr(TokenizerTask, "_backward", poisoned)
     with pytest.raises(MuseError, match="stopped at step 3"):
         train_stage(run)
     assert all(torch.isfinite(weight).all() for weight in last_training_state(run).values())

@@ -290,6 +290,34 @@ MODELS = (
 
 TRAINING = (
     Fault(
+        name="temperature-without-its-cap",
+        file="muse_core/models/semantic_head.py",
+        old="self.log_scale.clamp(max=MAX_LOG_SCALE).exp()",
+        new="self.log_scale.exp()",
+        caught_by="tests/unit/models/test_semantic_head.py",
+    ),
+    Fault(
+        name="callbacks-of-earlier-pieces-in-the-seconds",
+        file="muse_core/training/metrics_logger.py",
+        old='dict(facts.get("callbacks", {}))',
+        new='dict.fromkeys(facts["callbacks"], 0.0)',
+        caught_by="tests/unit/training/test_metrics_logger.py",
+    ),
+    Fault(
+        name="captions-cut-before-counted-again",
+        file="muse_core/training/tokenizer_task.py",
+        old="+= self.teachers.text.truncated - before",
+        new="+= self.teachers.text.truncated",
+        caught_by="tests/unit/training/test_tokenizer_task.py",
+    ),
+    Fault(
+        name="losses-without-a-name-travel",
+        file="muse_core/training/stage_run.py",
+        old='if not called or ("." in called and "<" not in called):',
+        new='if "." in called and "<" not in called:',
+        caught_by="tests/unit/training/test_stage_run.py",
+    ),
+    Fault(
         name="backbone-unfrozen-in-every-stage",
         file="muse_core/training/optimiser.py",
         old="(stage.trunk_hears, stage.trains_backbone, routing)",
@@ -523,6 +551,13 @@ EVALUATION = (
 
 GENERATION = (
     Fault(
+        name="the-other-captions-dropped",
+        file="muse_core/generation/denoiser_task.py",
+        old="own(torch.rand(images)) < stage.caption_dropout",
+        new="own(torch.rand(images)) >= stage.caption_dropout",
+        caught_by="tests/unit/generation/test_denoiser_task.py",
+    ),
+    Fault(
         name="guidance-from-the-wrong-end",
         file="muse_core/generation/pipeline.py",
         old="without + guidance * (with_prompt - without)",
@@ -569,6 +604,22 @@ WHOLE_RUNS = (
         old="        if first != second:\n",
         new="        if False:\n",
         caught_by=STAGES + "test_resuming_with_another_parameter_is_refused",
+        tier="test",
+    ),
+    Fault(
+        name="resumed-on-other-data",
+        file="muse_core/training/trainer.py",
+        old='"data": getattr(self.data, "fingerprint", ""),',
+        new='"data": "",',
+        caught_by=STAGES + "test_resuming_with_other_data_is_refused",
+        tier="test",
+    ),
+    Fault(
+        name="processes-for-a-finished-stage",
+        file="muse_core/training/trainer.py",
+        old="self._trained_already() or self._train_launched()",
+        new="self._train_launched()",
+        caught_by=STAGES + "test_a_finished_stage_starts_no_processes_either",
         tier="test",
     ),
     Fault(

@@ -31,9 +31,9 @@ def test_unknown_words_are_listed_with_suggestions() -> None:
 def test_long_prompts_are_noted_and_cut() -> None:
     text = TextTower.from_pretrained(tiny().foundations.text_tower)
     long = " and ".join(["a red star"] * 12)
-    notes = truncation_notes(["a red star", long], text.tokenizer, 32)
+    notes = truncation_notes(["a red star", long], text)
     assert len(notes) == 1 and "the text tower reads 32" in notes[0]
-    found = conditioning(text.network, text.tokenizer, ["a red star", long])
+    found = conditioning(text, ["a red star", long])
     assert (
         found.states.shape[:2] == found.mask.shape == (2, 32)
         and found.mask[0].sum() < found.mask[1].sum() == 32
@@ -42,8 +42,6 @@ def test_long_prompts_are_noted_and_cut() -> None:
 
 def test_padding_changes_no_token() -> None:
     text = TextTower.from_pretrained(tiny().foundations.text_tower).eval()
-    alone = conditioning(text.network, text.tokenizer, ["a red star"])
-    beside = conditioning(
-        text.network, text.tokenizer, ["a red star", "a blue circle left of a green heart"]
-    )
+    alone = conditioning(text, ["a red star"])
+    beside = conditioning(text, ["a red star", "a blue circle left of a green heart"])
     assert torch.allclose(alone.states[0], beside.states[0, : alone.states.shape[1]], atol=1e-5)

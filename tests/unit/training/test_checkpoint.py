@@ -162,7 +162,7 @@ def test_no_checkpoint_at_all_is_none(tmp_path) -> None:
         ("save_file", OSError(errno.ENOSPC, "No space left on device")),
         ("save_file", SafetensorError("Error while serializing: No space left on device")),
         ("write_json", MuseError("Cannot write state.json (No space left on device)")),
-        ("put_in_place", OSError(errno.EIO, "Input/output error")),
+        ("saving.put_in_place", OSError(errno.EIO, "Input/output error")),
     ],
 )
 def test_a_disk_that_refuses_is_a_sentence_and_harms_nothing_earlier(
@@ -173,7 +173,8 @@ def test_a_disk_that_refuses_is_a_sentence_and_harms_nothing_earlier(
     def refuse(*arguments):
         raise error
 
-    monkeypatch.setattr(checkpoint, function, refuse)
+    place = function if "." in function else f"checkpoint.{function}"
+    monkeypatch.setattr(f"muse_core.training.{place}", refuse)
     with pytest.raises(
         MuseError, match=r"Cannot write the checkpoint .*step-00000008.*earlier .* untouched"
     ):

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -17,7 +18,6 @@ from muse_core.training import interrupts
 from muse_core.training.launch import (
     ALONE,
     Launch,
-    LaunchedStage,
     read_order,
     run_entry,
     train_launched,
@@ -116,7 +116,11 @@ def test_rows_of_an_earlier_training_are_not_taken_for_this_ones(
     tmp_path: Path, monkeypatch, resume: bool, kept: int
 ) -> None:
     metrics = tmp_path / "stage.jsonl"
-    stage = LaunchedStage("it", "01", tmp_path / "01", metrics, 6, resume)
+    files = SimpleNamespace(place="01", folder=tmp_path / "01", metrics_file=metrics)
+    options = SimpleNamespace(resume=resume, launch=Launch(2))
+    trainer = SimpleNamespace(
+        what="it", files=files, stage=SimpleNamespace(steps=6), options=options
+    )
     append_jsonl(metrics, [{"step": step, "loss/total": 9.0} for step in range(1, 10)])
     words = [str(metrics), str(kept + 1), str(kept)]
     monkeypatch.setattr(
@@ -124,11 +128,11 @@ def test_rows_of_an_earlier_training_are_not_taken_for_this_ones(
         "command",
         lambda self, module, file: [sys.executable, "-c", WRITES, str(file), *words],
     )
-    seen: list[int] = []
-    rows = train_launched(stage, Launch(2), "none", RUN, lambda row: seen.append(row["step"]))
-    assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6] and seen[-1] == 6
-    assert [row["loss/total"] for row in rows] == [9.0] * kept + [1.0] * (6 - kept)
-    assert resume or seen == [1, 2, 3, 4, 5, 6], "nothing of the earlier training is shown"
+    seen: list[dict] = []
+    train_launched(trainer, "none", RUN, seen.append)
+    assert [row["step"] for row in seen[kept - 6 :]] == [1, 2, 3, 4, 5, 6][kept:]
+    assert [row["loss/total"] for row in seen[kept - 6 :]] == [1.0] * (6 - kept)
+    assert resume or len(seen) == 6, "nothing of the earlier training is shown"
 
 
 def test_the_one_that_waits_can_stop_it_by_a_file_or_by_dying(tmp_path: Path, monkeypatch) -> None:

@@ -95,3 +95,16 @@ def test_what_went_wrong_comes_back_with_the_checkpoint(notes) -> None:
     again = MetricsLogger(notes.file)
     again.recall(notes.remembered())
     assert (again.bad_steps, again.waited, again.files_skipped) == ([3], 1.5, {"broken.png"})
+
+
+def test_callbacks_of_all_pieces_are_left_out_of_the_seconds(notes, monkeypatch) -> None:
+    now = [notes.began]
+    monkeypatch.setattr(metrics_logger.time, "monotonic", lambda: now[0])
+    now[0] += 10
+    notes.callbacks["plot"] = 4.0
+    second = MetricsLogger(notes.file)
+    second.recall(notes.remembered())
+    assert (notes.seconds, second.seconds) == (6, 6)
+    now[0] += 7
+    second.callbacks["plot"] += 2.0
+    assert second.seconds == 11

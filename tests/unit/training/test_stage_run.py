@@ -1,4 +1,5 @@
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -21,11 +22,10 @@ def workspace(tmp_path, monkeypatch):
 
 
 def test_nothing_given_means_the_presets_and_overrides_are_taken() -> None:
-    preset = RUN.load_preset().curriculum[RUN.stage]
-    assert RUN.load_stage() == preset
-    changed = replace(RUN, overrides="stage.steps=7 batch_size=3".replace("b", "stage.b"))
-    assert (changed.load_stage().steps, changed.load_stage().batch_size) == (7, 3)
-    assert changed.load_preset().curriculum.stages[0].steps != 7, "another stage keeps its own"
+    assert RUN.load_preset() == load_preset("tiny")
+    changed = replace(RUN, overrides="stage.steps=7 stage.batch_size=3").load_preset().curriculum
+    assert (changed[RUN.stage].steps, changed[RUN.stage].batch_size) == (7, 3)
+    assert changed.stages[0].steps != 7, "another stage keeps its own"
 
 
 def test_places_of_a_run(workspace) -> None:
@@ -106,3 +106,21 @@ def test_a_loss_made_in_a_cell_cannot_travel_and_one_of_a_file_can() -> None:
     with pytest.raises(MuseError, match="The loss 'mine' was made in a cell"):
         _reference("mine", LossTerm(lambda step: step.output.latent.mean(), "pixels"))
     assert _reference("mine", LossTerm(begun, "pixels")).endswith("test_stage_run:begun")
+
+
+class Weighted:
+    def __call__(self, step):
+        return step.output.latent.mean()
+
+    def loss(self, step):
+        return self(step)
+
+
+@pytest.mark.parametrize(
+    ("compute", "kind"),
+    [(partial(begun), "partial"), (Weighted(), "Weighted"), (Weighted().loss, "method")],
+)
+def test_what_has_no_name_to_import_it_by_is_told_how_to_travel(compute, kind) -> None:
+    words = rf"loss 'mine' is a {kind} without a name .* takes module:function: put a function"
+    with pytest.raises(MuseError, match=words):
+        _reference("mine", LossTerm(compute, "pixels"))

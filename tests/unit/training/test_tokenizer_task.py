@@ -64,6 +64,17 @@ def test_an_update_moves_weights_average_and_critic_but_no_teacher(teachers) -> 
     assert row["loss/total"] == pytest.approx(total, rel=1e-5)
 
 
+def test_captions_cut_in_another_training_are_not_counted(teachers) -> None:
+    long = replace(batch(), captions=(" ".join(["a red star"] * 40), *batch().captions[1:]))
+    first, second = trainer(teachers, SECOND), trainer(teachers, SECOND)
+    first.update(long, 0)
+    teachers.text(long.captions)
+    second.update(long, 0)
+    second.update(long, 1)
+    counts = [each.facts()["captions_truncated"] for each in (first, second)]
+    assert counts == [1, 2] and second.remembered()["captions_truncated"] == 2
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_loss_that_is_not_finite_changes_nothing(teachers, value) -> None:
     t = trainer(teachers)
