@@ -41,15 +41,15 @@ class ConnectorShape:
 
 @dataclass(frozen=True)
 class DenoiserShape:
-    """Sizes of a SANA transformer (diffusers' `SanaTransformer2DModel`): heads x head width of the
-    linear self-attention and of the cross-attention. ``interpolation_scale``: of its sine
-    positions; None for none, as in SANA."""
+    """Sizes of a SANA transformer, by the names of diffusers' `SanaTransformer2DModel`: heads x
+    head width of the linear self-attention and of the cross-attention. ``interpolation_scale``: of
+    its sine positions; None for none, as in SANA."""
 
-    heads: int
-    head_width: int
-    layers: int
-    cross_heads: int
-    cross_head_width: int
+    num_attention_heads: int
+    attention_head_dim: int
+    num_layers: int
+    num_cross_attention_heads: int
+    cross_attention_head_dim: int
     interpolation_scale: float | None = None
 
 

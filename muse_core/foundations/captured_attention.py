@@ -7,6 +7,7 @@ watched while a chosen layer runs, which serves both."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import torch.nn.functional as F
 from torch import nn
@@ -31,9 +32,6 @@ class _FusedCalls(TorchFunctionMode):
             self.found.append(QueryKeys(query, key, named.get("scale") or query.shape[-1] ** -0.5))
         return function(*given, **named)
 
-    def watch(self, on: bool) -> None:
-        self.watching = on
-
 
 @contextmanager
 def captured_attention(
@@ -48,15 +46,11 @@ def captured_attention(
     Raises:
         MuseError: Where a forward inside the block leaves another number than layers chosen.
     """
-    calls = _FusedCalls()
-    hooks = [
-        hook
-        for attention in attentions
-        for hook in (
-            attention.register_forward_pre_hook(lambda *_: calls.watch(True)),
-            attention.register_forward_hook(lambda *_: calls.watch(False), always_call=True),
-        )
-    ]
+    calls, hooks = _FusedCalls(), []
+    watch = lambda on, *_: setattr(calls, "watching", on)
+    for attention in attentions:
+        hooks.append(attention.register_forward_pre_hook(partial(watch, True)))
+        hooks.append(attention.register_forward_hook(partial(watch, False), always_call=True))
     try:
         with calls:
             yield calls.found

@@ -65,20 +65,13 @@ def load_complete(
     return network, info
 
 
-def load_whole(
-    load: Callable[..., Any],
-    kind: str,
-    what: str,
-    location: str,
-    remedy: str = COPY,
-    **options: Any,
-) -> Any:
-    """A diffusers model of class ``kind`` by its ``from_pretrained``, from a folder or hub id.
+def load_whole(load: Any, what: str, location: str, remedy: str = COPY, **options: Any) -> Any:
+    """A diffusers model by the ``from_pretrained`` of its class, from a folder or hub id.
 
     Raises MuseError as `load_complete`, and for another class or weights that are too many."""
     folder = Path(location)
     if folder.is_dir():
-        require_class(what, folder, kind, remedy)
+        require_class(what, folder, load.__self__.__name__, remedy)
         refuse_pickles(what, folder)
     network, info = load_complete(load, what, location, remedy, **options)
     refuse_surplus(what, location, info.get("unexpected_keys") or ())

@@ -44,13 +44,8 @@ def load_autoencoder(location: str | Path) -> AutoencoderDC:
         MuseError: Where it is missing, damaged or of another kind.
     """
     folder = open_part(AUTOENCODER, location)
-    return load_whole(
-        AutoencoderDC.from_pretrained,
-        "AutoencoderDC",
-        AUTOENCODER.name,
-        str(folder),
-        torch_dtype=torch.float32,
-    )
+    load, where = AutoencoderDC.from_pretrained, str(folder)
+    return load_whole(load, AUTOENCODER.name, where, torch_dtype=torch.float32)
 
 
 def encode_with(autoencoder: AutoencoderDC, images: Images) -> Latents:

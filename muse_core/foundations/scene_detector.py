@@ -88,15 +88,10 @@ class SceneDetector(ModelMixin, ConfigMixin):
     def _objects(self, cells: Cells, row: int, threshold: float) -> list[Detected]:
         scores = cells.objectness[row].sigmoid().flatten()
         centres = cells.centre[row].flatten(0, 1)
+        shapes, colours = self.config["shapes"], self.config["colours"]
         shape, colour = (logits[row].argmax(-1).flatten() for logits in (cells.shape, cells.colour))
         return [
-            Detected(
-                self.config["shapes"][shape[k]],
-                self.config["colours"][colour[k]],
-                centres[k, 0].item(),
-                centres[k, 1].item(),
-                scores[k].item(),
-            )
+            Detected(shapes[shape[k]], colours[colour[k]], *centres[k].tolist(), scores[k].item())
             for k in _kept(scores, centres, threshold)
         ]
 
@@ -140,7 +135,5 @@ def load_scene_detector(location: str | Path) -> SceneDetector:
     unset.
     """
     location = require_folder_or_hub("scene detector", location)
-    detector = load_whole(
-        SceneDetector.from_pretrained, "SceneDetector", "scene detector", location
-    )
+    detector = load_whole(SceneDetector.from_pretrained, "scene detector", location)
     return detector.eval().requires_grad_(False)

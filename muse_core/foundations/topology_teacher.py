@@ -197,10 +197,22 @@ class DinoV3Teacher(TopologyTeacher):
 class TimmTeacher(TopologyTeacher):
     """Any timm ViT or DINOv3 (`Eva`) by name; fused attention is on in the chosen layers."""
 
-    def __init__(self, network: Any, layers: Sequence[int], image_size: int) -> None:
-        super().__init__(layers)
-        self.network, self.image_size = network, image_size
-        self.patch_size = network.patch_embed.patch_size[0]
+    def __init__(
+        self,
+        name: str,
+        network: Any,
+        layers: Sequence[int] | None,
+        blocks: int,
+        image_size: int | None,
+    ) -> None:
+        if not hasattr(network, "blocks") or not hasattr(network.blocks[0], "attn"):
+            raise MuseError(
+                f"{name} has no transformer blocks with attention: choose a ViT as teacher."
+            )
+        super().__init__(spread_layers(len(network.blocks), blocks) if layers is None else layers)
+        patches = network.patch_embed
+        self.network, self.image_size = network, image_size or patches.img_size[0]
+        self.patch_size = patches.patch_size[0]
         self.num_layers, self.num_heads = len(network.blocks), network.blocks[0].attn.num_heads
         self.check_layers()
         for layer in self.layers:
@@ -249,7 +261,7 @@ class TimmTeacher(TopologyTeacher):
                 f"The weights of timm's {name!r} are not on this machine and could not be fetched: "
                 "fetch them once with a network, or give a local teacher folder."
             ) from error
-        return cls._of(name, network, layers, blocks, image_size)
+        return cls(name, network, layers, blocks, image_size)
 
     @classmethod
     def from_folder(
@@ -293,23 +305,7 @@ class TimmTeacher(TopologyTeacher):
         fill(TEACHER.name, str(folder), network, own)
         if image_size:
             network.set_input_size(img_size=image_size)
-        return cls._of(name, network, layers, blocks, image_size)
-
-    @classmethod
-    def _of(
-        cls,
-        name: str,
-        network: Any,
-        layers: Sequence[int] | None,
-        blocks: int,
-        image_size: int | None,
-    ) -> "TimmTeacher":
-        if not hasattr(network, "blocks") or not hasattr(network.blocks[0], "attn"):
-            raise MuseError(
-                f"{name} has no transformer blocks with attention: choose a ViT as teacher."
-            )
-        layers = spread_layers(len(network.blocks), blocks) if layers is None else layers
-        return cls(network, layers, image_size or network.patch_embed.img_size[0])
+        return cls(name, network, layers, blocks, image_size)
 
     def attention_of(self, layer: int) -> nn.Module:
         return self.network.blocks[layer].attn

@@ -1,7 +1,6 @@
 """The denoiser: SANA's transformer (diffusers), at a size of `DENOISERS`."""
 
 from pathlib import Path
-from typing import Any
 
 from diffusers import SanaTransformer2DModel
 from torch import Tensor
@@ -27,21 +26,14 @@ def build_denoiser(
         side: Rows and columns of a latent.
         caption_width: Of the text tower's tokens.
     """
-    # A float, which diffusers' own annotation does not know of.
-    scale: Any = shape.interpolation_scale
     return SanaTransformer2DModel(
         in_channels=channels,
         out_channels=channels,
-        num_attention_heads=shape.heads,
-        attention_head_dim=shape.head_width,
-        num_layers=shape.layers,
-        num_cross_attention_heads=shape.cross_heads,
-        cross_attention_head_dim=shape.cross_head_width,
-        cross_attention_dim=shape.cross_heads * shape.cross_head_width,
+        cross_attention_dim=shape.num_cross_attention_heads * shape.cross_attention_head_dim,
         caption_channels=caption_width,
         sample_size=side,
         patch_size=1,
-        interpolation_scale=scale,
+        **vars(shape),
     )
 
 
@@ -51,8 +43,7 @@ def load_denoiser(location: str | Path) -> SanaTransformer2DModel:
     Raises:
         MuseError: The folder is damaged, or holds something else.
     """
-    name = "SanaTransformer2DModel"
-    return load_whole(SanaTransformer2DModel.from_pretrained, name, "denoiser", str(location))
+    return load_whole(SanaTransformer2DModel.from_pretrained, "denoiser", str(location))
 
 
 def velocity(

@@ -17,7 +17,7 @@ from muse_core.config.preset import Preset, denoiser_named
 from muse_core.config.stage import GenerationStage
 from muse_core.data.batch import Source
 from muse_core.data.sources import open_source
-from muse_core.errors import MuseError, unknown
+from muse_core.errors import MuseError, chosen
 from muse_core.foundations.pixel_decoder import load_autoencoder
 from muse_core.foundations.text_tower import TextTower
 from muse_core.generation.caption_embeddings import vocabulary
@@ -68,8 +68,7 @@ class GenerationRun(NamedRun):
         """The preset with this run's overrides. Raises MuseError for an unknown name."""
         run = self.tokenizers or self.run
         preset = preset_of_run(run, self.preset, self.overrides, NAME)
-        if self.latents not in LATENTS:
-            raise unknown("kind of latents", self.latents, LATENTS)
+        chosen("kind of latents", self.latents, LATENTS)
         denoiser_named(preset.generation.denoiser)
         return preset
 
@@ -113,7 +112,7 @@ class GenerationRun(NamedRun):
                 "Other processes know the generator's stage by its preset and overrides alone: "
                 "change it there, or leave processes at 1."
             )
-        return self.as_trained(trainer)
+        return replace(self, fresh=trainer.options.fresh)
 
     module = "muse_core.generation"
 

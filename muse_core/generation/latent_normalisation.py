@@ -71,7 +71,7 @@ class LatentNormalisation(ModelMixin, ConfigMixin):
                 f"{location} holds no latent statistics: {REMEDY}, which measures and saves them."
             )
         load, what = super().from_pretrained, "latent normalisation"
-        return load_whole(load, cls.__name__, what, str(location), REMEDY, **options)
+        return load_whole(load, what, str(location), REMEDY, **options)
 
     def require(self, tokenizer: str) -> None:
         """Raises MuseError unless these are the statistics of this very tokenizer."""

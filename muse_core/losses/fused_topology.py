@@ -11,7 +11,6 @@ few tensors of `BLOCK_ELEMENTS`."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -19,11 +18,11 @@ from torch.autograd.function import once_differentiable
 
 from muse_core.attention import QueryKeys
 from muse_core.errors import MuseError
+from muse_core.losses.topology import check_layers
 from muse_core.losses.topology_block import BlockTerms, block_terms
 from muse_core.losses.topology_target import TopologyTarget
 from muse_core.shapes import Float, Scalar
 
-Function = TypeVar("Function", bound=Callable[..., Any])
 BLOCK_ELEMENTS = {"cpu": 2**19, "cuda": 2**24}
 """Numbers in the largest tensor of a block: about what a core's cache holds, or what fills a GPU.
 One row of the grid of one image is the least."""
@@ -31,12 +30,7 @@ One row of the grid of one image is the least."""
 TRITON_VARIABLE = "MUSE_TRITON"
 
 
-def _uncompiled(function: Function) -> Function:
-    """`torch.compiler.disable`, typed."""
-    return cast(Function, torch.compiler.disable(function))
-
-
-@_uncompiled
+@torch.compiler.disable
 def fused_topology_loss(targets: Sequence[TopologyTarget], students: Sequence[QueryKeys]) -> Scalar:
     """L_topo in nats: the mean divergence over blocks, heads, queries and images, as
     `topology_loss` has it on the whole maps.
@@ -83,11 +77,8 @@ class _TopologyLoss(torch.autograd.Function):
         divergences, gradients = [], []
         for layer, (target, scale) in enumerate(zip(targets, scales, strict=True)):
             pair = slice(2 * layer, 2 * layer + 2)
-            divergence, *pair_gradients = _walk(
-                target,
-                QueryKeys(tensors[2 * layer], tensors[2 * layer + 1], scale),
-                any(wanted[pair]),
-            )
+            student = QueryKeys(*tensors[pair], scale)
+            divergence, *pair_gradients = _walk(target, student, any(wanted[pair]))
             divergences.append(divergence.mean())
             gradients += pair_gradients
         ctx.save_for_backward(*gradients)
@@ -99,14 +90,8 @@ class _TopologyLoss(torch.autograd.Function):
     def backward(ctx, upstream: Tensor):
         share = 2 * upstream / len(ctx.wanted)
         given = zip(ctx.saved_tensors, ctx.wanted, ctx.dtypes, strict=True)
-        return (
-            None,
-            None,
-            *(
-                (gradient * share).to(dtype) if wanted else None
-                for gradient, wanted, dtype in given
-            ),
-        )
+        found = [(each * share).to(dtype) if wanted else None for each, wanted, dtype in given]
+        return None, None, *found
 
 
 def _walk(
@@ -166,11 +151,7 @@ def _blocks(batch: int, target: TopologyTarget) -> Iterator[tuple[slice, slice]]
 
 
 def _check(targets: Sequence[TopologyTarget], students: Sequence[QueryKeys]) -> None:
-    if len(targets) != len(students):
-        raise MuseError(
-            f"{len(targets)} teacher layers cannot teach {len(students)} student blocks: "
-            "choose one teacher layer per block."
-        )
+    check_layers(targets, students)
     for target, student in zip(targets, students, strict=True):
         expected = (target.heads, target.grid[0] * target.grid[1])
         if expected != (student.num_heads, student.num_tokens):

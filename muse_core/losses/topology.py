@@ -9,6 +9,7 @@ transpose. Here the equation stands plainly, on whole maps: for pictures, and to
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -97,6 +98,15 @@ def attention_divergence(teacher: AttentionMaps, student_logits: AttentionMaps) 
     return (torch.xlogy(teacher, teacher) - teacher * log_student).sum(-1)
 
 
+def check_layers(targets: Sequence[Any], students: Sequence[Any]) -> None:
+    """Raises MuseError where there is not one teacher layer for each student block."""
+    if len(targets) != len(students):
+        raise MuseError(
+            f"{len(targets)} teacher layers cannot teach {len(students)} student blocks: "
+            "choose one teacher layer per block."
+        )
+
+
 def topology_loss(targets: Sequence[AttentionMaps], logits: Sequence[AttentionMaps]) -> Scalar:
     """L_topo in nats: the mean divergence over blocks, heads, queries and images.
 
@@ -107,11 +117,7 @@ def topology_loss(targets: Sequence[AttentionMaps], logits: Sequence[AttentionMa
     Raises:
         MuseError: Where the numbers of layers differ.
     """
-    if len(targets) != len(logits):
-        raise MuseError(
-            f"{len(targets)} teacher layers cannot teach {len(logits)} student blocks: "
-            "choose one teacher layer per block."
-        )
+    check_layers(targets, logits)
     return torch.stack(
         [attention_divergence(t, s).mean() for t, s in zip(targets, logits, strict=True)]
     ).mean()

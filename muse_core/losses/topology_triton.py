@@ -23,21 +23,14 @@ TILE = 32
 
 
 @triton.jit
-def _tile(base, first, count, width, TILE: tl.constexpr, WIDTH: tl.constexpr):
-    """``TILE`` rows of a (count, width) matrix from row ``first`` on, zeros outside."""
+def _tile(base, first, count, left, width, TILE: tl.constexpr, WIDTH: tl.constexpr):
+    """``TILE`` x ``WIDTH`` of a (count, width) matrix, from row ``first`` and column ``left`` on;
+    zeros outside.
+    """
     rows = first + tl.arange(0, TILE)
-    columns = tl.arange(0, WIDTH)
+    columns = left + tl.arange(0, WIDTH)
     inside = (rows < count)[:, None] & (columns < width)[None, :]
     return tl.load(base + rows[:, None] * width + columns[None, :], mask=inside, other=0.0)
-
-
-@triton.jit
-def _targets(base, first_query, queries, first_key, keys, TILE: tl.constexpr):
-    """A tile of the (queries, keys) target, zeros outside."""
-    rows = first_query + tl.arange(0, TILE)
-    columns = first_key + tl.arange(0, TILE)
-    inside = (rows < queries)[:, None] & (columns < keys)[None, :]
-    return tl.load(base + rows[:, None] * keys + columns[None, :], mask=inside, other=0.0)
 
 
 @triton.jit
@@ -58,14 +51,14 @@ def _query_kernel(
 ):
     first, head = tl.program_id(0) * TILE, tl.program_id(1).to(tl.int64)
     target, keys = target + head * num_queries * num_keys, keys + head * num_keys * width
-    q = _tile(queries + head * num_queries * width, first, num_queries, width, TILE, WIDTH)
+    q = _tile(queries + head * num_queries * width, first, num_queries, 0, width, TILE, WIDTH)
     highest = tl.full((TILE,), float("-inf"), tl.float32)
     partition = tl.zeros((TILE,), tl.float32)
     gain = tl.zeros((TILE,), tl.float32)
     total = tl.zeros((TILE,), tl.float32)
     for at in range(0, num_keys, TILE):
-        k = _tile(keys, at, num_keys, width, TILE, WIDTH)
-        t = _targets(target, first, num_queries, at, num_keys, TILE)
+        k = _tile(keys, at, num_keys, 0, width, TILE, WIDTH)
+        t = _tile(target, first, num_queries, at, num_keys, TILE, TILE)
         s = tl.dot(q, tl.trans(k), input_precision="ieee")
         gain += tl.sum(t * (tl.log(tl.where(t > 0, t, 1.0)) - s), 1)
         total += tl.sum(t, 1)
@@ -82,8 +75,8 @@ def _query_kernel(
         tl.store(mass + place, total, mask=inside)
         dq = tl.zeros((TILE, WIDTH), tl.float32)
         for at in range(0, num_keys, TILE):
-            k = _tile(keys, at, num_keys, width, TILE, WIDTH)
-            t = _targets(target, first, num_queries, at, num_keys, TILE)
+            k = _tile(keys, at, num_keys, 0, width, TILE, WIDTH)
+            t = _tile(target, first, num_queries, at, num_keys, TILE, TILE)
             s = tl.dot(q, tl.trans(k), input_precision="ieee")
             ds = total[:, None] * tl.exp(s - log_partition[:, None]) - t
             ds = tl.where((at + tl.arange(0, TILE) < num_keys)[None, :], ds, 0.0)
@@ -112,7 +105,7 @@ def _key_kernel(
 ):
     first, head = tl.program_id(0) * TILE, tl.program_id(1).to(tl.int64)
     target, queries = target + head * num_queries * num_keys, queries + head * num_queries * width
-    k = _tile(keys + head * num_keys * width, first, num_keys, width, TILE, WIDTH)
+    k = _tile(keys + head * num_keys * width, first, num_keys, 0, width, TILE, WIDTH)
     dk = tl.zeros((TILE, WIDTH), tl.float32)
     for at in range(0, num_queries, TILE):
         rows = at + tl.arange(0, TILE)
@@ -120,8 +113,8 @@ def _key_kernel(
             normaliser + head * num_queries + rows, mask=rows < num_queries, other=0.0
         )
         total = tl.load(mass + head * num_queries + rows, mask=rows < num_queries, other=0.0)
-        q = _tile(queries, at, num_queries, width, TILE, WIDTH)
-        t = _targets(target, at, num_queries, first, num_keys, TILE)
+        q = _tile(queries, at, num_queries, 0, width, TILE, WIDTH)
+        t = _tile(target, at, num_queries, first, num_keys, TILE, TILE)
         s = tl.dot(q, tl.trans(k), input_precision="ieee")
         ds = total[:, None] * tl.exp(s - log_partition[:, None]) - t
         dk += tl.dot(tl.trans(ds), q, input_precision="ieee")
@@ -145,17 +138,9 @@ def triton_block_terms(
     gradient: Any = with_gradient
     padded: dict[str, Any] = dict(TILE=TILE, WIDTH=max(16, triton.next_power_of_2(width)))
     sizes = (num_queries, num_keys, width)
+    made = divergence, normaliser, mass, into_queries
     _query_kernel[triton.cdiv(num_queries, TILE), batch * heads](
-        target,
-        queries,
-        keys,
-        divergence,
-        normaliser,
-        mass,
-        into_queries,
-        *sizes,
-        **padded,
-        GRADIENT=gradient,
+        target, queries, keys, *made, *sizes, **padded, GRADIENT=gradient
     )
     if not with_gradient:
         return BlockTerms(divergence)

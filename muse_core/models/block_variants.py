@@ -4,8 +4,6 @@ Each keeps the table of `gradient_routes`: structure trains what makes the map, 
 values, pixels the rest.
 """
 
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -23,6 +21,8 @@ QUERIES_PER_KEY = 2
 class NoRotaryBlock(SynergisticBlock):
     """q and k carry no positions: every rotation is by no angle (sine 0, cosine 1)."""
 
+    words = "without rotary positions"
+
     def query_keys(self, state: BlockState, rotary: Tensor, trunk_hears: bool) -> QueryKeys:
         sine, cosine = rotary.chunk(2, dim=-1)
         still = torch.cat([torch.zeros_like(sine), torch.ones_like(cosine)], -1)
@@ -35,6 +35,8 @@ class GroupedQueryBlock(SynergisticBlock):
     Raises:
         MuseError: Where the heads do not divide.
     """
+
+    words = "two query heads share a key and value head"
 
     def __init__(self, width: int, num_heads: int, ratio: float, routing: Routing) -> None:
         if num_heads % QUERIES_PER_KEY:
@@ -59,6 +61,8 @@ class SharedProjectionBlock(SynergisticBlock):
     lets pixels alone train.
     """
 
+    words = "all projections read one shared down-projection"
+
     def __init__(self, width: int, num_heads: int, ratio: float, routing: Routing) -> None:
         super().__init__(width, num_heads, ratio, routing)
         for name in ("query", "key", "semantic_value", "texture_value"):
@@ -75,6 +79,8 @@ class SharedProjectionBlock(SynergisticBlock):
 
 class GatedBlock(SynergisticBlock):
     """Each head's result is scaled by sigmoid(W_g x), with a gate for each stream."""
+
+    words = "each head is scaled by a learned gate"
 
     def __init__(self, width: int, num_heads: int, ratio: float, routing: Routing) -> None:
         super().__init__(width, num_heads, ratio, routing)
@@ -95,38 +101,16 @@ class GatedBlock(SynergisticBlock):
         return gates.sigmoid().repeat_interleave(self.head_width, dim=-1)
 
 
-@dataclass(frozen=True)
-class AttentionVariant:
-    """``attention=name``; ``words`` for tables; the class of its blocks."""
-
-    name: str
-    words: str
-    block: type[SynergisticBlock]
-
-
-MULTI_HEAD = AttentionVariant(
-    "multi-head",
-    "the block of MUSE: 2-D rotary positions, a key and value head for every query head",
-    SynergisticBlock,
-)
-VARIANTS = {
-    variant.name: variant
-    for variant in (
-        MULTI_HEAD,
-        AttentionVariant("no-rotary", "without rotary positions", NoRotaryBlock),
-        AttentionVariant(
-            "grouped-query", "two query heads share a key and value head", GroupedQueryBlock
-        ),
-        AttentionVariant(
-            "shared-projection",
-            "all projections read one shared down-projection",
-            SharedProjectionBlock,
-        ),
-        AttentionVariant("gated", "each head is scaled by a learned gate", GatedBlock),
-    )
+VARIANTS: dict[str, type[SynergisticBlock]] = {
+    "multi-head": SynergisticBlock,
+    "no-rotary": NoRotaryBlock,
+    "grouped-query": GroupedQueryBlock,
+    "shared-projection": SharedProjectionBlock,
+    "gated": GatedBlock,
 }
+"""``attention=name`` -> the class of the blocks."""
 
 
-def variant_named(name: str) -> AttentionVariant:
+def variant_named(name: str) -> type[SynergisticBlock]:
     """Raises MuseError for an unknown name."""
     return chosen("attention", name, VARIANTS)

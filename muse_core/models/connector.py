@@ -13,10 +13,9 @@ from torch import Tensor, nn
 from muse_core.attention import QueryKeys
 from muse_core.config.stage import PIXEL_LOSSES, Loss
 from muse_core.errors import MuseError
-from muse_core.models.block_variants import MULTI_HEAD, AttentionVariant
 from muse_core.models.gradient_routes import Routing
 from muse_core.models.release_block import ReleaseBlock
-from muse_core.models.synergistic_block import BlockState
+from muse_core.models.synergistic_block import BlockState, SynergisticBlock
 from muse_core.shapes import Float, Tokens
 
 
@@ -46,7 +45,7 @@ class Connector(nn.Module):
         feedforward_ratio: float,
         query_grid: int,
         routing: Routing,
-        variant: AttentionVariant = MULTI_HEAD,
+        block: type[SynergisticBlock] = SynergisticBlock,
     ) -> None:
         """``query_grid``: side of the grid the queries are stored on; they are resized for other
         grids.
@@ -62,7 +61,7 @@ class Connector(nn.Module):
         self.queries = nn.Parameter(torch.randn(1, query_grid**2, width) * 0.02)
         self.rotary = RotaryEmbeddingCat(width // num_heads, in_pixels=False, temperature=100.0)
         shape = (width, num_heads, feedforward_ratio, routing)
-        if routing.last_block_only and variant is not MULTI_HEAD:
+        if routing.last_block_only and block is not SynergisticBlock:
             raise MuseError(
                 f"Routing {routing.name!r} is the authors' own block: "
                 "use attention='multi-head' with it."
@@ -70,7 +69,7 @@ class Connector(nn.Module):
         self.blocks = nn.ModuleList(
             ReleaseBlock(*shape, last=index == num_blocks - 1)
             if routing.last_block_only
-            else variant.block(*shape)
+            else block(*shape)
             for index in range(num_blocks)
         )
 
@@ -101,17 +100,11 @@ class Connector(nn.Module):
         self, tokens: Float[Tensor, "batch patches backbone_width"], grid: tuple[int, int]
     ) -> Float[Tensor, "batch tokens width"]:
         """H_0: adapted patches plus queries."""
-        joined = rearrange(
-            tokens,
-            "b (h p w q) c -> b (h w) (p q c)",
-            h=grid[0] // self.unshuffle,
-            w=grid[1] // self.unshuffle,
-            p=self.unshuffle,
-            q=self.unshuffle,
-        )
-        return self.adapter(joined) + self.queries_for(
-            (grid[0] // self.unshuffle, grid[1] // self.unshuffle)
-        )
+        side = self.unshuffle
+        rows, columns = grid[0] // side, grid[1] // side
+        cells = {"h": rows, "w": columns, "p": side, "q": side}
+        joined = rearrange(tokens, "b (h p w q) c -> b (h w) (p q c)", **cells)
+        return self.adapter(joined) + self.queries_for((rows, columns))
 
     def queries_for(self, grid: tuple[int, int]) -> Tokens:
         """The queries on a grid (rows, columns), resized when it is not the stored one."""

@@ -55,6 +55,9 @@ class SynergisticBlock(nn.Module):
         routing: Which gradient paths are cut.
     """
 
+    words = "the block of MUSE: 2-D rotary positions, a key and value head for every query head"
+    """For tables."""
+
     def __init__(
         self, width: int, num_heads: int, feedforward_ratio: float, routing: Routing
     ) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch.nn.functional as F
 from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.autoencoders.vae import DecoderOutput
 from diffusers.models.modeling_utils import ModelMixin
 from einops import rearrange
 from torch import nn
@@ -35,13 +36,6 @@ class TokenizerEncoding:
     latent: Latents
     semantic: Tokens
     embedding: Embeddings
-
-
-@dataclass(frozen=True)
-class TokenizerDecoding:
-    """``sample``: images in [0, 1], not clamped."""
-
-    sample: Images
 
 
 @dataclass(frozen=True)
@@ -109,17 +103,10 @@ class MuseTokenizer(ModelMixin, ConfigMixin):
             )
         self.backbone = Backbone(backbone_config)
         self.decoder = PixelDecoder(decoder_config)
-        self.connector = Connector(
-            self.backbone.width,
-            unshuffle,
-            width,
-            num_heads,
-            num_blocks,
-            feedforward_ratio,
-            query_grid or image_size // self.backbone.patch_size // unshuffle,
-            routing_named(routing),
-            variant_named(attention),
-        )
+        shape = width, num_heads, num_blocks, feedforward_ratio
+        grid = query_grid or image_size // self.backbone.patch_size // unshuffle
+        kind = routing_named(routing), variant_named(attention)
+        self.connector = Connector(self.backbone.width, unshuffle, *shape, grid, *kind)
         self.to_latent = nn.Sequential(
             nn.RMSNorm(width, eps=1e-6), nn.Linear(width, self.decoder.latent_channels)
         )
@@ -144,9 +131,7 @@ class MuseTokenizer(ModelMixin, ConfigMixin):
         """
         location = require_folder_or_hub("tokenizer", location)
         remedy = "run the stage that made it again"
-        return load_whole(
-            super().from_pretrained, cls.__name__, "tokenizer", location, remedy, **options
-        )
+        return load_whole(super().from_pretrained, "tokenizer", location, remedy, **options)
 
     def patch_grid(self, images: Images) -> tuple[int, int]:
         """Backbone patches (rows, columns). Raises MuseError for an image size that is not a whole
@@ -197,8 +182,8 @@ class MuseTokenizer(ModelMixin, ConfigMixin):
         latent = self.latent_of(connected, self.token_grid(images))
         return TokenizerEncoding(latent, connected.semantic, self.semantic_head(connected.semantic))
 
-    def decode(self, latent: Latents, size: tuple[int, int] | None = None) -> TokenizerDecoding:
-        """Latent -> images.
+    def decode(self, latent: Latents, size: tuple[int, int] | None = None) -> DecoderOutput:
+        """Latent -> ``sample``, images in [0, 1], not clamped.
 
         Args:
             latent: (batch, channels, rows, columns), as `encode` gives it.
@@ -210,7 +195,7 @@ class MuseTokenizer(ModelMixin, ConfigMixin):
             images = F.interpolate(
                 images.float(), size, mode="bilinear", antialias=True, align_corners=False
             )
-        return TokenizerDecoding(images)
+        return DecoderOutput(images)
 
     def forward(
         self,

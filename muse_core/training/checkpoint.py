@@ -91,6 +91,7 @@ def save_checkpoint(
     final = folder / f"step-{step:08d}"
     besides = "; earlier checkpoints are untouched"
     with written_whole(final, "the checkpoint ", besides) as temporary:
+        temporary.mkdir(parents=True)
         network.save_pretrained(temporary / saved_as)
         tensors = {name: tensor.contiguous() for name, tensor in state.tensors.items()}
         save_file(tensors, temporary / TENSORS_FILE)

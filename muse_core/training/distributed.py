@@ -6,10 +6,8 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from muse_core.errors import MuseError, unknown
+from muse_core.errors import MuseError, chosen
 from muse_core.training.fsdp import take_request
-
-DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
 def accelerator_for(device: str, processes: int = 1) -> Accelerator:
@@ -24,10 +22,8 @@ def accelerator_for(device: str, processes: int = 1) -> Accelerator:
             processes.
     """
     take_request()
-    if device not in DEVICES:
-        raise unknown("device", device, DEVICES)
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
-    if not {"auto": True, "cpu": True, "cuda": cuda, "mps": mps}[device]:
+    if not chosen("device", device, {"auto": True, "cpu": True, "cuda": cuda, "mps": mps}):
         raise MuseError(
             f"This machine has no {device} device: use device='cpu', or 'auto' for the best one "
             "there is."

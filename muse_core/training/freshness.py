@@ -71,15 +71,12 @@ def _described_code(function: Any, seen: set[int]) -> Any:
     closed = inspect.getclosurevars(function)
     # Functions and classes of installed modules stand for themselves; what the user's own cells
     # define counts.
-    own = {
-        name: value
-        for name, value in closed.globals.items()
-        if not isinstance(value, types.ModuleType)
-        and (
-            not isinstance(value, types.FunctionType | type)
-            or value.__module__ == function.__module__
-        )
-    }
+    own = {}
+    for name, value in closed.globals.items():
+        code = isinstance(value, types.FunctionType | type)
+        installed = code and value.__module__ != function.__module__
+        if not (installed or isinstance(value, types.ModuleType)):
+            own[name] = value
     defaults = [function.__defaults__, function.__kwdefaults__]
     return [source, _described([closed.nonlocals, own, defaults], seen)]
 

@@ -50,18 +50,16 @@ class Launch:
         Raises:
             MuseError: There is no such configuration file.
         """
-        if not self.accelerate_config:
-            torchrun = ["-m", "torch.distributed.run", "--standalone"]
-            torchrun += ["--nproc-per-node", str(self.processes)]
-            return [sys.executable, *torchrun, "-m", module, str(file)]
-        config = paths.user_path(self.accelerate_config)
-        if not config.is_file():
-            raise MuseError(
-                f"There is no Accelerate configuration {config}: write one with "
-                "`accelerate config`."
-            )
-        accelerate = ["-m", "accelerate.commands.launch", "--config_file", str(config)]
-        return [sys.executable, *accelerate, "-m", module, str(file)]
+        words = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(self.processes)]
+        if self.accelerate_config:
+            config = paths.user_path(self.accelerate_config)
+            if not config.is_file():
+                raise MuseError(
+                    f"There is no Accelerate configuration {config}: write one with "
+                    "`accelerate config`."
+                )
+            words = ["accelerate.commands.launch", "--config_file", str(config)]
+        return [sys.executable, "-m", *words, "-m", module, str(file)]
 
 
 ALONE = Launch()

@@ -37,20 +37,13 @@ def trainable(tokenizer: nn.Module) -> dict[str, nn.Parameter]:
 def optimiser_for(tokenizer: MuseTokenizer, stage: Stage) -> torch.optim.AdamW:
     """AdamW over trainable weights; the backbone at its own share of the rate."""
     shares = dict.fromkeys(map(str, BackbonePart), stage.backbone_rate)
-    groups = [
-        {
-            "name": name,
-            "params": [weight for weight in members.values() if weight.requires_grad],
-            "peak_rate": stage.learning_rate * shares.get(name, 1.0),
-        }
-        for name, members in routed_groups(
-            tokenizer, routing_named(tokenizer.config.routing)
-        ).items()
-    ]
-    groups = [group for group in groups if group["params"]]
-    for group in groups:
-        if all(isinstance(weight, DTensor) for weight in group["params"]):
-            group["foreach"] = True  # what torch chooses by itself for whole weights alone
+    groups = []
+    for name, members in routed_groups(tokenizer, routing_named(tokenizer.config.routing)).items():
+        if weights := [weight for weight in members.values() if weight.requires_grad]:
+            rate = stage.learning_rate * shares.get(name, 1.0)
+            # What torch chooses by itself for whole weights alone.
+            foreach = all(isinstance(weight, DTensor) for weight in weights) or None
+            groups.append({"name": name, "params": weights, "peak_rate": rate, "foreach": foreach})
     return torch.optim.AdamW(
         groups, lr=stage.learning_rate, betas=(0.9, 0.99), weight_decay=stage.weight_decay
     )

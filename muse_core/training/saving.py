@@ -36,7 +36,6 @@ def written_whole(folder: Path, kind: str = "", besides: str = "") -> Iterator[P
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     try:
-        temporary.mkdir(parents=True)
         yield temporary
         put_in_place(temporary, folder)
     except (OSError, SafetensorError, MuseError) as error:

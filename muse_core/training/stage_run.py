@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from pydantic import TypeAdapter
@@ -41,7 +41,6 @@ from muse_core.training.trainer import (
 )
 
 CALIBRATION_IMAGES = 128
-Run = TypeVar("Run", bound="NamedRun")
 SHARED = ("run", "seed", "device", "resume", "fresh")
 """What names and options have in common."""
 
@@ -71,10 +70,6 @@ class NamedRun:
             notes={"preset": self.preset, "overrides": self.overrides, "data": self.data, **notes},
             **own,
         )
-
-    def as_trained(self: Run, trainer: Trainer) -> Run:
-        """The same with what was changed in the trainer's options."""
-        return replace(self, **{name: getattr(trainer.options, name) for name in SHARED})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +123,8 @@ class StageRun(NamedRun):
             )
         folder = start_folder(files.folder)
         save_whole(trainer.made_of[0], folder)
-        return StageOrder(self.as_trained(trainer), plain(trainer.stage), own, str(folder))
+        named = replace(self, **{name: getattr(trainer.options, name) for name in SHARED})
+        return StageOrder(named, plain(trainer.stage), own, str(folder))
 
     module = "muse_core.training"
 

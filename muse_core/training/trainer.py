@@ -292,15 +292,9 @@ class Trainer:
         loader = training_batches(self.data, *steps, rank, processes, options.workers)
         if rank < len(self.readers):
             loader.load_state_dict(self.readers[rank])
-        bar = tqdm(
-            timed_batches(loader, self.logger),
-            initial=self.start,
-            total=stage.steps,
-            desc=files.place,
-            file=sys.stdout,
-            mininterval=2.0,
-            disable=not accelerator.is_main_process,
-        )
+        shown = {"initial": self.start, "total": stage.steps, "desc": files.place}
+        shown |= {"disable": not accelerator.is_main_process, "mininterval": 2.0}
+        bar = tqdm(timed_batches(loader, self.logger), file=sys.stdout, **shown)
         step, whole, batch = self.start, True, None
         save = lambda: self._save(step, configuration, loader.state_dict())
         try:
@@ -359,15 +353,14 @@ class Trainer:
         """A fresh start: what an earlier training left is set aside once, as
         ``<stage>.previous``.
         """
-        files = self.files
-        if not self.logger.writes:
-            return 0
-        if any(files.checkpoints.glob("step-*")) or self.finished.exists():
-            previous = files.folder.with_name(files.folder.name + ".previous")
-            shutil.rmtree(previous, ignore_errors=True)
-            files.folder.rename(previous)
-            files.folder.mkdir()
-        files.metrics_file.unlink(missing_ok=True)
+        folder = self.files.folder
+        if self.logger.writes:
+            if any(self.files.checkpoints.glob("step-*")) or self.finished.exists():
+                previous = folder.with_name(folder.name + ".previous")
+                shutil.rmtree(previous, ignore_errors=True)
+                folder.rename(previous)
+                folder.mkdir()
+            self.files.metrics_file.unlink(missing_ok=True)
         return 0
 
     def _resume(self, configuration: dict[str, Any]) -> int:
@@ -401,12 +394,10 @@ class Trainer:
         last = self.files.checkpoints / f"step-{step:08d}"
         if saved is not None and not last.exists():
             network, state = saved
-            state.facts |= self.logger.remembered()
             state.facts |= {"configuration": configuration, "code": code_digests()}
-            state.facts |= {"readers": readers} if any(readers) else {}
-            kept = self.stage.checkpoints_kept
-            folder, name = self.files.checkpoints, self.task.saved_as
-            save_checkpoint(folder, step, network, state, name, kept)
+            state.facts |= self.logger.remembered() | ({"readers": readers} if any(readers) else {})
+            place, kept = (self.files.checkpoints, step), self.stage.checkpoints_kept
+            save_checkpoint(*place, network, state, self.task.saved_as, kept)
         self.task.accelerator.wait_for_everyone()
 
     def _record(self, configuration: dict[str, Any], seconds: float) -> StageRecord:

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from muse_core.config.stage import TRUNK_CLOSED, TRUNK_OPEN, Loss
-from muse_core.models.block_variants import VARIANTS, AttentionVariant
+from muse_core.models.block_variants import VARIANTS
 from muse_core.models.connector import Connector
 from muse_core.models.gradient_routes import ORTHOGONAL, may_reach
+from muse_core.models.synergistic_block import SynergisticBlock
 from muse_core.models.weight_groups import group_of
 from muse_core.results.measurements import VariantRow
 
@@ -24,25 +25,24 @@ def variant_rows() -> list[VariantRow]:
     found.
     """
     with torch.random.fork_rng():
-        connectors = {name: _connector(variant) for name, variant in VARIANTS.items()}
+        connectors = {name: _connector(block) for name, block in VARIANTS.items()}
         seconds = _seconds(connectors)
         plain = next(iter(seconds.values()))
         return [
-            _row(VARIANTS[name], connector, seconds[name] / plain)
-            for name, connector in connectors.items()
+            _row(name, connector, seconds[name] / plain) for name, connector in connectors.items()
         ]
 
 
-def _connector(variant: AttentionVariant) -> Connector:
+def _connector(block: type[SynergisticBlock]) -> Connector:
     torch.manual_seed(0)
-    return Connector(48, 1, WIDTH, HEADS, BLOCKS, 8 / 3, GRID[0], ORTHOGONAL, variant)
+    return Connector(48, 1, WIDTH, HEADS, BLOCKS, 8 / 3, GRID[0], ORTHOGONAL, block)
 
 
-def _row(variant: AttentionVariant, connector: Connector, ratio: float) -> VariantRow:
+def _row(name: str, connector: Connector, ratio: float) -> VariantRow:
     closed = [found for trunk in (TRUNK_CLOSED, TRUNK_OPEN) for found in _closed(connector, trunk)]
     return VariantRow(
-        name=variant.name,
-        words=variant.words,
+        name=name,
+        words=VARIANTS[name].words,
         parameters=sum(weight.numel() for weight in connector.blocks[0].parameters()),
         forbidden=max(closed),
         pairs=len(closed),

@@ -13,7 +13,6 @@ from safetensors import SafetensorError
 from muse_core.config.presets import tiny
 from muse_core.errors import MuseError
 from muse_core.models.tokenizer import MuseTokenizer
-from muse_core.training import checkpoint
 from muse_core.training.checkpoint import (
     TrainingState,
     complete_checkpoints,

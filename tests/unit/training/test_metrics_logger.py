@@ -102,7 +102,7 @@ def test_callbacks_of_all_pieces_are_left_out_of_the_seconds(notes, monkeypatch)
     monkeypatch.setattr(metrics_logger.time, "monotonic", lambda: now[0])
     now[0] += 10
     notes.callbacks["plot"] = 4.0
-    second = MetricsLogger(notes.file)
+    second = MetricsLogger(notes.file, began=now[0])
     second.recall(notes.remembered())
     assert (notes.seconds, second.seconds) == (6, 6)
     now[0] += 7

@@ -81,7 +81,8 @@ def test_files_and_folders_are_forced_before_the_name_is_given(tmp_path, monkeyp
         lambda handle: forced.append(os.readlink(f"/proc/self/fd/{handle}")) or plain(handle),
     )
     save_whole(Network("new"), tmp_path / "kept")
-    inside = [tmp_path / ".kept.tmp" / name for name in ("a", "b")] + [tmp_path / ".kept.tmp"]
+    written = tmp_path / f".kept.{os.getpid()}.tmp"
+    inside = [written / name for name in ("a", "b")] + [written]
     assert set(forced[:3]) == set(map(str, inside)) and forced[3:] == [str(tmp_path)]
 
 
