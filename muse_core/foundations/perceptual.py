@@ -6,6 +6,7 @@ Never a silent substitute: `name` says which network measured.
 
 from abc import ABC, abstractmethod
 from pathlib import Path
+from typing import Any
 
 import torch
 from einops import rearrange
@@ -61,6 +62,7 @@ class LpipsFeatures(PerceptualNetwork):
     """
 
     name = "LPIPS VGG-16 features"
+    network: Any
 
     def __init__(self, weights: Path) -> None:
         super().__init__()

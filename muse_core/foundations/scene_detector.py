@@ -90,9 +90,10 @@ class SceneDetector(ModelMixin, ConfigMixin):
         centres = cells.centre[row].flatten(0, 1)
         shapes, colours = self.config["shapes"], self.config["colours"]
         shape, colour = (logits[row].argmax(-1).flatten() for logits in (cells.shape, cells.colour))
+        found = _kept(scores, centres, threshold)
         return [
-            Detected(shapes[shape[k]], colours[colour[k]], *centres[k].tolist(), scores[k].item())
-            for k in _kept(scores, centres, threshold)
+            Detected(shapes[shape[k]], colours[colour[k]], x, y, scores[k].item())
+            for k, (x, y) in zip(found, centres[found].tolist(), strict=True)
         ]
 
 

@@ -68,8 +68,9 @@ class TextTower(nn.Module):
 
     def tokens(self, captions: Sequence[str]) -> BatchEncoding:
         """Captions as ids with a mask, on the network's device; too long ones are cut."""
-        cut = dict(padding=True, truncation=True, max_length=self.context, return_tensors="pt")
-        return self.tokenizer(list(captions), **cut).to(self.network.device)
+        cut: dict[str, Any] = dict(padding=True, truncation=True, return_tensors="pt")
+        given = self.tokenizer(list(captions), max_length=self.context, **cut)
+        return given.to(self.network.device)
 
     def forward(self, captions: Sequence[str]) -> Embeddings:
         tokens = self.tokens(captions)

@@ -11,6 +11,7 @@ few tensors of `BLOCK_ELEMENTS`."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -23,6 +24,7 @@ from muse_core.losses.topology_block import BlockTerms, block_terms
 from muse_core.losses.topology_target import TopologyTarget
 from muse_core.shapes import Float, Scalar
 
+Function = TypeVar("Function", bound=Callable[..., Any])
 BLOCK_ELEMENTS = {"cpu": 2**19, "cuda": 2**24}
 """Numbers in the largest tensor of a block: about what a core's cache holds, or what fills a GPU.
 One row of the grid of one image is the least."""
@@ -30,7 +32,12 @@ One row of the grid of one image is the least."""
 TRITON_VARIABLE = "MUSE_TRITON"
 
 
-@torch.compiler.disable
+def _uncompiled(function: Function) -> Function:
+    """`torch.compiler.disable`, typed."""
+    return cast(Function, torch.compiler.disable(function))
+
+
+@_uncompiled
 def fused_topology_loss(targets: Sequence[TopologyTarget], students: Sequence[QueryKeys]) -> Scalar:
     """L_topo in nats: the mean divergence over blocks, heads, queries and images, as
     `topology_loss` has it on the whole maps.
@@ -77,7 +84,8 @@ class _TopologyLoss(torch.autograd.Function):
         divergences, gradients = [], []
         for layer, (target, scale) in enumerate(zip(targets, scales, strict=True)):
             pair = slice(2 * layer, 2 * layer + 2)
-            student = QueryKeys(*tensors[pair], scale)
+            queries, keys = tensors[pair]
+            student = QueryKeys(queries, keys, scale)
             divergence, *pair_gradients = _walk(target, student, any(wanted[pair]))
             divergences.append(divergence.mean())
             gradients += pair_gradients
