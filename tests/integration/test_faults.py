@@ -17,6 +17,7 @@ from muse_core.data.image_files import FileSource
 from muse_core.data.scenes import Scenes
 from muse_core.errors import MuseError
 from muse_core.results.records import read_json
+from muse_core.training import task
 from muse_core.training import tokenizer_task as trainer_module
 from muse_core.training.checkpoint import latest_checkpoint
 from muse_core.training.stage_run import train_stage
@@ -75,7 +76,7 @@ def nan_batch(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def nan_gradient(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    plain, calls = trainer_module.clip_groups, []
+    plain, calls = task.clip_groups, []
 
     def poisoned(optimiser, norm):
         if len(calls) == step:
@@ -84,7 +85,7 @@ def nan_gradient(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
         calls.append(1)
         return plain(optimiser, norm)
 
-    monkeypatch.setattr(trainer_module, "clip_groups", poisoned)
+    monkeypatch.setattr(task, "clip_groups", poisoned)
 
 
 def nan_critic(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
