@@ -171,12 +171,12 @@ def test_a_finished_stage_starts_no_processes_either(whole, micro, capsys, monke
 
     def start(trainer, *_) -> None:
         started.append(trainer.what)
-        raise KeyboardInterrupt
+        raise Killed
 
     monkeypatch.setattr("muse_core.training.trainer.train_launched", start)
     assert train_stage(replace(run, processes=2)).record == first and started == []
     assert "finished' is trained already" in capsys.readouterr().out
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Killed):
         train_stage(replace(run, processes=2, seed=7))
     assert len(started) == 1
 
