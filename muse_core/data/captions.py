@@ -31,12 +31,13 @@ from muse_core.data.image_files import FileSource
 from muse_core.data.masks import find_masks
 from muse_core.data.notes import Notes
 from muse_core.data.reading import Sample
-from muse_core.data.splits import NO_OPTIONS, SPLITS, Options, keys_of, split_called
+from muse_core.data.splits import NO_OPTIONS, SPLITS, Options, by_folder, keys_of, split_called
 from muse_core.data.text_files import folded, json_lines
 from muse_core.errors import MuseError, shown, unknown
 
 LISTED = "captions.jsonl"
 LISTS = (LISTED, "metadata.jsonl")
+TABLES = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
 LAYOUT = (
     f'PATH/{LISTED} (lines such as {{"file_name": "1.jpg", "captions": ["a cat"]}}) and PATH/images'
 )
@@ -80,7 +81,7 @@ def open_captions(
     Args:
         root: the folder.
         split: "train", "val" or "test": as the lines say (one that says nothing is train); where
-            none does, by a hash of each file's name.
+            none does, as folders are called, else by a hash of each file's name.
         image_size: pixels a side.
         options: "column": the field with the words.
 
@@ -89,11 +90,14 @@ def open_captions(
             the folder, and a split without images.
     """
     notes = Notes()
-    rows = _rows(existing_folder(root, LAYOUT), options)
+    rows = _rows(existing_folder(root, LAYOUT), options, notes)
     folder, files = _images(root, rows, notes)
     parts, named = defaultdict[str, list[str]](list), {row.name: row for row in files.values()}
     for row in files.values():
         parts[row.split or "train"].append(row.name)
+    if not any(row.split for row in files.values()):
+        parts = by_folder(row.name for row in files.values())
+    for row in files.values():
         if row.labels and row.label is None:
             notes.add("image without one class", row.where, "name one class a line")
     classes = class_order(row.label for row in files.values())
@@ -113,12 +117,15 @@ def open_captions(
     return FileSource(root.name, root, split, image_size, samples, words, meaning, notes.lines())
 
 
-def _rows(root: Path, options: Options) -> dict[str, Row]:
+def _rows(root: Path, options: Options, notes: Notes) -> dict[str, Row]:
     """What is said of each file, by its name in the lists."""
     if not (root / LISTED).is_file():
         raise MuseError(f"There is no {LISTED} in {root}: it should have {LAYOUT}.")
     table = (options["column"],) if "column" in options else CAPTION_COLUMNS
     rows: dict[str, Row] = {}
+    for file in sorted(root.iterdir()):
+        if file.suffix.lower() in TABLES and file.name not in LISTS:
+            notes.add("list that is not read", file.name, f"write its lines into {LISTED}")
     for file in LISTS:
         for number, line in json_lines(root / file):
             row = _row(line, f"line {number} of {root / file}", table)

@@ -143,9 +143,23 @@ def open_hub(text: str, split: str, image_size: int, options: Options = NO_OPTIO
         notes.add("row of a part that is no split", name, mend, len(tables[name]))
     columns = columns_of(source, tables[part].features, notes, options)
     columns = with_classes(columns, [tables[name] for name in used], notes)
+    wordless = _wordless(tables[part], columns.captions)
+    mend = "add words; without, it is called a photo of its class"
+    notes.add("row without words", f"column {columns.captions}", mend, wordless)
     fractions = [hash_fraction(f"{place.name}#{row}") for row in range(len(tables[part]))]
     rows = dealt(split, np.array(fractions), shares, f"hf:{place.name}")
     return HubSource(place, tables[part], columns, rows, split, image_size, notes.lines())
+
+
+def _wordless(table: "Dataset", column: str | None) -> int:
+    """How many rows have no words in a column of texts."""
+    if not column or getattr(table.features[column], "dtype", "") != "string":
+        return 0
+    import pyarrow.compute as compute
+
+    words = table.select_columns([column]).with_format("arrow")[:][column]
+    blank = compute.equal(compute.utf8_trim_whitespace(words), "")
+    return words.null_count + (compute.sum(blank).as_py() or 0)
 
 
 def with_classes(columns: Columns, tables: list["Dataset"], notes: Notes) -> Columns:

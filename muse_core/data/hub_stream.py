@@ -150,7 +150,7 @@ class _Share(IterableDataset):
         worker = str(info.id if info else 0)
         if worker in self.states:
             rows.load_state_dict(self.states[worker])
-        loaded, skipped = [], {}
+        loaded, skipped = [], dict.fromkeys(self.source.notes)
         for row in self.source.rows(rows):
             try:
                 loaded.append(self.source.decoded(self.source.stored_row(row)))

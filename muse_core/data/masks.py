@@ -3,7 +3,8 @@
 PATH/images/NAME.jpg (or another image format), and PATH/masks_voc21/NAME.png or else
 PATH/masks/NAME.png: one class number a pixel, 255 = void. PATH/classes_voc21.txt or
 PATH/classes.txt names the classes, one a line, class 0 first. PATH/official_split.tsv, if there is
-one, has lines "NAME <tab> train, val or test".
+one, has lines "NAME <tab> train, val or test"; PATH/train.txt, val.txt and test.txt list names, and
+sub-folders may be called like splits.
 """
 
 from collections import defaultdict
@@ -15,7 +16,7 @@ from muse_core.data.folders import existing_folder, image_files, without_suffix
 from muse_core.data.image_files import FileSource
 from muse_core.data.notes import Notes
 from muse_core.data.reading import MaskMeaning, Sample
-from muse_core.data.splits import NO_OPTIONS, SPLITS, Options, keys_of, split_called
+from muse_core.data.splits import NO_OPTIONS, SPLITS, Options, by_folder, keys_of, split_called
 from muse_core.data.text_files import class_lines, folded, text_lines
 from muse_core.errors import MuseError, unknown
 
@@ -37,8 +38,8 @@ def open_masks(
 
     Args:
         root: the folder.
-        split: "train", "val" or "test": as official_split.tsv says (images it does not list are
-            left out), without it by a hash of each file's name.
+        split: "train", "val" or "test": as lists say (images they do not name are left out), else
+            as sub-folders are called, else by a hash of each file's name.
         image_size: pixels a side.
         options: change nothing here.
 
@@ -60,7 +61,7 @@ def open_masks(
             f"The classes of the masks in {root} have no names: write {file}, one name a line, "
             "class 0 first."
         )
-    parts = _parts(sorted(masks), root / SPLIT_LIST, notes)
+    parts = _parts(sorted(masks), root, notes)
     samples = tuple(
         Sample(f"images/{name}", (photo_caption(),), mask=masks[name])
         for name in keys_of(split, parts, root, options)
@@ -128,37 +129,43 @@ def _grouped(names: Iterable[str], key: Callable[[str], str]) -> dict[str, list[
     return groups
 
 
-def _parts(names: list[str], listed: Path, notes: Notes) -> dict[str, list[str]]:
-    """File names by split, as the list says; all in one part where there is none."""
-    if not listed.is_file():
-        return {"": names}
-    parts: dict[str, list[str]] = {}
-    told = _official_split(listed)
+def _parts(names: list[str], root: Path, notes: Notes) -> dict[str, list[str]]:
+    """File names by split: as lists say, else as sub-folders are called."""
+    told, parts = _told(root), defaultdict[str, list[str]](list)
+    if told is None:
+        return by_folder(names)
+    meant: set[str] = set()
     for name in names:
-        meant = {_path(name), _stem(name), f"images/{_path(name)}"} & told.keys()
-        if meant:
-            parts.setdefault(told[min(meant)], []).append(name)
+        called = {_path(name), _stem(name), f"images/{_path(name)}"}
+        meant |= called
+        if listed := called & told.keys():
+            parts[told[min(listed)]].append(name)
         else:
-            notes.add(f"image outside {listed.name}", f"images/{name}", "add a line for it")
-    here = {key for name in names for key in (_path(name), _stem(name), f"images/{_path(name)}")}
-    for name in told.keys() - here:
-        notes.add(f"line of {listed.name} without an image", name, "delete it or add the image")
+            notes.add("image outside the split list", f"images/{name}", "add a line for it")
+    for name in sorted(told.keys() - meant):
+        notes.add("line of the split list without an image", name, "delete it or add the image")
     return parts or {"train": []}
 
 
-def _official_split(path: Path) -> dict[str, str]:
-    """{image's path or name, without suffix: split} from lines of "name <tab> split"."""
+def _told(root: Path) -> dict[str, str] | None:
+    """{image's path or name, without suffix: split} from official_split.tsv, else from train.txt,
+    val.txt, ...; None where there is neither.
+    """
+    lists = [root / SPLIT_LIST] if (root / SPLIT_LIST).is_file() else sorted(root.glob("*.txt"))
+    lists = [file for file in lists if file.name == SPLIT_LIST or split_called(file.stem)]
     split = {}
-    for number, line in enumerate(text_lines(path), start=1):
-        if not line:
-            continue
-        name, _, part = (word.strip() for word in line.rpartition("\t"))
-        if not name:
-            raise MuseError(
-                f"Line {number} of {path} is not 'image's name <tab> split': mend or delete that "
-                "line."
-            )
-        if (called := split_called(part)) is None:
-            raise unknown(f"split of {name} in {path}", part, SPLITS)
-        split[_path(name)] = called
-    return split
+    for file in lists:
+        for number, line in enumerate(text_lines(file), start=1):
+            name, _, part = (word.strip() for word in line.rpartition("\t"))
+            if file.name != SPLIT_LIST:
+                name, part = line, file.stem
+            if line and not name:
+                raise MuseError(
+                    f"Line {number} of {file} is not 'image's name <tab> split': mend or delete "
+                    "that line."
+                )
+            if line and split_called(part) is None:
+                raise unknown(f"split of {name} in {file}", part, SPLITS)
+            if line:
+                split[_path(name)] = split_called(part) or ""
+    return split if lists else None

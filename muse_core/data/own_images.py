@@ -107,6 +107,7 @@ def _what_was_done(photo: Photo, fit: str) -> str:
     resized = "enlarged" if photo.enlarged else "reduced"
     steps = [f"{width:,} × {height:,} pixels"]
     steps += [square] if width != height else []
+    steps += [photo.said] if photo.said else []
     steps += [f"{resized} to {side} × {side}"] if (width, height) != (side, side) else []
     return ", ".join(steps)
 

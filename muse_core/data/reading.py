@@ -196,7 +196,10 @@ class ReadSource(Source):
         classes, binary = read.get(stored.class_mask, (None, False))
         instances, _ = read.get(stored.instance_mask, (None, False))
         beyond = classes is not None and meaning.unknown(classes)
+        void = classes is not None and set(classes.unique().tolist()) == {0, IGNORED_PIXEL}
         said = {
+            "masks of 0 and 255 with one class: 255 was left void": void
+            and len(meaning.names) == 1,
             photo.said: bool(photo.said),
             f"masks of 0 and 255: 255 was read as {', '.join(meaning.names[-1:])}": binary,
             f"masks hold numbers beyond their {len(meaning.names)} classes, left void": beyond,

@@ -53,6 +53,17 @@ def split_called(name: object) -> str | None:
     return found and SPELLINGS[found[1]]
 
 
+def by_folder(names: Iterable[str]) -> dict[str, list[str]]:
+    """File names by the split that a folder of their path is called like; all in one part where one
+    of them lies in no such folder.
+    """
+    parts: dict[str, list[str]] = {}
+    for name in names:
+        called = next(filter(None, map(split_called, re.split(r"[\\/]", name)[:-1])), "")
+        parts.setdefault(called, []).append(name)
+    return {"": [name for part in parts.values() for name in part]} if "" in parts else parts
+
+
 def named_parts(
     parts: Iterable[str], place: Path | str, options: Options = NO_OPTIONS
 ) -> dict[str, str]:

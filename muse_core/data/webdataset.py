@@ -289,6 +289,10 @@ def _note_unnamed(
     folder = index.paths[0].parent.name
     beyond = 0 if names is None else int((index.samples["label"] >= len(names)).sum())
     notes.add("label without a name", folder, f"write more lines into {CLASSES}", beyond)
+    worded = index.samples["offset"][:, [ROLES.index("text"), ROLES.index("json")]].any(1)
+    if worded.any():
+        mend = "add a .txt; without, it is called a photo of its class"
+        notes.add("image without words", folder, mend, int((~worded).sum()))
     masked = int((index.samples["offset"][:, ROLES.index("class_mask")] > 0).sum())
     if not mask_names:
         notes.add("mask without class names", folder, f"name them in {MASK_CLASSES}", masked)

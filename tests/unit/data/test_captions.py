@@ -285,3 +285,14 @@ def test_linked_folders_of_images_are_read(tmp_path) -> None:
     jsonl(tmp_path / "pairs" / "captions.jsonl", [{"file": n, "caption": "a"} for n in names])
     sources = opened(f"captions:{tmp_path / 'pairs'}")
     assert sum(map(len, sources)) == 3 and noted(sources[0].notes) == 1
+
+
+def test_folders_called_like_splits_are_splits_where_no_line_says_one(write) -> None:
+    names = [f"{part}/{n}.png" for part in ("Train", "dev") for n in range(3)]
+    root = write([{"file_name": name, "caption": "a"} for name in names])
+    assert {one.id for one in open_captions(root, "val", 8).samples} == {
+        f"images/dev/{n}.png" for n in range(3)
+    }
+    (root / "more.csv").write_text("1.png,a cat")
+    note = "1 list that is not read: more.csv; write its lines into captions.jsonl"
+    assert open_captions(root, "val", 8).notes == (note,)

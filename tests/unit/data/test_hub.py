@@ -199,3 +199,8 @@ def test_paths_in_the_folder_are_images(tmp_path, save) -> None:
     table = {"image": ["pictures/1.png"] * 3, "text": ["a"] * 3}
     datasets.Dataset.from_dict(table).to_parquet(tmp_path / "set" / "train.parquet")
     assert open_hub(str(tmp_path / "set"), "train", 8).first(1).skipped == ()
+
+
+def test_rows_without_words_are_counted(tmp_path) -> None:
+    rows(text=["a", None, " ", "b"]).save_to_disk(tmp_path / "set")
+    assert open_hub(str(tmp_path / "set"), "train", 8).notes[0].startswith("2 rows without words")

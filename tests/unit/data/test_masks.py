@@ -6,7 +6,7 @@ from muse_core.data.masks import open_masks
 from muse_core.data.splits import SPLITS
 from muse_core.errors import MuseError
 
-from .noted import opened
+from .noted import noted, opened
 from .noted import write as put
 
 
@@ -191,5 +191,17 @@ def test_a_split_list_names_files_as_it_likes(write) -> None:
     (root / "official_split.tsv").write_text(lines, encoding="utf-8-sig", newline="")
     assert ids(root, "train") == {"images/0.jpg", "images/1.jpg"}
     assert open_masks(root, "val", 8).notes == (
-        "1 image outside official_split.tsv: images/3.jpg; add a line for it",
+        "1 image outside the split list: images/3.jpg; add a line for it",
     )
+
+
+def test_lists_of_names_and_sub_folders_are_splits(tmp_path) -> None:
+    names = [f"{part}/{n}" for part in ("train2017", "val2017") for n in range(3)]
+    put(tmp_path, [f"images/{name}.jpg" for name in names])
+    put(tmp_path, [f"masks/{name}.png" for name in names])
+    put(tmp_path, ["classes.txt"], b"sky\nroad\n")
+    assert {one.split("/")[1] for one in ids(tmp_path, "val")} == {"val2017"}
+    put(tmp_path, ["TRAIN.txt"], b"val2017/0\r\nval2017/1.jpg\r\n")
+    put(tmp_path, ["dev.txt"], b"\xef\xbb\xbftrain2017/0\r\n")
+    assert ids(tmp_path, "train") == {"images/val2017/0.jpg", "images/val2017/1.jpg"}
+    assert noted(open_masks(tmp_path, "val", 8).notes) == 3

@@ -115,3 +115,21 @@ def test_worker_processes_can_hold_it(source) -> None:
     assert torch.equal(copy.first(2).images, source.first(2).images)
     batches = list(training_batches(source, batch_size=3, seed=0, start=0, stop=2, workers=1))
     assert [len(batch) for batch in batches] == [3, 3]
+
+
+def test_what_masks_may_mean_is_said(tmp_path, save) -> None:
+    mask = Image.new("L", (20, 20), 0)
+    mask.paste(255, (0, 0, 9, 20))
+    mask.save(tmp_path / "mask.png")
+    save(tmp_path / "0.png", size=(20, 20))
+    said = {}
+    for names in (("thing",), ("ground", "thing"), ("a", "b", "c")):
+        samples = (Sample("0.png", ("a",), mask="mask.png"),)
+        meaning = MaskMeaning(names)
+        batch = FileSource("x", tmp_path, "train", 16, samples, masks=meaning).first(1)
+        said[len(names)] = (batch.skipped, set(batch.class_masks.unique().tolist()))
+    assert said == {
+        1: (("masks of 0 and 255 with one class: 255 was left void",), {0, 255}),
+        2: (("masks of 0 and 255: 255 was read as thing",), {0, 1}),
+        3: ((), {0, 255}),
+    }

@@ -7,6 +7,7 @@ from muse_core.data.splits import (
     EIGHT_ONE_ONE,
     HALVES,
     SPLITS,
+    by_folder,
     dealt,
     dealt_positions,
     hash_fraction,
@@ -115,3 +116,11 @@ def test_parts_that_leave_it_open_are_a_question_and_options_answer_it() -> None
     asked = {"train": "a", "val": "train", "column": "x"}
     assert named_parts(["a", "train", "b"], PLACE, asked) == {"train": "a", "val": "train"}
     assert share_of("train", ["a", "b"], PLACE, {"train": "b"}) == ("b", EIGHT_ONE_ONE)
+
+
+def test_folders_of_a_path_may_say_the_split() -> None:
+    assert by_folder(["a/TRAIN/1", "val\\2", "val/3"]) == {
+        "train": ["a/TRAIN/1"],
+        "val": ["val\\2", "val/3"],
+    }
+    assert by_folder(["train/1", "other/2", "val"]) == {"": ["train/1", "other/2", "val"]}

@@ -168,6 +168,7 @@ def test_damaged_pictures_are_replaced_and_listed(folder) -> None:
     assert skipped == {
         "pairs/000003.tar/bad (not an image in a format that is read)",
         "pairs/000003.tar/odd (its .json holds no captions)",
+        "1 image without words: pairs; add a .txt; without, it is called a photo of its class",
     }
 
 
