@@ -17,7 +17,7 @@ import numpy as np
 
 from muse_core.data.batch import NO_LABEL
 from muse_core.data.class_prompts import class_words, photo_caption
-from muse_core.data.columns import Columns, class_order, columns_of, label_in
+from muse_core.data.columns import Columns, class_order, columns_of, is_absent, label_in
 from muse_core.data.decode import Unreadable
 from muse_core.data.notes import Notes
 from muse_core.data.reading import Encoded, ReadSource, Sample, Stored
@@ -152,14 +152,11 @@ def open_hub(text: str, split: str, image_size: int, options: Options = NO_OPTIO
 
 
 def _wordless(table: "Dataset", column: str | None) -> int:
-    """How many rows have no words in a column of texts."""
-    if not column or getattr(table.features[column], "dtype", "") != "string":
+    """How many rows have nothing in their column of words."""
+    if not column:
         return 0
-    import pyarrow.compute as compute
-
-    words = table.select_columns([column]).with_format("arrow")[:][column]
-    blank = compute.equal(compute.utf8_trim_whitespace(words), "")
-    return words.null_count + (compute.sum(blank).as_py() or 0)
+    words: Any = table.select_columns([column]).with_format("arrow")[:]
+    return sum(is_absent(each) for part in words[column].chunks for each in part.to_pylist())
 
 
 def with_classes(columns: Columns, tables: list["Dataset"], notes: Notes) -> Columns:

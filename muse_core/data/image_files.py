@@ -130,8 +130,16 @@ def _places(folders: list[list[str]], root: Path, options: Options) -> tuple[int
     def level(place: int) -> set[str]:
         return {above[place] for above in folders if len(above) > place}
 
-    top = 0
-    while _wraps(level(top), level(top + 1)) and all(len(above) != top + 1 for above in folders):
+    def branches(place: int) -> bool:
+        return len(level(place)) > 1 or any(map(split_called, level(place)))
+
+    top, deepest = 0, max(map(len, folders), default=0)
+    # A folder that stands alone holds a data set, and is no class.
+    while (
+        not branches(top)
+        and any(branches(place) for place in range(top + 1, deepest))
+        and all(len(above) != top + 1 for above in folders)
+    ):
         top += 1
     names, asked = level(top), {options[split] for split in SPLITS if split in options}
     called = {name for name in names if split_called(name)} | asked
@@ -149,12 +157,3 @@ def _places(folders: list[list[str]], root: Path, options: Options) -> tuple[int
     below = {split_called(name) for name in level(top + 1)}
     inside = {"train"} < below and None not in below
     return (top + 1, top) if inside and min(map(len, folders)) > top + 1 else (-1, top)
-
-
-def _wraps(names: set[str], below: set[str]) -> bool:
-    """Whether a folder that stands alone holds a data set, and is no class."""
-    return (
-        len(names) == 1
-        and not any(map(split_called, names))
-        and (len(below) > 1 or any(map(split_called, below)))
-    )

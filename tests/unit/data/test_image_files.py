@@ -174,6 +174,8 @@ def test_split_folders_alone_beside_files_in_a_wrapper_and_below_classes(tmp_pat
     wrapped = write(tmp_path / "wrapped", ["x-main/TRAIN/a/1.png", "x-main/TEST/b/2.png", "r.md"])
     assert counted(wrapped)["train"] == 1
     assert open_folder(wrapped, "train", 8).class_names == ("a", "b")
+    twice = write(tmp_path / "twice", [f"x/y/{part}/a/1.png" for part in ("train", "val")])
+    assert counted(twice) == {"train": 1, "val": 1}
     below = write(tmp_path / "below", [f"{c}/{s}/1.png" for c in "ab" for s in ("train", "val")])
     assert counted(below) == {"train": 2, "val": 2}
     assert open_folder(below, "val", 8).class_names == ("a", "b")
