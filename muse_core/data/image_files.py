@@ -147,7 +147,8 @@ def _places(folders: list[list[str]], root: Path, options: Options) -> tuple[int
     if called and (called == names or asked or {"train"} < splits):
         return top, top + 1
     # A train may also be what the images show.
-    vehicle = called == {"train"} and all(len(above) == top + 1 for above in folders)
+    flat = all(len(above) == top + 1 for above in folders if above[top : top + 1] == ["train"])
+    vehicle = called == {"train"} and flat
     if called and not vehicle:
         first, others = min(called), ", ".join(sorted(names - called)[:5])
         raise MuseError(

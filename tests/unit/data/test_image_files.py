@@ -194,6 +194,7 @@ def test_a_train_among_other_vehicles_is_a_class_and_other_mixtures_are_a_questi
     tmp_path,
 ) -> None:
     vehicles = write(tmp_path / "v", [f"{name}/{n}.png" for name in ("bus", "train") for n in "12"])
+    write(tmp_path / "v", ["bus/double/3.png", "stray.png"])
     assert open_folder(vehicles, "train", 8).class_names == ("bus", "train")
     for name, files in {
         "flat": ["cat/1.png", "dog/2.png", "test/3.png"],
