@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from muse_core.data.decode import image_suffixes
-from muse_core.data.notes import Notes
+from muse_core.data.notes import Notes, kind_of
 from muse_core.data.text_files import folded
 from muse_core.errors import MuseError
 
@@ -91,14 +91,13 @@ def image_files(root: Path, notes: Notes) -> list[str]:
 
 
 def no_image(name: str) -> tuple[str, str, str] | None:
-    """What `Notes.add` takes about a file that is no image by its name; None for one that is."""
-    suffix = os.path.splitext(name)[1].lower()
+    """What `Notes.add` takes about a file with the suffix of no image; None for one that is."""
     if "/." in f"/{name}":
         return "file with a hidden name", name, "take the dot away to use it"
-    if suffix in image_suffixes():
+    if (suffix := kind_of(name)) in image_suffixes():
         return None
-    kind = f"with a suffix of no image ({suffix})" if suffix else "without a suffix"
-    return f"file {kind}", name, "save it as JPEG, PNG or WebP if it is a picture"
+    what = f"file with the suffix of no image ({suffix})"
+    return what, name, "save it as JPEG, PNG or WebP if it is a picture"
 
 
 def finder(names: Iterable[str]) -> Callable[[str], str | None]:

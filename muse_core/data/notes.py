@@ -1,5 +1,7 @@
 """`Notes`: what a source was given and does not use, by kind: how many, and how to mend it."""
 
+import os
+import re
 from dataclasses import dataclass, field
 
 from muse_core.data.text_files import readable
@@ -23,6 +25,7 @@ class Notes:
             first: which it is.
             mend: what makes it used, as an order.
         """
+        what, first = readable(what), readable(first)[:200]
         if count:
             before, kept = self.found.get((what, mend), (0, first))
             self.found[what, mend] = (before + count, kept)
@@ -36,9 +39,15 @@ class Notes:
         """ "3 images without a mask, the first is images/7.jpg: draw one or delete it"."""
         return tuple(
             f"{count:,} {_counted(what, count)}{', the first is' if count > 1 else ':'} "
-            f"{readable(first)[:200]}{':' if count > 1 else ';'} {mend}"
+            f"{first}{':' if count > 1 else ';'} {mend}"
             for (what, mend), (count, first) in self.found.items()
         )
+
+
+def kind_of(name: str) -> str:
+    """A file's suffix, in lower case, where that can be one of a kind of files: not of "frame.0001"."""
+    suffix = os.path.splitext(name)[1].lower()
+    return suffix if re.fullmatch(r"\.[a-z][a-z0-9]{0,7}", suffix) else "no usual suffix"
 
 
 def _counted(what: str, count: int) -> str:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
 from itertools import groupby
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -26,7 +26,7 @@ from tqdm import tqdm
 from muse_core import paths
 from muse_core.data.batch import NO_LABEL
 from muse_core.data.decode import image_suffixes
-from muse_core.data.notes import Notes
+from muse_core.data.notes import Notes, kind_of
 from muse_core.data.splits import hash_fraction
 from muse_core.data.text_files import decoded
 from muse_core.errors import MuseError
@@ -255,7 +255,7 @@ def _used(members: list[tarfile.TarInfo], shard: str, notes: Notes) -> list[_Mem
         known = key if key and key[1] in plain else _DOTTED.fullmatch(name)
         role = EXTENSIONS.get(known[2].lower()) if known else None
         if known is None or role is None:
-            what = f"member of a kind that is not read ({PurePosixPath(name).suffix})"
+            what = f"member of a kind that is not read ({kind_of(name)})"
             notes.add(what, f"{shard}/{name}", "store JPEG, PNG or WebP, and words as .txt")
         elif len(known[1]) > LONGEST_KEY:
             notes.add("member with too long a name", f"{shard}/{name}", "shorten it")

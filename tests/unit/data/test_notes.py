@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from muse_core.data.notes import Notes
+from muse_core.data.notes import Notes, kind_of
 from muse_core.data.sources import open_source
 from muse_core.errors import MuseError
 
@@ -196,3 +196,8 @@ def test_notes_add_up_by_kind_and_say_the_first() -> None:
         "2,000 images without a mask, the first is 1.jpg: draw one",
         "1 line without words: café; write some",
     )
+
+
+def test_kinds_of_files_do_not_grow_without_end() -> None:
+    names = ["a.HEIC", "frame.0001", "a", "caf.\udce9", "x.abcdefghijk", "b.mp4"]
+    assert [kind_of(name) for name in names] == [".heic", *["no usual suffix"] * 4, ".mp4"]
