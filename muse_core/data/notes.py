@@ -45,7 +45,7 @@ class Notes:
 
 
 def kind_of(name: str) -> str:
-    """A file's suffix, in lower case, where that can be one of a kind of files: not of "frame.0001"."""
+    """A suffix in lower case, where it names a kind of files; that of "frame.0001" does not."""
     suffix = os.path.splitext(name)[1].lower()
     return suffix if re.fullmatch(r"\.[a-z][a-z0-9]{0,7}", suffix) else "no usual suffix"
 
