@@ -1,7 +1,6 @@
 """The still face: the same marks as matplotlib draws them, for readers without JavaScript."""
 
 import io
-import warnings
 from functools import singledispatch
 from typing import Any
 
@@ -13,10 +12,20 @@ from matplotlib.collections import PolyCollection
 from matplotlib.colors import LinearSegmentedColormap, Normalize, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
+from matplotlib.text import Text
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
 from muse_core.figures import marks
-from muse_core.figures.theme import GRID, HEAT, INK, MARK, MUTED, PAPER, matplotlib_settings
+from muse_core.figures.theme import (
+    GRID,
+    HEAT,
+    INK,
+    MARK,
+    MUTED,
+    PAPER,
+    drawable,
+    matplotlib_settings,
+)
 
 DPI = 160
 LUMINANCE = (0.3, 0.59, 0.11)
@@ -48,15 +57,28 @@ def drawn(picture: marks.Drawing) -> Figure:
         if picture.bar:
             _bar_below(figure, every, picture.bar)
         _legend(figure, picture)
+    _say_boxes({letter for text in figure.findobj(Text) for letter in text.get_text()})
     return figure
 
 
+def _say_boxes(letters: set[str]) -> None:
+    """Once a process: which letters no font of this machine has."""
+    boxes = sorted(each for each in letters if each.isprintable() and ord(each) not in drawable())
+    if boxes and not _SAID:
+        _SAID.append("boxes")
+        print(
+            f"No font on this machine has {' '.join(boxes[:8])}{' ...' * (len(boxes) > 8)}: still "
+            "pictures show boxes instead. Install one that has, Noto Sans CJK for example."
+        )
+
+
+_SAID: list[str] = []
+
+
 def png(figure: Figure, dpi: int = DPI) -> bytes:
-    """The figure as PNG; letters that no font has are empty boxes, without a word."""
+    """The figure as PNG."""
     buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph")
-        figure.savefig(buffer, format="png", dpi=dpi, bbox_inches="tight", facecolor=PAPER)
+    figure.savefig(buffer, format="png", dpi=dpi, bbox_inches="tight", facecolor=PAPER)
     return buffer.getvalue()
 
 

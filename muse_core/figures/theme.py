@@ -2,6 +2,7 @@
 stage.
 """
 
+from functools import cache
 from types import MappingProxyType
 from typing import Any
 
@@ -9,7 +10,13 @@ INK, MUTED, GRID, PAPER = "#1f2933", "#5b6770", "#e3e7eb", "#ffffff"
 MARK = "#ff2d55"
 """The colour of rings and outlines laid over images and maps."""
 FONT_SIZE = 13
-OTHER_SCRIPTS = ("Noto Sans CJK JP", "Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei")
+OTHER_SCRIPTS = (
+    *("Noto Sans CJK JP", "Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei", "IPAexGothic"),
+    *("Noto Sans Devanagari", "Noto Sans Thai", "Noto Emoji", "Segoe UI Emoji", "Symbola"),
+)
+"""Fonts that are used where they are installed."""
+BOXES = "Last Resort High-Efficiency"
+"""Comes with matplotlib: a box with the script's sign for any letter."""
 
 LOSS_COLOURS = MappingProxyType(
     {
@@ -45,14 +52,28 @@ def plotly_template() -> dict[str, Any]:
     return {"layout": layout | {"hoverlabel": {"align": "left"}, "colorway": list(SEQUENCE)}}
 
 
+@cache
+def families() -> tuple[str, ...]:
+    """The fonts of stills, in the order in which they are asked for a letter."""
+    from matplotlib.font_manager import get_font_names
+
+    return ("DejaVu Sans", *sorted({*OTHER_SCRIPTS} & {*get_font_names()}))
+
+
+@cache
+def drawable() -> frozenset[int]:
+    """Code points that one of `families` has."""
+    from matplotlib.font_manager import findfont, get_font
+
+    return frozenset().union(*(get_font(findfont(name)).get_charmap() for name in families()))
+
+
 def matplotlib_settings() -> dict[str, Any]:
     """The rcParams that stills are drawn with; captions in other scripts use what fonts
     there are.
     """
-    from matplotlib.font_manager import get_font_names
-
     return {
-        "font.family": ["DejaVu Sans", *sorted({*OTHER_SCRIPTS} & {*get_font_names()})],
+        "font.family": [*families(), BOXES],
         "figure.facecolor": PAPER,
         "font.size": FONT_SIZE - 3,
         "text.color": INK,

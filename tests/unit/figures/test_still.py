@@ -5,8 +5,9 @@ import warnings
 import numpy as np
 from matplotlib import pyplot as plt
 
-from muse_core.figures import by_layer, image_grid, saliency_comparison
+from muse_core.figures import by_layer, image_grid, saliency_comparison, still
 from muse_core.figures.still import png
+from muse_core.figures.theme import drawable
 
 
 def overlaps(boxes: list) -> list:
@@ -21,10 +22,8 @@ def test_no_figure_is_left_to_be_shown_a_second_time() -> None:
     assert plt.get_fignums() == [] and dict(plt.rcParams) == before
 
 
-def test_dollars_and_letters_without_a_font_are_drawn_without_a_word() -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        png(image_grid(np.zeros((2, 8, 8, 3)), [r"$\frac{1$ of", "日本語の説明"]).still)
+def test_dollars_are_letters() -> None:
+    png(image_grid(np.zeros((1, 8, 8, 3)), [r"$\frac{1$ of"]).still)
 
 
 def test_six_images_and_seven_labels_fit_a_page_without_touching() -> None:
@@ -60,3 +59,14 @@ def test_the_legend_lies_outside_the_plot_and_inside_the_page() -> None:
     legend = still.legends[0].get_window_extent()
     assert not legend.overlaps(still.axes[0].get_tightbbox()) and still.get_figwidth() <= 9.6
     assert legend.x0 >= 0 and legend.x1 <= still.bbox.x1
+
+
+def test_letters_without_a_font_are_boxes_and_said_once(capsys, monkeypatch) -> None:
+    monkeypatch.setattr(still, "_SAID", [])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for words in ("plain", "犬と猫", "又一只 🐱"):
+            still.png(image_grid(np.zeros((1, 3, 8, 8)), [words], title="x").still)
+    said = capsys.readouterr().out.splitlines()
+    missing = [letter for letter in "犬と猫" if ord(letter) not in drawable()]
+    assert len(said) == bool(missing) and all(letter in said[0] for letter in missing)
