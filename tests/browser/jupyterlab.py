@@ -58,7 +58,7 @@ def lab_server(folder: Path) -> Iterator[str]:
         yield address
     finally:
         running.terminate()
-        running.wait(20)
+        running.wait(60)
 
 
 def open_and_run(browser: Any, address: str, notebook: str, appears: str) -> Any:

@@ -80,6 +80,7 @@ def test_the_instrument_sees_a_run_that_was_bent(tmp_path: Path) -> None:
     assert tormentor.differences(other) == [name]
 
 
+@pytest.mark.long
 def test_memory_stays_flat_and_a_leak_would_be_seen(tmp_path: Path) -> None:
     """In seconds only a large leak stands out of the noise; the hour is `make torture`."""
     sound = try_soak(tmp_path / "sound", minutes=0.1)
