@@ -117,6 +117,8 @@ def _train(given: argparse.Namespace) -> int:
     record = opened.trainer().fit().record
     many = f"{record.steps} steps in {record.processes} processes"
     say(f"{run}/{record.stage} trained for {many}")
+    if record.other_data:
+        say(f"{run}/{record.stage} was {record.other_data}")
     return 0
 
 

@@ -177,7 +177,8 @@ class StageLab(Lab):
 
     def facts(self) -> dict[str, str]:
         images = f"{len(self.train):,} train, {len(self.held_out):,} held out"
-        return super().facts() | {"images": images}
+        other = {"other data": self.opened.other_data} if self.opened.other_data else {}
+        return super().facts() | {"images": images} | other
 
 
 def setup(notebook: str, namespace: Mapping[str, Any]) -> Any:

@@ -1,6 +1,7 @@
 """`Batch`, and `Source`, the interface every data set implements."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -73,6 +74,13 @@ class Source(ABC):
     """Classes of ``class_masks``; empty for a source without them."""
     notes: tuple[str, ...] = ()
     """What was found when the source was opened and is not used, each with the reason."""
+
+    @property
+    def files(self) -> Mapping[str, int]:
+        """Name of each file of this split, from the data's folder -> bytes; empty where samples are
+        not files.
+        """
+        return {}
 
     @abstractmethod
     def __len__(self) -> int:

@@ -59,14 +59,21 @@ class FileSource(ReadSource):
     @cached_property
     def fingerprint(self) -> str:
         """A hash over the samples' names, words and file sizes, the split and the image size;
-        contents are not read.
+        contents are not read, and where the folder lies does not count.
         """
         digest = blake2b(f"{self.split}/{self.image_size}px".encode(), digest_size=8)
         for sample in self.samples:
-            path = self.root / sample.id
-            size = path.stat().st_size if path.is_file() else -1
-            digest.update(f"{sample}{size}".encode("utf-8", "surrogateescape"))
-        return f"{self.name}/{self.split}/{self.image_size}px/{digest.hexdigest()}"
+            facts = f"{sample}{self.files[sample.id]}"
+            digest.update(facts.encode("utf-8", "surrogateescape"))
+        return f"files/{self.split}/{self.image_size}px/{digest.hexdigest()}"
+
+    @cached_property
+    def files(self) -> dict[str, int]:
+        """Name of each image -> bytes; -1 for one that is gone."""
+        places = {sample.id: self.root / sample.id for sample in self.samples}
+        return {
+            name: file.stat().st_size if file.is_file() else -1 for name, file in places.items()
+        }
 
     def sample_id(self, index: int) -> str:
         return self.samples[index].id

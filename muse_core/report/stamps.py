@@ -121,10 +121,11 @@ def state(report: Path) -> str:
 
 
 def page_note(report: Path) -> str:
-    """What changed in the code since a page's stage was trained, in a sentence, or ""."""
+    """What a page's stage was trained with and one would not expect, in a sentence, or ""."""
     number = report.stem[:2].lstrip("0")
     try:
-        return other_code(read_json(report.parent / "records" / f"stage{number}.json")["code"])
+        record = read_json(report.parent / "records" / f"stage{number}.json")
+        return "; ".join(filter(None, [record.get("other_data"), other_code(record["code"])]))
     except (MuseError, KeyError):
         return ""
 

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-CODE = ("foundations", "losses", "models", "training")
+CODE = ("foundations", "generation", "losses", "models", "training")
 """Folders whose code decides what a training does."""
 
 

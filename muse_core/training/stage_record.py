@@ -21,6 +21,7 @@ class StageRecord:
         model: What of the preset belongs to the run, resolved; ``base``: the same without
             overrides.
         held_out: What was measured on held-out images afterwards.
+        other_data: What it was trained on, where the stage before it saw something else.
         captions_truncated: Times a caption was longer than the text tower's context.
     """
 
@@ -50,6 +51,7 @@ class StageRecord:
     routing: str = ""
     perceptual_network: str = ""
     captions_truncated: int = 0
+    other_data: str = ""
     model: dict[str, Any] = field(default_factory=dict)
     base: dict[str, Any] = field(default_factory=dict)
     latents: str = ""

@@ -160,8 +160,20 @@ class OpenedStage:
     def options(self) -> RunOptions:
         """Where and how the stage is trained."""
         base = model_of(load_preset(self.named.preset))
-        notes, workers = {"model": model_of(self.preset), "base": base}, self.preset.loader_workers
-        return self.named.options(self.preset, notes, workers=workers)
+        notes = {"model": model_of(self.preset), "base": base, "other_data": self.other_data}
+        return self.named.options(self.preset, notes, workers=self.preset.loader_workers)
+
+    @cached_property
+    def other_data(self) -> str:
+        """ "trained on scenes, and 01_topology_warmup on folder:PATH" where that is so, else ""."""
+        earlier = self.stage.starts_from
+        file = RunFiles(self.named.run, earlier or "").record_file
+        if earlier is None or not file.exists():
+            return ""
+        before = read_json(file)
+        if before.get("data_fingerprint") == self.train.fingerprint:
+            return ""
+        return f"trained on {self.named.data}, and {earlier} on {before.get('data')}"
 
     def tokenizer(self) -> MuseTokenizer:
         """The tokenizer as this stage finds it, in eval mode: new, with its latent calibrated on

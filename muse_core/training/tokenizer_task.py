@@ -13,7 +13,7 @@ from diffusers.training_utils import EMAModel
 from torch import nn
 
 from muse_core.config.stage import Loss, Stage, Surgery
-from muse_core.data.batch import Batch
+from muse_core.data.batch import NO_LABEL, Batch
 from muse_core.errors import MuseError
 from muse_core.losses.adversarial import LeCamAnchors, discriminator_loss, lecam_penalty
 from muse_core.losses.objective import LossTerms
@@ -63,8 +63,9 @@ class TokenizerTask(Task):
         self.start = self._start(tokenizer)
         self.tokenizer = self.network = tokenizer.to(accelerator.device)
         freeze(self.tokenizer, stage, {term.like for term in self.losses.values()})
-        self.shards = Shards.of(self.tokenizer, accelerator) if wanted(accelerator) else None
         self.discriminator = PatchDiscriminator().to(accelerator.device)
+        self._freeze_unheard()
+        self.shards = Shards.of(self.tokenizer, accelerator) if wanted(accelerator) else None
         optimiser = optimiser_for(self.tokenizer, stage)
         critic_group = {
             "name": "discriminator",
@@ -85,6 +86,21 @@ class TokenizerTask(Task):
         self.average = EMAModel(self.weights.values(), decay=stage.ema_decay)
         self.anchors = LeCamAnchors()
         self.captions_truncated = 0
+
+    def _freeze_unheard(self) -> None:
+        """Freeze what no loss of the stage has a path to, though its routing leaves it open: several
+        processes would wait for its gradient.
+        """
+        side, device = self.tokenizer.config.image_size, self.accelerator.device
+        with torch.random.fork_rng():
+            images = torch.rand(2, 3, side, side, device=device)
+        blank = Batch(images, ("a", "b"), torch.full((2,), NO_LABEL, device=device), ("", ""))
+        networks = self.tokenizer, self.tokenizer, self.discriminator, self.teachers
+        terms, _ = forward_step(*networks, blank, self.stage, self.losses)
+        weights = list(trainable(self.tokenizer).values())
+        gradients = torch.autograd.grad(terms.total, weights, allow_unused=True)
+        for weight, gradient in zip(weights, gradients, strict=True):
+            weight.requires_grad_(gradient is not None)
 
     def update(self, batch: Batch, step: int) -> dict[str, float]:
         with safe_to_fail(self.model):

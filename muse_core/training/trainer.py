@@ -26,6 +26,7 @@ from muse_core.results.records import provenance, read_jsonl, read_record, write
 from muse_core.results.trained_code import code_digests, other_code
 from muse_core.training import faults
 from muse_core.training.checkpoint import latest_checkpoint, load_state, save_checkpoint
+from muse_core.training.data_files import changed_files, keep_files
 from muse_core.training.distributed import accelerator_for, any_process, images_each
 from muse_core.training.interrupts import asker_wants_stop, deferred_interrupts
 from muse_core.training.launch import ALONE, Launch, train_launched
@@ -374,6 +375,11 @@ class Trainer:
         state = load_state(checkpoint)
         if said := difference(state.facts.get("configuration", {}), configuration):
             name, before, now = said
+            if name == "data" and (changes := changed_files(self.data, self.files.folder)):
+                raise MuseError(
+                    f"Cannot resume {self.what}: its data is another now, {changes}. Put it back "
+                    "as it was, or train from the start with resume=False or another run name."
+                )
             raise MuseError(
                 f"Cannot resume {self.what}: its checkpoint has {name}={before!r}, these "
                 f"parameters say {now!r}; use the same ones, another run name, or resume=False."
