@@ -88,8 +88,8 @@ class TokenizerTask(Task):
         self.captions_truncated = 0
 
     def _freeze_unheard(self) -> None:
-        """Freeze what no loss of the stage has a path to, though its routing leaves it open: several
-        processes would wait for its gradient.
+        """Freeze what no loss of the stage has a path to, though its routing leaves it open:
+        several processes would wait for its gradient.
         """
         side, device = self.tokenizer.config.image_size, self.accelerator.device
         with torch.random.fork_rng():

@@ -17,7 +17,7 @@ from muse_core.config.presets import tiny
 from muse_core.errors import MuseError
 from muse_core.generation.generation_run import GenerationRun, train_generator
 from muse_core.models.backbone_routes import may_reach_weight
-from muse_core.models.gradient_routes import routing_named
+from muse_core.models.gradient_routes import ROUTINGS, routing_named
 from muse_core.training.launch import LOG, launch_folder
 from muse_core.training.run_lock import run_lock
 from muse_core.training.stage_run import train_stage
@@ -35,6 +35,7 @@ from .micro import (
 )
 
 HERE = Path(__file__).parent
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 SMALL = "stage.steps=4 stage.batch_size=4 stage.images=16"
 
 
@@ -53,18 +54,20 @@ def by_one() -> dict[str, torch.Tensor]:
 @pytest.fixture(scope="module")
 def by_two(tmp_path_factory) -> dict[str, torch.Tensor]:
     file = tmp_path_factory.mktemp("gradients") / "two.safetensors"
-    torchrun = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc-per-node",
-        "2",
-    ]
     subprocess.run(
-        [*torchrun, str(HERE / "gradients_by_loss.py"), str(file)], check=True, timeout=600
+        [*TORCHRUN, str(HERE / "gradients_by_loss.py"), str(file)], check=True, timeout=600
     )
     return load_file(file)
+
+
+def test_every_stage_trains_under_every_routing_in_two_processes(two) -> None:
+    """No process waits for the gradient of a weight that no loss of the stage reaches."""
+    command = [*TORCHRUN, "-m", "tests.integration.every_routing"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-3000:]
+    trained = [line.rsplit(" ", 1)[0] for line in done.stdout.splitlines()]
+    expected = [f"{routing} {stage.name}" for routing in ROUTINGS for stage in tiny().curriculum]
+    assert trained == expected
 
 
 @pytest.mark.parametrize("loss", LOSSES)
