@@ -26,7 +26,7 @@ from muse_core.results.records import provenance, read_jsonl, read_record, write
 from muse_core.results.trained_code import code_digests, other_code
 from muse_core.training import faults
 from muse_core.training.checkpoint import latest_checkpoint, load_state, save_checkpoint
-from muse_core.training.data_files import changed_files
+from muse_core.training.data_files import changed_files, keep_files
 from muse_core.training.distributed import accelerator_for, any_process, images_each
 from muse_core.training.interrupts import asker_wants_stop, deferred_interrupts
 from muse_core.training.launch import ALONE, Launch, train_launched
@@ -362,6 +362,7 @@ class Trainer:
                 folder.rename(previous)
                 folder.mkdir()
             self.files.metrics_file.unlink(missing_ok=True)
+            keep_files(self.data, folder)
         return 0
 
     def _resume(self, configuration: dict[str, Any]) -> int:
