@@ -76,7 +76,7 @@ class Source(ABC):
     """What was found when the source was opened and is not used, each with the reason."""
 
     @property
-    def files(self) -> Mapping[str, int]:
+    def file_sizes(self) -> Mapping[str, int]:
         """Name of each file of this split, from the data's folder -> bytes; empty where samples are
         not files.
         """

@@ -63,12 +63,12 @@ class FileSource(ReadSource):
         """
         digest = blake2b(f"{self.split}/{self.image_size}px".encode(), digest_size=8)
         for sample in self.samples:
-            facts = f"{sample}{self.files[sample.id]}"
+            facts = f"{sample}{self.file_sizes[sample.id]}"
             digest.update(facts.encode("utf-8", "surrogateescape"))
         return f"files/{self.split}/{self.image_size}px/{digest.hexdigest()}"
 
     @cached_property
-    def files(self) -> dict[str, int]:
+    def file_sizes(self) -> dict[str, int]:
         """Name of each image -> bytes; -1 for one that is gone."""
         places = {sample.id: self.root / sample.id for sample in self.samples}
         return {

@@ -11,7 +11,7 @@ FILE = "data_files.json"
 
 def keep_files(data: Any, folder: Path) -> None:
     """Write down name and size of each file of a source that lists any."""
-    if files := getattr(data, "files", {}):
+    if files := getattr(data, "file_sizes", {}):
         write_json(folder / FILE, dict(files))
 
 
@@ -19,7 +19,7 @@ def changed_files(data: Any, folder: Path) -> str:
     """What differs from the files that `keep_files` wrote there: "2 files added (first: cat/7.png),
     1 removed (first: ...)"; "" where nobody can tell.
     """
-    now = dict(getattr(data, "files", {}))
+    now = dict(getattr(data, "file_sizes", {}))
     if not now or not (folder / FILE).is_file():
         return ""
     before = read_json(folder / FILE)

@@ -229,10 +229,12 @@ def test_names_of_old_archives_become_words(tmp_path) -> None:
 def test_the_same_contents_at_another_place_are_the_same_data(tmp_path) -> None:
     import shutil
 
+    from PIL import Image
+
     for name in ("cat/1.png", "dog/2.png"):
         (tmp_path / "here" / name).parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (9, 9)).save(tmp_path / "here" / name)
     shutil.copytree(tmp_path / "here", tmp_path / "there/again")
     opened = [open_folder(tmp_path / place, "train", 8) for place in ("here", "there/again")]
     assert opened[0].fingerprint == opened[1].fingerprint
-    assert opened[0].files == opened[1].files and min(opened[0].files.values()) > 0
+    assert opened[0].file_sizes == opened[1].file_sizes and min(opened[0].file_sizes.values()) > 0

@@ -4,7 +4,7 @@ from muse_core.training.data_files import changed_files, keep_files
 
 
 def data(**files: int) -> SimpleNamespace:
-    return SimpleNamespace(files=files)
+    return SimpleNamespace(file_sizes=files)
 
 
 def test_what_was_added_removed_and_changed_is_said_with_its_first_name(tmp_path) -> None:
