@@ -341,8 +341,8 @@ def with_model(preset: Preset, model: Mapping[str, Any]) -> Preset:
         first, _, rest = path.partition(".")
         held = getattr(preset, first)
         value = tuple(value) if isinstance(value, list) else value
-        if rest in PARTS and (paths.root() / value).is_dir():
-            value = str(paths.root() / value)
+        if rest in PARTS and (paths.root() / str(value)).is_dir():
+            value = str(paths.root() / str(value))
         preset = replace(preset, **{first: replace(held, **{rest: value}) if rest else value})
     return preset
 
