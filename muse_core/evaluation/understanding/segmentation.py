@@ -57,8 +57,13 @@ def segmentation_probe(
         steps: of AdamW; the rate is chosen after a third of them.
 
     Raises:
-        MuseError: for classes outside the list and for masks all void.
+        MuseError: for classes outside the list, for masks all void, and for one image.
     """
+    if len(train) < 2:
+        raise MuseError(
+            f"A segmentation probe needs two training images with masks, and there is {len(train)}:"
+            " use more."
+        )
     for masks in (train_masks, test_masks):
         _check(masks, num_classes)
     fitted, held = map(torch.from_numpy, split_for_validation(len(train), seed))

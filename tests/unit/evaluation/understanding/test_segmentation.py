@@ -223,3 +223,11 @@ def test_masks_that_do_not_fit_are_refused(masks, sentence, where) -> None:
     given = (masks, good) if where == "train" else (good, masks)
     with pytest.raises(MuseError, match=sentence):
         probed(tokens, given[0], tokens, given[1], GRID, CLASSES)
+
+
+def test_one_image_is_too_few_to_choose_a_rate_on() -> None:
+    masks = torch.zeros(1, 8, 8, dtype=torch.long)
+    with pytest.raises(MuseError, match="needs two training images with masks, and there is 1"):
+        segmentation_probe(
+            torch.randn(1, 16, 8), masks, torch.randn(1, 16, 8), masks, (4, 4), 3, steps=2
+        )
