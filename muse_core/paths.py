@@ -11,10 +11,15 @@ from pathlib import Path
 from muse_core.errors import MuseError, shown
 
 
+def checkout() -> Path:
+    """The folder that holds this package, and beside it the notebooks and scripts."""
+    return Path(__file__).resolve().parents[1]
+
+
 def root() -> Path:
     """The workspace: ``MUSE_ROOT`` if set, else the checkout that holds this package."""
     given = os.environ.get("MUSE_ROOT")
-    return Path(given).expanduser().resolve() if given else Path(__file__).resolve().parents[1]
+    return Path(given).expanduser().resolve() if given else checkout()
 
 
 def import_from_checkout() -> None:
@@ -23,20 +28,19 @@ def import_from_checkout() -> None:
     Raises:
         MuseError: The package is installed without its checkout.
     """
-    checkout = Path(__file__).resolve().parents[1]
-    if not (checkout / "scripts").is_dir():
+    if not (checkout() / "scripts").is_dir():
         raise MuseError(
-            f"There is no folder scripts in {checkout}: install the workspace from a checkout "
+            f"There is no folder scripts in {checkout()}: install the workspace from a checkout "
             "with pip install -e."
         )
-    if str(checkout) not in sys.path:
-        sys.path.append(str(checkout))
+    if str(checkout()) not in sys.path:
+        sys.path.append(str(checkout()))
 
 
 def _shipped(place: str) -> Path:
     """A folder of the workspace, or the checkout's own where ``MUSE_ROOT`` has none."""
-    own, checkout = root() / place, Path(__file__).resolve().parents[1] / place
-    return own if own.exists() or not checkout.exists() else checkout
+    own, shipped = root() / place, checkout() / place
+    return own if own.exists() or not shipped.exists() else shipped
 
 
 def notebooks() -> Path:

@@ -139,3 +139,17 @@ def test_cell_ids_are_unique_words() -> None:
         return strange + [name for name in set(ids) if ids.count(name) > 1]
 
     assert not where(wrong)
+
+
+def test_what_a_suggestion_changes_is_read_by_a_cell() -> None:
+    def names(place: ast.AST, kind: type) -> set[str]:
+        found = (each for each in ast.walk(place) if isinstance(each, ast.Name))
+        return {each.id for each in found if isinstance(each.ctx, kind)}
+
+    def wrong(notebook: NotebookNode) -> object:
+        prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+        suggested = map(ast.parse, re.findall(r"```python\n(.*?)```", prose, re.DOTALL))
+        read = set().union(*(names(tree(cell), ast.Load) for cell in code(notebook)))
+        return [names(each, ast.Store) - names(each, ast.Load) - read for each in suggested]
+
+    assert {stem: found for stem, found in where(wrong).items() if any(found)} == {}

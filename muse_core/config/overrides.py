@@ -294,10 +294,11 @@ def inherited(
 
     Args:
         preset: As this stage's parameters resolve.
-        recorded: ``model`` of the first stage's record: preset name, and `MODEL_FIELDS` resolved.
+        recorded: The first stage's record: its ``model`` holds `MODEL_FIELDS` as resolved then, its
+            ``base`` the same without overrides.
         named: The preset's name or file as this stage gives it.
-        given: The first words of the paths this stage overrides.
-        changeable: Fields that may be another's than the run's, where they are given.
+        given: The paths of the model that this stage overrides, "connector.num_blocks".
+        changeable: Paths of the model that may differ from the run's, where they are given.
 
     Raises:
         MuseError: This stage asks for another model than the run has.
@@ -313,8 +314,8 @@ def inherited(
         asked = name in given or plain[name] != origin.get(name)
         if asked and name not in own and _plain(value) != _plain(before):
             raise MuseError(
-                f"The run was begun with {name}={shown(before)}, and these parameters say "
-                f"{shown(value)}: use another run name, or the same parameters."
+                f"Run {recorded.get('run')!r} was begun with {name}={shown(before)}, and these "
+                f"parameters say {shown(value)}: use another run name, or the same parameters."
             )
     return with_model(preset, recorded["model"] | own)
 

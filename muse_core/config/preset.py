@@ -28,7 +28,7 @@ class FoundationLocations:
 @dataclass(frozen=True)
 class ConnectorShape:
     """Sizes of the synergistic blocks. ``unshuffle``: s x s backbone patches become one token;
-    ``attention``: a name in `attention_variants`; ``query_grid``: side of the grid the learnable
+    ``attention``: a name in `block_variants`; ``query_grid``: side of the grid the learnable
     queries are stored on, None for that of the images."""
 
     unshuffle: Count

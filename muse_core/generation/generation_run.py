@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from diffusers import SanaTransformer2DModel
@@ -52,6 +52,8 @@ class GenerationRun(NamedRun):
 
     latents: str = MUSE
     tokenizers: str = ""
+    module: ClassVar[str] = "muse_core.generation"
+    """What each process of a launcher runs."""
 
     @classmethod
     def of(cls, parameters: Any, latents: str = MUSE) -> "GenerationRun":
@@ -113,8 +115,6 @@ class GenerationRun(NamedRun):
                 "change it there, or leave processes at 1."
             )
         return replace(self, fresh=trainer.options.fresh)
-
-    module = "muse_core.generation"
 
     def open(self, stage: GenerationStage | None = None) -> "OpenedGeneration":
         """Everything that training needs.

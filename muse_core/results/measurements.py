@@ -262,7 +262,7 @@ class StudyRecord:
 
 @dataclass(frozen=True)
 class VariantRow:
-    """One attention of `attention_variants`: ``parameters`` of one block. ``forbidden``: the
+    """One attention of `block_variants`: ``parameters`` of one block. ``forbidden``: the
     largest absolute gradient, over all tasks, weights and both settings of the trunk, where the
     routing table allows none; ``pairs``: how many (task, weight) pairs that were. ``time``: forward
     and backward against the plain block."""

@@ -185,13 +185,16 @@ class Provenance:
 
 
 def commit() -> str:
-    """The workspace's commit, with ``+changes`` when the tree differs from it; "unknown" outside
-    git.
+    """The commit of the checkout that holds this code, with ``+changes`` when its files differ from
+    it; "unknown" outside git.
     """
+    checkout = paths.checkout()
+    if not (checkout / ".git").exists():
+        return "unknown"
     try:
         options: dict[str, Any] = dict(text=True, timeout=10, stderr=subprocess.PIPE)
         run = lambda *words: subprocess.check_output(
-            ["git", *words], cwd=paths.root(), **options
+            ["git", *words], cwd=checkout, **options
         ).strip()
         changed = run("status", "--porcelain", "--", "muse_core", "notebooks", "data/foundations")
         return run("rev-parse", "--short=10", "HEAD") + ("+changes" if changed else "")

@@ -2,7 +2,8 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+
+from muse_core import paths
 
 CODE = ("foundations", "generation", "losses", "models", "training")
 """Folders whose code decides what a training does."""
@@ -10,7 +11,7 @@ CODE = ("foundations", "generation", "losses", "models", "training")
 
 def code_digests(folders: Sequence[str] = CODE) -> dict[str, str]:
     """File below muse_core -> digest, of all code that decides what a training does."""
-    root = Path(__file__).resolve().parents[1]
+    root = paths.checkout() / "muse_core"
     files = (file for folder in folders for file in sorted((root / folder).rglob("*.py")))
     digest = lambda file: hashlib.blake2b(file.read_bytes(), digest_size=12).hexdigest()
     return {file.relative_to(root).as_posix(): digest(file) for file in files}

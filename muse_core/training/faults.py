@@ -30,10 +30,18 @@ def too_large(what: str, checkpoints: Path, step: int, batch_size: int) -> str:
     )
 
 
-def worker_died(what: str, step: int, error: Exception) -> str:
-    """A process that reads the data is gone; ``error`` is torch's sentence about it."""
+def worker_died(what: str, step: int, error: Exception, saved: bool) -> str:
+    """A process that reads the data is gone.
+
+    Args:
+        what: The stage.
+        step: How many steps are done.
+        error: Torch's sentence about it.
+        saved: Whether there is a checkpoint of this very step.
+    """
+    kept = "which is saved" if saved else "and the last checkpoint is kept"
     return (
-        f"{what} stopped at step {step}, which is saved: a worker that reads its data died "
+        f"{what} stopped at step {step}, {kept}: a worker that reads its data died "
         f"({error}); out of memory is the usual reason: give the machine more, use fewer loader "
         "workers or smaller images, and run again with resume=True."
     )

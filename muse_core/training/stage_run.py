@@ -9,13 +9,20 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from pydantic import TypeAdapter
 
 from muse_core.callback import Callback
-from muse_core.config.overrides import inherited, load_preset, model_of, parse
+from muse_core.config.overrides import (
+    MODEL_FIELDS,
+    PARTS,
+    inherited,
+    load_preset,
+    model_of,
+    parse,
+)
 from muse_core.config.preset import Preset
 from muse_core.config.stage import Stage
 from muse_core.data.batch import Source
@@ -77,6 +84,8 @@ class StageRun(NamedRun):
     """One stage of one run by names; the fields are the parameters of notebooks 01 to 03."""
 
     stage: str
+    module: ClassVar[str] = "muse_core.training"
+    """What each process of a launcher runs."""
 
     def load_preset(self) -> Preset:
         """The preset with this run's overrides, and the model that the run's first stage fixed.
@@ -125,8 +134,6 @@ class StageRun(NamedRun):
         save_whole(trainer.made_of[0], folder)
         named = replace(self, **{name: getattr(trainer.options, name) for name in SHARED})
         return StageOrder(named, plain(trainer.stage), own, str(folder))
-
-    module = "muse_core.training"
 
 
 @dataclass(frozen=True)
@@ -282,10 +289,8 @@ def command(stage: Stage, named: StageRun) -> str:
 
 def _model_path(path: str) -> str:
     """The field of the model that an override's path changes; "" for any other."""
-    parts = ("backbone", "teacher", "autoencoder", "text_tower")
-    path = f"foundations.{path}" if path in parts else path
-    first = path.split(".")[0]
-    return path if first in ("image_size", "routing", "connector", "foundations") else ""
+    path = f"foundations.{path}" if path in PARTS else path
+    return path if path.split(".")[0] in MODEL_FIELDS else ""
 
 
 def _check_same_model(tokenizer: MuseTokenizer, named: StageRun, stage_name: str) -> None:

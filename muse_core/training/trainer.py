@@ -324,9 +324,9 @@ class Trainer:
             raise MuseError(said) from error
         except WorkerDied as error:
             # Other processes stand in the middle of a step, and cannot save with this one.
-            if processes == 1:
+            if alone := processes == 1:
                 save()
-            raise MuseError(faults.worker_died(self.what, step, error)) from error
+            raise MuseError(faults.worker_died(self.what, step, error, alone)) from error
         except KeyboardInterrupt as error:
             if not whole:
                 raise MuseError(faults.torn(self.what, step)) from error

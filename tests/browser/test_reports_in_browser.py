@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,16 @@ from math import exp
 rows = [{"step": at, "loss/topology": exp(-at / 20)} for at in range(50)]
 title = "A title that is much too long for a telephone, so that it has to be wrapped"
 loss_curves(rows, title=title).shown(name="curve", alt="A curve falls.")"""
+ROUTES = """from muse_core.figures import stage_routes
+groups = ["W_Q, W_K", "W_V semantic", "projector, temperature", "W_V texture, W_O, FFN", "backbone"]
+opened = {"topology": {group: group == "W_Q, W_K" for group in groups}}
+stage_routes({"topology": 1.0}, opened).shown(name="routes", alt="Only W_Q and W_K.")"""
+LIVE = """from io import BytesIO
+from IPython.display import Image, display
+from PIL import Image as Drawn
+drawn = BytesIO()
+Drawn.new("RGB", (900, 300)).save(drawn, "png")
+handle = display(Image(drawn.getvalue(), metadata={"alt": "So far."}), display_id=True)"""
 TABLE = "from IPython.display import HTML\nHTML('<table><tr>' + '<td>a wide cell</td>' * 30 + '</tr></table>')"
 PROSE = "# Warm-up\n\nOnly $W_Q$ and $W_K$ learn from $\\mathcal{L}_{topo}$:\n\n$$A = \\frac{qk^T}{\\sqrt{d}}$$"
 
@@ -38,6 +49,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     )
     for stem, code in {
         "00_a": [STORY, TABLE],
+        "00_c": [ROUTES, LIVE],
         "01_b": ["x = 'y' * 400\nprint(x)", "raise ValueError('no')"],
     }.items():
         cells = [
@@ -89,6 +101,21 @@ def test_the_figure_is_interactive_and_everything_fits(
     )
     assert not seen.page.locator("figure > img").is_visible()
     assert seen.page.locator("figure .plot").get_attribute("aria-label") == "A curve falls."
+    assert_fits(seen)
+    assert_clean(seen)
+
+
+def test_on_a_telephone_names_of_columns_and_live_pictures_have_room(
+    browser: Any, reports: Path
+) -> None:
+    seen = visit(browser, reports / "smoke/00_c.html", width=390)
+    seen.page.wait_for_selector("figure[data-drawn=yes] .xtick text", timeout=30_000)
+    names = seen.page.locator("figure .xtick text")
+    boxes = [names.nth(at).bounding_box() for at in range(names.count())]
+    edges = sorted((box["x"], box["x"] + box["width"]) for box in boxes)
+    assert len(edges) == 5
+    assert all(end <= start for (_, end), (start, _) in pairwise(edges))
+    assert seen.page.get_by_alt_text("So far.").is_visible()
     assert_fits(seen)
     assert_clean(seen)
 

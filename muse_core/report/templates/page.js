@@ -6,10 +6,23 @@ function wrapped(title) {
   return Object.assign({}, title.text ? title : {}, { text: lines });
 }
 
-function fitted(layout, narrow) {
+// Names of columns that would lie over each other stand upright instead.
+function uncrowded(axis, width) {
+  const names = axis.ticktext || [];
+  const letters = names.flatMap((name) => name.split("<br>")).map((line) => line.length);
+  const [first, last] = axis.domain || [0, 1];
+  const room = (last - first) * width / Math.max(1, names.length);
+  if (axis.tickangle || 6.5 * Math.max(0, ...letters) < room) return axis;
+  return Object.assign({}, axis, { tickangle: -90, automargin: true });
+}
+
+function fitted(layout, width) {
   const fit = Object.assign({}, layout, { autosize: true });
   delete fit.width;
-  if (!narrow) return fit;
+  if (width >= 520) return fit;
+  for (const name of Object.keys(fit).filter((each) => each.startsWith("xaxis"))) {
+    fit[name] = uncrowded(fit[name], width - 100);
+  }
   const below = { orientation: "h", x: 0, xanchor: "left", y: -0.22, yanchor: "top" };
   fit.title = wrapped(fit.title);
   fit.legend = Object.assign({}, fit.legend, below);
@@ -25,7 +38,7 @@ async function wake(figure) {
   try {
     await Plotly.newPlot(plot, {
       data: spec.data,
-      layout: fitted(spec.layout || {}, plot.clientWidth < 520),
+      layout: fitted(spec.layout || {}, plot.clientWidth),
       frames: spec.frames || [],
       config: Object.assign({ responsive: true, displaylogo: false }, spec.config || {}),
     });

@@ -69,17 +69,18 @@ def test_other_sources_measure_anew(tmp_path, monkeypatch) -> None:
 
 
 def test_the_fingerprint_covers_what_measures_and_not_what_draws(tmp_path, monkeypatch) -> None:
+    package = tmp_path / "muse_core"
     for folder in ("evaluation", "data", "figures"):
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / "a.py").write_text("1")
-    monkeypatch.setattr(trained_code, "__file__", str(tmp_path / "results" / "trained_code.py"))
+        (package / folder).mkdir(parents=True)
+        (package / folder / "a.py").write_text("1")
+    monkeypatch.setattr(trained_code.paths, "checkout", lambda: tmp_path)
     fresh = module.code_fingerprint.__wrapped__
     first = fresh()
-    (tmp_path / "figures" / "a.py").write_text("2")
+    (package / "figures" / "a.py").write_text("2")
     assert fresh() == first
-    (tmp_path / "data" / "a.py").write_text("2")
+    (package / "data" / "a.py").write_text("2")
     second = fresh()
-    (tmp_path / "data" / "a.py").rename(tmp_path / "data" / "b.py")
+    (package / "data" / "a.py").rename(package / "data" / "b.py")
     assert len({first, second, fresh()}) == 3
 
 

@@ -1,3 +1,5 @@
+import re
+import subprocess
 from dataclasses import dataclass
 
 import pytest
@@ -63,9 +65,23 @@ def test_rows_that_cannot_be_written_are_a_sentence(tmp_path) -> None:
 
 
 def test_outside_git_the_commit_is_unknown(tmp_path, monkeypatch) -> None:
-    monkeypatch.setenv("MUSE_ROOT", str(tmp_path))
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    monkeypatch.setattr(records.paths, "checkout", lambda: tmp_path)
     assert records.commit() == "unknown"
+
+
+def test_the_commit_is_that_of_the_code_wherever_runs_are_kept(tmp_path, monkeypatch) -> None:
+    code = tmp_path / "code"
+    author = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
+    subprocess.run(["git", "init", "-q", str(code)], check=True)
+    first = ["git", *author, "commit", "-q", "--allow-empty", "-m", "first"]
+    subprocess.run(first, cwd=code, check=True)
+    monkeypatch.setattr(records.paths, "checkout", lambda: code)
+    monkeypatch.setenv("MUSE_ROOT", str(tmp_path / "runs"))
+    clean = records.commit()
+    assert re.fullmatch("[0-9a-f]{10}", clean)
+    (code / "muse_core").mkdir()
+    (code / "muse_core" / "new.py").write_text("")
+    assert records.commit() == f"{clean}+changes"
 
 
 def test_provenance_names_the_versions_that_ran() -> None:

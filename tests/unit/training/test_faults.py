@@ -6,9 +6,10 @@ from muse_core.training import faults
 
 def test_a_dead_worker_is_told_with_the_way_out() -> None:
     error = RuntimeError("DataLoader worker (pid 3) exited unexpectedly")
-    words = faults.worker_died("01 of run 'mine'", 7, error)
+    words = faults.worker_died("01 of run 'mine'", 7, error, saved=True)
     assert "stopped at step 7, which is saved" in words and "pid 3" in words
     assert "resume=True" in words
+    assert "is saved" not in faults.worker_died("01 of run 'mine'", 7, error, saved=False)
 
 
 def test_a_stop_inside_a_step_tells_which_is_lost() -> None:
