@@ -15,8 +15,8 @@ rows = [{"step": at, "loss/topology": exp(-at / 20)} for at in range(50)]
 title = "A title that is much too long for a telephone, so that it has to be wrapped"
 loss_curves(rows, title=title).shown(name="curve", alt="A curve falls.")"""
 ROUTES = """from muse_core.figures import stage_routes
-groups = ["W_Q, W_K", "W_V semantic", "projector, temperature", "W_V texture, W_O, FFN", "backbone"]
-opened = {"topology": {group: group == "W_Q, W_K" for group in groups}}
+from muse_core.models.gradient_routes import WeightGroup
+opened = {"topology": {str(group): group is WeightGroup.QUERY_KEY for group in WeightGroup}}
 stage_routes({"topology": 1.0}, opened).shown(name="routes", alt="Only W_Q and W_K.")"""
 LIVE = """from io import BytesIO
 from IPython.display import Image, display
@@ -113,7 +113,7 @@ def test_on_a_telephone_names_of_columns_and_live_pictures_have_room(
     names = seen.page.locator("figure .xtick text")
     boxes = [names.nth(at).bounding_box() for at in range(names.count())]
     edges = sorted((box["x"], box["x"] + box["width"]) for box in boxes)
-    assert len(edges) == 5
+    assert len(edges) == 7
     assert all(end <= start for (_, end), (start, _) in pairwise(edges))
     assert seen.page.get_by_alt_text("So far.").is_visible()
     assert_fits(seen)

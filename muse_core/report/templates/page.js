@@ -13,7 +13,8 @@ function uncrowded(axis, width) {
   const [first, last] = axis.domain || [0, 1];
   const room = (last - first) * width / Math.max(1, names.length);
   if (axis.tickangle || 6.5 * Math.max(0, ...letters) < room) return axis;
-  return Object.assign({}, axis, { tickangle: -90, automargin: true });
+  const ticktext = names.map((name) => name.replaceAll("<br>", " "));
+  return Object.assign({}, axis, { ticktext, tickangle: -90, automargin: true });
 }
 
 function fitted(layout, width) {
