@@ -24,9 +24,10 @@ from muse_core.data.columns import (
     class_order,
     known,
     label_in,
+    unread_words,
     value_of,
 )
-from muse_core.data.folders import Listing, existing_folder, finder, listing, no_image
+from muse_core.data.folders import Listing, existing_folder, finder, listing, no_image, spelled
 from muse_core.data.image_files import FileSource
 from muse_core.data.masks import find_masks
 from muse_core.data.notes import Notes
@@ -57,9 +58,14 @@ class Row:
     name: str
     where: str
     captions: tuple[str, ...]
-    label: str | None
+    classes: tuple[str, ...]
     split: str | None
     labels: bool
+
+    @property
+    def label(self) -> str | None:
+        """Its one class, if it has one."""
+        return self.classes[0] if len(self.classes) == 1 else None
 
     def join(self, other: "Row") -> None:
         """Add what another line says of the same file. Raises MuseError for another split."""
@@ -69,7 +75,8 @@ class Row:
                 "mend one."
             )
         self.captions = tuple(dict.fromkeys((*self.captions, *other.captions)))
-        self.label, self.split = self.label or other.label, self.split or other.split
+        self.classes = tuple(dict.fromkeys((*self.classes, *other.classes)))
+        self.split = self.split or other.split
         self.labels |= other.labels
 
 
@@ -119,21 +126,42 @@ def open_captions(
 
 def _rows(root: Path, options: Options, notes: Notes) -> dict[str, Row]:
     """What is said of each file, by its name in the lists."""
-    if not (root / LISTED).is_file():
+    lists = _lists(root)
+    if not lists:
         raise MuseError(f"There is no {LISTED} in {root}: it should have {LAYOUT}.")
     table = (options["column"],) if "column" in options else CAPTION_COLUMNS
     rows: dict[str, Row] = {}
     for file in sorted(root.iterdir()):
         if file.suffix.lower() in TABLES and file.name not in LISTS:
             notes.add("list that is not read", file.name, f"write its lines into {LISTED}")
-    for file in LISTS:
-        for number, line in json_lines(root / file):
-            row = _row(line, f"line {number} of {root / file}", table)
+    for file in lists:
+        for number, line in json_lines(file):
+            row = _row(line, f"line {number} of {file}", table)
+            for name in unread_words(line, known(line, table)):
+                notes.add("field of words", f"{name} in {row.where}", f"ask for ?column={name}")
+            row.name = _below(root, file.parent, row.name)
+            row.split = row.split or (split_called(file.parent.name) if file.parent != root else "")
             if row.name in rows:
                 rows[row.name].join(row)
             else:
                 rows[row.name] = row
     return rows
+
+
+def _lists(root: Path) -> list[Path]:
+    """The lists in the folder, and in its sub-folders that are called like splits."""
+    inside = (one for one in root.iterdir() if one.is_dir() and split_called(one.name))
+    files = (folder / file for folder in (root, *sorted(inside)) for file in LISTS)
+    return [file for file in files if file.is_file()]
+
+
+def _below(root: Path, folder: Path, name: str) -> str:
+    """A file's name relative to the root, of one that a list in this folder names."""
+    if os.path.isabs(name) and "\0" not in name:
+        home, file = os.path.realpath(root), os.path.normpath(name)
+        beside = (one for one in (str(root), home) if Path(file).is_relative_to(one))
+        return next((os.path.relpath(file, one) for one in beside), name)
+    return name if folder == root else f"{folder.name}/{name}"
 
 
 def _row(line: dict[str, Any], where: str, table: tuple[str, ...]) -> Row:
@@ -148,7 +176,8 @@ def _row(line: dict[str, Any], where: str, table: tuple[str, ...]) -> Row:
     if said is not None and split is None:
         raise unknown(f"split in {where}", said, SPLITS)
     given = value_of(line, LABEL_COLUMNS)
-    return Row(name, where, captions, label_in(given), split, given is not None)
+    label = label_in(given)
+    return Row(name, where, captions, (label,) if label else (), split, given is not None)
 
 
 def _images(root: Path, rows: dict[str, Row], notes: Notes) -> tuple[str, dict[str, Row]]:
@@ -194,7 +223,7 @@ def _first_folder(
     """The first of `IMAGE_FOLDERS` that holds images of these rows, all that is in it, and each
     row's file.
     """
-    for folder in IMAGE_FOLDERS:
+    for folder in (spelled(root, one) for one in IMAGE_FOLDERS):
         said, home = Notes(), root / folder
         there = listing(home, said) if home.is_dir() else Listing()
         find = finder([*there.files, *there.twice])

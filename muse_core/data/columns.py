@@ -2,7 +2,10 @@
 members of tars and columns of Hugging Face data sets.
 """
 
+import re
+from ast import literal_eval
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -12,10 +15,20 @@ from muse_core.data.class_prompts import class_words
 from muse_core.data.decode import Unreadable
 from muse_core.data.notes import Notes
 from muse_core.data.splits import NO_OPTIONS, Options
+from muse_core.data.text_files import parsed_json
 from muse_core.errors import MuseError, unknown
 
 IMAGE_COLUMNS = ("image", "img", "picture", "photo", "jpg", "jpeg", "png", "webp", "pixel_values")
-FILE_COLUMNS = ("file_name", "filename", "file", "path", "file_path", "image_path", *IMAGE_COLUMNS)
+FILE_COLUMNS = (
+    "file_name",
+    "filename",
+    "file",
+    "path",
+    "file_path",
+    "image_path",
+    *IMAGE_COLUMNS,
+    "filepath",
+)
 CAPTION_COLUMNS = (
     *("captions", "caption", "text", "texts", "txt", "sentences", "sentence", "json", "raw"),
     *("prompt", "prompts", "description", "descriptions", "alt_text", "alt", "long_caption"),
@@ -25,6 +38,8 @@ SPLIT_COLUMNS = ("split", "subset")
 """Upper and lower case are the same, and so are spaces, "-" and "_"; the first that is there is
 read.
 """
+
+_WORDS = re.compile(r"caption|text|prompt|description|sentence")
 
 MOST_CHARACTERS = 100_000
 """Of one caption; what follows is cut, since no text tower reads so far."""
@@ -41,6 +56,16 @@ def known(names: Iterable[str], table: Sequence[str]) -> list[str]:
 @lru_cache(maxsize=1000)
 def _spelling(name: str) -> str:
     return name.strip().casefold().replace("-", "_").replace(" ", "_")
+
+
+def unread_words(names: Iterable[str], read: Sequence[str]) -> list[str]:
+    """Those of the names that are called like words and are not among those that are read."""
+    table = set(map(_spelling, CAPTION_COLUMNS))
+    return [
+        name
+        for name in names
+        if name not in read and (_spelling(name) in table or _WORDS.search(_spelling(name)))
+    ]
 
 
 def is_absent(value: object) -> bool:
@@ -70,7 +95,9 @@ def captions_in(value: object, table: Sequence[str] = CAPTION_COLUMNS) -> tuple[
     texts, waiting = [], [value]
     while waiting:
         one = waiting.pop(0)
-        if isinstance(one, str):
+        if isinstance(one, str) and (held := _held(one, table)):
+            waiting[:0] = held
+        elif isinstance(one, str):
             texts.append(one[:MOST_CHARACTERS].encode("utf-8", "replace").decode().strip())
         elif isinstance(one, Mapping):
             waiting.insert(0, value_of(one, table))
@@ -79,6 +106,25 @@ def captions_in(value: object, table: Sequence[str] = CAPTION_COLUMNS) -> tuple[
         elif not is_absent(one):
             raise ValueError("captions are a text or a list of texts")
     return tuple(dict.fromkeys(filter(None, texts)))
+
+
+def _held(text: str, table: Sequence[str]) -> list[str]:
+    """The captions in a text that is a list of texts, or an object with a field of them, as JSON or
+    Python writes it.
+    """
+    text = text.strip()
+    if text[:1] + text[-1:] not in ("[]", "{}"):
+        return []
+    for read in (parsed_json, literal_eval):
+        # What both make of a sentence in brackets is any of these.
+        with suppress(ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
+            value = read(text[:MOST_CHARACTERS])
+            value = value_of(value, table) if isinstance(value, dict) else value
+            texts = value if isinstance(value, list) else [value]
+            # One that holds itself again is taken as it stands.
+            if all(isinstance(one, str) and one.strip()[:1] not in ("[", "{") for one in texts):
+                return texts
+    return []
 
 
 def label_in(value: object) -> str | None:
@@ -130,7 +176,8 @@ class Columns:
         try:
             return () if is_absent(value) else captions_in(value)
         except ValueError as error:
-            raise Unreadable(f"its {self.captions} is no text") from error
+            mend = "name the column with the words, as ?column=caption"
+            raise Unreadable(f"its {self.captions} is no text", mend) from error
 
     def label_of(self, row: Mapping[str, Any]) -> int:
         """The row's class, `NO_LABEL` where it says none."""
@@ -169,7 +216,9 @@ def columns_of(
         raise unknown(f"column of {place}", asked, features)
     texts = [name for name in features if getattr(features[name], "dtype", "") == "string"]
     chosen = asked or next(iter(words), None)
-    for name in [name for name in words or texts if name not in (chosen, images[0], *labels)]:
+    read = (chosen, images[0], *labels)
+    called = unread_words(features, [])
+    for name in [name for name in called or texts if name not in read]:
         notes.add("column of words", name, f"ask for it with ?column={name}")
     label = next(iter(labels), None)
     kind = features[label] if label else None

@@ -128,12 +128,25 @@ def mask_numbers(path: Path | io.BufferedIOBase, two_classes: bool = False) -> n
 
 
 def _mask(image: Image.Image, two_classes: bool) -> tuple[Image.Image, bool]:
-    if image.mode not in INDEX_MODES:
-        raise Unreadable(f"a mask needs one number a pixel, this file has {image.mode} colours")
-    mask = _upright(image)
+    mask = _upright(image if image.mode in INDEX_MODES else _grey(image))
     counted = mask.getcolors(2) if two_classes and mask.mode in ("L", "P") else None
     binary = {number for _, number in counted or ()} == {0, WHITE}
     return (Image.fromarray(np.array(mask) // WHITE) if binary else mask), binary
+
+
+def _grey(image: Image.Image) -> Image.Image:
+    """The one band of an opaque image whose colours are all grey. Raises Unreadable for another."""
+    if image.mode in ("RGB", "RGBA", "LA"):
+        # Turning it loses the tag that says so, and keeps the pixels.
+        bands = _upright(image).split()
+        opaque = "A" not in image.mode or bands[-1].getextrema() == (WHITE, WHITE)
+        colours = {band.tobytes() for band in bands[: len(image.mode.removesuffix("A"))]}
+        if opaque and len(colours) == 1:
+            return bands[0]
+    raise Unreadable(
+        f"a mask needs one number a pixel, this file has {image.mode} colours",
+        "save each mask with the number of its class in every pixel",
+    )
 
 
 def centred_square(width: int, height: int) -> Crop:

@@ -36,6 +36,14 @@ def existing_folder(path: Path, layout: str) -> Path:
     return path
 
 
+def spelled(root: Path, name: str) -> str:
+    """How a sub-folder of this name is written: as asked for, else in the only other case."""
+    if (root / name).is_dir() or not root.is_dir():
+        return name
+    alike = [one.name for one in root.iterdir() if folded(one.name) == name and one.is_dir()]
+    return alike[0] if len(alike) == 1 else name
+
+
 def listing(root: Path, notes: Notes) -> Listing:
     """Every file below the folder. Links are followed, and a folder is entered once: by its own
     path, if that lies here, rather than by a link to it.

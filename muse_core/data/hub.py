@@ -7,18 +7,27 @@ ever run.
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from muse_core.data.batch import NO_LABEL
 from muse_core.data.class_prompts import class_words, photo_caption
-from muse_core.data.columns import Columns, class_order, columns_of, is_absent, label_in
+from muse_core.data.columns import (
+    Columns,
+    captions_in,
+    class_order,
+    columns_of,
+    is_absent,
+    label_in,
+)
 from muse_core.data.decode import Unreadable
+from muse_core.data.folders import listing
 from muse_core.data.notes import Notes
 from muse_core.data.reading import Encoded, ReadSource, Sample, Stored
 from muse_core.data.splits import (
@@ -37,6 +46,7 @@ if TYPE_CHECKING:
 
 SAVED = ("dataset_dict.json", "state.json")
 """What `save_to_disk` leaves in a folder."""
+LISTS = (".csv", ".jsonl", ".parquet", ".json", ".tsv")
 MOST_CLASSES = 100_000
 """Words or numbers of a label that are classes; what has more is none."""
 
@@ -143,6 +153,7 @@ def open_hub(text: str, split: str, image_size: int, options: Options = NO_OPTIO
         notes.add("row of a part that is no split", name, mend, len(tables[name]))
     columns = columns_of(source, tables[part].features, notes, options)
     columns = with_classes(columns, [tables[name] for name in used], notes)
+    _note_lists(place, tables[part], notes)
     wordless = _wordless(tables[part], columns.captions)
     mend = "add words; without, it is called a photo of its class"
     notes.add("row without words", f"column {columns.captions}", mend, wordless)
@@ -151,12 +162,29 @@ def open_hub(text: str, split: str, image_size: int, options: Options = NO_OPTIO
     return HubSource(place, tables[part], columns, rows, split, image_size, notes.lines())
 
 
+def _note_lists(place: Place, table: "Dataset", notes: Notes) -> None:
+    """Of a folder of images `datasets` reads no list but metadata.csv and its like."""
+    if place.folder and table.info.builder_name == "imagefolder":
+        for file in listing(place.folder, Notes()).files:
+            name = PurePosixPath(file)
+            if name.suffix.lower() in LISTS and name.stem.lower() != "metadata":
+                mend = f"call it metadata{name.suffix.lower()}, with a column file_name"
+                notes.add("list that is not read", file, mend)
+
+
 def _wordless(table: "Dataset", column: str | None) -> int:
     """How many rows have nothing in their column of words."""
     if not column:
         return 0
     words: Any = table.select_columns([column]).with_format("arrow")[:]
-    return sum(is_absent(each) for part in words[column].chunks for each in part.to_pylist())
+    return sum(_says_nothing(each) for part in words[column].chunks for each in part.to_pylist())
+
+
+def _says_nothing(value: object) -> bool:
+    """Whether no caption is in it; what is no text at all is found when its row is read."""
+    with suppress(ValueError):
+        return is_absent(value) or not captions_in(value)
+    return False
 
 
 def with_classes(columns: Columns, tables: list["Dataset"], notes: Notes) -> Columns:

@@ -28,7 +28,7 @@ from muse_core.data.decode import Unreadable
 from muse_core.data.hub import Place, cannot_be_opened, stored_row, undecoded
 from muse_core.data.loader import PipedBatch, TrainingBatches, loader_of, received, sent
 from muse_core.data.notes import Notes
-from muse_core.data.reading import ReadSource, Sample, Stored
+from muse_core.data.reading import WORDLESS, ReadSource, Sample, Stored
 from muse_core.data.splits import NO_OPTIONS, Options, hash_fraction, named_parts, share_of
 from muse_core.errors import MuseError
 
@@ -105,7 +105,10 @@ class HubStream(ReadSource, StreamedSource):
 
     def stored_row(self, row: Row) -> Stored:
         """Raises Unreadable."""
-        return stored_row(*row, self.columns, self.home)
+        stored, columns = stored_row(*row, self.columns, self.home), self.columns
+        # Rows that are not read again are not counted first.
+        wordless = columns.captions and not columns.captions_of(row[1])
+        return replace(stored, said=(WORDLESS,)) if wordless else stored
 
     def rows(self, stream: "datasets.IterableDataset") -> Iterator[Row]:
         """The rows of a stream with their names. Raises MuseError for a damaged file, and where a

@@ -23,6 +23,11 @@ LAYOUT = (
 )
 
 
+CONTAINERS = {"images", "image", "imgs", "img", "jpegimages"}
+"""Folders that hold the images of a data set, and are no class."""
+BESIDE_CONTAINERS = {"masks", "mask", "labels", "annotations", "segmentationclass"}
+
+
 @dataclass(eq=False)
 class FileSource(ReadSource):
     """Images of one split, each a file under ``root``.
@@ -105,14 +110,23 @@ def open_folder(
     files = image_files(existing_folder(root, LAYOUT), notes)
     folders = [name.split("/")[:-1] for name in files]
     split_place, class_place = _places(folders, root, options)
+    inside = defaultdict[str, dict[str, list[str]]](dict)
     for name, above in zip(files, folders, strict=True):
         if len(above) <= max(split_place, class_place):
-            notes.add("image outside a class folder", name, "put it into one that has its name")
+            _note_unclassed(name, notes)
         else:
-            parts[above[split_place] if split_place >= 0 else ""].append(name)
-            classes[name] = readable(above[class_place])
+            part = above[split_place] if split_place >= 0 else ""
+            inside[part][name] = above[class_place:]
+    for part, below in inside.items():
+        depth = _class_depth(list(below.values()), 0 <= split_place < class_place)
+        for name, above in below.items():
+            if depth is None or len(above) <= depth:
+                _note_unclassed(name, notes)
+            else:
+                parts[part].append(name)
+                classes[name] = readable(above[depth])
     if not parts:
-        said = f" ({notes.lines()[0]})" if notes.lines() else ""
+        said = f" ({notes.lines()[-1]})" if notes.lines() else ""
         raise MuseError(f"{root} holds no images in class folders{said}: it should have {LAYOUT}.")
     used = named_parts(parts, root, options).values()
     for part in parts.keys() - set(used):
@@ -127,6 +141,25 @@ def open_folder(
     return FileSource(
         root.name, root, split, image_size, tuple(samples), words, notes=notes.lines()
     )
+
+
+def _note_unclassed(name: str, notes: Notes) -> None:
+    notes.add("image outside a class folder", name, "put it into one that has its name")
+
+
+def _class_depth(folders: list[list[str]], in_split: bool) -> int | None:
+    """How deep the classes of a part lie below where they are sought: train/train/cat and
+    train/images/cat are a cat. None where there is none, as in train/images/1.jpg.
+    """
+    for depth in range(max(map(len, folders))):
+        names = {above[depth].casefold() for above in folders if len(above) > depth}
+        again = in_split and len(names) == 1 and any(map(split_called, names))
+        held = bool(names & CONTAINERS) and names <= CONTAINERS | BESIDE_CONTAINERS
+        if not (again or held):
+            return depth
+        if len(names) > 1:
+            return None
+    return None
 
 
 def _places(folders: list[list[str]], root: Path, options: Options) -> tuple[int, int]:
@@ -160,7 +193,8 @@ def _places(folders: list[list[str]], root: Path, options: Options) -> tuple[int
         first, others = min(called), ", ".join(sorted(names - called)[:5])
         raise MuseError(
             f"{root} has a folder {first} beside others that are called like no split ({others}): "
-            f"put class folders into {root / 'train'}, or say ?train={first} behind its name."
+            f"put class folders into {root / 'train'}, or say "
+            f"?{split_called(first)}={first} behind its name."
         )
     below = {split_called(name) for name in level(top + 1)}
     inside = {"train"} < below and None not in below

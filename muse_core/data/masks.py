@@ -7,12 +7,13 @@ one, has lines "NAME <tab> train, val or test"; PATH/train.txt, val.txt and test
 sub-folders may be called like splits.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 
 from muse_core.data.class_prompts import photo_caption
-from muse_core.data.folders import existing_folder, image_files, without_suffix
+from muse_core.data.folders import existing_folder, image_files, spelled, without_suffix
 from muse_core.data.image_files import FileSource
 from muse_core.data.notes import Notes
 from muse_core.data.reading import MaskMeaning, Sample
@@ -27,6 +28,15 @@ LAYOUT = (
 MASK_FOLDERS = {"masks_voc21": "classes_voc21.txt", "masks": "classes.txt"}
 """Where masks may be, and the file beside them that names their classes, one a line."""
 SPLIT_LIST = "official_split.tsv"
+LIST_FOLDERS = ("", "splits", "ImageSets", "ImageSets/Segmentation")
+"""Where lists of names, train.txt and others, may be; the first that holds any."""
+TRAINVAL = "trainval"
+UNREAD = (".txt", ".tsv", ".csv", ".json", ".parquet")
+_AFFIXES = re.compile(
+    r"^(?:masks?|labels?|seg(?:mentation)?|gt)[-_ ]+"
+    r"|[-_ ]+(?:masks?|labels?|seg(?:mentation)?|gt|gtfine_labelids|leftimg8bit)$"
+)
+"""What people write before or behind an image's name to name its mask."""
 
 
 def open_masks(
@@ -47,50 +57,79 @@ def open_masks(
         MuseError: for another layout, a missing list of classes, a line of the split list that
             cannot be understood, a mask of two images, and a split without images.
     """
-    notes, home = Notes(), existing_folder(root, LAYOUT) / "images"
-    images = image_files(home, notes) if home.is_dir() else []
-    masks, meaning = find_masks(root, images, notes)
-    for name in images:
-        if name not in masks:
-            notes.add("image without a mask", f"images/{name}", "give it one of the same name")
-    if meaning is None or not masks:
-        raise MuseError(f"{root} holds no images with masks: it should have {LAYOUT}.")
+    notes, samples = Notes(), dict[str, Sample]()
+    root, homes = _homes(existing_folder(root, LAYOUT), notes)
+    meaning = None
+    for home in homes:
+        folder = home + spelled(root / home, "images")
+        images = image_files(root / folder, notes) if (root / folder).is_dir() else []
+        masks, meaning = find_masks(root, images, notes, home)
+        for name in images:
+            if name in masks:
+                image = f"{folder}/{name}"
+                samples[home + name] = Sample(image, (photo_caption(),), mask=masks[name])
+            else:
+                mend = "give it one of the same name"
+                notes.add("image without a mask", f"{folder}/{name}", mend)
+    if meaning is None or not samples:
+        said = f" ({notes.lines()[-1]})" if notes.lines() else ""
+        raise MuseError(f"{root} holds no images with masks{said}: it should have {LAYOUT}.")
     if not meaning.names:
-        file = root / MASK_FOLDERS[str(mask_folder(root))]
+        file = root / MASK_FOLDERS[str(mask_folder(root / homes[-1]))]
         raise MuseError(
             f"The classes of the masks in {root} have no names: write {file}, one name a line, "
             "class 0 first."
         )
-    parts = _parts(sorted(masks), root, notes)
-    samples = tuple(
-        Sample(f"images/{name}", (photo_caption(),), mask=masks[name])
-        for name in keys_of(split, parts, root, options)
-    )
-    return FileSource(
-        root.name, root, split, image_size, samples, masks=meaning, notes=notes.lines()
-    )
+    parts = _parts(sorted(samples), root, notes)
+    used = tuple(samples[name] for name in keys_of(split, parts, root, options))
+    return FileSource(root.name, root, split, image_size, used, masks=meaning, notes=notes.lines())
+
+
+def _homes(root: Path, notes: Notes) -> tuple[Path, list[str]]:
+    """The folder, or the only one in it that holds images/, and where in it such folders are: ""
+    or, for sub-folders that are called like splits, "train/", "val/", ...
+    """
+    inside = sorted(one.name for one in root.iterdir() if (one / spelled(one, "images")).is_dir())
+    splits = [name for name in inside if split_called(name)]
+    if (root / spelled(root, "images")).is_dir() or not inside:
+        return root, [""]
+    if not splits and len(inside) == 1:
+        return root / inside[0], [""]
+    for name in inside:
+        if name not in splits:
+            notes.add("folder of no split", name, "call it train, val or test")
+    return root, [f"{name}/" for name in splits] or [""]
 
 
 def find_masks(
-    root: Path, images: Iterable[str], notes: Notes
+    root: Path, images: Iterable[str], notes: Notes, home: str = ""
 ) -> tuple[dict[str, str], MaskMeaning | None]:
     """The mask of each image that has one, and what their numbers mean (None without a folder of
     masks).
 
     A mask has its image's path, with another suffix; one that is the only one of its name, and of
-    whose name there is one image, may lie in another sub-folder. Masks without an image are noted.
+    whose name there is one image, may lie in another sub-folder. What says no more than that it
+    is a mask, as in 1_mask.png, is no part of its name. Masks without an image are noted.
+
+    Args:
+        root: the folder.
+        images: relative to the folder of images.
+        notes: gain what is not used.
+        home: where in the folder that of the masks is: "", or "train/".
 
     Raises:
         MuseError: where two images could have the same mask, or two masks the same image.
     """
-    folder = mask_folder(root)
-    if folder is None:
+    found = mask_folder(root / home)
+    if found is None:
         return {}, None
-    file = root / MASK_FOLDERS[folder]
+    file = root / MASK_FOLDERS[found]
+    file = file if file.is_file() else root / home / MASK_FOLDERS[found]
+    folder = home + spelled(root / home, found)
     meaning = MaskMeaning(names=class_lines(file) if file.is_file() else ())
     pairs: dict[str, str] = {}
     masks = image_files(root / folder, notes)
-    for key in (_path, _stem):
+    for key in (_path, _stem, _bare):
         used = set(pairs.values())
         left = _grouped((image for image in images if image not in pairs), key)
         free = _grouped((mask for mask in masks if mask not in used), key)
@@ -111,7 +150,7 @@ def find_masks(
 
 def mask_folder(root: Path) -> str | None:
     """The first of `MASK_FOLDERS` that is there."""
-    return next((folder for folder in MASK_FOLDERS if (root / folder).is_dir()), None)
+    return next((name for name in MASK_FOLDERS if (root / spelled(root, name)).is_dir()), None)
 
 
 def _path(name: str) -> str:
@@ -122,6 +161,12 @@ def _stem(name: str) -> str:
     return PurePosixPath(_path(name)).name
 
 
+def _bare(name: str) -> str:
+    """The path without what says that it is a mask."""
+    path = PurePosixPath(folded(without_suffix(without_suffix(name))))
+    return str(path.with_name(_AFFIXES.sub("", path.name) or path.name))
+
+
 def _grouped(names: Iterable[str], key: Callable[[str], str]) -> dict[str, list[str]]:
     groups = defaultdict(list)
     for name in names:
@@ -130,42 +175,77 @@ def _grouped(names: Iterable[str], key: Callable[[str], str]) -> dict[str, list[
 
 
 def _parts(names: list[str], root: Path, notes: Notes) -> dict[str, list[str]]:
-    """File names by split: as lists say, else as sub-folders are called."""
-    told, parts = _told(root), defaultdict[str, list[str]](list)
-    if told is None:
+    """File names by split: as lists say, else as sub-folders are called. Raises MuseError for one
+    that lists put into two splits, and where they name none of the images.
+    """
+    lists, parts = _lists(root), defaultdict[str, list[str]](list)
+    read = {*lists, *(root / file for file in MASK_FOLDERS.values())}
+    for file in sorted(root.iterdir()):
+        if file.suffix.lower() in UNREAD and file not in read:
+            notes.add("list that is not read", file.name, f"write splits into {SPLIT_LIST}")
+    if not lists:
         return by_folder(names)
-    meant: set[str] = set()
+    means = {name: {_path(name), _stem(name), f"images/{_path(name)}"} for name in names}
+    meant, split = set[str]().union(*means.values()), dict[str, str]()
+    for called, part, where in (line for file in lists for line in _told(file)):
+        name = next((one for one in called if one in meant), None)
+        if name is None:
+            notes.add(
+                "line of the split list without an image", where, "delete it or add the image"
+            )
+        # A trainval.txt comes first, and the lists of its parts say more.
+        elif split.setdefault(name, part) in (part, TRAINVAL):
+            split[name] = part
+        else:
+            raise MuseError(f"{root} has {name} in two splits (see {where}): mend one.")
     for name in names:
-        called = {_path(name), _stem(name), f"images/{_path(name)}"}
-        meant |= called
-        if listed := called & told.keys():
-            parts[told[min(listed)]].append(name)
+        if listed := means[name] & split.keys():
+            parts[split_called(split[min(listed)]) or ""].append(name)
         else:
             notes.add("image outside the split list", f"images/{name}", "add a line for it")
-    for name in sorted(told.keys() - meant):
-        notes.add("line of the split list without an image", name, "delete it or add the image")
-    return parts or {"train": []}
+    if not parts:
+        raise MuseError(
+            f"The lists of {root} name none of its images ({notes.lines()[-1]}): write names as "
+            f"they are in images/, as {names[0]}."
+        )
+    return parts
 
 
-def _told(root: Path) -> dict[str, str] | None:
-    """{image's path or name, without suffix: split} from official_split.tsv, else from train.txt,
-    val.txt, ...; None where there is neither.
+def _lists(root: Path) -> list[Path]:
+    """official_split.tsv, else train.txt, val.txt, ... of the first folder with any; those that
+    hold others first.
     """
-    lists = [root / SPLIT_LIST] if (root / SPLIT_LIST).is_file() else sorted(root.glob("*.txt"))
-    lists = [file for file in lists if file.name == SPLIT_LIST or split_called(file.stem)]
-    split = {}
-    for file in lists:
-        for number, line in enumerate(text_lines(file), start=1):
-            name, _, part = (word.strip() for word in line.rpartition("\t"))
-            if file.name != SPLIT_LIST:
-                name, part = line, file.stem
-            if line and not name:
-                raise MuseError(
-                    f"Line {number} of {file} is not 'image's name <tab> split': mend or delete "
-                    "that line."
-                )
-            if line and split_called(part) is None:
-                raise unknown(f"split of {name} in {file}", part, SPLITS)
-            if line:
-                split[_path(name)] = split_called(part) or ""
-    return split if lists else None
+    if (root / SPLIT_LIST).is_file():
+        return [root / SPLIT_LIST]
+    for folder in LIST_FOLDERS:
+        files = [file for file in (root / folder).glob("*.txt") if split_called(file.stem)]
+        if files:
+            return sorted(files, key=lambda file: (file.stem != TRAINVAL, file.name))
+    return []
+
+
+def _told(file: Path) -> list[tuple[list[str], str, str]]:
+    """What each line may call its image, the split, and which line it is."""
+    found = []
+    for number, line in enumerate(text_lines(file), start=1):
+        name, _, part = (word.strip() for word in line.rpartition("\t"))
+        if file.name != SPLIT_LIST:
+            name, part = line, file.stem
+        if line and not name:
+            raise MuseError(
+                f"Line {number} of {file} is not 'image's name <tab> split': mend or delete "
+                "that line."
+            )
+        if line and split_called(part) is None:
+            raise unknown(f"split of {name} in {file}", part, SPLITS)
+        if line:
+            # Two columns are an image and its mask.
+            called = [_path(_in_images(word)) for word in (name, name.split()[0])]
+            kept = part if part == TRAINVAL else split_called(part) or ""
+            found.append((called, kept, f"{file.name} line {number}, {name}"))
+    return found
+
+
+def _in_images(name: str) -> str:
+    """What a path, wherever it begins, says below a folder of images."""
+    return re.split(r"(?:^|.*[\\/])(?:jpeg)?images[\\/]", name, flags=re.IGNORECASE)[-1]

@@ -75,14 +75,18 @@ class MaskMeaning:
         )
 
 
+WORDLESS = "images whose words are blank: called a photo of their class"
+
+
 @dataclass(frozen=True)
 class Stored:
-    """A sample as it is stored, not decoded."""
+    """A sample as it is stored, not decoded. ``said``: what was made of it, as of `Loaded`."""
 
     sample: Sample
     image: Encoded
     class_mask: Encoded | None = None
     instance_mask: Encoded | None = None
+    said: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -200,6 +204,9 @@ class ReadSource(Source):
         said = {
             "masks of 0 and 255 with one class: 255 was left void": void
             and len(meaning.names) == 1,
+            "masks of 255 all over, with two classes: left void": len(meaning.names) == 2
+            and classes is not None
+            and bool((classes == IGNORED_PIXEL).all()),
             photo.said: bool(photo.said),
             f"masks of 0 and 255: 255 was read as {', '.join(meaning.names[-1:])}": binary,
             f"masks hold numbers beyond their {len(meaning.names)} classes, left void": beyond,
@@ -209,7 +216,7 @@ class ReadSource(Source):
             photo,
             None if classes is None else meaning.classes_of(classes),
             None if instances is None else translated(instances, meaning.instances, 0),
-            tuple(words for words, true in said.items() if true),
+            (*stored.said, *(words for words, true in said.items() if true)),
         )
 
     def _filled(self, masks: list[Tensor | None], otherwise: int) -> Tensor:

@@ -19,16 +19,16 @@ SPLITS = ("train", "val", "test")
 SPELLINGS = {
     spelling: split
     for split, spellings in {
-        "train": ("train", "training", "trn", "trainval"),
+        "train": ("train", "training", "trn", "trainval", "restval"),
         "val": ("val", "valid", "validation", "validate", "dev", "development", "eval"),
         "test": ("test", "testing", "tst"),
     }.items()
     for spelling in spellings
 }
 """What people call their splits -> what we call them; `split_called` also knows "TRAIN",
-"train_images" and "val2017".
+"train_images", "val2017" and "test1".
 """
-_AROUND = r"(?:data|dataset|images?|imgs?|pictures|photos|set|split|\d{4})"
+_AROUND = r"(?:data|dataset|images?|imgs?|pictures|photos|seg|set|split|\d{1,4})"
 _CALLED = re.compile(rf"(?:{_AROUND}[\W_]*)?({'|'.join(SPELLINGS)})(?:[\W_]*{_AROUND})?")
 
 Options = Mapping[str, str]

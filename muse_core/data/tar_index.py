@@ -49,7 +49,9 @@ MOST_CLASSES = 1_000_000
 LONGEST_KEY = 200
 WORTH_KEEPING = 1 << 20
 """Bytes; a smaller shard is walked over as fast as a file about it is read."""
-FORMAT = 4
+FIRST_WORD = -2
+"""A shard's labels in words are numbered downwards from here until all shards are known."""
+FORMAT = 5
 """To be counted up when this file finds other samples, or keeps them in another way."""
 
 _KEY = re.compile(r"((?:.*/)?[^/.]+)\.([^/]+)", re.DOTALL)
@@ -69,11 +71,13 @@ class ShardIndex:
             none), ``offset`` and ``size`` (n, ROLES): where a member's bytes start, and how many
             they are; offset 0 is no member.
         notes: what is in the shards and not used.
+        classes: the names of the labels, where they are words.
     """
 
     paths: tuple[Path, ...]
     samples: np.ndarray
     notes: Notes
+    classes: tuple[str, ...] = ()
 
 
 def read_index(shards: tuple[Path, ...]) -> ShardIndex:
@@ -93,7 +97,32 @@ def _read_index(stamped: tuple[tuple[Path, int, int], ...]) -> ShardIndex:
     notes = Notes()
     for one in found:
         notes.include(one.notes)
-    return ShardIndex(tuple(path for path, *_ in stamped), samples, notes)
+    classes = _named_alike(found, samples, notes)
+    return ShardIndex(tuple(path for path, *_ in stamped), samples, notes, classes)
+
+
+def _named_alike(found: list[ShardIndex], samples: np.ndarray, notes: Notes) -> tuple[str, ...]:
+    """The classes of all shards, where labels are words; ``samples`` are numbered by them. Words
+    beside numbers are no class, and noted.
+    """
+    words = {word for one in found for word in one.classes}
+    labels = samples["label"]
+    if not words:
+        return ()
+    spelled = labels <= FIRST_WORD
+    if (labels >= 0).any():
+        mend = "write either numbers or words into .cls"
+        notes.add("label in words beside others in numbers", min(words), mend, int(spelled.sum()))
+        labels[spelled] = NO_LABEL
+        return ()
+    classes = tuple(sorted(words))
+    place = {word: number for number, word in enumerate(classes)}
+    starts = np.cumsum([0, *(len(one.samples) for one in found)])
+    for one, start in zip(found, starts, strict=False):
+        part = labels[start : start + len(one.samples)]
+        own = np.array([place[word] for word in one.classes], np.int32)
+        part[part <= FIRST_WORD] = own[FIRST_WORD - part[part <= FIRST_WORD]]
+    return classes
 
 
 def _kept_or_scanned(path: Path, size: int, changed: int) -> ShardIndex:
@@ -104,11 +133,12 @@ def _kept_or_scanned(path: Path, size: int, changed: int) -> ShardIndex:
     if (kept := read_stored(file)) is not None:
         # A copy, so that the file's memory map is given back.
         samples = kept[0]["samples"].numpy().copy().view(_row_type(kept[1]["width"]))
-        return ShardIndex((path,), samples, _notes(kept[1]["notes"]))
+        return ShardIndex((path,), samples, _notes(kept[1]["notes"]), tuple(kept[1]["classes"]))
     found = scanned(path)
     content = torch.from_numpy(found.samples.view(np.uint8))
     told = [[*kind, *seen] for kind, seen in found.notes.found.items()]
-    note = {"notes": told, "width": found.samples.dtype["key"].itemsize}
+    width = found.samples.dtype["key"].itemsize
+    note = {"notes": told, "width": width, "classes": list(found.classes)}
     if _stamp(path) == (size, changed):
         # Where the disk refuses, the shard is walked over again the next time.
         with suppress(MuseError):
@@ -138,9 +168,10 @@ def scanned(path: Path) -> ShardIndex:
         MuseError: for a shard that cannot be opened or read.
     """
     notes, shard = Notes(), f"{path.parent.name}/{path.name}"
+    words: dict[str, int] = {}
     try:
         with path.open("rb") as file:
-            rows = [sample.row() for sample in _samples(file, shard, notes)]
+            rows = [sample.row(words) for sample in _samples(file, shard, notes)]
     except OSError as error:
         raise MuseError(
             f"The shard {path} cannot be read ({error.strerror}): copy it again, or mend its "
@@ -149,7 +180,7 @@ def scanned(path: Path) -> ShardIndex:
     if not rows:
         notes.add("shard without a sample that has an image", shard, "give other shards")
     samples = np.array(rows, _row_type(max((len(key) for _, key, *_ in rows), default=1)))
-    return ShardIndex((path,), samples, notes)
+    return ShardIndex((path,), samples, notes, tuple(words))
 
 
 def _row_type(width: int) -> np.dtype:
@@ -168,16 +199,20 @@ def _row_type(width: int) -> np.dtype:
 
 @dataclass
 class _Sample:
-    """``places``: role -> (offset, size)."""
+    """``label``: a class by number or by word. ``places``: role -> (offset, size)."""
 
     key: str
-    label: int = NO_LABEL
+    label: int | str = NO_LABEL
     places: dict[str, tuple[int, int]] = field(default_factory=dict)
 
-    def row(self) -> tuple:
+    def row(self, words: dict[str, int]) -> tuple:
+        """``words``: those of the labels so far, by place, and gains this one's."""
         offsets, sizes = zip(*(self.places.get(role, (0, 0)) for role in ROLES), strict=True)
         key = self.key.encode("utf-8", "surrogateescape")
-        return 0, key, hash_fraction(self.key), self.label, offsets, sizes
+        label = self.label
+        if isinstance(label, str):
+            label = FIRST_WORD - words.setdefault(label, len(words))
+        return 0, key, hash_fraction(self.key), label, offsets, sizes
 
 
 _Member = tuple[str, str, tarfile.TarInfo]
@@ -279,11 +314,12 @@ def _add(sample: _Sample, role: str, member: tarfile.TarInfo, file: BinaryIO) ->
     if role in sample.places or (role == "label" and sample.label != NO_LABEL):
         return f"{role} beside another of its sample"
     if role == "label":
-        text = os.pread(file.fileno(), min(member.size, 64), member.offset_data)
-        number = decoded(text).strip()
-        if not number.isascii() or not number.isdigit() or int(number) >= MOST_CLASSES:
-            return "label without a class number"
-        sample.label = int(number)
+        text = os.pread(file.fileno(), min(member.size, LONGEST_KEY), member.offset_data)
+        word = " ".join(decoded(text).split())
+        number = word.isascii() and word.isdigit()
+        if not (int(word) < MOST_CLASSES if number else re.search(r"[^\W\d_]", word)):
+            return "label without a class number or name"
+        sample.label = int(word) if number else word
     else:
         sample.places[role] = (member.offset_data, member.size)
     return ""

@@ -13,11 +13,16 @@ _END_OF_LINE = re.compile(r"\r\n|\r|\n")
 
 
 def decoded(content: bytes) -> str:
-    """The text: UTF-8 without its mark; what is none is taken for Windows-1252."""
+    """The text: UTF-8, or UTF-16 with its mark; what is neither is taken for Windows-1252."""
     try:
-        return content.decode("utf-8-sig")
+        return content.decode(_encoding(content))
     except UnicodeDecodeError:
         return content.decode("cp1252", "replace")
+
+
+def _encoding(content: bytes) -> str:
+    """Of a text that may begin with a mark."""
+    return "utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
 
 
 def readable(name: str) -> str:
@@ -39,7 +44,8 @@ def folded(name: str) -> str:
 def text_lines(path: Path) -> list[str]:
     """The lines of a text file, trimmed. Raises MuseError where it is something else."""
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        content = path.read_bytes()
+        text = content.decode(_encoding(content))
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise MuseError(f"{path} is no text (line {line}): save it as UTF-8 text.") from error
@@ -62,10 +68,13 @@ def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Numbers and objects of a JSON Lines file (none if it is absent). Raises MuseError with the
     number of a bad line.
     """
-    lines = path.read_bytes().splitlines() if path.is_file() else []
+    content = path.read_bytes() if path.is_file() else b""
+    if _encoding(content) == "utf-16":
+        content = decoded(content).encode("utf-8", "replace")
+    lines = content.splitlines()
     for number, text in enumerate(lines, start=1):
         try:
-            value = parsed_json(text) if text.strip() else {}
+            value = parsed_json(decoded(text)) if text.strip() else {}
         except ValueError:
             value = None
         if not isinstance(value, dict):

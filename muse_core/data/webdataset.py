@@ -19,11 +19,17 @@ import numpy as np
 
 from muse_core.data.batch import NO_LABEL
 from muse_core.data.class_prompts import class_words, photo_caption
-from muse_core.data.columns import CAPTION_COLUMNS, captions_in
+from muse_core.data.columns import (
+    CAPTION_COLUMNS,
+    LABEL_COLUMNS,
+    captions_in,
+    label_in,
+    value_of,
+)
 from muse_core.data.decode import Unreadable
 from muse_core.data.folders import listing
 from muse_core.data.notes import Notes
-from muse_core.data.reading import MaskMeaning, ReadSource, Sample, Stored
+from muse_core.data.reading import WORDLESS, MaskMeaning, ReadSource, Sample, Stored
 from muse_core.data.shard_manifest import (
     CLASSES,
     MANIFEST,
@@ -103,8 +109,10 @@ class ShardSource(ReadSource):
         label = label if label < len(self.class_names) else NO_LABEL
         named = self.named and label != NO_LABEL
         caption = photo_caption(self.class_names[label] if named else None)
+        given = "json" in found or "text" in found
         return Stored(
-            Sample(self.sample_id(index), words or (caption,), label),
+            said=(WORDLESS,) if given and not words else (),
+            sample=Sample(self.sample_id(index), words or (caption,), label),
             image=found["image"],
             class_mask=found.get("class_mask") if self.masks else None,
             instance_mask=found.get("instance_mask"),
@@ -156,6 +164,8 @@ def open_shards(
             f"wds:{pattern} holds no samples with an image ({said[0]}): give other shards."
         )
     names, mask_names = (_names(folders, file) for file in (CLASSES, MASK_CLASSES))
+    if index.classes:
+        index, names = _in_order(index, names, notes)
     place, parts = f"wds:{pattern}", _parts(index)
     part, shares = share_of(split, parts, place, options)
     samples = index.samples[parts[part]]
@@ -177,10 +187,33 @@ def open_shards(
     return source
 
 
+def _in_order(
+    index: ShardIndex, names: tuple[str, ...] | None, notes: Notes
+) -> tuple[ShardIndex, tuple[str, ...]]:
+    """The index of labels in words, numbered as classes.txt lists them, where it lists them all."""
+    if names is None or not set(index.classes) <= set(names):
+        mend = "write the names that the .cls have"
+        notes.add("list of other classes", CLASSES, mend, int(names is not None))
+        return index, index.classes
+    samples, place = index.samples.copy(), np.array([names.index(one) for one in index.classes])
+    named = samples["label"] >= 0
+    samples["label"][named] = place[samples["label"][named]]
+    return replace(index, samples=samples), names
+
+
 def _note_wordless(source: ShardSource, notes: Notes) -> None:
-    """Look into the first .json for words; the others are read with their images."""
+    """Look into the first .json for words, and for a label that no .cls has; the others are read
+    with their images.
+    """
     place, text = ROLES.index("json"), ROLES.index("text")
     stored = source.samples["offset"]
+    unlabelled = (stored[:, place] > 0) & (source.samples["label"] == NO_LABEL)
+    for index in np.flatnonzero(unlabelled)[:1]:
+        with suppress(Unreadable, ValueError):
+            row = parsed_json(source.members(int(index))["json"])
+            if isinstance(row, dict) and label_in(value_of(row, LABEL_COLUMNS)) is not None:
+                name = f"{source.sample_id(int(index))}.json"
+                notes.add("label in a .json", name, "store it as .cls", int(unlabelled.sum()))
     for index in np.flatnonzero((stored[:, place] > 0) & (stored[:, text] == 0))[:1]:
         with suppress(Unreadable):
             found = source.members(int(index))
@@ -202,9 +235,10 @@ def shard_paths(pattern: str, notes: Notes) -> tuple[Path, ...]:
         paths = [folder / name for name in there if name.lower().endswith(".tar")]
         for name in there:
             if folder / name not in paths and Path(name).name not in BESIDE:
-                notes.add("file that is no .tar", name, "unpack it if it holds shards")
+                notes.add("file other than a .tar", name, "unpack it if it holds shards")
         if not paths:
-            raise MuseError(f"The folder {folder} holds no .tar: {EXAMPLE}.")
+            said = f" ({notes.lines()[0]})" if notes.lines() else ""
+            raise MuseError(f"The folder {folder} holds no .tar{said}: {EXAMPLE}.")
     else:
         paths = user_paths(_expanded(pattern))
     # Unlike Path's, this isfile never raises.

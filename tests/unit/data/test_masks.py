@@ -104,7 +104,7 @@ def test_other_layouts_are_sentences(tmp_path, write, save) -> None:
         open_masks(tmp_path / "nowhere", "train", 8)
     save(tmp_path / "images" / "1.jpg")
     with pytest.raises(
-        MuseError, match=r"holds no images with masks: it should have PATH/images/NAME.jpg"
+        MuseError, match=r"images with masks .*images/1.jpg.*: it should have PATH/images/NAME.jpg"
     ):
         open_masks(tmp_path, "train", 8)
     save(tmp_path / "masks" / "2.png", 0, mode="L")

@@ -178,7 +178,7 @@ def test_members_that_are_too_large_or_double_are_noted(tmp_path, monkeypatch) -
     assert len(index.samples) == 1 and index.notes.lines() == (
         "1 image beside another of its sample: x/0.tar/1.png; mend it",
         "1 member with more than 1,000 bytes: x/0.tar/1.txt; mend it",
-        "1 label without a class number: x/0.tar/1.cls; mend it",
+        "1 label without a class number or name: x/0.tar/1.cls; mend it",
         "1 sample without an image: x/0.tar/2; add its image",
     )
 

@@ -267,7 +267,7 @@ def test_shards_and_folders_called_like_splits_are_splits(tmp_path) -> None:
     for place in ("one", "two"):
         lengths = [len(open_shards(str(tmp_path / place), split, 8)) for split in ("train", "val")]
         assert lengths == [9, 3]
-    note = "1 file that is no .tar: dev/1.tar.gz; unpack it if it holds shards"
+    note = "1 file other than a .tar: dev/1.tar.gz; unpack it if it holds shards"
     assert note in open_shards(str(tmp_path / "two"), "train", 8).notes
 
 
