@@ -296,3 +296,34 @@ def test_folders_called_like_splits_are_splits_where_no_line_says_one(write) -> 
     (root / "more.csv").write_text("1.png,a cat")
     note = "1 list that is not read: more.csv; write its lines into captions.jsonl"
     assert open_captions(root, "val", 8).notes == (note,)
+
+
+def test_lists_in_split_folders_name_files_beside_them(tmp_path) -> None:
+    for split, numbers in (("train", (1, 2)), ("Valid", (3,))):
+        put(tmp_path / split, [f"{n}.jpg" for n in numbers])
+        jsonl(
+            tmp_path / split / "metadata.jsonl",
+            [{"file_name": f"{n}.jpg", "text": "a"} for n in numbers],
+        )
+    ids = [
+        {sample.id for sample in open_captions(tmp_path, split, 8).samples}
+        for split in ("train", "val")
+    ]
+    assert ids == [{"train/1.jpg", "train/2.jpg"}, {"Valid/3.jpg"}]
+
+
+def test_a_whole_path_into_the_folder_is_a_file_of_it(tmp_path) -> None:
+    put(tmp_path / "Images", [f"{n}.jpg" for n in range(3)])
+    names = [str(tmp_path / "Images" / "0.jpg"), "1.jpg", "images/2.jpg"]
+    jsonl(tmp_path / "captions.jsonl", [{"file_name": name, "caption": "a"} for name in names])
+    sources = opened(f"captions:{tmp_path}")
+    ids = {sample.id for source in sources for sample in source.samples}
+    assert ids == {f"Images/{n}.jpg" for n in range(3)} and not sources[0].notes
+
+
+def test_two_classes_of_a_file_and_other_fields_of_words_are_noted(write) -> None:
+    rows = [*numbered(4), {"file_name": "0.png", "caption": "x", "label": "a", "blip_caption": "y"}]
+    source = open_captions(write([*rows, {**rows[-1], "label": "b"}]), "train", 8)
+    fields, classes = source.notes
+    assert fields.startswith("2 fields of words, the first is blip_caption in line 9")
+    assert classes.startswith("1 image without one class") and not source.class_names

@@ -13,6 +13,7 @@ from muse_core.data.columns import (
     columns_of,
     known,
     label_in,
+    unread_words,
 )
 from muse_core.data.decode import Unreadable
 from muse_core.data.notes import Notes
@@ -123,3 +124,27 @@ def test_labels_are_those_with_a_name(value, label) -> None:
     assert columns.label_of({"label": "even"}) == NO_LABEL
     words = Columns("image", None, "label", ("ant", "cat"), ("ant", "cat"))
     assert words.label_of({"label": "cat"}) == 1 and words.label_of({"label": "owl"}) == NO_LABEL
+
+
+@pytest.mark.parametrize(
+    ("text", "captions"),
+    [
+        ('["a cat", "a dog"]', ("a cat", "a dog")),
+        ("['a cat', \"a dog's\"]", ("a cat", "a dog's")),
+        ('{"caption": "a cat", "id": 3}', ("a cat",)),
+        ('{"id": 3}', ('{"id": 3}',)),
+        ("[a cat]", ("[a cat]",)),
+        ("[1, 2]", ("[1, 2]",)),
+        ("[\"['a']\"]", ("[\"['a']\"]",)),
+        ("[" * 5000 + "]", ("[" * 5000 + "]",)),
+    ],
+)
+def test_captions_that_are_packed_in_a_text(text, captions) -> None:
+    assert captions_in(text) == captions
+
+
+def test_fields_that_are_called_like_words() -> None:
+    assert unread_words(["text", "Short Caption", "url", "alt"], ["alt"]) == [
+        "text",
+        "Short Caption",
+    ]

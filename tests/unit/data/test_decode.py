@@ -1,3 +1,5 @@
+import io
+
 import numpy as np
 import pytest
 import torch
@@ -288,3 +290,17 @@ def test_a_decompression_bomb_is_not_decoded(tmp_path, save, monkeypatch, limit)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
     with pytest.raises(Unreadable, match=f"more than {limit} pixels"):
         read_photo(path, 8)
+
+
+def test_a_mask_in_grey_colours_is_one_number_a_pixel() -> None:
+    numbers = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    for mode in ("RGB", "RGBA", "LA"):
+        file = io.BytesIO()
+        Image.fromarray(numbers).convert(mode).save(file, "PNG")
+        assert (mask_numbers(file) == numbers).all()
+    coloured, clear = Image.new("RGB", (8, 8), (1, 2, 1)), Image.new("RGBA", (8, 8), (1, 1, 1, 9))
+    for image in (coloured, clear):
+        file = io.BytesIO()
+        image.save(file, "PNG")
+        with pytest.raises(Unreadable, match=f"this file has {image.mode} colours"):
+            mask_numbers(file)

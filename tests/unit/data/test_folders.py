@@ -3,7 +3,14 @@ from pathlib import Path
 
 import pytest
 
-from muse_core.data.folders import existing_folder, finder, image_files, listing, without_suffix
+from muse_core.data.folders import (
+    existing_folder,
+    finder,
+    image_files,
+    listing,
+    spelled,
+    without_suffix,
+)
 from muse_core.data.notes import Notes
 from muse_core.errors import MuseError
 
@@ -84,3 +91,10 @@ def test_names_without_suffix() -> None:
 def test_a_folder_that_is_not_there(tmp_path) -> None:
     with pytest.raises(MuseError, match=r"no folder .*x: give the path of a folder with images"):
         existing_folder(tmp_path / "x", "images")
+
+
+def test_a_folder_in_another_case_is_found_where_it_is_the_only_one(tmp_path) -> None:
+    write(tmp_path / "a", ["Images/1.png"])
+    write(tmp_path / "b", ["Images/1.png", "IMAGES/1.png"])
+    found = [spelled(tmp_path / name, "images") for name in ("a", "b", "absent")]
+    assert found == ["Images", "images", "images"]

@@ -204,3 +204,11 @@ def test_paths_in_the_folder_are_images(tmp_path, save) -> None:
 def test_rows_without_words_are_counted(tmp_path) -> None:
     rows(text=["a", None, " ", "b"]).save_to_disk(tmp_path / "set")
     assert open_hub(str(tmp_path / "set"), "train", 8).notes[0].startswith("2 rows without words")
+
+
+def test_a_list_that_a_folder_of_images_does_not_read_is_noted(tmp_path, save) -> None:
+    for number in range(3):
+        save(tmp_path / "x" / f"{number}.png")
+    (tmp_path / "x" / "data.csv").write_text("image,caption\n0.png,a\n")
+    (note,) = open_hub(str(tmp_path / "x"), "train", 8).notes
+    assert note.startswith("1 list that is not read: data.csv; call it metadata.csv")

@@ -6,11 +6,13 @@ import pytest
 from muse_core.data import hub_stream
 from muse_core.data.hub_stream import open_hub_stream
 from muse_core.data.loader import training_batches
+from muse_core.data.reading import WORDLESS
 from muse_core.data.sources import open_source
 from muse_core.data.splits import SPLITS
 from muse_core.errors import MuseError
 
 from .parquets import numbers, write_parquet
+from .tars import picture
 
 pytestmark = pytest.mark.usefixtures("no_hub")
 
@@ -183,3 +185,16 @@ def test_what_cannot_be_streamed_is_one_sentence(folder, tmp_path) -> None:
 def test_a_stream_trains_alone(folder) -> None:
     with pytest.raises(MuseError, match="has a part that is streamed, set: a stream trains alone"):
         open_source(f"mix:1*scenes,1*hf-stream:{folder}", "train", 8)
+
+
+def test_rows_without_words_are_said(tmp_path) -> None:
+    rows = {
+        "image": [{"bytes": picture((n, 0, 0)), "path": None} for n in range(40)],
+        "caption": ["a"] * 39 + [" "],
+    }
+    table = datasets.Dataset.from_dict(rows).cast_column("image", datasets.Image())
+    (tmp_path / "x").mkdir()
+    table.to_parquet(tmp_path / "x" / "0.parquet")
+    sources = [open_hub_stream(str(tmp_path / "x"), split, 8) for split in SPLITS]
+    said = [source.first(len(source)).skipped for source in sources]
+    assert sum(map(len, sources)) == 40 and sum(WORDLESS in one for one in said) == 1

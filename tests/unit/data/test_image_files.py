@@ -238,3 +238,36 @@ def test_the_same_contents_at_another_place_are_the_same_data(tmp_path) -> None:
     opened = [open_folder(tmp_path / place, "train", 8) for place in ("here", "there/again")]
     assert opened[0].fingerprint == opened[1].fingerprint
     assert opened[0].file_sizes == opened[1].file_sizes and min(opened[0].file_sizes.values()) > 0
+
+
+@pytest.mark.parametrize(
+    ("files", "train"),
+    [
+        (
+            ["training_set/training_set/cat/1.png", "test_set/test_set/cat/2.png"],
+            {"training_set/training_set/cat/1.png"},
+        ),
+        (["train/images/cat/1.png", "valid/images/cat/2.png"], {"train/images/cat/1.png"}),
+        (
+            ["seg_train/seg_train/cat/1.png", "seg_test/seg_test/cat/2.png", "seg_pred/3.png"],
+            {"seg_train/seg_train/cat/1.png"},
+        ),
+        (["train1/cat/1.png", "test1/cat/2.png"], {"train1/cat/1.png"}),
+    ],
+)
+def test_what_repeats_a_split_or_holds_the_images_is_no_class(tmp_path, files, train) -> None:
+    source = open_folder(write(tmp_path, files), "train", 8)
+    assert {sample.id for sample in source.samples} == train and source.class_names == ("cat",)
+
+
+def test_folders_of_images_only_are_no_classes(tmp_path) -> None:
+    labelled = [f"train/cat/images/{n}.png" for n in range(9)]
+    source = open_folder(write(tmp_path / "a", [*labelled, "val/images/1.png"]), "val", 8)
+    assert source.class_names == ("cat",)
+    assert source.notes == (
+        "1 image outside a class folder: val/images/1.png; put it into one that has its name",
+    )
+    for place in ("train/", ""):
+        root = write(tmp_path / f"b{place}", [f"{place}images/1.png", f"{place}masks/1.png"])
+        with pytest.raises(MuseError, match=r"no images in class folders .2 images outside"):
+            open_folder(root, "train", 8)

@@ -205,3 +205,65 @@ def test_lists_of_names_and_sub_folders_are_splits(tmp_path) -> None:
     put(tmp_path, ["dev.txt"], b"\xef\xbb\xbftrain2017/0\r\n")
     assert ids(tmp_path, "train") == {"images/val2017/0.jpg", "images/val2017/1.jpg"}
     assert noted(open_masks(tmp_path, "val", 8).notes) == 3
+
+
+@pytest.mark.parametrize(
+    ("image", "mask"),
+    [
+        ("images/a/1.jpg", "masks/a/1_mask.png"),
+        ("Images/1.jpg", "Masks/mask_1.PNG"),
+        ("images/1.jpg", "masks/1.jpg.png"),
+        ("images/x_leftImg8bit.png", "masks/x_gtFine_labelIds.png"),
+        ("wrapped/images/1.jpg", "wrapped/masks/1.png"),
+        ("train/images/1.jpg", "train/masks/1.png"),
+    ],
+)
+def test_masks_as_people_name_them(tmp_path, image, mask) -> None:
+    put(tmp_path, [image, mask])
+    put(tmp_path / ("wrapped" if "wrapped" in image else "."), ["classes.txt"], b"sky\nroad\n")
+    (sample,) = open_masks(tmp_path, "train", 8).samples
+    assert (sample.id, sample.mask) == tuple(one.removeprefix("wrapped/") for one in (image, mask))
+
+
+def test_splits_above_images_and_masks(tmp_path) -> None:
+    names = [f"{split}/{n}.png" for split in ("train/{}", "Valid/{}", "rest/{}") for n in range(2)]
+    put(tmp_path, [name.format(kind) for name in names for kind in ("images", "masks")])
+    put(tmp_path, ["classes.txt"], b"sky\nroad\n")
+    sources = opened(f"masks:{tmp_path}")
+    assert [{sample.id for sample in source.samples} for source in sources] == [
+        {"train/images/0.png", "train/images/1.png"},
+        {"Valid/images/0.png", "Valid/images/1.png"},
+    ]
+    assert sources[0].notes == ("1 folder of no split: rest; call it train, val or test",)
+
+
+def test_lists_of_names_where_people_have_them(tmp_path) -> None:
+    put(tmp_path, [f"{kind}/a {n}.png" for kind in ("images", "masks") for n in range(4)])
+    put(tmp_path, ["images/b.png", "masks/b.png"])
+    put(tmp_path, ["classes.txt"], b"sky\nroad\n")
+    put(tmp_path, ["split.csv"], b"")
+    place = tmp_path / "ImageSets" / "Segmentation"
+    put(place, ["trainval.txt"], b"a 0\na 1\na 2\nb")
+    put(place, ["train.txt"], b"/data/x/images/a 0.png\na 1\nimages/b.png masks/b.png")
+    put(place, ["val.txt"], b"a 2.png\n")
+    train, val = opened(f"masks:{tmp_path}")
+    assert {one.id for one in train.samples} == {f"images/{n}.png" for n in ("a 0", "a 1", "b")}
+    assert [one.id for one in val.samples] == ["images/a 2.png"]
+    assert [note.partition(":")[0] for note in train.notes] == [
+        "1 list that is not read",
+        "1 image outside the split list",
+    ]
+    put(place, ["val.txt"], b"a 1")
+    with pytest.raises(MuseError, match=r"a 1 in two splits .see val.txt line 1"):
+        open_masks(tmp_path, "train", 8)
+    for name in ("trainval", "train", "val"):
+        put(place, [f"{name}.txt"], b"zebra")
+    with pytest.raises(MuseError, match="name none of its images"):
+        open_masks(tmp_path, "train", 8)
+
+
+def test_a_mask_that_is_void_all_over_is_said(write, save) -> None:
+    root = write(3)
+    for number in range(3):
+        save(root / "masks" / f"{number}.png", 255, mode="L")
+    assert any("255 all over" in words for words in open_masks(root, "train", 8).first(1).skipped)

@@ -14,7 +14,7 @@ from muse_core.data.sources import open_source
 from muse_core.errors import MuseError
 
 from .noted import PNG, jsonl, noted, opened, read, write
-from .tars import numbered, write_tar
+from .tars import numbered, picture, write_tar
 
 ANY = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -51,6 +51,7 @@ def test_a_folder(root, names) -> None:
     assert accounted(f"folder:{write(fresh(root), names)}") == len(names)
 
 
+MASK = picture(1, (4, 4), "L")
 WORDS = st.sampled_from(["a cat", "", None, float("nan"), ["a", "b"], [], [{"raw": "a"}]])
 
 
@@ -146,14 +147,24 @@ def test_a_data_set_of_the_hub(root, parts) -> None:
 @given(st.lists(st.booleans(), min_size=3, max_size=9))
 def test_what_only_reading_shows_is_said_after_an_epoch(root, whole) -> None:
     folder = fresh(root)
-    rows = []
+    rows, members = [], []
     for number, good in enumerate(whole):
-        write(folder / "folder" / "cat", [f"{number}.png"], PNG if good else b"broken")
-        write(folder / "lines" / "images", [f"{number}.png"], PNG if good else b"broken")
+        content = PNG if good else b"broken"
+        write(folder / "folder" / "cat", [f"{number}.png"], content)
+        write(folder / "lines" / "images", [f"{number}.png"], content)
+        write(folder / "masks" / "images", [f"{number}.png"], content)
+        write(folder / "masks" / "masks", [f"{number}.png"], MASK)
+        write(folder / "broken" / "images", [f"{number}.png"])
+        write(folder / "broken" / "masks", [f"{number}.png"], MASK if good else PNG[:40])
         rows.append({"file_name": f"{number}.png", "text": "a"})
+        members += [(f"{number}.png", content), (f"{number}.txt", b"a")]
+    for name in ("masks", "broken"):
+        write(folder / name, ["classes.txt"], b"sky\nroad\n")
     jsonl(folder / "lines" / "captions.jsonl", rows)
-    for spec in (f"folder:{folder / 'folder'}", f"captions:{folder / 'lines'}"):
-        sources = opened(spec)
+    write_tar(folder / "shards" / "0.tar", members)
+    kinds = ("folder:folder", "captions:lines", "masks:masks", "masks:broken", "wds:shards")
+    for kind, _, name in (one.partition(":") for one in kinds):
+        sources = opened(f"{kind}:{folder / name}")
         assert sum(map(len, sources)) == len(whole)
         try:
             used, skipped = read(sources)

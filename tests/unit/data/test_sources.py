@@ -103,14 +103,11 @@ def test_every_real_source_yields_the_same_kind_of_batch(photographs) -> None:
         assert batch.skipped == source.notes
 
 
-def test_a_folder_of_real_photographs(photographs) -> None:
-    source = open_source(f"folder:{photographs('camvid')}", "val", 24)
-    assert source.class_names == ("images", "masks") and source.first(3).images.shape == (
-        3,
-        3,
-        24,
-        24,
-    )
+def test_photographs_and_their_masks_are_no_two_classes(photographs) -> None:
+    place = photographs("camvid")
+    with pytest.raises(MuseError, match=r"images outside a class folder, the first is images/"):
+        open_source(f"folder:{place}", "val", 24)
+    assert open_source(f"masks:{place}", "val", 24).first(3).images.shape == (3, 3, 24, 24)
 
 
 def test_options_stand_behind_a_place(tmp_path) -> None:

@@ -68,3 +68,17 @@ def test_lists_in_lists_beyond_python_s_depth() -> None:
     for text in ("[" * 200_000, '{"a":' * 100_000):
         with pytest.raises(ValueError, match=r"\w"):
             parsed_json(text)
+
+
+def test_utf_16_with_its_mark_is_read(tmp_path) -> None:
+    for encoding in ("utf-16", "utf-16-be"):
+        mark = "" if encoding == "utf-16" else "\ufeff"
+        file = tmp_path / encoding
+        file.write_bytes(f'{mark}{{"a": "é"}}\n{{"a": "日"}}'.encode(encoding))
+        assert [row for _, row in json_lines(file)] == [{"a": "é"}, {"a": "日"}]
+        assert class_lines(file)[1] == '{"a": "日"}' and decoded(file.read_bytes())[0] == "{"
+
+
+def test_lines_in_bytes_of_old_are_read(tmp_path) -> None:
+    (tmp_path / "a").write_bytes('{"a": "café"}'.encode("latin-1"))
+    assert list(json_lines(tmp_path / "a")) == [(1, {"a": "café"})]

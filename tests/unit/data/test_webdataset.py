@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
 from muse_core.data import decode as images
+from muse_core.data import tar_index
 from muse_core.data.batch import IGNORED_PIXEL, NO_LABEL, Steps
 from muse_core.data.decode import Unreadable
 from muse_core.data.loader import EpochOrder, training_batches
+from muse_core.data.reading import WORDLESS
 from muse_core.data.splits import SPLITS
 from muse_core.data.webdataset import captions_of, open_shards
 from muse_core.errors import MuseError
@@ -288,3 +290,65 @@ def test_words_in_bytes_of_old_and_words_in_two_files(tmp_path) -> None:
     members += [("a.json", '{"caption": ["tea", "caf\u00e9"]}'.encode())]
     write_tar(tmp_path / "x" / "0.tar", members)
     assert open_shards(str(tmp_path / "x"), "train", 8).stored(0).sample.captions == ("tea", "café")
+
+
+def words(first: int, labels: list[str]) -> list[tuple[str, bytes]]:
+    """Samples of these labels, from this number on."""
+    pairs = enumerate(labels, start=first)
+    return [
+        one for n, label in pairs for one in ((f"{n}.png", picture()), (f"{n}.cls", label.encode()))
+    ]
+
+
+def labels(place) -> tuple[tuple[str, ...], dict[str, int]]:
+    """The classes, and that of each sample in all splits."""
+    sources = [open_shards(str(place), split, 8) for split in SPLITS]
+    batches = [source.first(len(source)) for source in sources]
+    found = {
+        name.rpartition("/")[2]: int(label)
+        for batch in batches
+        for name, label in zip(batch.ids, batch.labels, strict=True)
+    }
+    return sources[0].class_names, found
+
+
+def test_labels_may_be_words(tmp_path, monkeypatch) -> None:
+    write_tar(tmp_path / "x" / "0.tar", words(0, ["owl", "ant\n"]))
+    write_tar(tmp_path / "x" / "1.tar", words(2, ["bee", "owl"]))
+    assert labels(tmp_path / "x") == (("ant", "bee", "owl"), {"0": 2, "1": 0, "2": 1, "3": 2})
+    monkeypatch.setattr("muse_core.data.tar_index.WORTH_KEEPING", 0)
+    monkeypatch.setattr("muse_core.paths.shard_indexes", lambda: tmp_path / "kept")
+    for _ in range(2):
+        tar_index._read_index.cache_clear()
+        assert labels(tmp_path / "x")[1]["3"] == 2
+    source = open_shards(str(tmp_path / "x"), "train", 8)
+    batch = source.first(1)
+    name = source.class_names[int(batch.labels[0])]
+    assert batch.captions[0].endswith(name) and not source.notes
+    (tmp_path / "x" / "classes.txt").write_text("owl\nbee\ncat\nant\n")
+    assert labels(tmp_path / "x")[1] == {"0": 0, "1": 3, "2": 1, "3": 0}
+    (tmp_path / "x" / "classes.txt").write_text("owl\n")
+    assert labels(tmp_path / "x")[0] == ("ant", "bee", "owl")
+    assert "1 list of other classes" in open_shards(str(tmp_path / "x"), "train", 8).notes[0]
+
+
+def test_labels_in_words_and_numbers_or_only_in_a_json_are_noted(tmp_path) -> None:
+    write_tar(tmp_path / "x" / "0.tar", words(0, ["1", "owl", "bee"]))
+    source = open_shards(str(tmp_path / "x"), "train", 8)
+    assert source.notes[0].startswith(
+        "2 labels in words beside others in numbers, the first is bee"
+    )
+    assert sorted(labels(tmp_path / "x")[1].values()) == [NO_LABEL, NO_LABEL, 1]
+    rows = [(f"{n}.json", b'{"text": "a", "label": 3}') for n in range(3)]
+    images = [(f"{n}.png", picture()) for n in range(3)]
+    write_tar(tmp_path / "y" / "0.tar", [*rows, *images])
+    notes = open_shards(str(tmp_path / "y"), "train", 8).notes
+    assert notes == ("3 labels in a .json, the first is y/0.tar/0.json: store it as .cls",)
+
+
+def test_blank_words_are_said(tmp_path) -> None:
+    members = [
+        (f"{n}.{kind}", one) for n in range(3) for kind, one in (("png", picture()), ("txt", b" "))
+    ]
+    write_tar(tmp_path / "x" / "0.tar", members)
+    assert WORDLESS in open_shards(str(tmp_path / "x"), "train", 8).first(1).skipped
