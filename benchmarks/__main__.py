@@ -20,7 +20,7 @@ from benchmarks.release_recipe import ReleaseStep
 from benchmarks.sizes import SIZES, Size, random_trainer, scenes
 from benchmarks.throughput import Throughput, encode_and_decode, stages
 from benchmarks.topology_loss import loss_cost, teacher_pass
-from benchmarks.training_step import routing_costs, scenes_a_second
+from benchmarks.training_step import flushed_denormals, routing_costs, scenes_a_second
 from muse_core import paths
 from muse_core.results.records import provenance, write_json
 
@@ -141,7 +141,7 @@ def main() -> None:
         spread(step_against_release(size, "02", batch_size, accelerator, rounds)),
     )
     note("step_gigabytes", step_memory(size, "02", batch_size, accelerator))
-    for name, ratio in routing_costs(rounds).items():
+    for name, ratio in (routing_costs(rounds) | flushed_denormals(rounds)).items():
         note(name, spread(ratio))
     note("scenes_a_second", scenes_a_second(rounds))
     batches = {224: [2, batch_size], 448: [1], 896: [1]}

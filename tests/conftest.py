@@ -38,10 +38,10 @@ def photographs() -> Path:
 
 @pytest.fixture
 def impatient_loader(monkeypatch: pytest.MonkeyPatch) -> None:
-    """torch's DataLoader looks for dead workers every five seconds; here oftener."""
-    from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
+    """The loader looks for dead workers every five seconds; here oftener."""
+    from muse_core.data import loader
 
-    monkeypatch.setattr(_MultiProcessingDataLoaderIter._try_get_data, "__defaults__", (0.2,))
+    monkeypatch.setattr(loader, "LOOK_EVERY", 0.2)
 
 
 ALONE = ("00", "06", "07", "studies")

@@ -26,6 +26,8 @@ LEVELS = 255
 SHARED_MEMORY = Path("/dev/shm")
 ENOUGH_SHARED_MEMORY = 1 << 30
 """Bytes; where fewer are free, as in a container, batches come from workers through pipes."""
+LOOK_EVERY = 5.0
+"""Seconds between two looks whether workers live."""
 LONGEST_WAIT = 1800
 """Seconds until a worker that gives no batch is said to hang."""
 
@@ -148,7 +150,7 @@ def loader_of(data: Any, steps: Steps, **options: Any) -> DataLoader:
         data,
         collate_fn=sent if steps.workers else _already_a_batch,
         num_workers=steps.workers,
-        timeout=LONGEST_WAIT if steps.workers else 0,
+        timeout=LOOK_EVERY if steps.workers else 0,
         pin_memory=steps.workers > 0 and torch.cuda.is_available(),
         generator=torch.Generator().manual_seed(steps.seed),
         **options,
@@ -193,16 +195,25 @@ def received(loader: DataLoader) -> Iterator[Any]:
 
 
 def _opened(batches: Iterator[Any]) -> Iterator[Any]:
-    try:
-        for batch in batches:
-            yield batch.opened() if isinstance(batch, PipedBatch) else batch
-    except RuntimeError as error:
-        if "timed out" not in str(error):
-            raise
-        raise MuseError(
-            f"No image was read for {LONGEST_WAIT // 60} minutes: look whether the disk that holds "
-            "the data answers, or set loader_workers to 0."
-        ) from error
+    waited = 0
+    while True:
+        try:
+            batch = next(batches)
+        except StopIteration:
+            return
+        except RuntimeError as error:
+            if "timed out" not in str(error):
+                raise
+            # torch has looked whether its workers live, and can be asked again.
+            waited += LOOK_EVERY
+            if waited >= LONGEST_WAIT:
+                raise MuseError(
+                    f"No image was read for {LONGEST_WAIT // 60} minutes: look whether the disk "
+                    "that holds the data answers, or set loader_workers to 0."
+                ) from error
+            continue
+        waited = 0
+        yield batch.opened() if isinstance(batch, PipedBatch) else batch
 
 
 def evaluation_batches(

@@ -131,8 +131,8 @@ def read_geometry(files: Sequence[Path], starts: Sequence[int] = ()) -> Gradient
         )
     except (KeyError, TypeError, ValueError, AttributeError):
         raise MuseError(
-            f"{files[0].parent} holds no measured gradients that fit together: give geometry_every "
-            "a number of steps, and train the run again."
+            f"{' and '.join(map(str, files))} holds no measured gradients that fit together: give "
+            "geometry_every a number of steps, and train the run again."
         ) from None
 
 

@@ -54,3 +54,11 @@ def test_a_device_this_machine_lacks_is_a_sentence(device, monkeypatch) -> None:
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     with pytest.raises(MuseError, match=f"This machine has no {device} device: use device='cpu'"):
         accelerator_for(device)
+
+
+def test_numbers_too_small_for_a_normal_float_count_as_zero() -> None:
+    """SiLU and softmax make them, and a processor takes a hundred times longer for each."""
+    torch.set_flush_denormal(False)
+    assert torch.tensor(1e-30) * 1e-10 > 0
+    accelerator_for("cpu")
+    assert torch.tensor(1e-30) * 1e-10 == 0
