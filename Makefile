@@ -9,7 +9,7 @@ STAMP := .venv/.muse-setup
 STRIP := $(BIN)/nbstripout --keep-id
 OFFLINE := HF_HUB_OFFLINE=1
 PYTEST := $(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest
-EVERY_CORE := --nbval-lax --nbval-current-env -n auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder
+EVERY_CORE := --nbval-lax --nbval-current-env -n $(shell $(PYTHON) -c 'import os; print(min(4, os.cpu_count() + 1))') --dist loadscope --no-loadscope-reorder
 CORE_TESTS := $(addprefix tests/,test_architecture.py test_safety.py test_notebook_conventions.py test_start.py) \
   $(addprefix tests/unit/,config losses models foundations training results) $(wildcard tests/mutations)
 HALF_THE_CORES := $(shell $(PYTHON) -c 'import os; print(max(1, os.cpu_count() // 2))')
@@ -18,7 +18,7 @@ export JUPYTER_PLATFORM_DIRS := 1
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help env reports tokenizer baseline ablations generation generation-long bench torture gallery lint types check core-tests test test-all lab clean-env
+.PHONY: help env reports tokenizer baseline ablations generation generation-long bench torture gallery lint types check core-tests test short-tests test-all lab clean-env
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -85,9 +85,12 @@ check: $(STAMP) ## in two minutes on 2 cores: lint, types, the tests of architec
 core-tests: $(STAMP)
 	$(PYTEST) -q -m "not slow and not long" $(CORE_TESTS)
 
-test: lint types ## everything a change can break: pytest on every core, with the notebooks' cells (nbval) on one of them
+test: lint ## everything a change can break: types, pytest on every core, with the notebooks' cells (nbval) on one of them
 	$(STRIP) --verify notebooks/*.ipynb
-	$(PYTEST) $(EVERY_CORE) -m "not long" notebooks tests
+	$(MAKE) --jobs 2 types short-tests
+
+short-tests: $(STAMP)
+	$(PYTEST) $(EVERY_CORE) -m "not long" --ignore notebooks/studies notebooks tests
 
 test-all: lint types ## the long forms as well
 	$(STRIP) --verify notebooks/*.ipynb

@@ -15,10 +15,11 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 @pytest.fixture(autouse=True)
 def seed() -> None:
-    """Each test starts from the same random state, whatever ran before it."""
+    """Each test starts from the same random state and arithmetic, whatever ran before it."""
     import torch
 
     torch.manual_seed(0)
+    torch.set_flush_denormal(False)
 
 
 @pytest.fixture(scope="session")

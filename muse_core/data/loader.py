@@ -208,7 +208,7 @@ def _opened(batches: Iterator[Any]) -> Iterator[Any]:
             waited += LOOK_EVERY
             if waited >= LONGEST_WAIT:
                 raise MuseError(
-                    f"No image was read for {LONGEST_WAIT // 60} minutes: look whether the disk "
+                    f"No image was read for {LONGEST_WAIT / 60:.0f} minutes: look whether the disk "
                     "that holds the data answers, or set loader_workers to 0."
                 ) from error
             continue

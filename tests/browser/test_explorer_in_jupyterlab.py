@@ -53,14 +53,14 @@ def selection(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "selection.json").read_text())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_click_reaches_python(tab: Any, folder: Path) -> None:
     box = tab.locator("canvas.map").nth(1).bounding_box()
     tab.mouse.click(box["x"] + box["width"] * 3.5 / 4, box["y"] + box["height"] * 0.5 / 4)
     wait_until(lambda: selection(folder)["patch"] == 3)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_python_s_choice_reaches_the_picture(tab: Any) -> None:
     run_cell(tab, 1)
     tab.wait_for_function(
@@ -68,7 +68,7 @@ def test_python_s_choice_reaches_the_picture(tab: Any) -> None:
     )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_reader_s_image_reaches_python_and_comes_back(
     tab: Any, folder: Path, tmp_path: Path
 ) -> None:

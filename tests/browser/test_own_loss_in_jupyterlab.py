@@ -18,7 +18,7 @@ PLOTLY = "application/vnd.plotly.v1+json"
 SHOWN = ("parameters", "setup", "stage", "routes-drawing", "train", "train-curves", "save")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_loss_of_ones_own_is_seen_in_the_plot_and_in_the_record(
     browser: Any,
     whole: dict,  # noqa: F811

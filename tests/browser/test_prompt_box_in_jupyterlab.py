@@ -48,14 +48,14 @@ def shows(tab: Any, colour: str) -> None:
     tab.wait_for_function(f"({COLOUR})() === '{colour}'", timeout=20_000)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_typed_prompt_is_drawn(tab: Any) -> None:
     shows(tab, "255,0,0")
     ask(tab, "blue")
     shows(tab, "0,0,255")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_unknown_word_answers_with_a_sentence_and_the_image_stays(tab: Any) -> None:
     ask(tab, "green")
     shows(tab, "0,128,0")

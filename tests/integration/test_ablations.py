@@ -31,6 +31,8 @@ SWITCHES = {
     "release": dict(routing="release"),
     "shared-pcgrad": dict(surgery="pcgrad", routing="shared"),
 }
+EACH_KIND = ("no-topology", "trunk-routed", "shared-pcgrad", "distillation", "reversed")
+"""A loss left out, another routing, surgery, another anchor, another order."""
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +51,13 @@ def train_all(run: str, **changes: str) -> list[StageResult]:
     ]
 
 
-@pytest.mark.parametrize("name", SWITCHES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name in EACH_KIND else pytest.param(name, marks=pytest.mark.long)
+        for name in SWITCHES
+    ],
+)
 def test_a_switch_trains_to_the_end_and_its_record_says_what_was_changed(
     micro: Path, name: str
 ) -> None:

@@ -86,7 +86,7 @@ def test_the_release_recipe_trains_attention_in_its_last_block_alone(micro: Size
     assert moved == [False] * 5 + [True]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_throughput_fills_a_table(micro: Size) -> None:
     accelerator = Accelerator(cpu=True)
     rows = [

@@ -32,6 +32,7 @@ def offline_children() -> Iterator[None]:
         yield
 
 
+@pytest.mark.long
 def test_killed_at_random_moments_it_ends_as_if_never_stopped(tmp_path: Path) -> None:
     found = try_kills(tmp_path, kills=5, seed=1)
     assert found["differing"] == [] and found["kills_survived"] == found["kills_tried"] == 5

@@ -184,9 +184,9 @@ def test_little_shared_memory_changes_the_way_and_nothing_else(monkeypatch) -> N
         assert torch.equal(ours.images, theirs.images) and ours.ids == theirs.ids
 
 
-def test_a_worker_that_hangs_is_a_sentence(monkeypatch) -> None:
-    monkeypatch.setattr(loader, "LONGEST_WAIT", 1)
+def test_a_worker_that_hangs_is_a_sentence(monkeypatch, impatient_loader) -> None:
+    monkeypatch.setattr(loader, "LONGEST_WAIT", 0.5)
     source = Scenes("train", 16)
-    monkeypatch.setattr(Scenes, "drawn", lambda *_: time.sleep(60))
+    monkeypatch.setattr(Scenes, "drawn", lambda *_: time.sleep(3))
     with pytest.raises(MuseError, match=r"No image was read for .* minutes: look whether the disk"):
         list(training_batches(source, 4, 0, 0, 3, workers=1))
