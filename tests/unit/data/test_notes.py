@@ -143,6 +143,7 @@ def test_a_data_set_of_the_hub(root, parts) -> None:
     assert accounted(f"hf:{folder}") == sum(parts.values())
 
 
+@pytest.mark.usefixtures("no_hub")
 @ANY
 @given(st.lists(st.booleans(), min_size=3, max_size=9))
 def test_what_only_reading_shows_is_said_after_an_epoch(root, whole) -> None:
@@ -162,7 +163,17 @@ def test_what_only_reading_shows_is_said_after_an_epoch(root, whole) -> None:
         write(folder / name, ["classes.txt"], b"sky\nroad\n")
     jsonl(folder / "lines" / "captions.jsonl", rows)
     write_tar(folder / "shards" / "0.tar", members)
-    kinds = ("folder:folder", "captions:lines", "masks:masks", "masks:broken", "wds:shards")
+    images = [{"bytes": PNG if good else b"broken", "path": None} for good in whole]
+    table = datasets.Dataset.from_dict({"image": images, "text": ["a"] * len(whole)})
+    datasets.DatasetDict({"train": table}).save_to_disk(folder / "hub")
+    kinds = (
+        "folder:folder",
+        "captions:lines",
+        "masks:masks",
+        "masks:broken",
+        "wds:shards",
+        "hf:hub",
+    )
     for kind, _, name in (one.partition(":") for one in kinds):
         sources = opened(f"{kind}:{folder / name}")
         assert sum(map(len, sources)) == len(whole)
