@@ -163,7 +163,7 @@ def absolute_spec(spec: str) -> str:
     kind, colon, place = spec.partition(":")
     kind, place = kind.strip(), place.strip()
     if kind == "mix":
-        parts = re.split(r"(,?\s*\d[\d./]*\s*\*)", place)
+        parts = re.split(r"((?:^|,)\s*\d[\d./]*\s*\*)", place)
         return "mix:" + "".join(absolute_spec(part) for part in parts)
     if not colon or not place or "://" in place or kind not in PLACED:
         return spec

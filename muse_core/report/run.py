@@ -138,7 +138,8 @@ def data_fingerprint(spec: str) -> str:
 
     Drawn scenes never change, and asking a hub takes its time.
     """
-    if spec.partition(":")[0] not in ("folder", "captions", "masks", "pets", "wds", "mix"):
+    kind = spec.partition(":")[0]
+    if kind not in (*paths.PLACED, "mix") or kind.startswith("hf"):
         return ""
     # Only what needs it waits for torch.
     from muse_core.data.sources import open_source

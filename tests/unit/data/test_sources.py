@@ -121,3 +121,10 @@ def test_options_stand_behind_a_place(tmp_path) -> None:
         MuseError, match=r"Unknown option of a 'colum': choose one of column, train"
     ):
         options_of("a?colum=x")
+
+
+def test_the_kinds_with_a_path_are_those_that_paths_knows() -> None:
+    from muse_core.data.sources import OPENERS
+    from muse_core.paths import PLACED
+
+    assert set(PLACED) == OPENERS.keys() - {"scenes", "mix"}
