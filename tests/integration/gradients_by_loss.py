@@ -79,11 +79,15 @@ def gradients(
     return {name: value.detach().clone() for name, value in found.items()}
 
 
+def write_gradients(accelerator: Accelerator, file: str, losses: Sequence[Loss] = LOSSES) -> None:
+    """The first process writes what all of them measured."""
+    measured = gradients(accelerator, losses)
+    measured["graphs"] = torch.tensor(torch._dynamo.utils.counters["stats"]["unique_graphs"])
+    if accelerator.is_main_process:
+        save_file(measured, file)
+    accelerator.wait_for_everyone()
+
+
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-    here = Accelerator(cpu=True)
-    measured = gradients(here, [Loss(name) for name in sys.argv[2:]] or LOSSES)
-    measured["graphs"] = torch.tensor(torch._dynamo.utils.counters["stats"]["unique_graphs"])
-    if here.is_main_process:
-        save_file(measured, sys.argv[1])
-    here.wait_for_everyone()
+    write_gradients(Accelerator(cpu=True), sys.argv[1], [Loss(name) for name in sys.argv[2:]])

@@ -2,6 +2,7 @@
 go on in one, and back.
 """
 
+import os
 import shutil
 import subprocess
 import sys
@@ -52,20 +53,24 @@ def by_one() -> dict[str, torch.Tensor]:
 
 
 @pytest.fixture(scope="module")
-def by_two(tmp_path_factory) -> dict[str, torch.Tensor]:
+def pair(tmp_path_factory) -> tuple[dict[str, torch.Tensor], list[str]]:
+    """What two processes measured and printed, under the routings and with each loss alone."""
     file = tmp_path_factory.mktemp("gradients") / "two.safetensors"
-    subprocess.run(
-        [*TORCHRUN, str(HERE / "gradients_by_loss.py"), str(file)], check=True, timeout=600
-    )
-    return load_file(file)
-
-
-def test_every_stage_trains_under_every_routing_in_two_processes(two) -> None:
-    """No process waits for the gradient of a weight that no loss of the stage reaches."""
-    command = [*TORCHRUN, "-m", "tests.integration.every_routing"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    command = [*TORCHRUN, "-m", "tests.integration.every_routing", str(file)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE.parents[1])}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600)
     assert done.returncode == 0, done.stderr[-3000:]
-    trained = [line.rsplit(" ", 1)[0] for line in done.stdout.splitlines()]
+    return load_file(file), done.stdout.splitlines()
+
+
+@pytest.fixture(scope="module")
+def by_two(pair) -> dict[str, torch.Tensor]:
+    return pair[0]
+
+
+def test_every_stage_trains_under_every_routing_in_two_processes(pair) -> None:
+    """No process waits for the gradient of a weight that no loss of the stage reaches."""
+    trained = [line.rsplit(" ", 1)[0] for line in pair[1]]
     expected = [f"{routing} {stage.name}" for routing in ROUTINGS for stage in tiny().curriculum]
     assert trained == expected
 

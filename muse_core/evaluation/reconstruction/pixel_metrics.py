@@ -6,10 +6,6 @@ from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor
-from torchmetrics.functional.image import (
-    peak_signal_noise_ratio,
-    structural_similarity_index_measure,
-)
 
 from muse_core.shapes import Float, Images
 
@@ -26,6 +22,9 @@ def psnr(reconstruction: Images, images: Images) -> Float[Tensor, " batch"]:
     """Peak signal-to-noise ratio of each image in dB, on [0, 1]; the reconstruction is clamped
     first.
     """
+    # Here, as it takes a second that no other use of this package needs.
+    from torchmetrics.functional.image import peak_signal_noise_ratio
+
     decibels = peak_signal_noise_ratio(
         reconstruction.clamp(0, 1), images, data_range=1.0, reduction="none", dim=(1, 2, 3)
     )
@@ -38,6 +37,8 @@ def ssim(reconstruction: Images, images: Images) -> Float[Tensor, " batch"]:
 
     torchmetrics reflects the image at its borders; single precision costs flat areas up to 3e-4.
     """
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
     found: Any = structural_similarity_index_measure(
         reconstruction.clamp(0, 1), images, data_range=1.0, reduction="none"
     )

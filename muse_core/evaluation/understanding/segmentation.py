@@ -11,7 +11,6 @@ import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
-from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from muse_core.data.batch import IGNORED_PIXEL
 from muse_core.errors import MuseError
@@ -108,6 +107,9 @@ def predict(tokens: Tensor, grid: Grid, weight: Tensor, bias: Tensor, size: Grid
 
 def confusions(tokens: Tensor, masks: Tensor, grid: Grid, weight: Tensor, bias: Tensor) -> Tensor:
     """A confusion matrix an image, (images, classes, classes), rows = truth."""
+    # Here, as it takes a second that no other use of this package needs.
+    from torchmetrics.functional.classification import multiclass_confusion_matrix
+
     found, (height, width) = [], masks.shape[-2:]
     for part in torch.arange(len(tokens)).split(BATCH_SIZE):
         predicted = predict(tokens[part], grid, weight, bias, (height, width))

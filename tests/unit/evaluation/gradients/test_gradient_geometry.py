@@ -210,7 +210,7 @@ def test_two_processes_with_half_a_batch_each_measure_what_one_does(tmp_path: Pa
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    mp.spawn(one_process, (port, str(tmp_path)), nprocs=2)
+    mp.start_processes(one_process, (port, str(tmp_path)), nprocs=2, start_method="fork")
     whole = geometry_of(*halves())
     for rank in range(2):
         part = torch.load(tmp_path / f"{rank}.pt", weights_only=False)
