@@ -50,7 +50,7 @@ def run(code: str, address: str, home: Path) -> subprocess.CompletedProcess:
     )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_data_set_of_a_hub_is_streamed(tmp_path: Path) -> None:
     hub, home = tmp_path / "hub", tmp_path / "home"
     for name, first, last in (

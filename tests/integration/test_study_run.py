@@ -84,6 +84,7 @@ def test_a_wrong_parameter_is_one_sentence(micro: Path, change: dict, says: str)
         setup("one_run", PARAMETERS | change)
 
 
+@pytest.mark.long
 def test_without_the_recorder_nothing_is_recorded(micro: Path) -> None:
     overrides = f"{PARAMETERS['overrides']} curriculum.order=joint"
     found = one_run("train", run="plain", geometry_every=0, overrides=overrides)

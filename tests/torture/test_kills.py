@@ -63,6 +63,7 @@ def test_the_instrument_sees_lost_and_doubled_samples() -> None:
     assert (twice_in_an_epoch(bent, 2), never_in_an_epoch(bent, whole, 2)) == (1, 1)
 
 
+@pytest.mark.long
 def test_the_instrument_sees_a_run_that_was_bent(tmp_path: Path) -> None:
     """A checkpoint whose weights are another's, with digests that agree, as no kill may
     leave it.

@@ -33,6 +33,7 @@ print("equal")
 """
 
 
+@pytest.mark.long
 @pytest.mark.skipif(
     find_spec("triton") is None, reason="no triton here: its wheels exist for Linux only"
 )
