@@ -90,4 +90,5 @@ def write_gradients(accelerator: Accelerator, file: str, losses: Sequence[Loss] 
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-    write_gradients(Accelerator(cpu=True), sys.argv[1], [Loss(name) for name in sys.argv[2:]])
+    named = [Loss(name) for name in sys.argv[2:]]
+    write_gradients(Accelerator(cpu=True), sys.argv[1], named or LOSSES)

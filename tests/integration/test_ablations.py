@@ -31,8 +31,10 @@ SWITCHES = {
     "release": dict(routing="release"),
     "shared-pcgrad": dict(surgery="pcgrad", routing="shared"),
 }
-EACH_KIND = ("no-topology", "shared-pcgrad", "distillation")
-"""A loss left out, surgery, another anchor; every routing trains in test_processes as well."""
+IN_MAKE_TEST = ("no-topology", "shared-pcgrad", "distillation")
+"""A loss left out, surgery, another anchor. The others are long; every routing also trains in
+test_processes, and the joint order with the distilled tokenizer below.
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +56,7 @@ def train_all(run: str, **changes: str) -> list[StageResult]:
 @pytest.mark.parametrize(
     "name",
     [
-        name if name in EACH_KIND else pytest.param(name, marks=pytest.mark.long)
+        name if name in IN_MAKE_TEST else pytest.param(name, marks=pytest.mark.long)
         for name in SWITCHES
     ],
 )

@@ -202,7 +202,7 @@ def test_a_file_that_really_cannot_grow_is_a_sentence(tmp_path) -> None:
     """
     forked = multiprocessing.get_context("fork")
     heard, said = forked.Pipe(duplex=False)
-    process = forked.Process(target=save_where_no_file_grows, args=(tmp_path, said))
+    process = forked.Process(target=save_where_no_file_grows, args=(tmp_path, said), daemon=True)
     process.start()
     process.join(60)
     assert heard.poll() and heard.recv().startswith("Cannot write the checkpoint")
