@@ -1,10 +1,11 @@
 """Everything that is measured about speed and memory, in one run, as one file: `make bench`.
 
-    python -m benchmarks [--size reduced] [--rounds 5] [--device cpu]
+    python -m benchmarks [--size reduced] [--rounds 3] [--device cpu]
 
 Writes ``reports/bench/bench.json``: ratios with their spread (lowest and highest round, the two
-sides in turns), and a table of throughput. Ratios hold across machines; seconds do not. Ten minutes
-on two cores."""
+sides in turns), and a table of throughput; adds the ratios to ``history.jsonl`` beside it and draws
+them (``history.png``). Ratios hold across machines; seconds do not. Ten minutes on two cores.
+"""
 
 import argparse
 import sys
@@ -15,8 +16,12 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
+from benchmarks.against_commit import BEFORE, against
+from benchmarks.autoencoders import beside
+from benchmarks.beside_neighbours import kept_share
+from benchmarks.history import append, draw
 from benchmarks.measuring import Ratio, matmul_rate, peak_bytes, ratio_in_turns
-from benchmarks.release_recipe import ReleaseStep
+from benchmarks.release_recipe import ReleaseStep, plain_eager
 from benchmarks.sizes import SIZES, Size, random_trainer, scenes
 from benchmarks.throughput import Throughput, encode_and_decode, stages
 from benchmarks.topology_loss import loss_cost, teacher_pass
@@ -52,6 +57,23 @@ def step_against_release(
     ).inverse
 
 
+def step_against_eager(
+    size: Size, stage: str, batch_size: int, accelerator: Accelerator, rounds: int
+) -> Ratio:
+    """The same step with every attention formed as a map, and L_topo on whole maps."""
+    step, batch = (
+        random_trainer(size, stage, accelerator),
+        scenes(size, batch_size, accelerator.device),
+    )
+
+    def eager() -> None:
+        with plain_eager(step):
+            step.update(batch, 100)
+
+    device = accelerator.device.type
+    return ratio_in_turns(lambda: step.update(batch, 100), eager, rounds, device).inverse
+
+
 def step_memory(
     size: Size, stage: str, batch_size: int, accelerator: Accelerator
 ) -> dict[str, float]:
@@ -76,6 +98,16 @@ def throughputs(
             yield from encode_and_decode(size.at(image_size), count, accelerator, rate, rounds)
     for count in batches[size.preset.image_size]:
         yield from stages(size, count, accelerator, rate, rounds)
+
+
+def before(rounds: int) -> dict[str, Any]:
+    """Ratios to the commit before steps were made cheaper; none where this copy has no history."""
+    try:
+        found = against(BEFORE, rounds, torch.get_num_threads())
+    except LookupError as error:
+        print(f"not compared with an earlier commit: {error}", file=sys.stderr)
+        return {}
+    return {name: spread(v) if isinstance(v, Ratio) else v for name, v in found.items()}
 
 
 def spread(ratio: Ratio) -> dict[str, Any]:
@@ -106,7 +138,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--size", default="reduced", choices=SIZES)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(
         "--device", default="cuda" if torch.cuda.is_available() else "cpu", choices=("cpu", "cuda")
     )
@@ -140,14 +172,29 @@ def main() -> None:
         "step_speedup_vs_release_recipe",
         spread(step_against_release(size, "02", batch_size, accelerator, rounds)),
     )
+    note(
+        "step_speedup_vs_plain_eager",
+        spread(step_against_eager(size, "02", batch_size, accelerator, rounds)),
+    )
     note("step_gigabytes", step_memory(size, "02", batch_size, accelerator))
     for name, ratio in (routing_costs(rounds) | flushed_denormals(rounds)).items():
         note(name, spread(ratio))
     note("scenes_a_second", scenes_a_second(rounds))
-    batches = {224: [2, batch_size], 448: [1], 896: [1]}
+    for one in beside(size, batch_size, rounds, accelerator):
+        for way in ("encode", "decode"):
+            note(f"{way}_speedup_vs_{one.family}", spread(getattr(one, way)))
+    if not on_gpu:
+        for name, value in before(rounds).items():
+            note(name, value)
+        for loads in (1, 2):
+            kept = kept_share(loads, torch.get_num_threads(), rounds)
+            note(f"kept_of_fair_share_beside_{loads}", spread(kept))
+    batches = {224: [batch_size], 448: [1]}
     rows = list(throughputs(size, accelerator, rate, rounds, batches))
     found["throughput"] = [asdict(row) for row in rows]
     print(table(rows))
+    append(found)
+    draw()
     file = write_json(paths.root() / "reports" / "bench" / "bench.json", found)
     print(f"written to {file.relative_to(paths.root())}")
 

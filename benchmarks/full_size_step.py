@@ -20,6 +20,7 @@ from accelerate import Accelerator
 from benchmarks.published import TEACHERS
 from benchmarks.sizes import Size, published, random_trainer, scenes
 from muse_core.errors import MuseError
+from muse_core.training.distributed import has_bf16
 
 
 def gigabytes(device: torch.device) -> float:
@@ -33,11 +34,7 @@ def autocast_for(device: str, precision: str) -> str:
     """Accelerate's name for the precision. Raises SystemExit for bf16 where the hardware would only
     imitate it.
     """
-    native = (
-        torch.cuda.is_bf16_supported(False)
-        if device == "cuda"
-        else torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    )
+    native = has_bf16(device)
     if precision == "bf16" and not native:
         raise SystemExit(
             f"This {device} has no bf16 arithmetic and would imitate it many times slower: use "

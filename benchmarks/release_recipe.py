@@ -19,12 +19,12 @@ from transformers import DINOv3ViTModel
 
 from muse_core.config.stage import Loss
 from muse_core.data.batch import Batch
-from muse_core.foundations.text_tower import text_embeddings
-from muse_core.losses.topology import attention_divergence, resize_attention
-from muse_core.shapes import Scalar
-from muse_core.training.loss_terms import TERMS, StepInputs
+from muse_core.foundations.topology_teacher import TeacherView
+from muse_core.losses.topology import attention_divergence, resize_attention, topology_loss
+from muse_core.shapes import Images, Scalar
+from muse_core.training.loss_terms import TERMS, LossTerm, StepInputs
 from muse_core.training.optimiser import clip_groups
-from muse_core.training.teachers import Targets
+from muse_core.training.teachers import Targets, Teachers
 from muse_core.training.tokenizer_task import TokenizerTask
 
 
@@ -38,13 +38,50 @@ def unfused(
 ) -> Tensor:
     """Attention that forms its map."""
     logits = query @ key.transpose(-1, -2) * (options.get("scale") or query.shape[-1] ** -0.5)
-    return torch.softmax(logits if attn_mask is None else logits + attn_mask, dim=-1) @ value
+    if options.get("is_causal"):
+        attn_mask = logits.new_ones(logits.shape[-2:], dtype=torch.bool).tril()
+    if attn_mask is not None:
+        hidden = attn_mask.dtype == torch.bool
+        logits = logits.masked_fill(~attn_mask, -torch.inf) if hidden else logits + attn_mask
+    return torch.softmax(logits, dim=-1) @ value
 
 
 @contextmanager
 def unfused_attention() -> Iterator[None]:
     with patch.object(F, "scaled_dot_product_attention", unfused):
         yield
+
+
+@contextmanager
+def plain_eager(task: TokenizerTask) -> Iterator[None]:
+    """While it lasts, every attention but the teacher's own forms its map, and L_topo of the task
+    reads whole maps.
+    """
+
+    def on_maps(step: StepInputs) -> Scalar:
+        targets = [target.grid_rows() for target in step.targets.attention]
+        return topology_loss(targets, [layer.logits() for layer in step.output.attention])
+
+    fused, look = F.scaled_dot_product_attention, Teachers.look
+
+    def look_fused(teachers: Teachers, images: Images) -> TeacherView:
+        with patch.object(F, "scaled_dot_product_attention", fused):
+            return look(teachers, images)
+
+    whole = {Loss.TOPOLOGY: LossTerm(on_maps, "topology")}
+    # Queries and keys of the teacher are caught where it calls the fused attention.
+    teacher, loss = patch.object(Teachers, "look", look_fused), patch.dict(task.losses, whole)
+    with unfused_attention(), teacher, loss:
+        yield
+
+
+class ReadAgain(Targets):
+    """The teacher reads real images once more for the perceptual term."""
+
+    @property
+    def features(self) -> list[Tensor]:
+        perceptual = self.teachers.perceptual
+        return self._once("features", lambda batch: perceptual(batch.images))
 
 
 class ReleaseStep:
@@ -78,16 +115,16 @@ class ReleaseStep:
             seen = self.teacher(
                 teachers.topology.prepare(batch.images), output_attentions=True
             ).attentions
-            features = teachers.perceptual(batch.images)
         output = trainer.model(
             batch.images, trunk_hears=trainer.stage.trunk_hears, with_attention=True
         )
-        targets = Targets((), text_embeddings(teachers.text, batch.captions), features)
+        grid = trainer.tokenizer.token_grid(batch.images)
+        targets = ReadAgain(teachers, batch, grid, trainer.tokenizer.config.num_heads)
         inputs = StepInputs(
             batch, output, targets, teachers, trainer.tokenizer, trainer.discriminator
         )
         parts = {
-            loss: self._topology(seen[-1], output, trainer.tokenizer.token_grid(batch.images))
+            loss: self._topology(seen[-1], output, grid)
             if loss is Loss.TOPOLOGY
             else TERMS[loss](inputs)
             for loss in trainer.stage.weights

@@ -2,9 +2,11 @@
 what a CPU can step.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -57,6 +59,16 @@ class Size:
 def published(name: str) -> Size:
     """muse-1b or muse-3b as they are."""
     return Size(name, preset_named(name), BACKBONE, AUTOENCODER, TEACHERS[name], CLIP_TEXT)
+
+
+def tiny_size() -> Size:
+    """The embedded world's networks, by the configurations that lie beside their weights."""
+    preset = preset_named("tiny")
+    where = preset.foundations
+    read = lambda folder: json.loads((Path(folder) / "config.json").read_text())
+    names = ("backbone", "autoencoder", "teacher", "text_tower")
+    backbone, autoencoder, teacher, text = (read(getattr(where, name)) for name in names)
+    return Size("tiny", preset, backbone, autoencoder, teacher, text)
 
 
 def reduced() -> Size:

@@ -33,7 +33,7 @@ from muse_core.errors import unknown
 from muse_core.evaluation.held_out import HeldOut, measure_held_out
 from muse_core.models.tokenizer import MuseTokenizer
 from muse_core.results.records import provenance, read_json, write_json
-from muse_core.training.distributed import accelerator_for
+from muse_core.training.distributed import device_for
 from muse_core.training.stage_record import StageRecord
 from muse_core.training.stage_run import (
     OpenedStage,
@@ -66,7 +66,7 @@ class Lab:
     @cached_property
     def device(self) -> torch.device:
         """Where networks run."""
-        return accelerator_for(getattr(self.parameters, "device", "auto")).device
+        return device_for(getattr(self.parameters, "device", "auto"))
 
     @cached_property
     def teachers(self) -> Teachers:

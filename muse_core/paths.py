@@ -61,6 +61,13 @@ def shard_indexes() -> Path:
     return root() / "data" / "shard_indexes"
 
 
+def teacher_views() -> Path:
+    """What frozen teachers said of images (`muse_core.training.teacher_cache`); may be deleted at
+    any time.
+    """
+    return root() / "data" / "teacher_views"
+
+
 GALLERY = "gallery"
 """The folder of ``reports`` that is committed, and so no run's name."""
 

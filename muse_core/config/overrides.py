@@ -6,6 +6,7 @@
 | ``connector.num_blocks`` | a size of the connector |
 | ``foundations.teacher``, also ``teacher`` alone | a pretrained part: a folder or a hub id |
 | ``stage.steps``, ``weights.topology`` | the notebook's own stage; without one, every stage |
+| ``shares.perceptual`` | the same: the share of a step's images that a loss sees |
 | ``02.stage.steps``, ``02.weights.anchor`` | the stage of that number |
 | ``curriculum.order``, ``without``, ``anchoring``, ``surgery``, ``share`` | the whole curriculum |
 """
@@ -28,7 +29,7 @@ from muse_core.config.curriculum import Changes, changed, shortened
 from muse_core.config.preset import Preset
 from muse_core.config.presets import preset_named
 from muse_core.config.safe_yaml import Unreadable, read_yaml
-from muse_core.config.stage import Curriculum, GenerationStage, Loss, Stage
+from muse_core.config.stage import Curriculum, GenerationStage, Loss, PartOfAStep, Stage
 from muse_core.errors import MuseError, shown, unknown
 
 STAGE_FIELDS = ("steps", "batch_size", "learning_rate", "bad_steps")
@@ -51,6 +52,9 @@ SHORTHANDS = {
 
 SMOKE_VARIABLE = "MUSE_SMOKE_PRESET"
 """A preset file that stands for ``smoke``: what the notebooks' cells are tested with."""
+
+BY_LOSS = ("weights", "shares")
+"""Fields of a stage that hold a number for each loss."""
 
 MODEL_FIELDS = ("image_size", "routing", "connector", "foundations")
 """What belongs to a run and not to a stage: its first stage fixes them."""
@@ -168,7 +172,7 @@ def _with(preset: Preset, path: str, value: Any, stage: str | None) -> Preset:
     first, _, rest = path.partition(".")
     if re.fullmatch(r"\d\d(_\w+)?", first):
         return _with_stage(preset, preset.stage(first).name, rest, path, value)
-    if first in ("stage", "weights"):
+    if first in ("stage", *BY_LOSS):
         names = [stage] if stage else [each.name for each in preset.curriculum]
         for name in names:
             preset = _with_stage(preset, name, path, path, value)
@@ -199,9 +203,10 @@ def _with_part(preset: Preset, part: str, path: str, value: Any) -> Preset:
 def _with_stage(preset: Preset, name: str, rest: str, path: str, value: Any) -> Preset:
     kind, _, field = rest.partition(".")
     stage = preset.stage(name)
-    if kind == "weights" and isinstance(stage, Stage):
-        stage = _with_weight(stage, field, path, value)
-    elif kind == "stage" and field not in ("name", "notebook", "weights"):
+    if kind in BY_LOSS and isinstance(stage, Stage):
+        with_number = _with_weight if kind == "weights" else _with_share
+        stage = with_number(stage, _loss(field), path, value)
+    elif kind == "stage" and field not in ("name", "notebook", *BY_LOSS):
         stage = _changed(stage, field, path, value)
     else:
         raise _no_such(path, preset)
@@ -211,16 +216,26 @@ def _with_stage(preset: Preset, name: str, rest: str, path: str, value: Any) -> 
     return replace(preset, curriculum=Curriculum(stages))
 
 
-def _with_weight(stage: Stage, loss: str, path: str, value: Any) -> Stage:
+def _loss(name: str) -> Loss:
+    if name not in tuple(Loss):
+        raise MuseError(f"There is no loss {shown(name)}{_closest(name, list(Loss))}.")
+    return Loss(name)
+
+
+def _with_weight(stage: Stage, loss: Loss, path: str, value: Any) -> Stage:
     """A weight of 0 takes the loss out of the stage."""
-    if loss not in tuple(Loss):
-        raise MuseError(f"There is no loss {shown(loss)}{_closest(loss, list(Loss))}.")
     number = _checked(float, path, value)
     if not 0 <= number < math.inf:
         raise MuseError(f"{path} must not be negative: got {shown(value)}; 0 leaves the loss out.")
-    weights = {**stage.weights, Loss(loss): number}
+    weights = {**stage.weights, loss: number}
     kept = {name: weight for name, weight in weights.items() if weight}
     return replace(stage, weights=MappingProxyType(kept))
+
+
+def _with_share(stage: Stage, loss: Loss, path: str, value: Any) -> Stage:
+    """A share of 1 means all images."""
+    shares = {**stage.shares, loss: _checked(PartOfAStep, path, value)}
+    return replace(stage, shares=MappingProxyType(shares))
 
 
 def _with_curriculum(preset: Preset, pairs: Mapping[str, Any]) -> Preset:

@@ -8,7 +8,7 @@ before stage 3, as in the paper's figure."""
 from dataclasses import replace
 
 from muse_core.config.preset import ConnectorShape, FoundationLocations, Preset
-from muse_core.config.stage import Curriculum, GenerationStage, three_stages, weights
+from muse_core.config.stage import Curriculum, GenerationStage, by_loss, three_stages
 
 QUERY_GRID = 16
 """N = 256 learnable queries: one for each token of a 448-pixel image. They are resized to 8 x 8 for
@@ -75,7 +75,7 @@ def muse_3b() -> Preset:
 
 def _curriculum() -> Curriculum:
     warmup = dict(
-        weights=weights(topology=2.0, reconstruction=0.1, perceptual=0.1),
+        weights=by_loss(topology=2.0, reconstruction=0.1, perceptual=0.1),
         learning_rate=4e-4,
         steps=50_000,
         batch_size=48,
@@ -84,13 +84,13 @@ def _curriculum() -> Curriculum:
         checkpoint_every=2500,
     )
     semantic = dict(
-        weights=weights(topology=5.0, anchor=0.2, reconstruction=0.1, perceptual=0.1),
+        weights=by_loss(topology=5.0, anchor=0.2, reconstruction=0.1, perceptual=0.1),
         learning_rate=2e-4,
         warmup_share=0.1,
         final_rate=0.05,
     )
     tuning = dict(
-        weights=weights(
+        weights=by_loss(
             topology=0.2, anchor=0.1, reconstruction=1.0, perceptual=2.0, adversarial=0.5
         ),
         learning_rate=1e-5,

@@ -3,7 +3,7 @@ the curriculum.
 """
 
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Literal
 
 from annotated_types import Interval
 
@@ -97,6 +97,10 @@ class Preset:
     curriculum: Curriculum
     routing: str = "orthogonal"
     """A name in `muse_core.models.gradient_routes.ROUTINGS`."""
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    """Of matrix products and convolutions while training (`muse_core.training.distributed`)."""
+    teacher_cache: Annotated[float, Interval(ge=0)] = 0.0
+    """Gigabytes on disk for what the frozen teacher said of images; 0 for none."""
     loader_workers: Annotated[int, Interval(ge=0, le=1024)] = 0
     record_every: Count = 1
     """Steps between two lines of the metrics file."""

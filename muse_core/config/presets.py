@@ -9,7 +9,7 @@ from dataclasses import replace
 from muse_core import paths
 from muse_core.config.paper_presets import muse_1b, muse_3b
 from muse_core.config.preset import ConnectorShape, FoundationLocations, Preset
-from muse_core.config.stage import Curriculum, three_stages, weights
+from muse_core.config.stage import Curriculum, by_loss, three_stages
 from muse_core.errors import chosen
 
 
@@ -21,7 +21,8 @@ def tiny() -> Preset:
     26.5 dB and a zero-shot accuracy of 0.98 over ten shapes."""
     folder = paths.foundations("tiny")
     warmup = dict(
-        weights=weights(topology=1.0, reconstruction=0.1, perceptual=0.01),
+        weights=by_loss(topology=1.0, reconstruction=0.1, perceptual=0.0025),
+        shares=by_loss(perceptual=0.25),
         learning_rate=5e-4,
         steps=400,
         batch_size=16,
@@ -29,14 +30,15 @@ def tiny() -> Preset:
         checkpoint_every=100,
     )
     semantic = dict(
-        weights=weights(topology=1.0, anchor=1.0, reconstruction=0.1, perceptual=0.01),
+        weights=by_loss(topology=1.0, anchor=1.0, reconstruction=0.1, perceptual=0.0025),
         steps=300,
         batch_size=32,
     )
     tuning = dict(
-        weights=weights(
+        weights=by_loss(
             topology=0.2, anchor=0.2, reconstruction=1.0, perceptual=0.1, adversarial=0.01
         ),
+        shares=by_loss(perceptual=0.25, adversarial=0.25),
         learning_rate=1e-3,
         steps=440,
         batch_size=24,
@@ -53,6 +55,7 @@ def tiny() -> Preset:
             teacher_layers=(2, 3, 4, 5, 6, 7),
         ),
         connector=ConnectorShape(unshuffle=1, width=96, num_heads=4),
+        teacher_cache=4.0,
         curriculum=three_stages(warmup, semantic, tuning),
     )
 

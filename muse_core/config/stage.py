@@ -20,6 +20,7 @@ MOST_SAMPLING_STEPS = 10_000
 
 Count = Annotated[int, Interval(ge=1, le=10**9)]
 Share = Annotated[float, Interval(ge=0, le=1)]
+PartOfAStep = Annotated[float, Interval(gt=0, le=1)]
 
 
 class Loss(StrEnum):
@@ -81,7 +82,9 @@ class Schedule:
 class Stage(Schedule):
     """One stage of the tokenizer's training.
 
-    ``weights``: loss -> weight; a loss that is absent is not computed. ``trunk_hears``: the losses
+    ``weights``: loss -> weight; a loss that is absent is not computed. ``shares``: loss -> share of
+    a step's images that it is computed on, all of them where it is absent; the decoder runs on as
+    many as the pixel losses ask for. ``trunk_hears``: the losses
     whose gradient may enter adapter, queries and backbone. ``backbone_rate``: the backbone's
     learning rate as a share of ``learning_rate``; 0 keeps it frozen. ``starts_from``: the stage
     whose tokenizer this one continues."""
@@ -93,6 +96,7 @@ class Stage(Schedule):
     discriminator_rate: Annotated[float, Gt(0)] = 1.0
     """The discriminator's learning rate, as a share of ``learning_rate``."""
     surgery: Surgery = Surgery.NONE
+    shares: Mapping[str, PartOfAStep] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def trains_backbone(self) -> bool:
@@ -149,14 +153,14 @@ def three_stages(
     return Curriculum((first, second, replace(second, **own, **tuning)))
 
 
-def weights(**terms: float) -> Mapping[str, float]:
-    """Loss weights by keyword, e.g. ``weights(topology=1.0, reconstruction=0.1)``."""
+def by_loss(**terms: float) -> Mapping[str, float]:
+    """Weights or shares of losses by keyword: ``by_loss(topology=1.0, reconstruction=0.1)``."""
     return MappingProxyType({Loss(name): value for name, value in terms.items()})
 
 
 def _in_words(value: object) -> str:
     if isinstance(value, Mapping):
-        return " + ".join(f"{weight:g} × {name}" for name, weight in value.items())
+        return " + ".join(f"{weight:g} × {name}" for name, weight in value.items()) or "all"
     if isinstance(value, frozenset):
         return ", ".join(sorted(map(str, value))) or "none"
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -43,6 +43,13 @@ class Batch:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def first(self, count: int) -> "Batch":
+        """The first samples."""
+        if count >= len(self):
+            return self
+        cut = {name: one[:count] for name, one in self._tensors().items()}
+        return replace(self, captions=self.captions[:count], ids=self.ids[:count], **cut)
+
     def to(self, device: torch.device | str) -> "Batch":
         """The batch with its tensors on this device."""
         moved = {name: one.to(device, non_blocking=True) for name, one in self._tensors().items()}

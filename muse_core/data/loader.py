@@ -44,8 +44,9 @@ class EpochOrder(Sampler[tuple[int, list[int]]]):
     """(epoch, positions) of each step: a fresh permutation every epoch, a pure function of the
     seed.
 
-    Resuming at step k needs nothing but k. Each process takes its own slice of a step, so that the
-    order is the same for any number of them. An epoch's last incomplete step is left out.
+    Resuming at step k needs nothing but k. Of several processes each takes every so-manieth sample
+    of a step: the order is the same for any number of them, and the first samples of all are
+    together the first of the step. An epoch's last incomplete step is left out.
 
     Args:
         length: samples in the source.
@@ -69,14 +70,14 @@ class EpochOrder(Sampler[tuple[int, list[int]]]):
 
     def __iter__(self) -> Iterator[tuple[int, list[int]]]:
         asked, epoch, order = self.steps, -1, torch.empty(0)
-        own = asked.batch_size // asked.processes
         for step in range(asked.start, asked.stop):
             if step // self.steps_per_epoch != epoch:
                 epoch = step // self.steps_per_epoch
                 generator = torch.Generator().manual_seed(asked.seed * 100_003 + epoch)
                 order = torch.randperm(self.length, generator=generator)
-            first = (step % self.steps_per_epoch) * asked.batch_size + asked.rank * own
-            yield epoch, order[first : first + own].tolist()
+            first = (step % self.steps_per_epoch) * asked.batch_size
+            whole = order[first : first + asked.batch_size]
+            yield epoch, whole[asked.rank :: asked.processes].tolist()
 
 
 class TrainingBatches:

@@ -17,7 +17,7 @@ from muse_core.evaluation.understanding.zero_shot import (
 )
 from muse_core.losses.fused_topology import fused_topology_loss
 from muse_core.models.tokenizer import MuseTokenizer
-from muse_core.training.teachers import Teachers, targets_for
+from muse_core.training.teachers import Targets, Teachers
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def measure_held_out(
         for batch in evaluation_batches(source, 100, limit):
             batch = batch.to(device)
             output = tokenizer(batch.images, with_attention=True)
-            targets = targets_for(teachers, batch, tokenizer.token_grid(batch.images), heads)
+            targets = Targets(teachers, batch, tokenizer.token_grid(batch.images), heads)
             divergence = fused_topology_loss(targets.attention, output.attention)
             decibels.append(psnr(output.reconstruction, batch.images))
             embeddings.append(output.embedding)

@@ -128,8 +128,13 @@ def colour_of(name: str, position: int) -> str:
     return LOSS_COLOURS.get(name.split("/")[-1], SEQUENCE[position % len(SEQUENCE)])
 
 
+DRAWING = 0.01
+"""The most of a training's time that its live plot takes."""
+
+
 class LivePlot(Callback):
-    """A loss plot that grows while something trains, redrawn in place at most every ``seconds``.
+    """A loss plot that grows while something trains, redrawn in place at most every ``seconds``,
+    and rarely enough to take no more than `DRAWING` of the time.
 
     Each training gets a plot of its own.
 
@@ -143,13 +148,15 @@ class LivePlot(Callback):
         self.names, self.title, self.seconds = list(names), title, seconds
         self.handle: Any = None
         self.drawn_at = time.monotonic()
+        self.took = 0.0
 
     def on_train_begin(self, trainer: Any) -> None:
         self.handle = None
 
     def on_step(self, trainer: Any, row: dict[str, Any]) -> None:
         """Draw all rows so far, unless it was done a moment ago."""
-        if len(trainer.rows) >= 2 and time.monotonic() - self.drawn_at >= self.seconds:
+        pause = max(self.seconds, self.took / DRAWING)
+        if len(trainer.rows) >= 2 and time.monotonic() - self.drawn_at >= pause:
             self.redraw(trainer)
 
     def on_train_end(self, trainer: Any) -> None:
@@ -161,6 +168,7 @@ class LivePlot(Callback):
 
         from muse_core.figures import still
 
+        began = time.monotonic()
         if (picture := self.picture(trainer)) is None:
             return
         words = f"Losses so far: {picture.title}"
@@ -170,6 +178,7 @@ class LivePlot(Callback):
         else:
             self.handle.update(image)
         self.drawn_at = time.monotonic()
+        self.took = self.drawn_at - began
 
     def picture(self, trainer: Any) -> Picture | None:
         """The curves so far, titled with what trains and how far it is; None before any loss."""

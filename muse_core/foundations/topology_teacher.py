@@ -48,6 +48,11 @@ class TeacherView:
         """Patch-to-patch probabilities of the chosen layers, whole; formed when asked for."""
         return tuple(layer.probabilities() for layer in self.query_keys)
 
+    def first(self, count: int) -> "TeacherView":
+        """Of the first images."""
+        layers = tuple(layer.of_images(slice(count)) for layer in self.query_keys)
+        return TeacherView(layers, self.features[:count], self.grid)
+
 
 class TopologyTeacher(nn.Module, ABC):
     """Images in [0, 1] -> `TeacherView`. Always in eval mode: DINOv3 randomises its rotary
@@ -104,9 +109,10 @@ class TopologyTeacher(nn.Module, ABC):
     def prepare(self, images: Images) -> Float[Tensor, "batch 3 network_height network_width"]:
         """Images in [0, 1] at the teacher's size, normalised."""
         size = (self.image_size, self.image_size)
+        # In float32, as there is no antialiasing in bfloat16 on CPUs.
         if images.shape[-2:] != size:
             images = F.interpolate(
-                images, size, mode="bilinear", antialias=True, align_corners=False
+                images.float(), size, mode="bilinear", antialias=True, align_corners=False
             )
         return self.normalise(images)
 

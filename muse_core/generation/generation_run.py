@@ -27,7 +27,7 @@ from muse_core.generation.denoiser_task import Conditions, DenoiserTask
 from muse_core.generation.latent_normalisation import LatentNormalisation
 from muse_core.generation.latents import StoredLatents
 from muse_core.generation.snapshots import Snapshots
-from muse_core.training.distributed import accelerator_for
+from muse_core.training.distributed import device_for, processes_for
 from muse_core.training.saving import save_whole
 from muse_core.training.stage_run import NamedRun, StageRun, finished_tokenizer, preset_of_run
 from muse_core.training.trainer import RunFiles, RunOptions, StageResult, Trainer
@@ -128,7 +128,7 @@ class GenerationRun(NamedRun):
         preset = self.load_preset()
         if stage is not None:
             preset = replace(preset, generation=stage)
-        return OpenedGeneration(self, preset, load_codec(self, accelerator_for(self.device).device))
+        return OpenedGeneration(self, preset, load_codec(self, device_for(self.device)))
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ class OpenedGeneration:
     @cached_property
     def latents(self) -> StoredLatents:
         """The latents of the training images, encoded once and stored."""
-        with accelerator_for(self.named.device).main_process_first():
+        with processes_for(self.named.device).main_process_first():
             folder = self.named.home / "latents"
             return StoredLatents.of(self.codec, self.train, self.stage.images, folder)
 
@@ -161,7 +161,7 @@ class OpenedGeneration:
         """What stays as it is: codec, statistics of its latents, text tower, on the device."""
         sample, codec = self.latents.first(MEASURED_LATENTS), self.codec.fingerprint
         normalisation: Any = LatentNormalisation.measured(sample.latents, codec)
-        if accelerator_for(self.named.device).is_main_process:
+        if processes_for(self.named.device).is_main_process:
             save_whole(normalisation, self.named.home / NORMALISATION_FOLDER / codec)
         text = TextTower.from_pretrained(self.preset.foundations.text_tower)
         device, known = self.codec.device, " ".join(vocabulary(sample.captions))

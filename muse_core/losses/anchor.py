@@ -36,7 +36,10 @@ def anchor_loss(images: Embeddings, texts: Embeddings, scale: Tensor) -> Scalar:
     images = gather(F.normalize(images.float(), dim=-1))
     texts = gather(F.normalize(texts.float(), dim=-1))
     if len(images) < 2:
-        raise MuseError("The semantic contrast needs negatives: use a batch_size of at least 2.")
+        raise MuseError(
+            "The semantic contrast needs negatives: use a batch_size of at least 2, and a share "
+            "that leaves as many."
+        )
     logits = scale * images @ texts.T
     pairs = torch.arange(len(images), device=images.device)
     return (F.cross_entropy(logits, pairs) + F.cross_entropy(logits.T, pairs)) / 2

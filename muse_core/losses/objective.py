@@ -17,9 +17,16 @@ class LossTerms:
 
     def as_floats(self) -> dict[str, float]:
         """Every term and the total, for records."""
-        return {str(loss): term.item() for loss, term in self.parts.items()} | {
-            "total": self.total.item()
-        }
+        named = {str(loss): term for loss, term in self.parts.items()} | {"total": self.total}
+        return as_floats(named)
+
+
+def as_floats(values: Mapping[str, Scalar]) -> dict[str, float]:
+    """Scalars of one device as Python numbers, in one transfer: a GPU waits once."""
+    if not values:
+        return {}
+    numbers = torch.stack([value.detach().double() for value in values.values()]).tolist()
+    return dict(zip(values, numbers, strict=True))
 
 
 def weighted_sum(parts: dict[str, Scalar], weights: Mapping[str, float]) -> LossTerms:

@@ -11,7 +11,7 @@ from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.autoencoders.vae import DecoderOutput
 from diffusers.models.modeling_utils import ModelMixin
 from einops import rearrange
-from torch import nn
+from torch import Tensor, nn
 
 from muse_core.attention import QueryKeys
 from muse_core.config.stage import TRUNK_OPEN, Loss
@@ -24,7 +24,7 @@ from muse_core.models.block_variants import variant_named
 from muse_core.models.connector import Connector, ConnectorOutput
 from muse_core.models.gradient_routes import routing_named
 from muse_core.models.semantic_head import SemanticHead
-from muse_core.shapes import Embeddings, Images, Latents, Tokens
+from muse_core.shapes import Embeddings, Float, Images, Latents, Tokens
 
 
 @dataclass(frozen=True)
@@ -41,14 +41,24 @@ class TokenizerEncoding:
 @dataclass(frozen=True)
 class TokenizerOutput:
     """Everything the losses ask for. ``attention``: queries and keys, one layer per block, empty if
-    not asked for.
+    not asked for; ``reconstruction``: of the first images, where fewer than all were asked for.
     """
 
-    reconstruction: Images
+    reconstruction: Float[Tensor, "decoded 3 image_height image_width"]
     latent: Latents
     semantic: Tokens
     embedding: Embeddings
     attention: tuple[QueryKeys, ...]
+
+    def first(self, count: int) -> "TokenizerOutput":
+        """Of the first images."""
+        return TokenizerOutput(
+            reconstruction=self.reconstruction[:count],
+            latent=self.latent[:count],
+            semantic=self.semantic[:count],
+            embedding=self.embedding[:count],
+            attention=tuple(layer.of_images(slice(count)) for layer in self.attention),
+        )
 
 
 class MuseTokenizer(ModelMixin, ConfigMixin):
@@ -202,6 +212,7 @@ class MuseTokenizer(ModelMixin, ConfigMixin):
         images: Images,
         trunk_hears: frozenset[Loss] = TRUNK_OPEN,
         with_attention: bool = False,
+        decoded: int | None = None,
     ) -> TokenizerOutput:
         """One pass for all losses.
 
@@ -209,11 +220,14 @@ class MuseTokenizer(ModelMixin, ConfigMixin):
             images: (batch, 3, height, width), RGB in [0, 1].
             trunk_hears: Losses whose gradient reaches adapter, queries and backbone, as in `Stage`.
             with_attention: Whether queries and keys of every block are handed out.
+            decoded: How many images, the first ones, are decoded; None for all.
         """
         connected = self.connect(images, trunk_hears, with_attention)
         latent = self.latent_of(connected, self.token_grid(images))
         return TokenizerOutput(
-            reconstruction=self.decode(latent, (images.shape[-2], images.shape[-1])).sample,
+            reconstruction=self.decode(
+                latent[:decoded], (images.shape[-2], images.shape[-1])
+            ).sample,
             latent=latent,
             semantic=connected.semantic,
             embedding=self.semantic_head(connected.semantic),

@@ -3,28 +3,26 @@
 from typing import Any
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
+from accelerate.state import AcceleratorState
 from torch import Tensor
 
 from muse_core.errors import MuseError, chosen
 from muse_core.training.fsdp import take_request
 
+PRECISIONS = ("auto", "bf16", "fp32")
+"""Of matrix products and convolutions while training; weights and sums are always float32."""
 
-def accelerator_for(device: str, processes: int = 1) -> Accelerator:
-    """bf16 on a CUDA device that has it, fp32 elsewhere; numbers too small for a normal float count
-    as zero.
+
+def processes_for(device: str) -> PartialState:
+    """The processes of this training, this one among them.
 
     Args:
         device: "auto" for the best there is, "cpu", "cuda" or "mps".
-        processes: How many the caller counts on.
 
     Raises:
-        MuseError: This machine lacks the device, or the launcher started another number of
-            processes.
+        MuseError: This machine lacks the device.
     """
-    # SiLU and softmax far from their middle leave numbers below 1e-38, and a CPU takes a hundred
-    # times longer for each of them than for a zero.
-    torch.set_flush_denormal(True)
     take_request()
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
     if not chosen("device", device, {"auto": True, "cpu": True, "cuda": cuda, "mps": mps}):
@@ -32,10 +30,45 @@ def accelerator_for(device: str, processes: int = 1) -> Accelerator:
             f"This machine has no {device} device: use device='cpu', or 'auto' for the best one "
             "there is."
         )
-    half = device in ("auto", "cuda") and cuda and torch.cuda.is_bf16_supported(False)
     # Accelerate starts one process where it is not told that there is no GPU.
-    on_cpu = device == "cpu" or (device == "auto" and not (cuda or mps))
-    accelerator = Accelerator(cpu=on_cpu, mixed_precision="bf16" if half else "no")
+    return PartialState(cpu=device == "cpu" or (device == "auto" and not (cuda or mps)))
+
+
+def device_for(device: str) -> torch.device:
+    """The device of this process. Raises MuseError as `processes_for`."""
+    found = processes_for(device).device
+    assert found is not None
+    return found
+
+
+def accelerator_for(device: str, processes: int = 1, precision: str = "auto") -> Accelerator:
+    """What trains on a device; numbers too small for a normal float count as zero.
+
+    Args:
+        device: As `processes_for` takes it.
+        processes: How many the caller counts on.
+        precision: "bf16", "fp32", or "auto" for bf16 on a CUDA device that has it and fp32
+            elsewhere: small networks on CPUs lose by it (docs/performance.md).
+
+    Raises:
+        MuseError: This machine lacks the device or its bf16 arithmetic, or the launcher started
+            another number of processes.
+    """
+    # SiLU and softmax far from their middle leave numbers below 1e-38, and a CPU takes a hundred
+    # times longer for each of them than for a zero.
+    torch.set_flush_denormal(True)
+    kind = device_for(device).type
+    chosen("precision", precision, dict.fromkeys(PRECISIONS))
+    if precision == "bf16" and not has_bf16(kind):
+        raise MuseError(
+            f"This {kind} has no bf16 arithmetic and would imitate it many times slower: use "
+            "precision=fp32."
+        )
+    half = precision == "bf16" or (precision == "auto" and kind == "cuda" and has_bf16(kind))
+    mixed = "bf16" if half else "no"
+    if AcceleratorState._shared_state and AcceleratorState().mixed_precision != mixed:
+        AcceleratorState._reset_state()
+    accelerator = Accelerator(cpu=kind == "cpu", mixed_precision=mixed)
     if processes not in (1, accelerator.num_processes):
         raise MuseError(
             f"{processes} processes were asked for and the launcher started "
@@ -43,6 +76,15 @@ def accelerator_for(device: str, processes: int = 1) -> Accelerator:
             "starts one only)."
         )
     return accelerator
+
+
+def has_bf16(device: str) -> bool:
+    """Whether the hardware multiplies in bfloat16."""
+    if device == "cuda":
+        return torch.cuda.is_bf16_supported(False)
+    return device == "cpu" and (
+        torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    )
 
 
 def images_each(batch_size: int, processes: int) -> int:
@@ -60,9 +102,9 @@ def images_each(batch_size: int, processes: int) -> int:
 
 def own_part(drawn: Tensor, accelerator: Accelerator) -> Tensor:
     """This process's rows of what was drawn for the whole step, so that any number of processes
-    draws the same.
+    draws the same; the rows that `EpochOrder` gives it.
     """
-    return drawn.chunk(accelerator.num_processes)[accelerator.process_index]
+    return drawn[accelerator.process_index :: accelerator.num_processes]
 
 
 def mean_over_processes(values: dict[str, float], accelerator: Accelerator) -> dict[str, float]:

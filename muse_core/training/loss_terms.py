@@ -21,7 +21,7 @@ from muse_core.losses.objective import LossTerms, weighted_sum
 from muse_core.losses.reconstruction import perceptual_loss, reconstruction_loss
 from muse_core.models.discriminator import PatchDiscriminator, frozen_logits
 from muse_core.models.tokenizer import MuseTokenizer, TokenizerOutput
-from muse_core.training.teachers import Targets, Teachers, targets_for
+from muse_core.training.teachers import Targets, Teachers
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,11 @@ class StepInputs:
     teachers: Teachers
     tokenizer: MuseTokenizer
     discriminator: PatchDiscriminator
+
+    def first(self, count: int) -> "StepInputs":
+        """The same of the first images."""
+        cut = {name: getattr(self, name).first(count) for name in ("batch", "output", "targets")}
+        return replace(self, **cut)
 
 
 ROWS: dict[str, Loss] = {
@@ -116,7 +121,6 @@ def _adversarial(step: StepInputs) -> Tensor:
 
 
 def _distillation(step: StepInputs) -> Tensor:
-    assert step.targets.image is not None
     return distillation_loss(step.output.embedding, step.targets.image)
 
 
@@ -169,12 +173,24 @@ def forward_step(
         model: The tokenizer as the launcher wrapped it.
         tokenizer: The same one, bare.
     """
-    targets = targets_for(
-        teachers, batch, tokenizer.token_grid(batch.images), tokenizer.config.num_heads
-    )
+    grid, heads = tokenizer.token_grid(batch.images), tokenizer.config.num_heads
+    targets = Targets(teachers, batch, grid, heads)
     terms = chosen_terms(stage, losses)
-    with_attention = any(term.like is Loss.TOPOLOGY for term in terms.values())
-    output = model(batch.images, trunk_hears=stage.trunk_hears, with_attention=with_attention)
+    seen = {name: images_seen(stage, name, len(batch)) for name in terms}
+    decoded = [seen[name] for name, term in terms.items() if term.row == "pixels"]
+    output = model(
+        batch.images,
+        trunk_hears=stage.trunk_hears,
+        with_attention=any(term.like is Loss.TOPOLOGY for term in terms.values()),
+        decoded=max(decoded, default=1),
+    )
     inputs = StepInputs(batch, output, targets, teachers, tokenizer, discriminator)
-    parts = {name: term(inputs) for name, term in terms.items()}
-    return weighted_sum(parts, stage.weights), output
+    # Those that see most come first, so that no teacher is asked twice.
+    order = sorted(terms, key=lambda name: -seen[name])
+    found = {name: terms[name](inputs.first(seen[name])) for name in order}
+    return weighted_sum({name: found[name] for name in terms}, stage.weights), output
+
+
+def images_seen(stage: Stage, loss: str, count: int) -> int:
+    """How many of a step's ``count`` images a loss is computed on, the first ones: one at least."""
+    return max(1, round(stage.shares.get(loss, 1.0) * count))

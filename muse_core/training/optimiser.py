@@ -10,10 +10,14 @@ from torch import nn
 from torch.distributed.tensor import DTensor
 
 from muse_core.config.stage import Loss, Schedule, Stage
+from muse_core.losses.objective import as_floats
 from muse_core.models.backbone_routes import BackbonePart, may_reach_weight, routed_groups
 from muse_core.models.gradient_routes import routing_named
 from muse_core.models.tokenizer import MuseTokenizer
 from muse_core.training.fsdp import total_norm
+
+FUSED = ("cpu", "cuda", "mps")
+"""Devices on which torch's AdamW reads and writes each weight once."""
 
 
 def freeze(tokenizer: MuseTokenizer, stage: Stage, heard: Collection[Loss] = ()) -> None:
@@ -41,12 +45,18 @@ def optimiser_for(tokenizer: MuseTokenizer, stage: Stage) -> torch.optim.AdamW:
     for name, members in routed_groups(tokenizer, routing_named(tokenizer.config.routing)).items():
         if weights := [weight for weight in members.values() if weight.requires_grad]:
             rate = stage.learning_rate * shares.get(name, 1.0)
-            # What torch chooses by itself for whole weights alone.
-            foreach = all(isinstance(weight, DTensor) for weight in weights) or None
-            groups.append({"name": name, "params": weights, "peak_rate": rate, "foreach": foreach})
+            groups.append({"name": name, "params": weights, "peak_rate": rate, **_kernel(weights)})
     return torch.optim.AdamW(
         groups, lr=stage.learning_rate, betas=(0.9, 0.99), weight_decay=stage.weight_decay
     )
+
+
+def _kernel(weights: Sequence[nn.Parameter]) -> dict[str, bool | None]:
+    """One pass over all weights of a group, where torch has it for them."""
+    sharded = [isinstance(weight, DTensor) for weight in weights]
+    if any(sharded):
+        return {"foreach": all(sharded) or None}
+    return {"fused": all(weight.device.type in FUSED for weight in weights) or None}
 
 
 def rate_factor(step: int, stage: Schedule) -> float:
@@ -68,9 +78,8 @@ def set_rates(optimiser: torch.optim.Optimizer, factor: float) -> None:
 
 def clip_groups(optimiser: torch.optim.Optimizer, max_norm: float) -> dict[str, float]:
     """Clip each weight group on its own; returns the norms before clipping."""
-    return {
-        group["name"]: _clip(group["params"], max_norm).item() for group in optimiser.param_groups
-    }
+    norms = {group["name"]: _clip(group["params"], max_norm) for group in optimiser.param_groups}
+    return as_floats(norms)
 
 
 def _clip(weights: Sequence[nn.Parameter], max_norm: float) -> torch.Tensor:

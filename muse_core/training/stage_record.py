@@ -22,6 +22,7 @@ class StageRecord:
             overrides.
         held_out: What was measured on held-out images afterwards.
         other_data: What it was trained on, where the stage before it saw something else.
+        targets_read: Share of the images whose teacher's view was read from disk.
         captions_truncated: Times a caption was longer than the text tower's context.
     """
 
@@ -51,6 +52,7 @@ class StageRecord:
     routing: str = ""
     perceptual_network: str = ""
     captions_truncated: int = 0
+    targets_read: float = 0.0
     other_data: str = ""
     model: dict[str, Any] = field(default_factory=dict)
     base: dict[str, Any] = field(default_factory=dict)

@@ -32,7 +32,7 @@ from muse_core.models.assembly import assemble_tokenizer
 from muse_core.models.gradient_routes import routing_named
 from muse_core.models.tokenizer import MuseTokenizer
 from muse_core.results.records import read_json
-from muse_core.training.distributed import accelerator_for
+from muse_core.training.distributed import device_for
 from muse_core.training.launch import Launch
 from muse_core.training.loss_terms import TERMS, LossTerm
 from muse_core.training.saving import save_whole
@@ -70,6 +70,7 @@ class NamedRun:
         """Where and how it is trained, as the opened preset says; ``notes`` are for the record."""
         return RunOptions(
             **{name: getattr(self, name) for name in SHARED},
+            precision=preset.precision,
             launch=Launch(self.processes, preset.accelerate_config),
             recipe=self,
             record_every=preset.record_every,
@@ -149,7 +150,7 @@ class OpenedStage:
 
     @cached_property
     def device(self) -> torch.device:
-        return accelerator_for(self.named.device).device
+        return device_for(self.named.device)
 
     @cached_property
     def train(self) -> Source:

@@ -2,7 +2,9 @@
 its EMA and its modes.
 """
 
+import copy
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -19,6 +21,7 @@ from muse_core.foundations.perceptual import PerceptualNetwork, perceptual_netwo
 from muse_core.foundations.text_tower import TextTower, text_embeddings
 from muse_core.foundations.topology_teacher import (
     DinoV3Teacher,
+    TeacherView,
     TimmTeacher,
     TopologyTeacher,
     observe,
@@ -26,7 +29,8 @@ from muse_core.foundations.topology_teacher import (
 from muse_core.losses.topology import Grid
 from muse_core.losses.topology_target import TopologyTarget, topology_targets
 from muse_core.paths import user_path
-from muse_core.shapes import Embeddings
+from muse_core.shapes import Embeddings, Images
+from muse_core.training.teacher_cache import TeacherCache, halved
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -43,6 +47,14 @@ class Teachers:
     image: ImageTower | None = None
     locations: FoundationLocations | None = None
     """Where they were loaded from."""
+    cache: TeacherCache | None = None
+    """What the topology teacher said of images before."""
+
+    def look(self, images: Images) -> TeacherView:
+        """What the topology teacher sees, in half precision and without gradient."""
+        if self.cache is None:
+            return halved(observe(self.topology, images))
+        return self.cache.look(images)
 
     def described(self) -> dict[str, Any]:
         """Where they come from, as a stage's record keeps it."""
@@ -51,16 +63,70 @@ class Teachers:
         return where | {"perceptual": self.perceptual.name}
 
 
-@dataclass(frozen=True)
 class Targets:
-    """What the teachers say about a batch: attention as the student should see it, caption
-    embeddings, image features, and the frozen backbone's own image embedding where a stage
-    distils."""
+    """What the teachers say about a batch. Each is asked when a loss first looks, and once; nothing
+    here carries gradient.
+    """
 
-    attention: tuple[TopologyTarget, ...]
-    text: Embeddings
-    features: list[Tensor]
-    image: Embeddings | None = None
+    def __init__(self, teachers: Teachers, batch: Batch, grid: Grid, heads: int) -> None:
+        """For a student with this grid of tokens and number of heads."""
+        self.teachers, self.batch, self.grid, self.heads = teachers, batch, grid, heads
+        self._said: dict[str, tuple[int, Any]] = {}
+
+    def first(self, count: int) -> "Targets":
+        """About the first images: what was said of more of them is not asked again."""
+        cut = copy.copy(self)
+        cut.batch = self.batch.first(count)
+        return cut
+
+    @property
+    def attention(self) -> tuple[TopologyTarget, ...]:
+        """The teacher's attention as the student should see it, a layer a block."""
+        view = self._view
+        return topology_targets(view.query_keys, view.grid, self.grid, self.heads)
+
+    @property
+    def text(self) -> Embeddings:
+        """Embeddings of the captions."""
+        return self._once("text", lambda batch: text_embeddings(self.teachers.text, batch.captions))
+
+    @property
+    def features(self) -> list[Tensor]:
+        """Of the images in the perceptual network, (batch, positions, channels) a depth."""
+        perceptual = self.teachers.perceptual
+        return self._once("features", lambda batch: perceptual.of_real(batch.images, self._view))
+
+    @property
+    def image(self) -> Embeddings:
+        """The frozen backbone's own embedding of the images. Raises MuseError where it was not
+        loaded.
+        """
+        if (tower := self.teachers.image) is None:
+            raise MuseError(
+                "This loss compares with the backbone's own image embedding, which is loaded for "
+                "presets with distillation: give a stage the weight distillation."
+            )
+        return self._once("image", lambda batch: tower(batch.images))
+
+    @property
+    def _view(self) -> TeacherView:
+        return self._once("view", lambda batch: self.teachers.look(batch.images))
+
+    def _once(self, name: str, look: Callable[[Batch], Any]) -> Any:
+        wanted = len(self.batch)
+        count, said = self._said.get(name, (0, None))
+        if count < wanted:
+            with torch.no_grad():
+                said = look(self.batch)
+            self._said[name] = wanted, said
+        return first_of(said, wanted) if count > wanted else said
+
+
+def first_of(said: Any, count: int) -> Any:
+    """Of the first images: of a tensor, a list of tensors, or a view."""
+    if isinstance(said, list):
+        return [each[:count] for each in said]
+    return said.first(count) if isinstance(said, TeacherView) else said[:count]
 
 
 def load_topology_teacher(preset: Preset) -> TopologyTeacher:
@@ -113,19 +179,9 @@ def load_teachers(preset: Preset, device: torch.device | str) -> Teachers:
     text = _frozen(TextTower.from_pretrained(where.text_tower), device)
     if any(Loss.DISTILLATION in stage.weights for stage in preset.curriculum):
         image = _frozen(ImageTower.from_pretrained(where.backbone), device)
-    return Teachers(topology, text, perceptual_network(topology).to(device), image, where)
+    cache = TeacherCache(topology, preset.teacher_cache) if preset.teacher_cache else None
+    return Teachers(topology, text, perceptual_network(topology).to(device), image, where, cache)
 
 
 def _frozen(network: Network, device: torch.device | str) -> Network:
     return network.eval().requires_grad_(False).to(device)
-
-
-def targets_for(teachers: Teachers, batch: Batch, grid: Grid, heads: int) -> Targets:
-    """Targets of a batch for a student with this token grid and number of heads; nothing here
-    carries gradient.
-    """
-    view = observe(teachers.topology, batch.images)
-    attention = topology_targets(view.query_keys, view.grid, grid, heads)
-    features = teachers.perceptual.of_real(batch.images, view)
-    image = teachers.image(batch.images) if teachers.image is not None else None
-    return Targets(attention, text_embeddings(teachers.text, batch.captions), features, image)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from muse_core.config.stage import Loss, Stage, Surgery
 from muse_core.data.batch import NO_LABEL, Batch
 from muse_core.errors import MuseError
 from muse_core.losses.adversarial import LeCamAnchors, discriminator_loss, lecam_penalty
-from muse_core.losses.objective import LossTerms
+from muse_core.losses.objective import LossTerms, as_floats
 from muse_core.models.discriminator import PatchDiscriminator
 from muse_core.models.tokenizer import MuseTokenizer
 from muse_core.shapes import Images
@@ -25,7 +26,7 @@ from muse_core.training.distributed import mean_over_processes
 from muse_core.training.freshness import callable_digest, weights_digest
 from muse_core.training.fsdp import Shards, average_copies, safe_to_fail, wanted
 from muse_core.training.gradient_surgery import backward_without_conflict, task_losses
-from muse_core.training.loss_terms import TERMS, LossTerm, chosen_terms, forward_step
+from muse_core.training.loss_terms import TERMS, LossTerm, chosen_terms, forward_step, images_seen
 from muse_core.training.model_card import write_model_card
 from muse_core.training.optimiser import freeze, optimiser_for, rate_factor, set_rates, trainable
 from muse_core.training.saving import save_whole
@@ -72,7 +73,7 @@ class TokenizerTask(Task):
             "params": list(self.discriminator.parameters()),
             "peak_rate": stage.learning_rate * stage.discriminator_rate,
         }
-        critic_optimiser = torch.optim.AdamW([critic_group], betas=(0.5, 0.99))
+        critic_optimiser = torch.optim.AdamW([critic_group], betas=(0.5, 0.99), fused=True)
         self.model = accelerator.prepare(self.tokenizer) if self.shards is None else self.tokenizer
         self.critic, self.optimiser, self.critic_optimiser = accelerator.prepare(
             self.discriminator, optimiser, critic_optimiser
@@ -83,7 +84,7 @@ class TokenizerTask(Task):
         }
         self.helpers = {"critic": self.discriminator}
         self.weights = trainable(self.tokenizer)
-        self.average = EMAModel(self.weights.values(), decay=stage.ema_decay)
+        self.average = EMAModel(self.weights.values(), decay=stage.ema_decay, foreach=True)
         self.anchors = LeCamAnchors()
         self.captions_truncated = 0
 
@@ -96,7 +97,8 @@ class TokenizerTask(Task):
             images = torch.rand(2, 3, side, side, device=device)
         blank = Batch(images, ("a", "b"), torch.full((2,), NO_LABEL, device=device), ("", ""))
         networks = self.tokenizer, self.tokenizer, self.discriminator, self.teachers
-        terms, _ = forward_step(*networks, blank, self.stage, self.losses)
+        stage = replace(self.stage, shares={})
+        terms, _ = forward_step(*networks, blank, stage, self.losses)
         weights = list(trainable(self.tokenizer).values())
         gradients = torch.autograd.grad(terms.total, weights, allow_unused=True)
         for weight, gradient in zip(weights, gradients, strict=True):
@@ -119,7 +121,9 @@ class TokenizerTask(Task):
             raise FloatingPointError(f"the loss is {losses['total']} ({losses})")
         critic_step = None
         if Loss.ADVERSARIAL in self.stage.weights:
-            critic_step = self._critic_gradient(batch.images, output.reconstruction.detach())
+            seen = images_seen(self.stage, Loss.ADVERSARIAL, len(batch))
+            fake = output.reconstruction[:seen].detach()
+            critic_step = self._critic_gradient(batch.images[:seen], fake)
         norms = self.descend(partial(self._backward, terms))
         row = {f"loss/{name}": value for name, value in losses.items()}
         if critic_step is not None:
@@ -148,14 +152,13 @@ class TokenizerTask(Task):
             regularised = loss + LECAM_WEIGHT * lecam
         self.critic_optimiser.zero_grad()
         self.accelerator.backward(regularised)
-        noted = {"loss": loss, "real": real_logits.mean(), "fake": fake_logits.mean()}
-        noted = {name: value.item() for name, value in noted.items()}
-        noted = mean_over_processes(noted, self.accelerator)
         gradients = [weight.grad for weight in self.discriminator.parameters()]
         norm = nn.utils.get_total_norm([each for each in gradients if each is not None])
-        if not (math.isfinite(noted["loss"]) and torch.isfinite(norm)):
+        noted = {"loss": loss, "real": real_logits.mean(), "fake": fake_logits.mean()}
+        noted = mean_over_processes(as_floats(noted | {"norm": norm}), self.accelerator)
+        if not (math.isfinite(noted["loss"]) and math.isfinite(noted["norm"])):
             raise FloatingPointError(
-                f"the critic's loss is {noted['loss']}, its gradient's norm {norm.item()}"
+                f"the critic's loss is {noted['loss']}, its gradient's norm {noted['norm']}"
             )
 
         def step() -> float:
@@ -204,10 +207,12 @@ class TokenizerTask(Task):
         }
 
     def facts(self) -> dict[str, Any]:
+        cache = self.teachers.cache
         return {
             "routing": self.tokenizer.config.routing,
             "perceptual_network": self.teachers.perceptual.name,
             "captions_truncated": self.captions_truncated,
+            "targets_read": round(cache.hits / max(1, cache.asked), 4) if cache else 0.0,
         }
 
     def remembered(self) -> dict[str, Any]:

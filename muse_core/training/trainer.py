@@ -78,12 +78,13 @@ class RunFiles:
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """Where and how a stage is trained; nothing here changes what is learned, but the seed.
+    """Where and how a stage is trained; of these, seed and precision change what is learned.
 
     Args:
         run: Name of the run: its folders under data/runs and reports.
         seed: Of data order and random numbers.
         device: "auto", "cpu", "cuda" or "mps".
+        precision: A name of `muse_core.training.distributed.PRECISIONS`.
         resume: Go on from the last checkpoint, if there is one.
         fresh: Train again even what is trained with this very configuration.
         launch: In which processes.
@@ -98,6 +99,7 @@ class RunOptions:
     run: str = "scratch"
     seed: int = 0
     device: str = "auto"
+    precision: str = "auto"
     resume: bool = False
     fresh: bool = False
     launch: Launch = ALONE
@@ -181,9 +183,8 @@ class Trainer:
         """The network with its optimisers and averages, on its device."""
         if self._task is None:
             launch = self.options.launch
-            accelerator = accelerator_for(
-                self.options.device, 1 if launch.wanted else launch.processes
-            )
+            processes = 1 if launch.wanted else launch.processes
+            accelerator = accelerator_for(self.options.device, processes, self.options.precision)
             images_each(self.stage.batch_size, accelerator.num_processes)
             torch.manual_seed(self.options.seed)
             network, teachers = self.made_of
@@ -212,6 +213,7 @@ class Trainer:
         return {
             "stage": {name: held for name, held in stage.items() if name not in INCIDENTAL},
             "seed": self.options.seed,
+            "precision": self.options.precision,
             **plain(self.task.configuration()),
             "data": getattr(self.data, "fingerprint", ""),
         }

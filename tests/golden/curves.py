@@ -8,12 +8,15 @@ from pathlib import Path
 
 import pytest
 
-CURVES = Path(__file__).with_name("curves.json")
+PRECISIONS = ("fp32", "bf16")
+CURVES = {name: Path(__file__).with_name(f"curves_{name}.json") for name in PRECISIONS}
+TOLERANCE = {"fp32": 1e-3, "bf16": 2e-2}
+"""Relative: kernels and numbers of threads differ between machines."""
 STEPS = 5
 
 
 def measured_curves(
-    root: Path, monkeypatch: pytest.MonkeyPatch
+    root: Path, monkeypatch: pytest.MonkeyPatch, precision: str
 ) -> dict[str, dict[str, list[float]]]:
     """Stage -> loss -> its first values, trained now in an empty workspace."""
     from muse_core.training.stage_run import train_stage
@@ -23,10 +26,12 @@ def measured_curves(
 
     folder = write_foundations(root / "data" / "foundations" / "micro")
     enter(root, monkeypatch)
+    # A processor without bf16 imitates it: slowly, and with the same numbers.
+    monkeypatch.setattr("muse_core.training.distributed.has_bf16", lambda device: True)
     rates = {stage.name: stage.learning_rate for stage in micro_preset(folder).curriculum}
     curves = {}
     for stage in STAGES:
-        calm = f"stage.learning_rate={rates[stage] / 10}"
+        calm = f"stage.learning_rate={rates[stage] / 10} precision={precision}"
         rows = train_stage(micro_run(stage, "golden", overrides=calm)).rows[:STEPS]
         curves[stage] = {
             name: [row[name] for row in rows] for name in rows[0] if name.startswith("loss/")

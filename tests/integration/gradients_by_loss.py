@@ -15,11 +15,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from muse_core.config.presets import tiny
-from muse_core.config.stage import Loss, weights
+from muse_core.config.stage import Loss, by_loss
 from muse_core.data.scenes import Scenes
 from muse_core.foundations.perceptual import TeacherFeatures
 from muse_core.foundations.topology_teacher import DinoV3Teacher
-from muse_core.training.distributed import images_each, mean_over_processes
+from muse_core.training.distributed import mean_over_processes
 from muse_core.training.fsdp import whole
 from muse_core.training.loss_terms import forward_step
 from muse_core.training.teachers import Teachers
@@ -47,14 +47,13 @@ def gradients(
     from tests.unit.models.small_models import small_tokenizer
 
     teachers, third = small_teachers(), tiny().curriculum["03_synergistic_tuning"]
-    each = images_each(IMAGES, accelerator.num_processes)
     batch = Scenes("train", 32).__getitems__(
-        list(range(each * accelerator.process_index, each * (accelerator.process_index + 1)))
+        list(range(accelerator.process_index, IMAGES, accelerator.num_processes))
     )
     found: dict[str, Tensor] = {}
     for loss in losses:
         torch.manual_seed(1)
-        stage = replace(third, weights=weights(**{other: float(other is loss) for other in LOSSES}))
+        stage = replace(third, weights=by_loss(**{other: float(other is loss) for other in LOSSES}))
         trainer = TokenizerTask(
             small_tokenizer(routing=routing), stage, teachers, None, accelerator
         )

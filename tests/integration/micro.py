@@ -108,6 +108,8 @@ def write_preset(folder: Path) -> Path:
         "image_size": IMAGE_SIZE,
         "foundations": {part: str(folder / part) for part in parts},
         "connector": dict(unshuffle=1, width=32, num_heads=2, num_blocks=3),
+        # Of four images, two: one of each of two processes.
+        "shares": dict(perceptual=0.5, adversarial=0.5),
         "stage": dict(steps=6, batch_size=4, checkpoint_every=2, ema_decay=0.9, warmup_share=0.2),
     }
     file = folder / "micro.yaml"

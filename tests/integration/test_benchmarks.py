@@ -2,19 +2,27 @@
 for a test.
 """
 
+import json
 from dataclasses import replace
 
 import pytest
 import torch
 from accelerate import Accelerator
 
+from benchmarks import gpu_checks, history
 from benchmarks.__main__ import step_against_release, step_memory, table
+from benchmarks.against_commit import StepServer, code_of, in_turns
+from benchmarks.autoencoders import FAMILIES, count, fitted
+from benchmarks.beside_neighbours import fair_share
+from benchmarks.cost_model import checks, costs, meta_tokenizer
 from benchmarks.full_size_step import autocast_for
 from benchmarks.measuring import LiveBytes, Ratio, counted_flops, ratio_in_turns
-from benchmarks.release_recipe import ReleaseStep
-from benchmarks.sizes import Size, random_trainer, reduced, scenes
+from benchmarks.release_recipe import ReleaseStep, plain_eager
+from benchmarks.sizes import Size, published, random_trainer, reduced, scenes, tiny_size
 from benchmarks.throughput import encode_and_decode, stages
 from benchmarks.topology_loss import loss_cost
+from muse_core import paths
+from muse_core.training.loss_terms import forward_step
 
 
 @pytest.fixture(scope="module")
@@ -116,3 +124,88 @@ def test_bfloat16_is_used_where_the_hardware_has_it_and_never_imitated(monkeypat
             SystemExit, match=r"cuda has no bf16 arithmetic .*: use --precision fp32"
         ):
             autocast_for("cuda", "bf16")
+
+
+@pytest.mark.slow
+def test_plain_eager_trains_the_same_and_forms_every_map(micro: Size) -> None:
+    task, batch = random_trainer(micro, "02", Accelerator(cpu=True)), scenes(micro, 2, "cpu")
+    network = task.model, task.tokenizer, task.discriminator, task.teachers
+    fused = forward_step(*network, batch, task.stage, task.losses)[0].as_floats()
+    with plain_eager(task):
+        plain = forward_step(*network, batch, task.stage, task.losses)[0].as_floats()
+    assert plain == pytest.approx(fused, rel=1e-3)
+
+
+@pytest.mark.parametrize("size", [tiny_size(), published("muse-1b"), published("muse-3b")])
+def test_the_arithmetic_of_each_part_is_what_torch_counts(size: Size) -> None:
+    assert checks(size) == pytest.approx(dict.fromkeys(checks(size), 1.0), abs=0.01)
+
+
+def test_costs_follow_the_stage() -> None:
+    first, second, third = costs(tiny_size())
+    assert first.trained < second.trained < third.trained
+    assert third.flops["backbone"] == 3 * second.flops["backbone"]
+    share = first.stage.shares["perceptual"]
+    assert first.flops["perceptual network"] == pytest.approx(2 * share * first.flops["teacher"])
+    assert third.exchanged(8) == 2 * 7 / 8 * 4 * third.trained
+    assert third.seconds(1) == pytest.approx(
+        third.stage.steps * third.stage.batch_size * third.flops_an_image / (0.4 * 989e12)
+    )
+
+
+def test_a_fair_share_is_what_every_thread_gets() -> None:
+    assert fair_share(0, 2, 2) == 1.0
+    assert fair_share(1, 2, 2) == pytest.approx(2 / 3)
+    assert fair_share(2, 2, 2) == 0.5
+    assert fair_share(1, 2, 16) == 1.0
+
+
+def test_each_family_of_autoencoders_has_a_width_near_ours() -> None:
+    size = reduced()
+    ours = count(meta_tokenizer(size))
+    for make in FAMILIES.values():
+        with torch.device("meta"):
+            assert 0.8 < count(fitted(make, size, ours)) / ours < 1.25
+
+
+def test_a_commit_that_is_not_there_is_said() -> None:
+    with pytest.raises(LookupError, match="not in this copy"), code_of("0000000"):
+        pass
+
+
+@pytest.mark.slow
+def test_two_servers_of_steps_answer_in_turns(tmp_path) -> None:
+    sides = [StepServer(paths.checkout(), tmp_path / name, "01", 1) for name in ("new", "old")]
+    try:
+        ratio = in_turns(*sides, "seen", 1)
+        assert ratio.median > 0 and all(side.ask("memory") > 1e8 for side in sides)
+        assert (tmp_path / "new/data/teacher_views").is_dir()
+    finally:
+        for side in sides:
+            side.stop()
+
+
+def test_ratios_are_kept_from_run_to_run_and_drawn(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("MUSE_ROOT", str(tmp_path))
+    history.file().parent.mkdir(parents=True)
+    ratio = {"value": 2.0, "low": 1.9, "high": 2.2, "sides": [2.0, 1.0]}
+    for commit in ("aaaaaaaaaa", "bbbbbbbbbb"):
+        provenance = {"commit": commit, "date": "2026-11-29T10:00:00+00:00"}
+        history.append({"provenance": provenance, "rounds": 3, next(iter(history.SHOWN)): ratio})
+    first, second = map(json.loads, history.file().read_text().splitlines())
+    assert first["ratios"] == second["ratios"] and second["commit"] == "bbbbbbbbbb"
+    assert list(first["ratios"].values()) == [{"value": 2.0, "low": 1.9, "high": 2.2}]
+    assert history.draw().read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.long
+def test_the_checks_of_a_gpu_run_on_a_cpu(micro: Size) -> None:
+    flash, *rows = gpu_checks.checks(micro, "cpu", [1, 2], 1e9, 1)
+    assert "maps are allowed on a CPU" in flash
+    assert [(row.work, row.batch_size) for row in rows] == [
+        ("stage 1", 1),
+        ("stage 1", 2),
+        ("stage 3", 1),
+        ("stage 3", 2),
+    ]
+    assert "% of the rate" in gpu_checks.in_words(rows[0])

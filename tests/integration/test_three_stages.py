@@ -363,9 +363,9 @@ def test_trunk_routing_changes_nothing_before_the_stage_that_trains_the_backbone
         )
     row, usual = (written_rows(micro_run(STAGES[2], run))[0] for run in ("trunk", "whole"))
     assert row.keys() - usual.keys() == {"gradient_norm/backbone W_Q, W_K"}
-    assert {name for name in usual if row[name] != usual[name]} == {"gradient_norm/backbone"}, (
-        "values do not differ"
-    )
+    # Sums of gradients in another order may differ in their last bits.
+    other = {name for name in usual if row[name] != pytest.approx(usual[name], rel=1e-5)}
+    assert other == {"gradient_norm/backbone"}, "values do not differ"
 
 
 def test_unknown_names_are_refused_with_the_choices(micro) -> None:

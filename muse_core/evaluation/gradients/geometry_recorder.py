@@ -98,14 +98,15 @@ def measured_geometry(task: TokenizerTask, batch: Batch) -> GradientGeometry:
 
 
 def probing(stage: Stage, losses: Mapping[str, LossTerm], distils: bool) -> Stage:
-    """The stage with a loss for every task; one it does not train gets weight 1, which no cosine
-    depends on.
+    """The stage with a loss for every task, on all images; one it does not train gets weight 1,
+    which no cosine depends on.
     """
     heard = {losses[name].like for name in stage.weights}
     semantic = Loss.DISTILLATION if distils else Loss.ANCHOR
     stand_ins = {"pixels": Loss.RECONSTRUCTION, "semantics": semantic, "topology": Loss.TOPOLOGY}
     absent = {stand_ins[task]: 1.0 for task, own in TASKS.items() if not own & heard}
-    return replace(stage, weights=MappingProxyType({**stage.weights, **absent}))
+    weights = MappingProxyType({**stage.weights, **absent})
+    return replace(stage, weights=weights, shares=MappingProxyType({}))
 
 
 def read_geometry(files: Sequence[Path], starts: Sequence[int] = ()) -> GradientGeometry:

@@ -18,12 +18,15 @@ def test_every_kind_of_path_reaches_its_field() -> None:
     preset = load_preset(
         "tiny",
         "image_size=96 routing=shared connector.num_blocks=4 02.weights.topology=2 "
-        "03.stage.learning_rate=1e-4 08.stage.steps=9 held_out_images=1e2 trackers=tensorboard",
+        "03.stage.learning_rate=1e-4 03.shares.anchor=0.5 08.stage.steps=9 held_out_images=1e2 "
+        "trackers=tensorboard",
     )
     assert (preset.image_size, preset.routing, preset.connector.num_blocks) == (96, "shared", 4)
     assert preset.curriculum[SECOND].weights["topology"] == 2.0
     assert preset.curriculum[FIRST].weights == tiny().curriculum[FIRST].weights
     assert preset.curriculum[THIRD].learning_rate == 1e-4
+    own = tiny().curriculum[THIRD].shares
+    assert preset.curriculum[THIRD].shares == {**own, "anchor": 0.5}
     assert preset.generation.steps == 9
     assert (preset.held_out_images, preset.trackers) == (100, ("tensorboard",))
 
@@ -63,6 +66,9 @@ def test_another_teacher_teaches_by_its_own_layers_and_a_folder_is_a_whole_path(
         ("weights.topologie=1", "no loss 'topologie' .*mean topology"),
         ("weights.topology=-1", "must not be negative"),
         ("weights.topology=nan", "must not be negative"),
+        ("shares.topologie=1", "no loss 'topologie' .*mean topology"),
+        ("shares.topology=0", "shares.topology cannot be '0': input should be greater than 0"),
+        ("02.shares.anchor=2", "02.shares.anchor cannot be '2': input should be less than or eq"),
         ("stage.steps=0", "stage.steps cannot be '0': input should be greater than or equal to 1"),
         ("stage.steps=many", "stage.steps cannot be 'many'"),
         ("stage.steps", "'stage.steps' has no value: write path=value"),

@@ -8,7 +8,7 @@ from muse_core.config.stage import (
     Curriculum,
     Loss,
     Stage,
-    weights,
+    by_loss,
 )
 from muse_core.errors import MuseError
 
@@ -16,7 +16,7 @@ from muse_core.errors import MuseError
 def stage(name: str, **options) -> Stage:
     return Stage(
         name=name,
-        weights=weights(topology=1.0),
+        weights=by_loss(topology=1.0),
         learning_rate=1e-3,
         steps=10,
         batch_size=2,
@@ -33,12 +33,12 @@ def test_a_stage_is_found_by_name_and_a_wrong_one_is_answered_with_the_names() -
 
 
 def test_weights_are_losses_by_name_and_cannot_be_changed() -> None:
-    given = weights(topology=1.0, anchor=0.5)
+    given = by_loss(topology=1.0, anchor=0.5)
     assert dict(given) == {Loss.TOPOLOGY: 1.0, Loss.ANCHOR: 0.5}
     with pytest.raises(TypeError):
         given[Loss.ANCHOR] = 2.0
     with pytest.raises(ValueError, match="topologie"):
-        weights(topologie=1.0)
+        by_loss(topologie=1.0)
 
 
 def test_a_rate_for_the_backbone_is_what_trains_it() -> None:

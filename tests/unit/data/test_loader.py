@@ -51,7 +51,10 @@ def test_the_order_is_a_function_of_the_seed_alone() -> None:
 def test_processes_share_the_global_batch() -> None:
     alone = order(batch_size=4)
     left, right = order(batch_size=4, rank=0, processes=2), order(batch_size=4, rank=1, processes=2)
-    assert [a + b for a, b in zip(left, right, strict=True)] == alone
+    both = zip(left, right, strict=True)
+    assert [
+        [sample for pair in zip(*each, strict=True) for sample in pair] for each in both
+    ] == alone
     assert all(not set(a) & set(b) for a, b in zip(left, right, strict=True))
 
 
@@ -98,7 +101,14 @@ def test_what_is_drawn_depends_on_seed_epoch_and_sample_alone(start, processes, 
         training_batches(Epochs(20), 4, 3, start, 12, rank, processes, workers)
         for rank in range(processes)
     ]
-    said = [sum((one.captions for one in step), ()) for step in zip(*shares, strict=True)]
+    said = [
+        tuple(
+            caption
+            for turn in zip(*(one.captions for one in step), strict=True)
+            for caption in turn
+        )
+        for step in zip(*shares, strict=True)
+    ]
     asked = list(EpochOrder(20, Steps(4, 3, start, 12)))
     assert said == [tuple(f"3/{epoch}/{index}" for index in step) for epoch, step in asked]
     assert {epoch for epoch, _ in asked} >= {1, 2}

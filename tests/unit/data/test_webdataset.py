@@ -87,7 +87,8 @@ def test_workers_and_processes_read_each_sample_once_an_epoch(folder) -> None:
         ]
         for rank in (0, 1)
     ]
-    read = [name for pair in zip(*shares, strict=True) for ids in pair for name in ids]
+    steps_of_both = (zip(*pair, strict=True) for pair in zip(*shares, strict=True))
+    read = [name for step in steps_of_both for turn in step for name in turn]
     assert len(read) == len(set(read)) == 8 * steps
     order = [at for _, batch in EpochOrder(len(source), Steps(8, 7, 0, steps)) for at in batch]
     assert read == [source.sample_id(index) for index in order]

@@ -79,6 +79,7 @@ def test_each_training_has_a_live_plot_of_its_own_with_its_name(monkeypatch):
         return Handle()
 
     monkeypatch.setattr("IPython.display.display", display)
+    monkeypatch.setattr("muse_core.figures.curves.DRAWING", 1e9)
     plot = LivePlot(["loss/topology"], seconds=0)
     assert plot.picture(training(0)) is None
     for what, counts in {"MUSE": (2, 3), "the autoencoder": (2,), "stage 1": (3,)}.items():
@@ -98,3 +99,24 @@ def test_a_live_plot_is_not_drawn_at_every_step(monkeypatch):
     plot = LivePlot(seconds=60)
     plot.on_step(training(5, "MUSE"), {})
     assert plot.picture(training(5, "MUSE")).title == "MUSE, step 5"
+
+
+def test_a_live_plot_takes_a_hundredth_of_the_time_at_most(monkeypatch):
+    now, drawn = [0.0], []
+
+    def slow_png(*args, **options):
+        now[0] += 2.0
+        drawn.append(now[0])
+        return b""
+
+    monkeypatch.setattr("muse_core.figures.curves.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("muse_core.figures.still.png", slow_png)
+    monkeypatch.setattr("IPython.display.Image", lambda *args, **options: None)
+    monkeypatch.setattr(
+        "IPython.display.display", lambda *args, **names: SimpleNamespace(update=print)
+    )
+    plot = LivePlot(seconds=5)
+    while now[0] < 1000:
+        now[0] += 1
+        plot.on_step(training(3, "MUSE"), {})
+    assert drawn[0] < 10 and len(drawn) == 5

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from muse_core.config.stage import Loss, weights
+from muse_core.config.stage import Loss, by_loss
 from muse_core.losses.objective import weighted_sum
 
 
@@ -9,7 +9,7 @@ def test_the_total_is_the_weighted_sum_and_the_parts_stay_unweighted() -> None:
     topology, rec = torch.tensor(2.0, requires_grad=True), torch.tensor(3.0, requires_grad=True)
     terms = weighted_sum(
         {Loss.TOPOLOGY: topology, Loss.RECONSTRUCTION: rec},
-        weights(topology=0.5, reconstruction=10.0),
+        by_loss(topology=0.5, reconstruction=10.0),
     )
     terms.total.backward()
     assert terms.as_floats() == {"topology": 2.0, "reconstruction": 3.0, "total": 31.0}
@@ -18,4 +18,4 @@ def test_the_total_is_the_weighted_sum_and_the_parts_stay_unweighted() -> None:
 
 def test_a_term_without_a_weight_is_an_error() -> None:
     with pytest.raises(KeyError):
-        weighted_sum({Loss.ANCHOR: torch.tensor(1.0)}, weights(topology=1.0))
+        weighted_sum({Loss.ANCHOR: torch.tensor(1.0)}, by_loss(topology=1.0))

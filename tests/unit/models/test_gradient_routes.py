@@ -27,13 +27,17 @@ from .small_models import SIZES, Size, loss_of, random_images, small_tokenizer
 STAGES = {stage.name: stage for stage in tiny().curriculum}
 
 
-def gradients(size: Size, stage: Stage, loss: Loss) -> dict[str, torch.Tensor | None]:
-    """Name -> gradient of one loss after a backward pass of the stage."""
+def gradients(
+    size: Size, stage: Stage, loss: Loss, half: bool = False
+) -> dict[str, torch.Tensor | None]:
+    """Name -> gradient of one loss after a backward pass of the stage, or in bf16 arithmetic."""
     tokenizer = small_tokenizer(size)
     tokenizer.backbone.requires_grad_(stage.trains_backbone)
     images = random_images(size)
-    output = tokenizer(images, trunk_hears=stage.trunk_hears, with_attention=True)
-    loss_of(loss, output, images, tokenizer).backward()
+    with torch.autocast("cpu", torch.bfloat16, enabled=half):
+        output = tokenizer(images, trunk_hears=stage.trunk_hears, with_attention=True)
+        total = loss_of(loss, output, images, tokenizer)
+    total.backward()
     return {name: weight.grad for name, weight in tokenizer.named_parameters()}
 
 
@@ -42,11 +46,14 @@ def is_zero(gradient: torch.Tensor | None) -> bool:
     return gradient is None or not gradient.any()
 
 
+@pytest.mark.parametrize("half", [False, True], ids=["fp32", "bf16"])
 @pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
 @pytest.mark.parametrize("stage", STAGES.values(), ids=STAGES)
 @pytest.mark.parametrize("loss", Loss, ids=str)
-def test_every_loss_reaches_its_groups_and_no_other(size: Size, stage: Stage, loss: Loss) -> None:
-    measured = gradients(size, stage, loss)
+def test_every_loss_reaches_its_groups_and_no_other(
+    size: Size, stage: Stage, loss: Loss, half: bool
+) -> None:
+    measured = gradients(size, stage, loss, half)
     for name, gradient in measured.items():
         allowed = may_reach(loss, group_of(name), stage.trunk_hears, stage.trains_backbone)
         if not allowed:

@@ -3,6 +3,7 @@ missing.
 """
 
 import json
+import shutil
 from pathlib import Path
 
 import nbformat
@@ -113,3 +114,28 @@ def test_a_stale_page_says_what_that_means(write_notebook: Writer) -> None:
 
 def test_an_empty_workspace_has_an_index_that_says_how_to_begin(workspace: Path) -> None:
     assert "muse run all" in index.write().read_text()
+
+
+def test_the_page_is_made_again_when_something_that_it_shows_has_changed(
+    write_notebook: Writer, workspace: Path, monkeypatch
+) -> None:
+    source = write_notebook("00_a")
+    executed_copy(source, "smoke")
+    page = index.write()
+    made, calls, rendered = page.read_text(), [], index.render
+    monkeypatch.setattr(index, "render", lambda *a, **b: calls.append(1) or rendered(*a, **b))
+    assert index.write().read_text() == made and not calls
+    records = workspace / "reports/smoke/records"
+    records.mkdir()
+    changes = (
+        lambda: write_notebook("00_a", "print('changed')"),
+        lambda: executed_copy(source, "another"),
+        lambda: (records / "stage1.json").write_text("{}"),
+        lambda: shutil.rmtree(workspace / "reports/another"),
+        lambda: page.write_text("cut sh"),
+        page.unlink,
+    )
+    for count, change in enumerate(changes, 1):
+        change()
+        index.write()
+        assert len(calls) == count

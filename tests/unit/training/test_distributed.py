@@ -8,6 +8,7 @@ from accelerate import Accelerator
 
 from muse_core.errors import MuseError
 from muse_core.training.distributed import (
+    PRECISIONS,
     accelerator_for,
     any_process,
     images_each,
@@ -27,12 +28,14 @@ def test_a_step_is_shared_evenly_or_refused() -> None:
         images_each(2, 4)
 
 
-def test_parts_are_the_whole_in_order() -> None:
+def test_parts_are_the_whole_in_turns() -> None:
     drawn = torch.arange(6)
     parts = [
         own_part(drawn, Mock(Accelerator, num_processes=3, process_index=rank)) for rank in range(3)
     ]
-    assert torch.equal(torch.cat(parts), drawn) and all(len(part) == 2 for part in parts)
+    assert torch.equal(torch.stack(parts, 1).flatten(), drawn) and all(
+        len(part) == 2 for part in parts
+    )
 
 
 def test_alone_nothing_is_rounded_or_asked() -> None:
@@ -46,6 +49,18 @@ def test_devices_are_named_and_must_be_there() -> None:
     with pytest.raises(MuseError, match="Unknown device 'gpu': choose one of auto, cpu, cuda, mps"):
         accelerator_for("gpu")
     assert accelerator_for("cpu").device.type == "cpu"
+
+
+def test_bf16_is_used_where_it_is_asked_for_and_imitated_nowhere(monkeypatch) -> None:
+    module = "muse_core.training.distributed.has_bf16"
+    monkeypatch.setattr(module, lambda device: True)
+    modes = [accelerator_for("cpu", precision=each).mixed_precision for each in PRECISIONS]
+    assert modes == ["no", "bf16", "no"]
+    monkeypatch.setattr(module, lambda device: False)
+    with pytest.raises(MuseError, match=r"This cpu has no bf16 arithmetic .*: use precision=fp32"):
+        accelerator_for("cpu", precision="bf16")
+    with pytest.raises(MuseError, match="Unknown precision 'fp16': choose one of auto, bf16, fp32"):
+        accelerator_for("cpu", precision="fp16")
 
 
 @pytest.mark.parametrize("device", ["cuda", "mps"])

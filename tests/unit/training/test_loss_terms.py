@@ -13,7 +13,7 @@ from muse_core.data.scenes import Scenes
 from muse_core.errors import MuseError
 from muse_core.models.gradient_routes import WeightGroup
 from muse_core.models.weight_groups import weight_groups
-from muse_core.training.loss_terms import TERMS, LossTerm, chosen_terms
+from muse_core.training.loss_terms import TERMS, LossTerm, chosen_terms, forward_step
 from muse_core.training.tokenizer_task import TokenizerTask
 
 from ..models.small_models import small_tokenizer
@@ -56,8 +56,6 @@ def test_a_loss_of_ones_own_reaches_the_weights_of_its_row_and_no_other(
 
 
 def _terms(task, stage, losses):
-    from muse_core.training.loss_terms import forward_step
-
     batch = Scenes("train", 32).first(3)
     terms, _ = forward_step(
         task.model, task.tokenizer, task.discriminator, task.teachers, batch, stage, losses
@@ -88,3 +86,60 @@ def test_a_term_sees_every_value_and_gives_gradient_through_its_own_outputs_alon
     assert not seen.reconstruction.requires_grad and seen.embedding.requires_grad
     assert not seen.attention[0].queries.requires_grad
     assert SimpleNamespace(**vars(seen)).latent.shape == out.latent.shape
+
+
+def test_a_loss_sees_its_share_of_the_images_and_the_decoder_no_more(teachers) -> None:  # noqa: F811
+    counts, task = {}, shared_task(teachers, {"wide": 1.0, "narrow": 0.5, "rare": 0.01})
+
+    def counting(name):
+        def loss(step):
+            sizes = {len(step.batch), len(step.output.latent), len(step.targets.text)}
+            sizes |= {len(step.output.reconstruction)} if name != "wide" else set()
+            (counts[name],) = sizes
+            return step.output.embedding.mean() + step.output.reconstruction.mean()
+
+        return loss
+
+    rows = {"wide": "semantics", "narrow": "pixels", "rare": "pixels"}
+    losses = {name: LossTerm(counting(name), row=row) for name, row in rows.items()}
+    batch = Scenes("train", 32).first(4)
+    asked = []
+    teachers.text.register_forward_pre_hook(lambda _, given: asked.append(len(given[0])))
+    networks = task.model, task.tokenizer, task.discriminator, task.teachers
+    terms, output = forward_step(*networks, batch, task.stage, losses)
+    assert counts == {"wide": 4, "narrow": 2, "rare": 1}
+    assert len(output.reconstruction) == 2 and len(output.latent) == 4
+    assert list(terms.parts) == ["wide", "narrow", "rare"]
+    assert asked == [4], "the teacher is asked once, for the loss that sees most"
+
+
+def shared_task(teachers, shares):  # noqa: F811
+    stage = replace(STAGES[2], weights=dict.fromkeys(shares, 1.0), shares=shares)
+    losses = {name: LossTerm(greedy, row="pixels") for name in shares}
+    return TokenizerTask(small_tokenizer(), stage, teachers, losses, Accelerator(cpu=True))
+
+
+def test_a_share_of_a_loss_is_that_loss_on_the_first_images(teachers) -> None:  # noqa: F811
+    batch, parts = Scenes("train", 32).first(4), []
+    for stage, seen in ((replace(STAGES[2], shares=halves()), batch), (whole(), batch.first(2))):
+        torch.manual_seed(0)
+        task = TokenizerTask(small_tokenizer(), stage, teachers, None, Accelerator(cpu=True))
+        networks = task.model, task.tokenizer, task.discriminator, task.teachers
+        parts.append(forward_step(*networks, seen, stage)[0].as_floats())
+    assert parts[0] == pytest.approx(parts[1], rel=1e-5)
+
+
+def halves():
+    return dict.fromkeys(STAGES[2].weights, 0.5)
+
+
+def whole():
+    return replace(STAGES[2], shares={})
+
+
+def test_no_teacher_is_asked_what_no_loss_looks_at(teachers) -> None:  # noqa: F811
+    stage = replace(STAGES[0], weights={"topology": 1.0}, shares={})
+    task = TokenizerTask(small_tokenizer(), stage, teachers, None, Accelerator(cpu=True))
+    hook = teachers.text.register_forward_pre_hook(lambda *_: pytest.fail("captions were read"))
+    _terms(task, stage, TERMS)
+    hook.remove()

@@ -121,3 +121,9 @@ def test_each_group_is_clipped_on_its_own() -> None:
     assert loud.grad.norm().item() == pytest.approx(1.0, rel=1e-4)
     torch.testing.assert_close(quiet.grad, torch.full((4,), 0.1))
     assert math.isclose(optimiser.param_groups[0]["params"][0].abs().sum().item(), 0)
+
+
+def test_every_group_of_whole_weights_is_stepped_in_one_pass() -> None:
+    tokenizer = small_tokenizer()
+    freeze(tokenizer, THIRD)
+    assert all(group["fused"] for group in optimiser_for(tokenizer, THIRD).param_groups)
