@@ -87,7 +87,9 @@ class TeacherCache:
                 room = self.limit - _make_room(folder, file, self.limit)
                 self._room = min(room, disk_usage(folder).free / 2)
                 self._file = sqlite3.connect(file, timeout=PATIENCE)
+                self._file.execute("PRAGMA page_size=65536")
                 self._file.execute("PRAGMA journal_mode=WAL")
+                self._file.execute("PRAGMA wal_autocheckpoint=64")
                 self._file.execute("PRAGMA synchronous=OFF")
                 self._file.execute(
                     "CREATE TABLE IF NOT EXISTS views (image BLOB PRIMARY KEY, seen BLOB)"
