@@ -209,13 +209,18 @@ def table(sizes: list[Size]) -> str:
     ]
     for size in sizes:
         for cost in costs(size):
-            parts = ", ".join(f"{value / 1e9:.3g}" for value in cost.flops.values())
+            parts = ", ".join(number(value / 1e9) for value in cost.flops.values())
             times = " | ".join(in_words(cost.seconds(gpus)) for gpus in GPUS)
             lines.append(
-                f"| {size.name} | {cost.stage.name[:2]} | {cost.flops_an_image / 1e9:,.3g} | "
+                f"| {size.name} | {cost.stage.name[:2]} | {number(cost.flops_an_image / 1e9)} | "
                 f"{parts} | {cost.gigabytes:.3g} | {cost.exchanged(8) / 1e6:,.0f} | {times} |"
             )
     return "\n".join(lines)
+
+
+def number(value: float) -> str:
+    """Three digits, and whole from a hundred on."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def in_words(seconds: float) -> str:
