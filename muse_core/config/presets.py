@@ -18,7 +18,7 @@ def tiny() -> Preset:
     long again for the baseline and the evaluation.
 
     Expected on held-out scenes: L_topo at a tenth of its start after stage 1; after stage 3 about
-    26.5 dB and a zero-shot accuracy of 0.98 over ten shapes."""
+    26 dB and a zero-shot accuracy of 0.98 over ten shapes."""
     folder = paths.foundations("tiny")
     warmup = dict(
         weights=by_loss(topology=1.0, reconstruction=0.1, perceptual=0.0025),

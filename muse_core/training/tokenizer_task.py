@@ -87,6 +87,12 @@ class TokenizerTask(Task):
         self.average = EMAModel(self.weights.values(), decay=stage.ema_decay, foreach=True)
         self.anchors = LeCamAnchors()
         self.captions_truncated = 0
+        self.views = self._views()
+
+    def _views(self) -> tuple[int, int]:
+        """Images whose teacher's view was read from disk so far, and all that were asked for."""
+        cache = self.teachers.cache
+        return (cache.hits, cache.asked) if cache else (0, 0)
 
     def _freeze_unheard(self) -> None:
         """Freeze what no loss of the stage has a path to, though its routing leaves it open:
@@ -207,12 +213,12 @@ class TokenizerTask(Task):
         }
 
     def facts(self) -> dict[str, Any]:
-        cache = self.teachers.cache
+        hits, asked = (now - before for now, before in zip(self._views(), self.views, strict=True))
         return {
             "routing": self.tokenizer.config.routing,
             "perceptual_network": self.teachers.perceptual.name,
             "captions_truncated": self.captions_truncated,
-            "targets_read": round(cache.hits / max(1, cache.asked), 4) if cache else 0.0,
+            "targets_read": round(hits / max(1, asked), 4),
         }
 
     def remembered(self) -> dict[str, Any]:
