@@ -193,9 +193,9 @@ def main() -> None:
     rows = list(throughputs(size, accelerator, rate, rounds, batches))
     found["throughput"] = [asdict(row) for row in rows]
     print(table(rows))
+    file = write_json(paths.root() / "reports" / "bench" / "bench.json", found)
     append(found)
     draw()
-    file = write_json(paths.root() / "reports" / "bench" / "bench.json", found)
     print(f"written to {file.relative_to(paths.root())}")
 
 

@@ -4,7 +4,8 @@ GPUs; and how well the arithmetic agrees with what torch counts.
     python -m benchmarks.cost_model [--check]
 
 Writes the tables of docs/performance.md to its output. ``--check`` counts each part's operations on
-torch's meta device, where nothing is computed, and prints arithmetic over count.
+torch's meta device, where nothing is computed, and prints arithmetic over count. The critic, the
+text tower and Psi are left out.
 """
 
 import argparse
@@ -37,7 +38,7 @@ TRAINED, FROZEN, PASSED = 3.0, 1.0, 2.0
 input.
 """
 STATE_BYTES, HELD_BYTES = 20, 4
-"""A trained weight with gradient, two moments and moving average in float32; a frozen weight."""
+"""A trained weight, its gradient, two moments and moving average in float32; a frozen weight."""
 
 
 @dataclass(frozen=True)
@@ -107,9 +108,8 @@ def forward_flops(size: Size) -> dict[str, float]:
         "connector": preset.connector.num_blocks * block + 2 * tokens * joined * width,
         "teacher": vit_flops(teacher, teacher_tokens, area(teacher)),
         "decoder": counted_decoder(size),
-        "attention maps": 4
-        * preset.connector.num_blocks
-        * (tokens**2 * width + seen**4 * teacher["hidden_size"]),
+        "student's logits": 2 * preset.connector.num_blocks * tokens**2 * width,
+        "teacher's logits": 2 * preset.connector.num_blocks * seen**4 * teacher["hidden_size"],
     }
 
 
@@ -147,7 +147,8 @@ def costs(size: Size) -> Iterator[Cost]:
             "decoder": forward["decoder"] * TRAINED * decoded,
             "teacher": forward["teacher"] * FROZEN * max(taught, perceived),
             "perceptual network": forward["teacher"] * PASSED * perceived,
-            "L_topo": forward["attention maps"] * TRAINED * taught,
+            "L_topo": taught
+            * (forward["student's logits"] * TRAINED + forward["teacher's logits"] * FROZEN),
         }
         tokenizer = meta_tokenizer(size)
         freeze(tokenizer, stage)

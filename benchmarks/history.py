@@ -17,6 +17,7 @@ SHOWN = {
 }
 """Ratio -> its name in the picture."""
 KEPT = ("value", "low", "high")
+ALIKE = ("size", "device", "threads")
 
 
 def file() -> Path:
@@ -30,19 +31,22 @@ def append(found: dict[str, Any]) -> None:
         for name, value in found.items()
         if isinstance(value, dict) and value.keys() >= set(KEPT)
     }
-    line = {name: found["provenance"][name] for name in ("commit", "date")} | {"ratios": ratios}
+    line = {name: found["provenance"][name] for name in ("commit", "date", "device")}
+    line |= {name: found[name] for name in ("size", "threads")} | {"ratios": ratios}
+    file().parent.mkdir(parents=True, exist_ok=True)
     with file().open("a", encoding="utf-8") as out:
         out.write(json.dumps(line) + "\n")
 
 
 def draw() -> Path:
-    """``history.png``: each ratio with its spread, from run to run."""
+    """``history.png``: each ratio with its spread, from run to run that is like the last one."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    runs = [json.loads(line) for line in file().read_text(encoding="utf-8").splitlines()]
+    lines = [json.loads(line) for line in file().read_text(encoding="utf-8").splitlines()]
+    runs = [line for line in lines if all(line[name] == lines[-1][name] for name in ALIKE)]
     figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
     for name, words in SHOWN.items():
         at = [index for index, run in enumerate(runs) if name in run["ratios"]]

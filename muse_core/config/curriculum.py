@@ -40,8 +40,13 @@ def _changed(stage: Stage, changes: Changes) -> Stage:
         raise MuseError(
             f"Without {changes.without}, {stage.name} has no loss left: leave out another one."
         )
-    surgery = Surgery(changes.surgery)
-    return replace(stage, weights=MappingProxyType(kept), surgery=surgery)
+    shares = _renamed(stage.shares, Loss.ANCHOR, ANCHORINGS[changes.anchoring])
+    return replace(
+        stage,
+        weights=MappingProxyType(kept),
+        shares=MappingProxyType(shares),
+        surgery=Surgery(changes.surgery),
+    )
 
 
 def _renamed(weights: Mapping[str, float], before: Loss, after: Loss) -> dict[str, float]:

@@ -233,9 +233,10 @@ def _with_weight(stage: Stage, loss: Loss, path: str, value: Any) -> Stage:
 
 
 def _with_share(stage: Stage, loss: Loss, path: str, value: Any) -> Stage:
-    """A share of 1 means all images."""
+    """A share of 1 means all images, and is left out."""
     shares = {**stage.shares, loss: _checked(PartOfAStep, path, value)}
-    return replace(stage, shares=MappingProxyType(shares))
+    part = {name: share for name, share in shares.items() if share < 1}
+    return replace(stage, shares=MappingProxyType(part))
 
 
 def _with_curriculum(preset: Preset, pairs: Mapping[str, Any]) -> Preset:
@@ -289,7 +290,10 @@ def _from_text(value: str, kind: Any) -> Any:
 def _no_such(path: str, preset: Preset) -> MuseError:
     known = [field.name for field in fields(preset)]
     known += [f"connector.{field.name}" for field in fields(preset.connector)]
-    known += [f"stage.{field.name}" for field in fields(Stage)]
+    of_stage = [f"stage.{field.name}" for field in fields(Stage) if field.name not in BY_LOSS]
+    of_stage += [f"{field}.{loss}" for field in BY_LOSS for loss in Loss]
+    number = re.match(r"\d\d\w*\.", path)
+    known += [f"{number[0]}{each}" for each in of_stage] if number else of_stage
     return MuseError(f"There is no field {shown(path)} in a preset{_closest(path, known)}.")
 
 

@@ -44,6 +44,7 @@ def muse_1b() -> Preset:
         generation=_generation("sana-0.6b"),
         generated_images=5000,
         probe_images=50_000,
+        segmentation_steps=40_000,
     )
 
 

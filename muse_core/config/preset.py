@@ -29,7 +29,8 @@ class FoundationLocations:
 class ConnectorShape:
     """Sizes of the synergistic blocks. ``unshuffle``: s x s backbone patches become one token;
     ``attention``: a name in `block_variants`; ``query_grid``: side of the grid the learnable
-    queries are stored on, None for that of the images."""
+    queries are stored on, None for that of the images; ``semantic_channels``: of the latent's
+    semantic band, 0 for a latent without one (`MuseTokenizer`)."""
 
     unshuffle: Count
     width: Count
@@ -37,6 +38,7 @@ class ConnectorShape:
     num_blocks: Count = 6
     attention: str = "multi-head"
     query_grid: int | None = None
+    semantic_channels: Annotated[int, Interval(ge=0, le=10**6)] = 0
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ class Preset:
     third of them.
     """
     segmentation_steps: Count = 150
-    """How many steps the head of a segmentation probe is trained for."""
+    """Of the fit of a segmentation probe's head, at most (`segmentation_probe`)."""
     trackers: tuple[str, ...] = ()
     """"tensorboard", "wandb" or both: they hear the metrics as well."""
     accelerate_config: str = ""

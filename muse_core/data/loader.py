@@ -44,8 +44,8 @@ class EpochOrder(Sampler[tuple[int, list[int]]]):
     """(epoch, positions) of each step: a fresh permutation every epoch, a pure function of the
     seed.
 
-    Resuming at step k needs nothing but k. Of several processes each takes every so-manieth sample
-    of a step: the order is the same for any number of them, and the first samples of all are
+    Resuming at step k needs nothing but k. Several processes take the samples of a step
+    in turns: the order is the same for any number of them, and the first samples of all are
     together the first of the step. An epoch's last incomplete step is left out.
 
     Args:

@@ -1,6 +1,6 @@
 """`evaluate`: one network, every metric, one row. The same protocol for all rows of a table."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 
 from torch import Tensor
@@ -29,6 +29,11 @@ class Evaluated:
     @property
     def per_image(self) -> dict[str, Tensor]:
         return grouped(self.tensors).get("per_image", {})
+
+    def with_measurements(self, **found: Measurement) -> "Evaluated":
+        """The row with more figures."""
+        row = replace(self.row, measurements=self.row.measurements | found)
+        return replace(self, row=row)
 
     @property
     def confusion(self) -> Tensor | None:

@@ -17,13 +17,13 @@ from diffusers import AutoencoderDC
 from einops import rearrange
 from torch import Tensor, nn
 
-from muse_core.errors import MuseError
 from muse_core.evaluation.attention.student_teacher import student_attention, teacher_attention
 from muse_core.foundations.backbone import Backbone
 from muse_core.foundations.pixel_decoder import encode_with, reconstruct_with
 from muse_core.foundations.topology_teacher import TopologyTeacher
 from muse_core.losses.topology import Grid
 from muse_core.models.tokenizer import MuseTokenizer
+from muse_core.results.trained_code import folder_fingerprint
 from muse_core.shapes import AttentionMaps, Embeddings, Float, Images, Tokens
 
 SEMANTIC, HIDDEN, LATENT = "semantic stream", "block output", "latent z"
@@ -113,7 +113,7 @@ class TokenizerExtractor(FeatureExtractor[MuseTokenizer]):
         return Features(
             tokens=tokens,
             grid=dict.fromkeys(tokens, grid),
-            embedding=self.network.semantic_head(connected.semantic),
+            embedding=self.network.embedding_of(connected),
             reconstruction=self.network.decode(latent, (height, width)).sample if pixels else None,
         )
 
@@ -218,24 +218,6 @@ def latent_tokens(latent: Tensor) -> Tokens:
 def tensor_bytes(tensor: Tensor) -> bytes:
     """A tensor's values, to be hashed."""
     return tensor.detach().cpu().contiguous().numpy().tobytes()
-
-
-def folder_fingerprint(folder: Path) -> str:
-    """A hash of every weight and configuration file below a folder. Raises MuseError where there is
-    none.
-    """
-    digest, kinds = blake2b(digest_size=8), (".safetensors", ".json", ".bin")
-    files = sorted(file for file in Path(folder).rglob("*") if file.suffix in kinds)
-    if not files:
-        raise MuseError(
-            f"{folder} holds no weights to evaluate: run the notebook that makes them first."
-        )
-    for file in files:
-        digest.update(file.name.encode())
-        with file.open("rb") as opened:
-            while chunk := opened.read(1 << 22):
-                digest.update(chunk)
-    return digest.hexdigest()
 
 
 def frozen(network: Network, device: torch.device | str) -> Network:

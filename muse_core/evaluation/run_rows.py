@@ -21,7 +21,6 @@ from muse_core.evaluation.feature_extractors import (
     FeatureExtractor,
     TeacherExtractor,
     TokenizerExtractor,
-    folder_fingerprint,
     frozen,
     tensor_bytes,
 )
@@ -30,6 +29,7 @@ from muse_core.foundations.image_tower import image_projection
 from muse_core.foundations.pixel_decoder import load_autoencoder
 from muse_core.foundations.text_tower import text_config
 from muse_core.foundations.topology_teacher import TopologyTeacher
+from muse_core.results.trained_code import folder_fingerprint
 from muse_core.training.checkpoint import TOKENIZER_FOLDER
 
 MUSE, SHARED = "MUSE, after stage {}", "shared routing, after stage {}"

@@ -129,12 +129,12 @@ def colour_of(name: str, position: int) -> str:
 
 
 DRAWING = 0.01
-"""The most of a training's time that its live plot takes."""
+"""The most of a training's time that its live plot takes, once it has been drawn twice."""
 
 
 class LivePlot(Callback):
     """A loss plot that grows while something trains, redrawn in place at most every ``seconds``,
-    and rarely enough to take no more than `DRAWING` of the time.
+    and no more often than `DRAWING` of the time allows.
 
     Each training gets a plot of its own.
 
@@ -147,16 +147,17 @@ class LivePlot(Callback):
     def __init__(self, names: Sequence[str] = (), title: str = "", seconds: Number = 5.0) -> None:
         self.names, self.title, self.seconds = list(names), title, seconds
         self.handle: Any = None
-        self.drawn_at = time.monotonic()
-        self.took = 0.0
+        self.drawn_at = self.began = time.monotonic()
+        self.spent = 0.0
 
     def on_train_begin(self, trainer: Any) -> None:
-        self.handle = None
+        self.handle, self.began, self.spent = None, time.monotonic(), 0.0
 
     def on_step(self, trainer: Any, row: dict[str, Any]) -> None:
         """Draw all rows so far, unless it was done a moment ago."""
-        pause = max(self.seconds, self.took / DRAWING)
-        if len(trainer.rows) >= 2 and time.monotonic() - self.drawn_at >= pause:
+        now = time.monotonic()
+        affordable = self.spent <= DRAWING * (now - self.began)
+        if len(trainer.rows) >= 2 and now - self.drawn_at >= self.seconds and affordable:
             self.redraw(trainer)
 
     def on_train_end(self, trainer: Any) -> None:
@@ -173,12 +174,13 @@ class LivePlot(Callback):
             return
         words = f"Losses so far: {picture.title}"
         image = Image(still.png(picture.still, dpi=90), metadata={"alt": words})
+        self.drawn_at = time.monotonic()
         if self.handle is None:
+            # The first drawing also loads what draws, which says nothing about the next.
             self.handle = display(image, display_id=True)
         else:
             self.handle.update(image)
-        self.drawn_at = time.monotonic()
-        self.took = self.drawn_at - began
+            self.spent += self.drawn_at - began
 
     def picture(self, trainer: Any) -> Picture | None:
         """The curves so far, titled with what trains and how far it is; None before any loss."""

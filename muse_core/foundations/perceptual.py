@@ -5,6 +5,7 @@ Never a silent substitute: `name` says which network measured.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +33,9 @@ class PerceptualNetwork(nn.Module, ABC):
     @abstractmethod
     def forward(self, images: Images) -> list[Tensor]: ...
 
-    def of_real(self, images: Images, view: TeacherView) -> list[Tensor]:
-        """Features of real images, without gradient; ``view`` is what the topology teacher already
-        saw of them.
+    def of_real(self, images: Images, view: Callable[[], TeacherView]) -> list[Tensor]:
+        """Features of real images, without gradient; ``view`` gives what the topology teacher sees
+        in them.
         """
         with torch.no_grad():
             return self(images)
@@ -52,8 +53,8 @@ class TeacherFeatures(PerceptualNetwork):
     def forward(self, images: Images) -> list[Tensor]:
         return [self.teacher.features(images)]
 
-    def of_real(self, images: Images, view: TeacherView) -> list[Tensor]:
-        return [view.features]
+    def of_real(self, images: Images, view: Callable[[], TeacherView]) -> list[Tensor]:
+        return [view().features]
 
 
 class LpipsFeatures(PerceptualNetwork):

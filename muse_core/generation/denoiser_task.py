@@ -22,6 +22,7 @@ from muse_core.generation.latent_normalisation import LatentNormalisation
 from muse_core.generation.latents import LatentBatch
 from muse_core.generation.pipeline import MusePipeline
 from muse_core.losses.flow_matching import flow_matching_loss, logit_normal_times, noised
+from muse_core.losses.objective import as_floats
 from muse_core.training.distributed import mean_over_processes, own_part
 from muse_core.training.freshness import callable_digest, weights_digest
 from muse_core.training.fsdp import refuse
@@ -85,13 +86,13 @@ class DenoiserTask(Task):
         self.model, self.optimiser = accelerator.prepare(self.denoiser, optimiser)
         self.optimisers = {"optimiser": (self.optimiser, self.denoiser)}
         self.helpers = {}
-        self.average = EMAModel(self.weights.values(), decay=stage.ema_decay)
+        self.average = EMAModel(self.weights.values(), decay=stage.ema_decay, foreach=True)
 
     def update(self, batch: LatentBatch, step: int) -> dict[str, float]:
         set_rates(self.optimiser, rate_factor(step, self.stage))
         with self.accelerator.autocast():
             losses = self._losses(batch)
-        row = {f"loss/{name}": loss.item() for name, loss in losses.items()}
+        row = {f"loss/{name}": loss for name, loss in as_floats(losses).items()}
         row = mean_over_processes(row, self.accelerator)
         if not all(map(math.isfinite, row.values())):
             raise FloatingPointError(f"the loss is {row}")

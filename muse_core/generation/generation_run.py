@@ -109,7 +109,8 @@ class GenerationRun(NamedRun):
         Raises:
             MuseError: Stage or losses are not what the names stand for.
         """
-        if trainer.losses or trainer.stage != self.load_preset().generation:
+        self.check_precision(trainer, preset := self.load_preset())
+        if trainer.losses or trainer.stage != preset.generation:
             raise MuseError(
                 "Other processes know the generator's stage by its preset and overrides alone: "
                 "change it there, or leave processes at 1."

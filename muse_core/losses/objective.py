@@ -22,11 +22,12 @@ class LossTerms:
 
 
 def as_floats(values: Mapping[str, Scalar]) -> dict[str, float]:
-    """Scalars of one device as Python numbers, in one transfer: a GPU waits once."""
+    """Scalars as Python numbers, in one transfer: a GPU waits once."""
     if not values:
         return {}
-    numbers = torch.stack([value.detach().double() for value in values.values()]).tolist()
-    return dict(zip(values, numbers, strict=True))
+    device = max((value.device for value in values.values()), key=lambda each: each.type != "cpu")
+    held = [value.detach().to(device, torch.float32).reshape(()) for value in values.values()]
+    return dict(zip(values, torch.stack(held).tolist(), strict=True))
 
 
 def weighted_sum(parts: dict[str, Scalar], weights: Mapping[str, float]) -> LossTerms:

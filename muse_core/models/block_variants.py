@@ -72,7 +72,8 @@ class SharedProjectionBlock(SynergisticBlock):
 
     def heads(self, projection: nn.Module, read: Tokens) -> Tensor:
         weight = self.shared_projection.weight
-        if self.routing.streams_isolated and projection is not self.texture_value:
+        texture = getattr(self, "texture_value", None)
+        if self.routing.streams_isolated and projection is not texture:
             weight = stop_gradient(weight)
         return super().heads(projection, F.linear(read, weight))
 
@@ -92,9 +93,11 @@ class GatedBlock(SynergisticBlock):
         self, attention: QueryKeys, semantic_read: Tokens, texture_read: Tokens
     ) -> tuple[Tokens, Tokens]:
         seen, content = super().gather(attention, semantic_read, texture_read)
-        texture_gate = self.texture_gate if self.routing.separate_values else self.semantic_gate
-        seen = seen * self._scales(self.semantic_gate(semantic_read))
-        return seen, content * self._scales(texture_gate(texture_read))
+        semantic_scales = self._scales(self.semantic_gate(semantic_read))
+        texture_scales = self.routing.into_texture(semantic_scales)
+        if self.routing.separate_values:
+            texture_scales = self._scales(self.texture_gate(texture_read))
+        return seen * semantic_scales, content * texture_scales
 
     def _scales(self, gates: Tensor) -> Tokens:
         """One sigmoid a token and head, for each channel of the head."""

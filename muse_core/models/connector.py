@@ -54,6 +54,7 @@ class Connector(nn.Module):
         routing does not have."""
         super().__init__()
         self.unshuffle, self.query_grid = unshuffle, query_grid
+        self.pools_hidden = routing.pools_hidden
         joined = backbone_width * unshuffle**2
         self.adapter = nn.Sequential(
             nn.RMSNorm(joined, eps=1e-6), nn.Linear(joined, width, bias=False)
@@ -92,9 +93,8 @@ class Connector(nn.Module):
         for block in self.blocks:
             state, query_keys = block(state, rotary, trunk_hears, with_attention)
             attention.append(query_keys)
-        return ConnectorOutput(
-            state.hidden, state.semantic, tuple(attention) if with_attention else ()
-        )
+        semantic = state.hidden if self.pools_hidden else state.semantic
+        return ConnectorOutput(state.hidden, semantic, tuple(attention) if with_attention else ())
 
     def trunk(
         self, tokens: Float[Tensor, "batch patches backbone_width"], grid: tuple[int, int]

@@ -12,7 +12,7 @@ has the value of H, and its gradient goes straight to H_0, past every block in b
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from torch import Tensor
@@ -86,7 +86,8 @@ class Routing:
 
     ``separate_values``: semantics and texture have a W_V each. ``streams_isolated``: topology and
     semantic streams read route(H) instead of H. ``attention_cut``: values are gathered with sg(A).
-    ``semantics_cut``: texture adds sg(V_sem). ``last_block_only``: only the last block is
+    ``semantics_cut``: texture reads sg(V_sem). ``pools_hidden``: semantics are read off the decoded
+    stream H_L, without a stream of their own. ``last_block_only``: only the last block is
     supervised, as in the authors' release (`release_block`). ``backbone_split``: in the backbone,
     topology trains W_Q, W_K alone and the other losses all the rest (`backbone_routes`)."""
 
@@ -95,6 +96,7 @@ class Routing:
     streams_isolated: bool = True
     attention_cut: bool = True
     semantics_cut: bool = True
+    pools_hidden: bool = False
     last_block_only: bool = False
     backbone_split: bool = False
 
@@ -115,10 +117,22 @@ class Routing:
 
 ORTHOGONAL = Routing("orthogonal")
 SHARED = Routing("shared", False, False, False, False)
-"""The naive baseline of the paper's ablation: one W_V, nothing detached, losses summed."""
+"""One W_V, nothing detached, losses summed; what is understood is still a stream of its own, the
+sum of what every block gathered.
+"""
 
-OPEN_SEMANTICS = Routing("open-semantics", semantics_cut=False)
-"""Without the stop-gradient on the semantic values: reconstruction reaches them too."""
+NAIVE = replace(SHARED, name="naive", pools_hidden=True)
+"""The naive baseline of the paper's ablation: shared, and the stream that is decoded is itself what
+is understood.
+"""
+
+LITERAL = Routing("literal", separate_values=False)
+"""The paper's text to the letter: one W_V, H_attn = A V_sem. Topology trains W_Q, W_K, semantics
+W_V, and pixels the rest: they read sg(V_sem) and have no values of their own.
+"""
+
+LITERAL_OPEN = replace(LITERAL, name="literal-open", semantics_cut=False)
+"""The same without the stop-gradient: pixels train W_V too."""
 
 RELEASE = Routing("release", streams_isolated=False, last_block_only=True)
 """As the authors' code routes: topology and semantics supervise the last block, and leak into what
@@ -131,7 +145,8 @@ TRUNK_ROUTED = Routing("trunk-routed", backbone_split=True)
 """
 
 ROUTINGS = {
-    routing.name: routing for routing in (ORTHOGONAL, SHARED, OPEN_SEMANTICS, RELEASE, TRUNK_ROUTED)
+    routing.name: routing
+    for routing in (ORTHOGONAL, SHARED, NAIVE, LITERAL, LITERAL_OPEN, RELEASE, TRUNK_ROUTED)
 }
 
 

@@ -13,15 +13,15 @@ INITIAL_LOG_SCALE = math.log(1 / 0.07)
 
 
 class SemanticHead(nn.Module):
-    """z_bar = mean over tokens of S_L; g_phi(z_bar) = norm, linear, GELU, linear."""
+    """z_bar = mean over tokens of what is understood; g_phi(z_bar) = norm, linear, GELU, linear."""
 
-    def __init__(self, width: int, embedding_width: int) -> None:
+    def __init__(self, width: int, hidden_width: int, embedding_width: int) -> None:
         super().__init__()
         self.projector = nn.Sequential(
             nn.RMSNorm(width, eps=1e-6),
-            nn.Linear(width, 2 * width),
+            nn.Linear(width, hidden_width),
             nn.GELU(),
-            nn.Linear(2 * width, embedding_width),
+            nn.Linear(hidden_width, embedding_width),
         )
         self.log_scale = nn.Parameter(torch.tensor(INITIAL_LOG_SCALE))
 

@@ -102,10 +102,10 @@ class SynergisticBlock(nn.Module):
         self, attention: QueryKeys, semantic_read: Tokens, texture_read: Tokens
     ) -> tuple[Tokens, Tokens]:
         """sg(A_l) V_sem and sg(A_l) (V_tex + sg(V_sem)), in one fused attention call."""
-        semantic_values = texture_values = self.heads(self.semantic_value, semantic_read)
+        semantic_values = self.heads(self.semantic_value, semantic_read)
+        texture_values = self.routing.into_texture(semantic_values)
         if self.routing.separate_values:
-            texture_values = self.heads(self.texture_value, texture_read)
-            texture_values = texture_values + self.routing.into_texture(semantic_values)
+            texture_values = self.heads(self.texture_value, texture_read) + texture_values
         values = torch.cat([semantic_values, texture_values], -1)
         seen, content = self.attend(attention, values).chunk(2, dim=-1)
         return merged(seen), merged(content)

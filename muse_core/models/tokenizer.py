@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 import torch.nn.functional as F
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.autoencoders.vae import DecoderOutput
@@ -30,7 +31,7 @@ from muse_core.shapes import Embeddings, Float, Images, Latents, Tokens
 @dataclass(frozen=True)
 class TokenizerEncoding:
     """``latent`` feeds decoder and generator; ``semantic`` S_L is understood; ``embedding`` lives
-    in the text space.
+    in the text space. A latent of two bands holds both: texture first, then semantics.
     """
 
     latent: Latents
@@ -64,6 +65,10 @@ class TokenizerOutput:
 class MuseTokenizer(ModelMixin, ConfigMixin):
     """Backbone, connector, semantic head, latent projection and pixel decoder.
 
+    With ``semantic_channels`` the latent has two bands, z = [to_latent(H_L), to_semantic(S_L)]: the
+    first is written by pixels, the second by semantics and read by the projector, z_bar = its mean
+    over tokens. The decoder sees to_latent(H_L) + W sg(to_semantic(S_L)), with W from zero.
+
     ``backbone_config`` and ``decoder_config`` are the configurations of the two pretrained parts,
     so that a saved tokenizer is whole: `from_pretrained` needs its own folder and nothing else."""
 
@@ -84,6 +89,7 @@ class MuseTokenizer(ModelMixin, ConfigMixin):
         routing: str = "orthogonal",
         attention: str = "multi-head",
         query_grid: int | None = None,
+        semantic_channels: int = 0,
     ) -> None:
         """Random weights.
 
@@ -101,6 +107,8 @@ class MuseTokenizer(ModelMixin, ConfigMixin):
             attention: A name of `block_variants.VARIANTS`.
             query_grid: Side of the grid the learnable queries are stored on; None for the token
                 grid of ``image_size``.
+            semantic_channels: Of the latent's semantic band, beside the decoder's own channels; 0
+                for a latent of one band, and the projector reads S_L.
 
         Raises:
             MuseError: For a width that does not divide, and unknown names.
@@ -120,7 +128,16 @@ class MuseTokenizer(ModelMixin, ConfigMixin):
         self.to_latent = nn.Sequential(
             nn.RMSNorm(width, eps=1e-6), nn.Linear(width, self.decoder.latent_channels)
         )
-        self.semantic_head = SemanticHead(width, embedding_width)
+        read = semantic_channels or width
+        self.semantic_head = SemanticHead(read, 2 * width, embedding_width)
+        if semantic_channels:
+            self.to_semantic = nn.Sequential(
+                nn.RMSNorm(width, eps=1e-6), nn.Linear(width, semantic_channels)
+            )
+            self.semantics_to_decoder = nn.Conv2d(
+                semantic_channels, self.decoder.latent_channels, 1, bias=False
+            )
+            nn.init.zeros_(self.semantics_to_decoder.weight)
 
     if TYPE_CHECKING:
         # diffusers decorates both so that a type checker loses them
@@ -173,11 +190,26 @@ class MuseTokenizer(ModelMixin, ConfigMixin):
         content, structure = backbone_views(self.backbone, images, routing, topology_heard)
         return self.connector(content, grid, trunk_hears, with_attention, structure)
 
+    @property
+    def latent_channels(self) -> int:
+        """Of both bands."""
+        return self.decoder.latent_channels + self.config.semantic_channels
+
     def latent_of(self, connected: ConnectorOutput, grid: tuple[int, int]) -> Latents:
-        """to_latent(H_L) on its grid."""
-        return rearrange(
-            self.to_latent(connected.hidden), "b (h w) c -> b c h w", h=grid[0], w=grid[1]
-        )
+        """The latent on its grid. A routing that isolates leaves it the texture band's gradient
+        alone: the semantic one is trained through the embedding.
+        """
+        tokens = self.to_latent(connected.hidden)
+        if self.config.semantic_channels:
+            semantics = self.to_semantic(connected.semantic)
+            semantics = routing_named(self.config.routing).into_texture(semantics)
+            tokens = torch.cat([tokens, semantics], -1)
+        return rearrange(tokens, "b (h w) c -> b c h w", h=grid[0], w=grid[1])
+
+    def embedding_of(self, connected: ConnectorOutput) -> Embeddings:
+        """g_phi of what is understood: the semantic band, or S_L."""
+        read = connected.semantic
+        return self.semantic_head(self.to_semantic(read) if self.config.semantic_channels else read)
 
     def encode(self, images: Images) -> TokenizerEncoding:
         """Images -> latent, semantic tokens and image embedding.
@@ -190,7 +222,7 @@ class MuseTokenizer(ModelMixin, ConfigMixin):
         """
         connected = self.connect(images)
         latent = self.latent_of(connected, self.token_grid(images))
-        return TokenizerEncoding(latent, connected.semantic, self.semantic_head(connected.semantic))
+        return TokenizerEncoding(latent, connected.semantic, self.embedding_of(connected))
 
     def decode(self, latent: Latents, size: tuple[int, int] | None = None) -> DecoderOutput:
         """Latent -> ``sample``, images in [0, 1], not clamped.
@@ -199,6 +231,9 @@ class MuseTokenizer(ModelMixin, ConfigMixin):
             latent: (batch, channels, rows, columns), as `encode` gives it.
             size: (height, width) in pixels, where the decoder's own differs from the images'.
         """
+        if self.config.semantic_channels:
+            latent, semantics = latent.tensor_split([self.decoder.latent_channels], 1)
+            latent = latent + self.semantics_to_decoder(semantics)
         images = self.decoder(latent)
         # In float32, as there is no antialiasing in bfloat16 on CPUs.
         if size is not None and images.shape[-2:] != size:
@@ -230,6 +265,6 @@ class MuseTokenizer(ModelMixin, ConfigMixin):
             ).sample,
             latent=latent,
             semantic=connected.semantic,
-            embedding=self.semantic_head(connected.semantic),
+            embedding=self.embedding_of(connected),
             attention=connected.attention,
         )

@@ -12,10 +12,10 @@ _BLOCK = r"connector\.blocks\.\d+\."
 PATTERNS: dict[WeightGroup, str] = {
     WeightGroup.QUERY_KEY: _BLOCK + r"(topology_norm|query|key|query_norm|key_norm)\.",
     WeightGroup.SEMANTIC_VALUE: _BLOCK + r"(semantic_norm|semantic_value|semantic_gate)\.",
-    WeightGroup.SEMANTIC_HEAD: r"semantic_head\.",
+    WeightGroup.SEMANTIC_HEAD: r"(semantic_head|to_semantic)\.",
     WeightGroup.TEXTURE: _BLOCK + r"(texture_(norm|value|gate)|shared_projection|output)\."
     rf"|{_BLOCK}feedforward(_norm)?\.",
-    WeightGroup.PIXEL_HEAD: r"(to_latent|decoder)\.",
+    WeightGroup.PIXEL_HEAD: r"(to_latent|semantics_to_decoder|decoder)\.",
     WeightGroup.TRUNK: r"connector\.(adapter\.|queries$)",
     WeightGroup.BACKBONE: r"backbone\.",
 }

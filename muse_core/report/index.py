@@ -1,13 +1,14 @@
 """``reports/index.html``: every run on one page, the newest first."""
 
 import hashlib
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from muse_core import paths
-from muse_core.report.stamps import executed, sources
+from muse_core.report.stamps import executed, read_stamp, sources
 
 if TYPE_CHECKING:
     from muse_core.report.summary import RunSummary
@@ -20,6 +21,8 @@ STATES = {
     "interrupted": "it was stopped from the keyboard",
     "unfinished": "its run was cut short, so the page may be incomplete",
 }
+MARK = b"<!-- made of "
+"""Before the page's last line: what it was made of."""
 LEAD = "Here is every run of the numbered notebooks, the newest first."
 
 
@@ -55,26 +58,48 @@ def write() -> Path:
     Raises MuseError when the folder cannot be written.
     """
     path = paths.writable(paths.root() / "reports") / "index.html"
-    mark = f"<!-- {_made_of()} -->\n"
-    if not (path.exists() and path.read_text(encoding="utf-8").endswith(mark)):
+    last = path.read_bytes().rpartition(MARK)[2].split(b"\0") if path.exists() else []
+    known = [Path(os.fsdecode(name)) for name in last[1:-1]]
+    if not last or last[0] != _made_of(known):
         page = render("index.html.j2", summaries(), title="MUSE reports", lead=LEAD)
-        path.write_text(page + mark, encoding="utf-8")
+        named = sorted(_named())
+        mark = [_made_of(named), *map(os.fsencode, named), b" -->\n"]
+        path.write_bytes(page.encode() + MARK + b"\0".join(mark))
     return path
 
 
-def _made_of() -> str:
-    """A digest of names, times and sizes of all that the page depends on."""
+def _made_of(named: Iterable[Path]) -> bytes:
+    """A digest of names, times and sizes of all that the page depends on.
+
+    ``named``: The files that parameters of its notebooks name.
+    """
     digest = hashlib.sha256()
-    for file in sorted(_read()):
-        found = file.stat()
-        digest.update(f"{file} {found.st_mtime_ns} {found.st_size}\n".encode())
-    return digest.hexdigest()
+    for file in sorted({*_read(), *named}):
+        if file.exists():
+            found = file.stat()
+            digest.update(f"{file} {found.st_mtime_ns} {found.st_size}\n".encode())
+    return digest.hexdigest().encode()
+
+
+def _named() -> set[Path]:
+    """Files that parameters of the runs' notebooks name: they make a page stale as well."""
+    stamps = [read_stamp(report) for run in _runs() for report in executed(run)]
+    values = {Path(str(each)) for stamp in stamps if stamp for each in stamp.parameters.values()}
+    return {file for file in values if file.suffix and _is_file(file)}
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def _read() -> Iterator[Path]:
     yield from sources()
+    # Records count also where they are of a run without pages, which another run compares with.
+    yield from (paths.root() / "reports").glob("*/records/*.json")
     yield from (file for file in paths.checkout().glob("muse_core/**/*") if file.suffix in CODE)
     for run in _runs():
         yield from executed(run)
         yield from run.glob("*.html")
-        yield from run.glob("records/*.json")

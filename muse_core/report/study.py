@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -24,9 +24,21 @@ from muse_core.config.preset import Preset
 from muse_core.config.safe_yaml import Unreadable, read_yaml
 from muse_core.errors import MuseError, shown, unknown
 from muse_core.report.arguments import Parameter, check_names, known_parameters, parse_value
+from muse_core.report.kept_rows import (
+    KeptRow,
+    code_by_folder,
+    configuration_digest,
+    kept_file,
+    read_kept,
+    write_kept,
+)
 from muse_core.report.run import duration
 from muse_core.report.stamps import read_stamp
 from muse_core.results.measurements import METRICS
+from muse_core.results.records import read_json
+
+if TYPE_CHECKING:
+    from muse_core.evaluation.evaluate import Evaluated
 
 ONE_RUN = "one_run.ipynb"
 DIRECTIONS = ("lower", "higher", "same")
@@ -54,7 +66,9 @@ class RowSpec(BaseModel):
 
 
 class StudySpec(BaseModel):
-    """A study's file, once it holds what the files that it extends say."""
+    """A study's file, once it holds what the files that it extends say. ``keep``: finished rows are
+    written below ``reports/studies``, for the repository.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: str
@@ -62,6 +76,7 @@ class StudySpec(BaseModel):
     notebook: str = "notebooks/studies/one_run.ipynb"
     common: dict[str, Any] = Field(default_factory=dict)
     seeds: list[Seed] = Field(min_length=1)
+    keep: bool = False
     rows: dict[str, RowSpec] = Field(min_length=1)
 
 
@@ -128,6 +143,21 @@ class Study:
         """The preset that a run is trained with. Raises MuseError for an override of nothing."""
         given = self.all_parameters(run)
         return load_preset(given["preset"], given["overrides"])
+
+    def kept_file(self, run: PlannedRun) -> Path:
+        """Where the repository keeps the run's row."""
+        return kept_file(self.spec.name, run.row, run.seed)
+
+    def kept(self, run: PlannedRun) -> KeptRow | None:
+        """The run's row as the repository keeps it; None for none, and for one that was trained or
+        measured otherwise. Raises MuseError for one that is damaged.
+        """
+        found = read_kept(self.kept_file(run))
+        return found if found and found.configuration == self.configuration(run) else None
+
+    def configuration(self, run: PlannedRun) -> str:
+        """A digest of all that decides a run's figures, but for the code."""
+        return configuration_digest(self.preset(run), self.all_parameters(run))
 
 
 def study_named(text: str) -> Study:
@@ -240,18 +270,23 @@ def _check_parameters(study: Study, run: PlannedRun) -> None:
 @dataclass(frozen=True)
 class RunState:
     """One run of a study as it stands: ``status`` is "done", "missing", "changed" (done with other
-    parameters), "failed", "interrupted" or "unfinished"; ``error`` says why."""
+    parameters), "failed", "interrupted" or "unfinished"; ``error`` says why. ``kept``: done, and in
+    the repository alone; ``other_code``: the folders whose code is another now."""
 
     planned: PlannedRun
     status: str
     seconds: float = 0.0
     commit: str = ""
     error: str = ""
+    kept: bool = False
+    other_code: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         took = f" after {duration(self.seconds)}" if self.seconds else ""
         why = f": {self.error}" if self.error else ""
-        return f"{self.planned.run}  {self.status}{took}{why}"
+        kept = ", kept in the repository" if self.kept else ""
+        code = f", with other code in {', '.join(self.other_code)}" if self.other_code else ""
+        return f"{self.planned.run}  {self.status}{took}{kept}{code}{why}"
 
 
 def states(study: Study) -> list[RunState]:
@@ -261,7 +296,10 @@ def states(study: Study) -> list[RunState]:
 
 def _state(study: Study, run: PlannedRun) -> RunState:
     file = paths.report_folder(run.run) / study.notebook.name
-    stamp = read_stamp(file)
+    stamp, kept = read_stamp(file), study.kept(run)
+    if kept is not None and (stamp is None or stamp.status != "done"):
+        code = tuple(kept.other_code())
+        return RunState(run, "done", kept.seconds, kept.commit, kept=True, other_code=code)
     if stamp is None:
         return RunState(run, "unfinished" if file.exists() else "missing")
     wanted = {
@@ -294,7 +332,7 @@ def run_study(
     todo = [each for each in found if force or each.status != "done"]
     jobs = jobs or min(MOST_JOBS, os.cpu_count() or 1)
     if not todo:
-        return found
+        return _all_kept(study)
     say(f"{study.spec.name}: {len(todo)} of {len(study.runs)} runs to do, {jobs} at a time")
     with ThreadPoolExecutor(jobs) as pool:
         waiting = [
@@ -307,7 +345,7 @@ def run_study(
         except KeyboardInterrupt:
             pool.shutdown(wait=True, cancel_futures=True)
             raise
-    return states(study)
+    return _all_kept(study)
 
 
 def _execute(study: Study, run: PlannedRun, jobs: int, fresh: bool) -> RunState:
@@ -331,6 +369,46 @@ def _execute(study: Study, run: PlannedRun, jobs: int, fresh: bool) -> RunState:
         why = f"its process ended with exit code {code}: {''.join(last[-1:])[:200]}"
         return replace(found, status="failed", error=why)
     return found
+
+
+def _all_kept(study: Study) -> list[RunState]:
+    """How far the study is; every finished row that is to be kept is."""
+    found = states(study)
+    for state in found:
+        if study.spec.keep and state.status == "done" and study.kept(state.planned) is None:
+            _keep(study, state)
+    return found
+
+
+def _keep(study: Study, state: RunState) -> None:
+    """Write a finished run's row where the repository keeps it."""
+    # Here, as `muse study --list` loads no torch.
+    from muse_core.evaluation.study_rows import read_row
+
+    run = state.planned
+    *_, last = sorted(paths.records_folder(run.run).glob("stage[0-9].json"))
+    kept = KeptRow(
+        row=read_row(run.run).row,
+        parameters=run.parameters,
+        configuration=study.configuration(run),
+        code=code_by_folder(read_json(last)["code"]),
+        commit=state.commit,
+        seconds=state.seconds,
+    )
+    write_kept(study.kept_file(run), kept)
+
+
+def row_of(study: Study, run: PlannedRun) -> "Evaluated":
+    """The figures of a finished run, with the images behind them where it was trained here.
+
+    Raises:
+        MuseError: They are missing or damaged.
+    """
+    from muse_core.evaluation.evaluate import Evaluated
+    from muse_core.evaluation.study_rows import read_row, row_file
+
+    kept = None if row_file(run.run).exists() else study.kept(run)
+    return Evaluated(kept.row, {}) if kept else read_row(run.run)
 
 
 def finished_runs(states: Sequence[RunState], *rows: str) -> dict[str, list[PlannedRun]]:

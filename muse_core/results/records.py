@@ -7,10 +7,11 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, is_dataclass
 from datetime import UTC, datetime
+from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -95,6 +96,19 @@ def read_record(path: Path, kind: type[Kind]) -> Kind:
         raise MuseError(
             f"The record {path} is not a {kind.__name__}: delete it and run its notebook again."
         ) from error
+
+
+def plain(value: Any) -> Any:
+    """A value, dataclasses included, as JSON would bring it back."""
+    if is_dataclass(value):
+        return {name: plain(getattr(value, name)) for name in value.__dataclass_fields__}
+    if isinstance(value, Mapping):
+        return {str(name): plain(held) for name, held in value.items()}
+    if isinstance(value, frozenset | set):
+        return sorted(map(str, value))
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    return str(value) if isinstance(value, Enum | Path) else value
 
 
 def append_jsonl(path: Path, rows: list[dict[str, Any]]) -> None:

@@ -1,9 +1,11 @@
-"""Which code a training used, in digests that its record keeps, and what changed since."""
+"""Which code and which weights were used, in digests that records keep, and what changed since."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from muse_core import paths
+from muse_core.errors import MuseError
 
 CODE = ("foundations", "generation", "losses", "models", "training")
 """Folders whose code decides what a training does."""
@@ -34,3 +36,21 @@ def other_code(recorded: Mapping[str, str]) -> str:
         return ""
     listed = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if changed[3:] else "")
     return f"trained with other code: {listed} changed since; `--fresh` trains again"
+
+
+def folder_fingerprint(folder: Path) -> str:
+    """A hash of every weight and configuration file below a folder. Raises MuseError where there is
+    none.
+    """
+    digest, kinds = hashlib.blake2b(digest_size=8), (".safetensors", ".json", ".bin")
+    files = sorted(file for file in Path(folder).rglob("*") if file.suffix in kinds)
+    if not files:
+        raise MuseError(
+            f"{folder} holds no weights to evaluate: run the notebook that makes them first."
+        )
+    for file in files:
+        digest.update(file.name.encode())
+        with file.open("rb") as opened:
+            while chunk := opened.read(1 << 22):
+                digest.update(chunk)
+    return digest.hexdigest()

@@ -24,6 +24,9 @@ KEPT = 2
 the last is damaged.
 """
 
+STEP = "step"
+"""AdamW's name for its count of steps."""
+
 
 @dataclass
 class TrainingState:
@@ -56,10 +59,12 @@ def restore_optimiser(
     for group in optimiser.param_groups:
         for weight in group["params"]:
             if saved := under(f"{prefix}/{names[id(weight)]}/", tensors):
-                optimiser.state[weight] = {
-                    key: value.clone() if key == "step" else part_of(value, weight)
-                    for key, value in saved.items()
+                state = {
+                    name: part_of(value, weight) for name, value in saved.items() if name != STEP
                 }
+                # Where all of AdamW runs on the device, it counts its steps there.
+                counts = weight.device if group.get("fused") else torch.device("cpu")
+                optimiser.state[weight] = state | {STEP: saved[STEP].clone().to(counts)}
 
 
 def under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -15,14 +15,18 @@ PRECISIONS = ("auto", "bf16", "fp32")
 
 
 def processes_for(device: str) -> PartialState:
-    """The processes of this training, this one among them.
+    """The processes of this training, this one among them; numbers too small for a normal float
+    count as zero in it from now on.
 
     Args:
         device: "auto" for the best there is, "cpu", "cuda" or "mps".
 
     Raises:
-        MuseError: This machine lacks the device.
+        MuseError: This machine lacks the device, or this process computes on another one already.
     """
+    # SiLU and softmax far from their middle leave numbers below 1e-38, and a CPU takes a hundred
+    # times longer for each of them than for a zero.
+    torch.set_flush_denormal(True)
     take_request()
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
     if not chosen("device", device, {"auto": True, "cpu": True, "cuda": cuda, "mps": mps}):
@@ -31,7 +35,14 @@ def processes_for(device: str) -> PartialState:
             "there is."
         )
     # Accelerate starts one process where it is not told that there is no GPU.
-    return PartialState(cpu=device == "cpu" or (device == "auto" and not (cuda or mps)))
+    state = PartialState(cpu=device == "cpu" or (device == "auto" and not (cuda or mps)))
+    here = state.device.type if state.device is not None else device
+    if device not in ("auto", here):
+        raise MuseError(
+            f"This process computes on {here} already: restart the kernel, or start another "
+            f"process, for device={device!r}."
+        )
+    return state
 
 
 def device_for(device: str) -> torch.device:
@@ -42,7 +53,7 @@ def device_for(device: str) -> torch.device:
 
 
 def accelerator_for(device: str, processes: int = 1, precision: str = "auto") -> Accelerator:
-    """What trains on a device; numbers too small for a normal float count as zero.
+    """What trains on a device.
 
     Args:
         device: As `processes_for` takes it.
@@ -54,9 +65,6 @@ def accelerator_for(device: str, processes: int = 1, precision: str = "auto") ->
         MuseError: This machine lacks the device or its bf16 arithmetic, or the launcher started
             another number of processes.
     """
-    # SiLU and softmax far from their middle leave numbers below 1e-38, and a CPU takes a hundred
-    # times longer for each of them than for a zero.
-    torch.set_flush_denormal(True)
     kind = device_for(device).type
     chosen("precision", precision, dict.fromkeys(PRECISIONS))
     if precision == "bf16" and not has_bf16(kind):

@@ -37,6 +37,8 @@ class StepInputs:
 
     def first(self, count: int) -> "StepInputs":
         """The same of the first images."""
+        if count == len(self.batch):
+            return self
         cut = {name: getattr(self, name).first(count) for name in ("batch", "output", "targets")}
         return replace(self, **cut)
 
@@ -177,7 +179,10 @@ def forward_step(
     targets = Targets(teachers, batch, grid, heads)
     terms = chosen_terms(stage, losses)
     seen = {name: images_seen(stage, name, len(batch)) for name in terms}
-    decoded = [seen[name] for name, term in terms.items() if term.row == "pixels"]
+    # A loss of the user's may look at pixels whatever it trains.
+    decoded = [
+        seen[name] for name, term in terms.items() if term.row == "pixels" or name not in TERMS
+    ]
     output = model(
         batch.images,
         trunk_hears=stage.trunk_hears,
@@ -194,3 +199,17 @@ def forward_step(
 def images_seen(stage: Stage, loss: str, count: int) -> int:
     """How many of a step's ``count`` images a loss is computed on, the first ones: one at least."""
     return max(1, round(stage.shares.get(loss, 1.0) * count))
+
+
+def uneven_shares(stage: Stage, processes: int) -> list[str]:
+    """What differs from one process, in sentences: each rounds its own part of a share."""
+    found = []
+    for loss in stage.shares.keys() & stage.weights.keys():
+        alone = images_seen(stage, loss, stage.batch_size)
+        together = processes * images_seen(stage, loss, stage.batch_size // processes)
+        if together != alone:
+            found.append(
+                f"{loss} sees {together} of a step's {stage.batch_size} images in {processes} "
+                f"processes, and {alone} in one"
+            )
+    return sorted(found)

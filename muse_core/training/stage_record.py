@@ -22,7 +22,8 @@ class StageRecord:
             overrides.
         held_out: What was measured on held-out images afterwards.
         other_data: What it was trained on, where the stage before it saw something else.
-        targets_read: Share of the images whose teacher's view was read from disk.
+        targets_read: Share of the topology teacher's outputs that were read from disk, in the
+            process that writes and since it last resumed.
         captions_truncated: Times a caption was longer than the text tower's context.
     """
 

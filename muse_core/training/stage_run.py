@@ -31,7 +31,7 @@ from muse_core.errors import MuseError
 from muse_core.models.assembly import assemble_tokenizer
 from muse_core.models.gradient_routes import routing_named
 from muse_core.models.tokenizer import MuseTokenizer
-from muse_core.results.records import read_json
+from muse_core.results.records import plain, read_json
 from muse_core.training.distributed import device_for
 from muse_core.training.launch import Launch
 from muse_core.training.loss_terms import TERMS, LossTerm
@@ -43,7 +43,6 @@ from muse_core.training.trainer import (
     StageResult,
     Trainer,
     imported,
-    plain,
     start_folder,
 )
 
@@ -78,6 +77,14 @@ class NamedRun:
             notes={"preset": self.preset, "overrides": self.overrides, "data": self.data, **notes},
             **own,
         )
+
+    def check_precision(self, trainer: Trainer, preset: Preset) -> None:
+        """Raises MuseError for a precision that other processes would not hear of."""
+        if (given := trainer.options.precision) != preset.precision:
+            raise MuseError(
+                f"{trainer.what} is given precision={given!r} in its options, which other "
+                f'processes cannot see: say it of the preset, overrides="precision={given}".'
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +126,7 @@ class StageRun(NamedRun):
         Raises:
             MuseError: The trainer holds a loss or data that cannot be named.
         """
+        self.check_precision(trainer, self.load_preset())
         losses = dict(trainer.losses or TERMS)
         own = {
             name: [_reference(name, term), term.row]

@@ -93,8 +93,8 @@ class Targets:
     @property
     def features(self) -> list[Tensor]:
         """Of the images in the perceptual network, (batch, positions, channels) a depth."""
-        perceptual = self.teachers.perceptual
-        return self._once("features", lambda batch: perceptual.of_real(batch.images, self._view))
+        look = lambda batch: self.teachers.perceptual.of_real(batch.images, lambda: self._view)
+        return self._once("features", look)
 
     @property
     def image(self) -> Embeddings:

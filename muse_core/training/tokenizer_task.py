@@ -26,7 +26,14 @@ from muse_core.training.distributed import mean_over_processes
 from muse_core.training.freshness import callable_digest, weights_digest
 from muse_core.training.fsdp import Shards, average_copies, safe_to_fail, wanted
 from muse_core.training.gradient_surgery import backward_without_conflict, task_losses
-from muse_core.training.loss_terms import TERMS, LossTerm, chosen_terms, forward_step, images_seen
+from muse_core.training.loss_terms import (
+    TERMS,
+    LossTerm,
+    chosen_terms,
+    forward_step,
+    images_seen,
+    uneven_shares,
+)
 from muse_core.training.model_card import write_model_card
 from muse_core.training.optimiser import freeze, optimiser_for, rate_factor, set_rates, trainable
 from muse_core.training.saving import save_whole
@@ -61,6 +68,8 @@ class TokenizerTask(Task):
             raise MuseError(f"surgery={surgery!r} is for one process: run it without a launcher.")
         self.stage, self.teachers, self.accelerator = stage, teachers, accelerator
         self.losses = chosen_terms(stage, TERMS if losses is None else losses)
+        for sentence in uneven_shares(stage, accelerator.num_processes):
+            accelerator.print(f"{'shares':<13}{sentence}")
         self.start = self._start(tokenizer)
         self.tokenizer = self.network = tokenizer.to(accelerator.device)
         freeze(self.tokenizer, stage, {term.like for term in self.losses.values()})
@@ -102,7 +111,8 @@ class TokenizerTask(Task):
         with torch.random.fork_rng():
             images = torch.rand(2, 3, side, side, device=device)
         blank = Batch(images, ("a", "b"), torch.full((2,), NO_LABEL, device=device), ("", ""))
-        networks = self.tokenizer, self.tokenizer, self.discriminator, self.teachers
+        teachers = replace(self.teachers, cache=None)
+        networks = self.tokenizer, self.tokenizer, self.discriminator, teachers
         stage = replace(self.stage, shares={})
         terms, _ = forward_step(*networks, blank, stage, self.losses)
         weights = list(trainable(self.tokenizer).values())

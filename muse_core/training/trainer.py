@@ -7,8 +7,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, is_dataclass
-from enum import Enum
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -22,7 +21,7 @@ from muse_core.callback import Callback
 from muse_core.config.stage import Schedule
 from muse_core.data.loader import Samples, training_batches
 from muse_core.errors import MuseError
-from muse_core.results.records import provenance, read_jsonl, read_record, write_json
+from muse_core.results.records import plain, provenance, read_jsonl, read_record, write_json
 from muse_core.results.trained_code import code_digests, other_code
 from muse_core.training import faults
 from muse_core.training.checkpoint import latest_checkpoint, load_state, save_checkpoint
@@ -213,7 +212,7 @@ class Trainer:
         return {
             "stage": {name: held for name, held in stage.items() if name not in INCIDENTAL},
             "seed": self.options.seed,
-            "precision": self.options.precision,
+            "precision": {"no": "fp32"}.get(mixed := self.task.accelerator.mixed_precision, mixed),
             **plain(self.task.configuration()),
             "data": getattr(self.data, "fingerprint", ""),
         }
@@ -476,27 +475,15 @@ def needs_weights(callback: Callback) -> bool:
 
 
 def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, Any, Any] | None:
-    """The first value that is another one: its name, what it was and what it is."""
+    """The first value that is another one: its path, what it was and what it is."""
     for name in {**before, **now}:
         first, second = before.get(name), now.get(name)
         if first != second:
             if isinstance(first, dict) and isinstance(second, dict):
-                return difference(first, second)
+                within, first, second = difference(first, second) or ("", first, second)
+                name = f"{name}.{within}"
             return name, first, second
     return None
-
-
-def plain(value: Any) -> Any:
-    """A value, dataclasses included, as JSON would bring it back."""
-    if is_dataclass(value):
-        return {name: plain(getattr(value, name)) for name in value.__dataclass_fields__}
-    if isinstance(value, Mapping):
-        return {str(name): plain(held) for name, held in value.items()}
-    if isinstance(value, frozenset | set):
-        return sorted(map(str, value))
-    if isinstance(value, list | tuple):
-        return [plain(each) for each in value]
-    return str(value) if isinstance(value, Enum | Path) else value
 
 
 def imported(reference: str) -> Any:

@@ -3,6 +3,7 @@ alone: its gradients go to the file that is given.
 """
 
 import sys
+from dataclasses import replace
 
 import torch
 from accelerate import Accelerator
@@ -12,7 +13,9 @@ from muse_core.data.scenes import Scenes
 from muse_core.models.gradient_routes import ROUTINGS
 from muse_core.training.tokenizer_task import TokenizerTask
 from tests.integration.gradients_by_loss import small_teachers, write_gradients
-from tests.unit.models.small_models import small_tokenizer
+from tests.unit.models.small_models import TINY, small_tokenizer
+
+TWO_BANDS = replace(TINY, semantic_channels=4)
 
 
 def train_under_every_routing(accelerator: Accelerator) -> None:
@@ -23,7 +26,7 @@ def train_under_every_routing(accelerator: Accelerator) -> None:
         for stage in tiny().curriculum:
             torch.manual_seed(1)
             task = TokenizerTask(
-                small_tokenizer(routing=routing), stage, teachers, None, accelerator
+                small_tokenizer(TWO_BANDS, routing), stage, teachers, None, accelerator
             )
             for step in range(2):
                 task.update(batch, step)

@@ -26,7 +26,9 @@ SWITCHES = {
     "no-topology": dict(without="topology"),
     "no-anchor": dict(without="anchor"),
     "distillation": dict(anchoring="distillation"),
-    "open-semantics": dict(routing="open-semantics"),
+    "naive": dict(routing="naive"),
+    "literal": dict(routing="literal"),
+    "literal-open": dict(routing="literal-open"),
     "trunk-routed": dict(routing="trunk-routed"),
     "release": dict(routing="release"),
     "shared-pcgrad": dict(surgery="pcgrad", routing="shared"),
@@ -90,7 +92,7 @@ def test_a_distilled_tokenizer_is_measured_like_any_other(micro: Path) -> None:
 def test_an_interrupted_stage_is_not_resumed_with_other_changes(micro: Path) -> None:
     run = micro_run("01_topology_warmup", "resumed")
     train_stage(run)
-    with pytest.raises(MuseError, match="its checkpoint has perceptual="):
+    with pytest.raises(MuseError, match=r"its checkpoint has stage\.weights\.perceptual="):
         train_stage(replace(run, resume=True, overrides="curriculum.without=perceptual"))
 
 

@@ -187,11 +187,11 @@ def test_two_servers_of_steps_answer_in_turns(tmp_path) -> None:
 
 def test_ratios_are_kept_from_run_to_run_and_drawn(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("MUSE_ROOT", str(tmp_path))
-    history.file().parent.mkdir(parents=True)
     ratio = {"value": 2.0, "low": 1.9, "high": 2.2, "sides": [2.0, 1.0]}
     for commit in ("aaaaaaaaaa", "bbbbbbbbbb"):
-        provenance = {"commit": commit, "date": "2026-11-29T10:00:00+00:00"}
-        history.append({"provenance": provenance, "rounds": 3, next(iter(history.SHOWN)): ratio})
+        provenance = {"commit": commit, "date": "2026-11-29T10:00:00+00:00", "device": "cpu"}
+        found = {"provenance": provenance, "size": "reduced", "threads": 2, "rounds": 3}
+        history.append(found | {next(iter(history.SHOWN)): ratio})
     first, second = map(json.loads, history.file().read_text().splitlines())
     assert first["ratios"] == second["ratios"] and second["commit"] == "bbbbbbbbbb"
     assert list(first["ratios"].values()) == [{"value": 2.0, "low": 1.9, "high": 2.2}]

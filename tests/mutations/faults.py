@@ -376,14 +376,14 @@ TRAINING = (
     Fault(
         name="views-of-another-teacher",
         file="muse_core/training/teacher_cache.py",
-        old="{weights_digest(teacher)} {shape}",
-        new="{shape}",
+        old="{weights_digest(teacher)} {_settings(teacher)} {shape}",
+        new="{_settings(teacher)} {shape}",
         caught_by="tests/unit/training/test_teacher_cache.py",
     ),
     Fault(
         name="views-over-the-limit",
         file="muse_core/training/teacher_cache.py",
-        old="if self._room > 0:",
+        old="if _has_room(self._folder, sum(map(len, rows.values())), self.limit):",
         new="if True:",
         caught_by="tests/unit/training/test_teacher_cache.py",
     ),
@@ -404,8 +404,8 @@ TRAINING = (
     Fault(
         name="moments-lost-in-the-checkpoint",
         file="muse_core/training/checkpoint.py",
-        old='if key == "step" else part_of(value, weight)',
-        new='if key == "step" else torch.zeros_like(weight)',
+        old="name: part_of(value, weight) for",
+        new="name: torch.zeros_like(weight) for",
         caught_by="tests/unit/training/test_checkpoint.py",
     ),
     Fault(

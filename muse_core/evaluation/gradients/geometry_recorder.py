@@ -20,8 +20,10 @@ from muse_core.evaluation.gradients.gradient_geometry import (
     Place,
     as_found,
     gradient_geometry,
+    in_blocks,
     places,
 )
+from muse_core.results.measurements import Measurement
 from muse_core.results.records import append_jsonl, read_jsonl
 from muse_core.training.fsdp import refuse
 from muse_core.training.gradient_surgery import TASKS, task_losses
@@ -135,6 +137,13 @@ def read_geometry(files: Sequence[Path], starts: Sequence[int] = ()) -> Gradient
             f"{' and '.join(map(str, files))} holds no measured gradients that fit together: give "
             "geometry_every a number of steps, and train the run again."
         ) from None
+
+
+def mean_cosine(found: GradientGeometry, a: str = "pixels", b: str = "semantics") -> Measurement:
+    """Of two tasks in the blocks, mean over a training; 0 where no weight hears both."""
+    cosines = np.nan_to_num(found.at(in_blocks).cosine(a, b))
+    words = f"cosine of the gradients of {a} and {b} over the blocks, mean over training"
+    return Measurement(float(cosines.mean()), cosines.size, words)
 
 
 def _to_row(found: GradientGeometry) -> dict[str, Any]:

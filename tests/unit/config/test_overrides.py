@@ -61,6 +61,8 @@ def test_another_teacher_teaches_by_its_own_layers_and_a_folder_is_a_whole_path(
     ("overrides", "words"),
     [
         ("stage.learing_rate=1", "no field 'stage.learing_rate' .*mean stage.learning_rate"),
+        ("stage.shares=0.5", "no field 'stage.shares' .*mean stage.steps"),
+        ("02.learning_rate=1", "no field '02.learning_rate' .*mean 02.stage.learning_rate"),
         ("conector.width=8", "no field 'conector.width' in a preset .*connector.width"),
         ("connector=8", "no field 'connector' in a preset"),
         ("weights.topologie=1", "no loss 'topologie' .*mean topology"),

@@ -21,10 +21,10 @@ from muse_core.evaluation.feature_extractors import (
     TeacherExtractor,
     TokenizerExtractor,
     eval_mode,
-    folder_fingerprint,
 )
 from muse_core.foundations.backbone import Backbone
 from muse_core.foundations.pixel_decoder import reconstruct_with
+from muse_core.results.trained_code import folder_fingerprint
 from tests.integration.micro import AUTOENCODER, BACKBONE
 from tests.unit.models.small_models import LARGER, SIZES, TINY, random_images, small_tokenizer
 

@@ -19,10 +19,10 @@ from muse_core.evaluation.feature_extractors import (
     TeacherExtractor,
     TokenizerExtractor,
     eval_mode,
-    folder_fingerprint,
 )
 from muse_core.evaluation.run_rows import Absent, last_tokenizer, run_rows, tokenizer_folder
 from muse_core.foundations.image_tower import PROJECTION_FILE
+from muse_core.results.trained_code import folder_fingerprint
 from tests.integration.micro import IMAGE_SIZE, STAGES, micro_preset, write_foundations
 from tests.unit.models.small_models import small_tokenizer
 

@@ -119,4 +119,5 @@ def test_a_live_plot_takes_a_hundredth_of_the_time_at_most(monkeypatch):
     while now[0] < 1000:
         now[0] += 1
         plot.on_step(training(3, "MUSE"), {})
-    assert drawn[0] < 10 and len(drawn) == 5
+    # The first drawing, which loads much, stops none; then two seconds in two hundred.
+    assert drawn[0] < 10 and drawn[1] < 20 and 5 <= len(drawn) <= 7

@@ -30,11 +30,13 @@ class Size:
     num_blocks: int
     decoder_channels: tuple[int, ...]
     embedding_width: int
+    semantic_channels: int = 0
 
 
 TINY = Size(32, 8, 32, 1, 32, 2, 6, (8, 16, 16, 32), 16)
-LARGER = Size(64, 8, 48, 2, 96, 6, 6, (8, 16, 16, 32, 32), 40)
-"""Another depth of decoder, unshuffling, more heads: nothing about routing may depend on the size.
+LARGER = Size(64, 8, 48, 2, 96, 6, 6, (8, 16, 16, 32, 32), 40, semantic_channels=6)
+"""Another depth of decoder, unshuffling, more heads, a latent of two bands: nothing about routing
+may depend on them.
 """
 SIZES = {"tiny": TINY, "larger": LARGER}
 
@@ -72,6 +74,7 @@ def small_tokenizer(
         num_heads=size.num_heads,
         num_blocks=size.num_blocks,
         embedding_width=size.embedding_width,
+        semantic_channels=size.semantic_channels,
         routing=routing,
         attention=attention,
     )

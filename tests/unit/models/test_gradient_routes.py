@@ -27,11 +27,15 @@ from .small_models import SIZES, Size, loss_of, random_images, small_tokenizer
 STAGES = {stage.name: stage for stage in tiny().curriculum}
 
 
+ISOLATING = ("orthogonal", "literal", "literal-open")
+"""Routings whose table closes something, in the connector."""
+
+
 def gradients(
-    size: Size, stage: Stage, loss: Loss, half: bool = False
+    size: Size, stage: Stage, loss: Loss, half: bool = False, routing: str = "orthogonal"
 ) -> dict[str, torch.Tensor | None]:
     """Name -> gradient of one loss after a backward pass of the stage, or in bf16 arithmetic."""
-    tokenizer = small_tokenizer(size)
+    tokenizer = small_tokenizer(size, routing)
     tokenizer.backbone.requires_grad_(stage.trains_backbone)
     images = random_images(size)
     with torch.autocast("cpu", torch.bfloat16, enabled=half):
@@ -46,20 +50,21 @@ def is_zero(gradient: torch.Tensor | None) -> bool:
     return gradient is None or not gradient.any()
 
 
+@pytest.mark.parametrize("routing", ISOLATING)
 @pytest.mark.parametrize("half", [False, True], ids=["fp32", "bf16"])
 @pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
 @pytest.mark.parametrize("stage", STAGES.values(), ids=STAGES)
 @pytest.mark.parametrize("loss", Loss, ids=str)
 def test_every_loss_reaches_its_groups_and_no_other(
-    size: Size, stage: Stage, loss: Loss, half: bool
+    size: Size, stage: Stage, loss: Loss, half: bool, routing: str
 ) -> None:
-    measured = gradients(size, stage, loss, half)
+    fields = stage.trunk_hears, stage.trains_backbone, routing_named(routing)
+    measured = gradients(size, stage, loss, half, routing)
     for name, gradient in measured.items():
-        allowed = may_reach(loss, group_of(name), stage.trunk_hears, stage.trains_backbone)
-        if not allowed:
+        if not may_reach(loss, group_of(name), *fields):
             assert is_zero(gradient), f"{loss} leaks into {name}"
     for group in WeightGroup:
-        if may_reach(loss, group, stage.trunk_hears, stage.trains_backbone):
+        if may_reach(loss, group, *fields):
             reached = [
                 name for name in measured if group_of(name) is group and not is_zero(measured[name])
             ]
@@ -199,29 +204,34 @@ def test_frozen_weights_are_bit_equal_after_a_step(stage: Stage) -> None:
     assert moved == expected
 
 
-@pytest.mark.parametrize("stage", STAGES.values(), ids=STAGES)
-@pytest.mark.parametrize("loss", Loss, ids=str)
-def test_without_the_stop_gradient_pixels_reach_the_semantic_values_and_nothing_else_changes(
-    stage: Stage, loss: Loss
-) -> None:
-    routing = routing_named("open-semantics")
-    tokenizer, images = small_tokenizer(routing=routing.name), random_images()
-    tokenizer.backbone.requires_grad_(stage.trains_backbone)
-    output = tokenizer(images, trunk_hears=stage.trunk_hears, with_attention=True)
-    loss_of(loss, output, images, tokenizer).backward()
-    for name, weight in tokenizer.named_parameters():
-        fields = (stage.trunk_hears, stage.trains_backbone)
-        allowed = may_reach(loss, group_of(name), *fields, routing)
-        opened = loss in PIXEL_LOSSES and group_of(name) is WeightGroup.SEMANTIC_VALUE
-        assert allowed == (may_reach(loss, group_of(name), *fields) or opened)
-        if not allowed:
-            assert is_zero(weight.grad), f"{loss} leaks into {name}"
-        elif opened and name.endswith("semantic_value.weight"):
-            assert not is_zero(weight.grad), f"{loss} never reaches {name}"
+def test_without_the_stop_gradient_pixels_reach_the_semantic_values_and_nothing_else_changes() -> (
+    None
+):
+    closed, opened = (routes_of(routing_named(name)) for name in ("literal", "literal-open"))
+    changed = {
+        (loss, group)
+        for loss in Loss
+        for group in WeightGroup
+        if closed[loss][group] != opened[loss][group]
+    }
+    assert changed == {(loss, WeightGroup.SEMANTIC_VALUE) for loss in PIXEL_LOSSES}
+    assert closed is ROUTES
+
+
+def test_naive_routing_understands_the_stream_that_it_decodes() -> None:
+    """What is pooled is H_L, and semantics train all that it went through."""
+    tokenizer, images = small_tokenizer(routing="naive"), random_images()
+    connected = tokenizer.connect(images)
+    assert connected.semantic is connected.hidden
+    loss_of(Loss.ANCHOR, tokenizer(images), images, tokenizer).backward()
+    for group in BLOCK_GROUPS:
+        members = weight_groups(tokenizer)[group]
+        reached = {block_of(name) for name, weight in members.items() if not is_zero(weight.grad)}
+        assert reached == set(range(SIZES["tiny"].num_blocks)), group
 
 
 def test_a_routing_that_isolates_nothing_promises_nothing() -> None:
-    for name in ("shared", "release"):
+    for name in ("shared", "naive", "release"):
         assert {
             route for row in routes_of(routing_named(name)).values() for route in row.values()
         } == {Route.ALWAYS}

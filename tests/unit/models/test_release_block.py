@@ -53,7 +53,7 @@ def test_pixels_train_texture_in_every_block_and_no_query_or_key() -> None:
     )
 
 
-@pytest.mark.parametrize("routing", ["release", "open-semantics", "trunk-routed"])
+@pytest.mark.parametrize("routing", ["release", "literal", "trunk-routed"])
 def test_a_saved_tokenizer_keeps_its_routing(tmp_path: Path, routing: str) -> None:
     tokenizer, images = small_tokenizer(routing=routing).eval(), random_images()
     tokenizer.save_pretrained(tmp_path)

@@ -26,8 +26,25 @@ def test_encode_then_decode_is_forward(size: Size) -> None:
     decoded = tokenizer.decode(encoding.latent, tuple(images.shape[-2:])).sample
     assert torch.equal(decoded, output.reconstruction)
     side = size.image_size // size.patch_size // size.unshuffle
-    assert encoding.latent.shape == (4, 8, side, side)
+    assert encoding.latent.shape == (4, tokenizer.latent_channels, side, side)
+    assert tokenizer.latent_channels == 8 + size.semantic_channels
     assert encoding.embedding.shape == (4, size.embedding_width)
+
+
+def test_a_latent_of_two_bands_is_understood_by_one_and_decoded_from_both() -> None:
+    tokenizer, images = small_tokenizer(LARGER).eval(), random_images(LARGER)
+    encoding = tokenizer.encode(images)
+    texture, semantics = encoding.latent.tensor_split([8], 1)
+    band = semantics.flatten(2).transpose(1, 2)
+    assert torch.equal(tokenizer.semantic_head(band), encoding.embedding)
+    # The decoder starts as if there were one band, and learns to look at the other.
+    assert torch.equal(tokenizer.decode(encoding.latent).sample, tokenizer.decoder(texture))
+    tokenizer(images).reconstruction.sum().backward()
+    assert tokenizer.semantics_to_decoder.weight.grad.any()
+    assert tokenizer.to_semantic[1].weight.grad is None
+    with torch.no_grad():
+        tokenizer.semantics_to_decoder.weight.normal_()
+    assert not torch.equal(tokenizer.decode(encoding.latent).sample, tokenizer.decoder(texture))
 
 
 @torch.no_grad()

@@ -11,6 +11,7 @@ import pytest
 
 from muse_core.report import index
 from muse_core.report.html import external_requests
+from muse_core.report.stamps import page_key
 from muse_core.results.measurements import Comparison, Measurement
 
 from .conftest import Writer
@@ -127,15 +128,32 @@ def test_the_page_is_made_again_when_something_that_it_shows_has_changed(
     assert index.write().read_text() == made and not calls
     records = workspace / "reports/smoke/records"
     records.mkdir()
+    alone = workspace / "reports/smoke-shared/records"
+    alone.mkdir(parents=True)
     changes = (
         lambda: write_notebook("00_a", "print('changed')"),
         lambda: executed_copy(source, "another"),
         lambda: (records / "stage1.json").write_text("{}"),
+        lambda: (alone / "stage1.json").write_text("{}"),
         lambda: shutil.rmtree(workspace / "reports/another"),
-        lambda: page.write_text("cut sh"),
+        lambda: page.write_bytes("cut shört".encode()[:-2]),
         page.unlink,
     )
     for count, change in enumerate(changes, 1):
         change()
         index.write()
         assert len(calls) == count
+
+
+def test_a_preset_file_that_changed_makes_the_page_again(
+    write_notebook: Writer, workspace: Path
+) -> None:
+    mine = workspace / "mine.yaml"
+    mine.write_text("extends: tiny")
+    source, given = write_notebook("00_a"), {"preset": str(mine)}
+    key = page_key(source, given, workspace / "reports/smoke")
+    executed_copy(source, "smoke", parameters=given, key=key)
+    page = index.write().read_text()
+    assert "the notebook changed since" not in page
+    mine.write_text("extends: tiny\nimage_size: 32")
+    assert "the notebook changed since" in index.write().read_text()

@@ -2,6 +2,8 @@
 stop no other, and what is done is not done twice.
 """
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,14 +11,22 @@ import pytest
 from muse_core import paths
 from muse_core.cli import main
 from muse_core.errors import MuseError
+from muse_core.evaluation.evaluate import Evaluated
+from muse_core.evaluation.study_rows import write_row
+from muse_core.report.kept_rows import code_by_folder, write_kept
+from muse_core.report.stamps import Stamp, write_stamp
 from muse_core.report.study import (
     RunState,
     Study,
     finished_runs,
+    row_of,
     run_study,
     states,
     study_named,
 )
+from muse_core.results.measurements import Measurement, Row
+from muse_core.results.records import write_json
+from muse_core.results.trained_code import code_digests
 
 from .conftest import Writer
 
@@ -254,3 +264,36 @@ def test_a_row_that_a_picture_needs_and_has_no_run_is_a_sentence(study: Study) -
         finished_runs(found, "bad")
     with pytest.raises(MuseError, match="No run of the study could be finished"):
         finished_runs(found[1:])
+
+
+def test_a_kept_row_is_not_run_again_unless_it_is_another(
+    study: Study, workspace: Path, write_notebook: Writer
+) -> None:
+    write_notebook("one", parameters='seed: int = 0  # seed\noverrides: str = ""  # fields')
+    file = workspace / "studies" / "s.yaml"
+    file.write_text(
+        "name: s\nkeep: true\nnotebook: notebooks/one.ipynb\nseeds: [0]\n"
+        "rows: {full: {words: all is well}}\n"
+    )
+    study = study_named("s")
+    (run,) = study.runs
+    report = paths.report_folder(run.run)
+    code = code_digests()
+    write_json(report / "records" / "stage1.json", {"code": code})
+    write_row(run.run, Evaluated(Row(run.run, "", {"psnr": Measurement(26.0, 2)}), {}))
+    write_json(report / "one.ipynb", {"cells": []})
+    stamp = Stamp("", "done", run.run, "abc", "smoke", "cpu", "", 60.0, run.parameters)
+    write_stamp(report / "one.ipynb", stamp)
+    assert run_study(study)[0].status == "done" and study.kept_file(run).is_file()
+    # On another machine, where nothing was trained.
+    shutil.rmtree(report)
+    (state,) = run_study(study)
+    assert str(state) == "s.full.0  done after 1 min 0 s, kept in the repository"
+    assert row_of(study, run).row.value("psnr") == 26.0
+    changed = {name: "0" if name.startswith("models/") else each for name, each in code.items()}
+    kept = study.kept(run)
+    assert kept is not None
+    write_kept(study.kept_file(run), replace(kept, code=code_by_folder(changed)))
+    assert states(study)[0].other_code == ("models",)
+    file.write_text(file.read_text().replace("well}", "well, change: {weights.anchor: 2}}"))
+    assert status(states(study_named("s"))) == {"s.full.0": "missing"}

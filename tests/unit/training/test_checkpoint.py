@@ -97,6 +97,18 @@ def test_optimiser_moments_come_back_and_the_next_step_is_the_same(tmp_path) -> 
     assert all(torch.equal(value, other[name]) for name, value in first.state_dict().items())
 
 
+@pytest.mark.parametrize(("fused", "kept"), [(True, "meta"), (False, "cpu")])
+def test_steps_are_counted_where_adamw_counts_them(fused, kept) -> None:
+    """torch refuses a fused step on a GPU whose count lies on the CPU (pytorch issue 104767)."""
+    weight = torch.nn.Parameter(torch.empty(2, device="meta"))
+    optimiser = torch.optim.AdamW([{"params": [weight], "fused": fused}])
+    optimiser.param_groups[0]["fused"] = fused
+    saved = {"o/w/step": torch.tensor(3.0), "o/w/exp_avg": torch.zeros(2)}
+    restore_optimiser(optimiser, {id(weight): "w"}, "o", saved)
+    found = optimiser.state[weight]
+    assert found["step"].device.type == kept and found["exp_avg"].device.type == "meta"
+
+
 def test_the_last_two_are_kept(three) -> None:
     assert [path.name for path in complete_checkpoints(three)] == ["step-00000004", "step-00000006"]
     assert latest_checkpoint(three).name == "step-00000006" and all(

@@ -11,6 +11,7 @@ from muse_core.training.distributed import (
     PRECISIONS,
     accelerator_for,
     any_process,
+    device_for,
     images_each,
     mean_over_processes,
     own_part,
@@ -63,6 +64,13 @@ def test_bf16_is_used_where_it_is_asked_for_and_imitated_nowhere(monkeypatch) ->
         accelerator_for("cpu", precision="fp16")
 
 
+def test_another_device_than_the_one_in_use_is_a_sentence(monkeypatch) -> None:
+    assert accelerator_for("cpu").device.type == "cpu"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    with pytest.raises(MuseError, match="This process computes on cpu already: restart the kernel"):
+        accelerator_for("cuda")
+
+
 @pytest.mark.parametrize("device", ["cuda", "mps"])
 def test_a_device_this_machine_lacks_is_a_sentence(device, monkeypatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
@@ -73,7 +81,8 @@ def test_a_device_this_machine_lacks_is_a_sentence(device, monkeypatch) -> None:
 
 def test_numbers_too_small_for_a_normal_float_count_as_zero() -> None:
     """SiLU and softmax make them, and a processor takes a hundred times longer for each."""
-    torch.set_flush_denormal(False)
-    assert torch.tensor(1e-30) * 1e-10 > 0
-    accelerator_for("cpu")
-    assert torch.tensor(1e-30) * 1e-10 == 0
+    for asked in (accelerator_for, device_for):
+        torch.set_flush_denormal(False)
+        assert torch.tensor(1e-30) * 1e-10 > 0
+        asked("cpu")
+        assert torch.tensor(1e-30) * 1e-10 == 0

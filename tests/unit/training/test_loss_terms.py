@@ -11,9 +11,17 @@ from accelerate import Accelerator
 from muse_core.config.presets import tiny
 from muse_core.data.scenes import Scenes
 from muse_core.errors import MuseError
+from muse_core.foundations.perceptual import PerceptualNetwork
 from muse_core.models.gradient_routes import WeightGroup
 from muse_core.models.weight_groups import weight_groups
-from muse_core.training.loss_terms import TERMS, LossTerm, chosen_terms, forward_step
+from muse_core.training.loss_terms import (
+    TERMS,
+    LossTerm,
+    chosen_terms,
+    forward_step,
+    uneven_shares,
+)
+from muse_core.training.teachers import Teachers
 from muse_core.training.tokenizer_task import TokenizerTask
 
 from ..models.small_models import small_tokenizer
@@ -88,14 +96,14 @@ def test_a_term_sees_every_value_and_gives_gradient_through_its_own_outputs_alon
     assert SimpleNamespace(**vars(seen)).latent.shape == out.latent.shape
 
 
-def test_a_loss_sees_its_share_of_the_images_and_the_decoder_no_more(teachers) -> None:  # noqa: F811
+def test_a_loss_sees_its_share_and_may_look_at_all_that_is_made_of_it(teachers) -> None:  # noqa: F811
     counts, task = {}, shared_task(teachers, {"wide": 1.0, "narrow": 0.5, "rare": 0.01})
 
     def counting(name):
         def loss(step):
-            sizes = {len(step.batch), len(step.output.latent), len(step.targets.text)}
-            sizes |= {len(step.output.reconstruction)} if name != "wide" else set()
-            (counts[name],) = sizes
+            output = step.output
+            sizes = {len(step.batch), len(output.latent), len(output.reconstruction)}
+            (counts[name],) = sizes | {len(step.targets.text)}
             return step.output.embedding.mean() + step.output.reconstruction.mean()
 
         return loss
@@ -108,7 +116,7 @@ def test_a_loss_sees_its_share_of_the_images_and_the_decoder_no_more(teachers) -
     networks = task.model, task.tokenizer, task.discriminator, task.teachers
     terms, output = forward_step(*networks, batch, task.stage, losses)
     assert counts == {"wide": 4, "narrow": 2, "rare": 1}
-    assert len(output.reconstruction) == 2 and len(output.latent) == 4
+    assert len(output.reconstruction) == 4
     assert list(terms.parts) == ["wide", "narrow", "rare"]
     assert asked == [4], "the teacher is asked once, for the loss that sees most"
 
@@ -125,8 +133,37 @@ def test_a_share_of_a_loss_is_that_loss_on_the_first_images(teachers) -> None:  
         torch.manual_seed(0)
         task = TokenizerTask(small_tokenizer(), stage, teachers, None, Accelerator(cpu=True))
         networks = task.model, task.tokenizer, task.discriminator, task.teachers
-        parts.append(forward_step(*networks, seen, stage)[0].as_floats())
+        terms, output = forward_step(*networks, seen, stage)
+        assert len(output.reconstruction) == 2, "no more than a loss of pixels asks for is decoded"
+        parts.append(terms.as_floats())
     assert parts[0] == pytest.approx(parts[1], rel=1e-5)
+
+
+def test_shares_that_several_processes_round_otherwise_are_said() -> None:
+    third = STAGES[2]
+    assert uneven_shares(third, 1) == [] and uneven_shares(third, 2) == []
+    assert uneven_shares(third, 4) == [
+        "adversarial sees 8 of a step's 24 images in 4 processes, and 6 in one",
+        "perceptual sees 8 of a step's 24 images in 4 processes, and 6 in one",
+    ]
+
+
+class Blind(PerceptualNetwork):
+    """Asks no teacher, as LPIPS's VGG."""
+
+    name = "blind"
+
+    def forward(self, images):
+        return [images.flatten(2).transpose(1, 2)]
+
+
+def test_a_perceptual_network_of_its_own_asks_no_teacher(teachers, monkeypatch) -> None:  # noqa: F811
+    blind = replace(teachers, perceptual=Blind())
+    stage = replace(STAGES[0], weights={"perceptual": 1.0}, shares={})
+    task = TokenizerTask(small_tokenizer(), stage, blind, None, Accelerator(cpu=True))
+    monkeypatch.setattr(Teachers, "look", lambda *_: pytest.fail("the teacher was asked"))
+    networks = task.model, task.tokenizer, task.discriminator, task.teachers
+    assert forward_step(*networks, Scenes("train", 32).first(2), stage)[0].total > 0
 
 
 def halves():

@@ -4,11 +4,13 @@ from functools import partial
 import pytest
 
 from muse_core.config.overrides import load_preset, model_of
+from muse_core.config.presets import tiny
+from muse_core.data.scenes import Scenes
 from muse_core.errors import MuseError
 from muse_core.results.records import write_json
 from muse_core.training.loss_terms import LossTerm
 from muse_core.training.stage_run import StageRun, _reference, finished_tokenizer, preset_of_run
-from muse_core.training.trainer import RunFiles
+from muse_core.training.trainer import RunFiles, RunOptions, Trainer
 
 from ..models.small_models import TINY, small_tokenizer
 
@@ -124,3 +126,10 @@ def test_what_has_no_name_to_import_it_by_is_told_how_to_travel(compute, kind) -
     words = rf"loss 'mine' is a {kind} without a name .* takes module:function: put a function"
     with pytest.raises(MuseError, match=words):
         _reference("mine", LossTerm(compute, "pixels"))
+
+
+def test_a_precision_that_other_processes_cannot_see_is_refused() -> None:
+    options = RunOptions(precision="bf16")
+    trainer = Trainer(None, tiny().curriculum.stages[0], Scenes("train"), None, options=options)
+    with pytest.raises(MuseError, match=r"precision='bf16' in its options.*overrides=\"precision"):
+        RUN.order(trainer, trainer.files)

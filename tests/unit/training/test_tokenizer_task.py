@@ -13,6 +13,7 @@ from muse_core.data.scenes import Scenes
 from muse_core.errors import MuseError
 from muse_core.foundations.perceptual import TeacherFeatures
 from muse_core.foundations.topology_teacher import DinoV3Teacher
+from muse_core.training.teacher_cache import TeacherCache
 from muse_core.training.teachers import Teachers
 from muse_core.training.tokenizer_task import TokenizerTask
 
@@ -73,6 +74,19 @@ def test_captions_cut_in_another_training_are_not_counted(teachers) -> None:
     second.update(long, 1)
     counts = [each.facts()["captions_truncated"] for each in (first, second)]
     assert counts == [1, 2] and second.remembered()["captions_truncated"] == 2
+
+
+def test_the_record_says_how_many_views_came_from_disk(teachers, tmp_path, monkeypatch) -> None:
+    """Of this stage alone, and only of images that a step read."""
+    monkeypatch.setenv("MUSE_ROOT", str(tmp_path))
+    held = replace(teachers, cache=TeacherCache(teachers.topology, 1.0))
+    first = trainer(held, SECOND)
+    first.update(batch(2), 0)
+    assert first.facts()["targets_read"] == 0
+    second = trainer(held, SECOND)
+    second.update(batch(3), 0)
+    assert second.facts()["targets_read"] == pytest.approx(2 / 3, abs=1e-4)
+    assert held.cache is not None and held.cache.asked == 5
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

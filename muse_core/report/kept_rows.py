@@ -1,0 +1,87 @@
+"""What the repository keeps of a study: one small file for each finished run.
+
+A study of many hours is finished over several sittings, by several people: a run whose row is kept
+under the same configuration is not run again.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from muse_core import paths
+from muse_core.config.preset import Preset
+from muse_core.errors import MuseError
+from muse_core.results.measurements import Row
+from muse_core.results.records import plain, read_record, write_json
+from muse_core.results.trained_code import CODE, code_digests, folder_fingerprint
+
+PARTS = ("backbone", "autoencoder", "teacher", "text_tower")
+
+
+@dataclass(frozen=True)
+class KeptRow:
+    """One finished run, without the images behind its figures.
+
+    ``configuration``: a digest of all that decides what is trained and measured, but for the code.
+    ``code``: folder below muse_core -> digest of the code that trained it."""
+
+    row: Row
+    parameters: dict[str, Any]
+    configuration: str
+    code: dict[str, str]
+    commit: str
+    seconds: float
+
+    def other_code(self) -> list[str]:
+        """Folders whose code is another now."""
+        now = code_by_folder(code_digests())
+        return [folder for folder in CODE if self.code.get(folder) != now[folder]]
+
+
+def kept_file(study: str, row: str, seed: int) -> Path:
+    """Where the repository keeps a run of a study."""
+    return paths.root() / "reports" / "studies" / study / "rows" / f"{row}.{seed}.json"
+
+
+def read_kept(file: Path) -> KeptRow | None:
+    """None where there is none. Raises MuseError for one that is damaged."""
+    if not file.is_file():
+        return None
+    try:
+        return read_record(file, KeptRow)
+    except MuseError as error:
+        raise MuseError(
+            f"The kept row {file} is damaged: take it from the repository again, or delete it and "
+            "run its study again."
+        ) from error
+
+
+def write_kept(file: Path, kept: KeptRow) -> Path:
+    """Raises MuseError when the disk refuses."""
+    return write_json(file, plain(kept))
+
+
+def configuration_digest(preset: Preset, parameters: dict[str, Any]) -> str:
+    """Of a preset with its pretrained parts' own weights, and of a run's other parameters.
+
+    Where the parts lie and what the run is called does not count.
+    """
+    resolved = plain(preset) | {"name": ""}
+    for part in PARTS:
+        location = resolved["foundations"][part]
+        local = Path(location).is_dir()
+        resolved["foundations"][part] = folder_fingerprint(Path(location)) if local else location
+    own = {name: parameters.get(name) for name in ("data", "seed", "geometry_every")}
+    text = json.dumps([resolved, own], sort_keys=True, default=str)
+    return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+
+
+def code_by_folder(files: Mapping[str, str]) -> dict[str, str]:
+    """Digests of files below muse_core -> one of each folder of `CODE`."""
+    found = {folder: hashlib.blake2b(digest_size=12) for folder in CODE}
+    for name, digest in sorted(files.items()):
+        found[name.split("/")[0]].update(f"{name} {digest}\n".encode())
+    return {folder: digest.hexdigest() for folder, digest in found.items()}
