@@ -1,11 +1,11 @@
 """``reports/index.html``: every run on one page, the newest first."""
 
 import hashlib
-import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote
 
 from muse_core import paths
 from muse_core.report.stamps import executed, read_stamp, sources
@@ -58,13 +58,13 @@ def write() -> Path:
     Raises MuseError when the folder cannot be written.
     """
     path = paths.writable(paths.root() / "reports") / "index.html"
-    last = path.read_bytes().rpartition(MARK)[2].split(b"\0") if path.exists() else []
-    known = [Path(os.fsdecode(name)) for name in last[1:-1]]
+    last = path.read_bytes().rpartition(MARK)[2].split(b" ") if path.exists() else []
+    known = [Path(unquote(name.decode())) for name in last[1:-1]]
     if not last or last[0] != _made_of(known):
         page = render("index.html.j2", summaries(), title="MUSE reports", lead=LEAD)
         named = sorted(_named())
-        mark = [_made_of(named), *map(os.fsencode, named), b" -->\n"]
-        path.write_bytes(page.encode() + MARK + b"\0".join(mark))
+        mark = [_made_of(named), *(quote(str(file)).encode() for file in named), b"-->\n"]
+        path.write_bytes(page.encode() + MARK + b" ".join(mark))
     return path
 
 

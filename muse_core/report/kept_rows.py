@@ -19,6 +19,9 @@ from muse_core.results.records import plain, read_record, write_json
 from muse_core.results.trained_code import CODE, code_digests, folder_fingerprint
 
 PARTS = ("backbone", "autoencoder", "teacher", "text_tower")
+MEASURING = ("evaluation",)
+FOLDERS = (*CODE, *MEASURING)
+"""Whose code decides a row's figures."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class KeptRow:
     """One finished run, without the images behind its figures.
 
     ``configuration``: a digest of all that decides what is trained and measured, but for the code.
-    ``code``: folder below muse_core -> digest of the code that trained it."""
+    ``code``: folder below muse_core -> digest of the code that trained and measured it."""
 
     row: Row
     parameters: dict[str, Any]
@@ -37,8 +40,8 @@ class KeptRow:
 
     def other_code(self) -> list[str]:
         """Folders whose code is another now."""
-        now = code_by_folder(code_digests())
-        return [folder for folder in CODE if self.code.get(folder) != now[folder]]
+        now = code_by_folder(code_digests(FOLDERS))
+        return [folder for folder in FOLDERS if self.code.get(folder) != now[folder]]
 
 
 def kept_file(study: str, row: str, seed: int) -> Path:
@@ -80,8 +83,8 @@ def configuration_digest(preset: Preset, parameters: dict[str, Any]) -> str:
 
 
 def code_by_folder(files: Mapping[str, str]) -> dict[str, str]:
-    """Digests of files below muse_core -> one of each folder of `CODE`."""
-    found = {folder: hashlib.blake2b(digest_size=12) for folder in CODE}
+    """Digests of files below muse_core -> one of each folder that has some."""
+    found = {name.split("/")[0]: hashlib.blake2b(digest_size=12) for name in files}
     for name, digest in sorted(files.items()):
         found[name.split("/")[0]].update(f"{name} {digest}\n".encode())
     return {folder: digest.hexdigest() for folder, digest in found.items()}

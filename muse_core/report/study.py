@@ -25,6 +25,7 @@ from muse_core.config.safe_yaml import Unreadable, read_yaml
 from muse_core.errors import MuseError, shown, unknown
 from muse_core.report.arguments import Parameter, check_names, known_parameters, parse_value
 from muse_core.report.kept_rows import (
+    MEASURING,
     KeptRow,
     code_by_folder,
     configuration_digest,
@@ -36,6 +37,7 @@ from muse_core.report.run import duration
 from muse_core.report.stamps import read_stamp
 from muse_core.results.measurements import METRICS
 from muse_core.results.records import read_json
+from muse_core.results.trained_code import code_digests
 
 if TYPE_CHECKING:
     from muse_core.evaluation.evaluate import Evaluated
@@ -391,7 +393,7 @@ def _keep(study: Study, state: RunState) -> None:
         row=read_row(run.run).row,
         parameters=run.parameters,
         configuration=study.configuration(run),
-        code=code_by_folder(read_json(last)["code"]),
+        code=code_by_folder(read_json(last)["code"] | code_digests(MEASURING)),
         commit=state.commit,
         seconds=state.seconds,
     )

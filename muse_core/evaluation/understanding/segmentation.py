@@ -227,15 +227,10 @@ def _whole(
 
     with torch.enable_grad():
         optimiser.step(closure)
-    done, steepest = (
-        optimiser.state[weight]["n_iter"],
-        max(
-            gradient.abs().max().item()
-            for gradient in (weight.grad, bias.grad)
-            if gradient is not None
-        ),
-    )
-    ended = "converged after" if steepest <= TOLERANCE else "stopped after"
+    done = optimiser.state[weight]["n_iter"]
+    gradients = [each.grad for each in (weight, bias) if each.grad is not None]
+    flat = all(gradient.abs().max() <= TOLERANCE for gradient in gradients)
+    ended = "converged after" if flat else "stopped after"
     words = f"L-BFGS on every {STRIDE}th pixel, {ended} {done} iterations, L2 {penalty:g}"
     return _Head(weight.detach(), bias.detach(), words)
 

@@ -12,6 +12,7 @@ from muse_core.config.overrides import load_preset
 from muse_core.config.presets import tiny
 from muse_core.errors import MuseError
 from muse_core.report.kept_rows import (
+    FOLDERS,
     KeptRow,
     code_by_folder,
     configuration_digest,
@@ -41,10 +42,11 @@ def test_a_kept_row_comes_back(tmp_path: Path, monkeypatch) -> None:
 
 
 def test_code_is_compared_folder_by_folder() -> None:
-    now = code_digests()
+    now = code_digests(FOLDERS)
     assert kept(code_by_folder(now)).other_code() == []
     changed = {name: "0" if name.startswith("losses/") else each for name, each in now.items()}
     assert kept(code_by_folder(changed)).other_code() == ["losses"]
+    assert kept(code_by_folder(code_digests())).other_code() == ["evaluation"]
 
 
 def test_the_configuration_is_all_that_decides_the_figures(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from muse_core.cli import main
 from muse_core.errors import MuseError
 from muse_core.evaluation.evaluate import Evaluated
 from muse_core.evaluation.study_rows import write_row
-from muse_core.report.kept_rows import code_by_folder, write_kept
+from muse_core.report.kept_rows import FOLDERS, code_by_folder, write_kept
 from muse_core.report.stamps import Stamp, write_stamp
 from muse_core.report.study import (
     RunState,
@@ -278,7 +278,7 @@ def test_a_kept_row_is_not_run_again_unless_it_is_another(
     study = study_named("s")
     (run,) = study.runs
     report = paths.report_folder(run.run)
-    code = code_digests()
+    code = code_digests(FOLDERS)
     write_json(report / "records" / "stage1.json", {"code": code})
     write_row(run.run, Evaluated(Row(run.run, "", {"psnr": Measurement(26.0, 2)}), {}))
     write_json(report / "one.ipynb", {"cells": []})
