@@ -25,7 +25,12 @@ from benchmarks.release_recipe import ReleaseStep, plain_eager
 from benchmarks.sizes import SIZES, Size, random_trainer, scenes
 from benchmarks.throughput import Throughput, encode_and_decode, stages
 from benchmarks.topology_loss import loss_cost, teacher_pass
-from benchmarks.training_step import flushed_denormals, routing_costs, scenes_a_second
+from benchmarks.training_step import (
+    flushed_denormals,
+    outside_the_update,
+    routing_costs,
+    scenes_a_second,
+)
 from muse_core import paths
 from muse_core.results.records import provenance, write_json
 
@@ -180,6 +185,7 @@ def main() -> None:
     for name, ratio in (routing_costs(rounds) | flushed_denormals(rounds)).items():
         note(name, spread(ratio))
     note("scenes_a_second", scenes_a_second(rounds))
+    note("fit_outside_the_update", outside_the_update())
     for one in beside(size, batch_size, rounds, accelerator):
         for way in ("encode", "decode"):
             note(f"{way}_speedup_vs_{one.family}", spread(getattr(one, way)))

@@ -47,21 +47,26 @@ def draw() -> Path:
 
     lines = [json.loads(line) for line in file().read_text(encoding="utf-8").splitlines()]
     runs = [line for line in lines if all(line[name] == lines[-1][name] for name in ALIKE)]
+    rows = [name for name in SHOWN if any(name in run["ratios"] for run in runs)]
     figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
-    for name, words in SHOWN.items():
-        at = [index for index, run in enumerate(runs) if name in run["ratios"]]
-        found = [runs[index]["ratios"][name] for index in at]
-        if not found:
-            continue
-        middle = [one["value"] for one in found]
-        below = [one["value"] - one["low"] for one in found]
-        above = [one["high"] - one["value"] for one in found]
-        axes.errorbar(at, middle, yerr=[below, above], marker="o", capsize=3, label=words)
-    axes.axhline(1, color="grey", linewidth=0.8)
-    labels = [f"{run['commit'][:7]}\n{run['date'][:10]}" for run in runs]
-    axes.set_xticks(range(len(runs)), labels)
-    axes.set_xlim(-0.5, len(runs) - 0.5)
-    axes.set_ylabel("times faster")
+    places = [0.9 * (number + 1) / len(runs) for number in range(len(runs))]
+    shades = plt.get_cmap("viridis_r")(places)
+    for index, (run, shade) in enumerate(zip(runs, shades, strict=True)):
+        # Runs of one ratio lie below each other, the last one lowest.
+        apart = 0.7 * ((index + 0.5) / len(runs) - 0.5)
+        shown = [
+            (place, run["ratios"][name]) for place, name in enumerate(rows) if name in run["ratios"]
+        ]
+        middle = [one["value"] for _, one in shown]
+        below = [one["value"] - one["low"] for _, one in shown]
+        above = [one["high"] - one["value"] for _, one in shown]
+        at = [place + apart for place, _ in shown]
+        words = f"{run['commit'][:7]}, {run['date'][:10]}"
+        axes.errorbar(middle, at, xerr=[below, above], fmt="o", capsize=3, color=shade, label=words)
+    axes.axvline(1, color="grey", linewidth=0.8)
+    axes.set_yticks(range(len(rows)), [SHOWN[name] for name in rows])
+    axes.invert_yaxis()
+    axes.set_xlabel("times faster")
     axes.set_title("Ratios of each make bench, with their lowest and highest round")
     axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     picture = file().with_suffix(".png")

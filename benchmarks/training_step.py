@@ -1,8 +1,11 @@
 """A training step of the embedded world, and what its design choices cost: routing, the trunk's
-routes, drawing scenes.
+routes, drawing scenes, the loop around the update.
 """
 
+import shutil
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -14,6 +17,7 @@ from muse_core.models.assembly import assemble_tokenizer
 from muse_core.training.distributed import accelerator_for
 from muse_core.training.teachers import load_teachers
 from muse_core.training.tokenizer_task import TokenizerTask
+from muse_core.training.trainer import RunOptions, Trainer
 
 SEMANTIC, TUNING = "02_semantic_injection", "03_synergistic_tuning"
 
@@ -66,3 +70,42 @@ def scenes_a_second(rounds: int) -> float:
     """Drawn in this process."""
     scenes = Scenes("train")
     return 256 / median_seconds(lambda: scenes.__getitems__(list(range(256))), rounds)
+
+
+class TimedTask(TokenizerTask):
+    """Remembers when each update began and ended."""
+
+    def update(self, *args: object) -> object:
+        began = time.perf_counter()
+        said = super().update(*args)
+        self.updates.append((began, time.perf_counter()))
+        return said
+
+    @property
+    def updates(self) -> list[tuple[float, float]]:
+        return self.__dict__.setdefault("_updates", [])
+
+
+def outside_the_update(preset_name: str = "tiny", steps: int = 60) -> dict[str, float]:
+    """Of `Trainer.fit`: the share of its loop that is not spent in updates (drawing images, writing
+    metrics, checkpoints), and its seconds before the first and after the last.
+    """
+    preset, run = load_preset(preset_name), "bench.outside-the-update"
+    stage = replace(preset.curriculum.stages[0], steps=steps)
+    teachers = load_teachers(preset, "cpu")
+    tokenizer = assemble_tokenizer(preset, teachers.text.width)
+    source = Scenes("train", preset.image_size)
+    options = RunOptions(run=run, device="cpu", fresh=True)
+    trainer = Trainer(tokenizer, stage, source, teachers, options=options, task=TimedTask)
+    began = time.perf_counter()
+    try:
+        trainer.fit()
+        ended = time.perf_counter()
+    finally:
+        shutil.rmtree(trainer.files.folder.parent, ignore_errors=True)
+        shutil.rmtree(trainer.files.metrics_file.parent.parent, ignore_errors=True)
+    assert isinstance(trainer.task, TimedTask)
+    updates = trainer.task.updates
+    first, last = updates[0][0], updates[-1][1]
+    busy = sum(end - start for start, end in updates)
+    return {"share": 1 - busy / (last - first), "before": first - began, "after": ended - last}
