@@ -78,8 +78,10 @@ def test_the_generation_record_compares_three_latents_with_n_seed_steps_and_inte
     rows = {row["name"]: row["measurements"] for row in record["rows"]}
     assert {"MUSE", "shared routing", "plain autoencoder", "real images"} <= rows.keys()
     assert record["steps"] >= 1000 and record["n_test"] >= 256 and record["seed"] == 0
+    if "fd_judge" not in rows["MUSE"]:
+        pytest.skip("older than the judge of images: make generation")
     for name in ("MUSE", "shared routing", "plain autoencoder"):
-        distance = rows[name]["fd_teacher"]
+        distance = rows[name]["fd_judge"]
         assert distance["n"] == record["n_test"]
         assert distance["low"] < distance["value"] < distance["high"]
         asked = {"follows_shape", "follows_colour", "follows_count", "follows_relation"}

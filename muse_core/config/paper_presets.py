@@ -3,7 +3,8 @@ in this workspace.
 
 Steps and learning rates are the paper's. What its text leaves open (loss weights, images a step,
 warm-up, the cosine's end) follows the authors' released configurations, and L_rec counts x0.1
-before stage 3, as in the paper's figure."""
+before stage 3, as in the paper's figure. Ours is the latent's semantic band, 16 channels beside the
+decoder's 32 (`MuseTokenizer`)."""
 
 from dataclasses import replace
 
@@ -36,7 +37,9 @@ def muse_1b() -> Preset:
             teacher="facebook/dinov3-vitl16-pretrain-lvd1689m",
             text_tower=TEXT_TOWER,
         ),
-        connector=ConnectorShape(unshuffle=2, width=512, num_heads=8, query_grid=QUERY_GRID),
+        connector=ConnectorShape(
+            unshuffle=2, width=512, num_heads=8, query_grid=QUERY_GRID, semantic_channels=16
+        ),
         curriculum=_curriculum(),
         loader_workers=8,
         record_every=10,

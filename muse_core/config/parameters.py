@@ -201,6 +201,10 @@ class StudyRunParameters(Configured):
     """What ``studies/one_run`` asks for: a whole curriculum, and how it is measured."""
 
     data: Filled
+    split: Literal["val", "test", "verdict"] = Field(
+        "test",
+        description="val to choose between designs, test, or verdict: scenes that no choice saw",
+    )
     seed: Seed
     geometry_every: Annotated[Whole, Field(ge=0, description="a number of steps, or 0 for never")]
     fresh: bool = False

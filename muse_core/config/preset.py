@@ -27,15 +27,18 @@ class FoundationLocations:
 
 @dataclass(frozen=True)
 class ConnectorShape:
-    """Sizes of the synergistic blocks. ``unshuffle``: s x s backbone patches become one token;
-    ``attention``: a name in `block_variants`; ``query_grid``: side of the grid the learnable
-    queries are stored on, None for that of the images; ``semantic_channels``: of the latent's
-    semantic band, 0 for a latent without one (`MuseTokenizer`)."""
+    """Sizes of the synergistic blocks.
+
+    ``unshuffle``: s x s backbone patches become one token; ``num_blocks``: 0 leaves the adapted
+    backbone alone, a control; ``attention``: a name in `block_variants`; ``query_grid``: side of
+    the grid the learnable queries are stored on, None for that of the images;
+    ``semantic_channels``: of the latent's semantic band, 0 for a latent without one
+    (`MuseTokenizer`)."""
 
     unshuffle: Count
     width: Count
     num_heads: Count
-    num_blocks: Count = 6
+    num_blocks: Annotated[int, Interval(ge=0, le=10**6)] = 6
     attention: str = "multi-head"
     query_grid: int | None = None
     semantic_channels: Annotated[int, Interval(ge=0, le=10**6)] = 0

@@ -29,8 +29,15 @@ COLOURS = {
 }
 TEXTURES = ("plain", "striped", "dotted", "checkered")
 RELATIONS = ("left of", "right of", "above", "below")
-SPLITS = {"train": (0, 100_000), "val": (1 << 40, 2_000), "test": (1 << 41, 2_000)}
-"""First index and length of each split: disjoint by construction."""
+SPLITS = {
+    "train": (0, 100_000),
+    "val": (1 << 40, 2_000),
+    "test": (1 << 41, 2_000),
+    "verdict": (1 << 42, 2_000),
+}
+"""First index and length of each split: disjoint by construction. "verdict" is for the figures that
+decide a claim: no choice was ever made on it.
+"""
 
 OBJECTS = 3
 NUMBERS_PER_SCENE = 64
@@ -226,6 +233,18 @@ def caption(scenes: SceneParameters, visible: Tensor, row: int, wording: Wording
     return f"{text} {relation} {' and '.join(named)}"
 
 
+def visible_pixels(instances: Tensor) -> Tensor:
+    """(batch, OBJECTS) of instance masks."""
+    return torch.stack([(instances == k + 1).sum((1, 2)) for k in range(OBJECTS)], 1)
+
+
+def captions_of(
+    scenes: SceneParameters, visible: Tensor, wording: Wording = BRIEF
+) -> tuple[str, ...]:
+    """A caption a scene."""
+    return tuple(caption(scenes, visible, row, wording) for row in range(len(visible)))
+
+
 class Scenes(Source):
     """The embedded source. Labels are shapes (of the largest visible object); class masks hold 1 +
     shape, 0 = background.
@@ -261,13 +280,11 @@ class Scenes(Source):
     def __getitems__(self, indices: list[int]) -> Batch:
         scenes = self.parameters(indices)
         images, instances = draw(scenes, self.image_size)
-        visible = torch.stack([(instances == k + 1).sum((1, 2)) for k in range(OBJECTS)], 1)
+        visible = visible_pixels(instances)
         classes = torch.cat([torch.zeros(len(indices), 1, dtype=torch.long), scenes.shape + 1], 1)
         return Batch(
             images=images,
-            captions=tuple(
-                caption(scenes, visible, row, self.wording) for row in range(len(indices))
-            ),
+            captions=captions_of(scenes, visible, self.wording),
             labels=scenes.shape.gather(1, visible.argmax(1, keepdim=True))[:, 0],
             ids=tuple(f"{self.fingerprint}#{index}" for index in indices),
             class_masks=classes.gather(1, instances.flatten(1)).view_as(instances),

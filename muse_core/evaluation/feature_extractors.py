@@ -26,7 +26,7 @@ from muse_core.models.tokenizer import MuseTokenizer
 from muse_core.results.trained_code import folder_fingerprint
 from muse_core.shapes import AttentionMaps, Embeddings, Float, Images, Tokens
 
-SEMANTIC, HIDDEN, LATENT = "semantic stream", "block output", "latent z"
+SEMANTIC, HIDDEN, LATENT, TRUNK = "semantic stream", "block output", "latent z", "trunk H_0"
 PATCHES, CLASS_TOKEN = "patch tokens", "class token"
 RANDOM, RANDOM_WIDTH = "random numbers", 64
 
@@ -83,11 +83,13 @@ class FeatureExtractor(ABC, Generic[Network]):
 
 
 class TokenizerExtractor(FeatureExtractor[MuseTokenizer]):
-    """A MUSE tokenizer of either routing. Probed where the authors' release does: the semantic
-    stream for classes, the last block's output for masks (scripts/linear_probe.py,
-    scripts/segment_probe.py)."""
+    """A MUSE tokenizer of any routing, probed on its semantic stream.
 
-    probed, segmented = SEMANTIC, HIDDEN
+    The authors' release reads masks off the last block's output (scripts/segment_probe.py); there
+    an untrained connector gains as much as a trained one, by its width and norms alone. That figure
+    stands beside, with those of H_0 and z."""
+
+    probed = segmented = SEMANTIC
 
     @classmethod
     def from_pretrained(
@@ -102,6 +104,7 @@ class TokenizerExtractor(FeatureExtractor[MuseTokenizer]):
         return cls(name, tokenizer, folder_fingerprint(folder))
 
     def features(self, images: Images, pixels: bool = True) -> Features:
+        """Of every stream, and of the backbone as it is now."""
         (height, width), grid = images.shape[-2:], self.network.token_grid(images)
         connected = self.network.connect(images)
         latent = self.network.latent_of(connected, grid)
@@ -109,10 +112,12 @@ class TokenizerExtractor(FeatureExtractor[MuseTokenizer]):
             SEMANTIC: connected.semantic,
             HIDDEN: connected.hidden,
             LATENT: latent_tokens(latent),
+            TRUNK: connected.trunk,
         }
+        grids = dict.fromkeys(tokens, grid) | {PATCHES: self.network.patch_grid(images)}
         return Features(
-            tokens=tokens,
-            grid=dict.fromkeys(tokens, grid),
+            tokens=tokens | {PATCHES: self.network.backbone(images)},
+            grid=grids,
             embedding=self.network.embedding_of(connected),
             reconstruction=self.network.decode(latent, (height, width)).sample if pixels else None,
         )

@@ -165,12 +165,12 @@ def reconstruction_metrics(
     batch, width); both images as a file would hold them, in 8 bits.
     """
     fake, real = eight_bits(reconstruction), eight_bits(images)
-    of_fake, of_real = networks.teacher.features(fake), networks.teacher.features(real)
+    of_fake, of_real = networks.judge(fake), networks.judge(real)
     found = {
         "pixels/psnr": psnr(fake, real),
         "pixels/ssim": ssim(fake, real),
-        "pixels/perceptual_teacher": feature_distance(of_fake, of_real),
-        "frechet/fd_teacher": torch.stack([of_real.mean(1), of_fake.mean(1)]),
+        "pixels/perceptual_judge": feature_distance(of_fake, of_real),
+        "frechet/fd_judge": torch.stack([of_real.mean(1), of_fake.mean(1)]),
     }
     if networks.lpips is not None:
         found["pixels/lpips"] = networks.lpips(fake * 2 - 1, real * 2 - 1).flatten()

@@ -2,8 +2,8 @@
 lists them.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -15,13 +15,25 @@ from muse_core.errors import MuseError
 from muse_core.evaluation.attention.object_alignment import object_scores, patch_instances
 from muse_core.evaluation.attention.student_teacher import teacher_attention, teacher_scores
 from muse_core.evaluation.cache import Cache
-from muse_core.evaluation.feature_extractors import FeatureExtractor, eval_mode
+from muse_core.evaluation.feature_extractors import (
+    HIDDEN,
+    LATENT,
+    PATCHES,
+    TRUNK,
+    FeatureExtractor,
+    eval_mode,
+)
 from muse_core.evaluation.features import SplitFeatures, require_images, split_features
 from muse_core.evaluation.intervals import interval, mean_interval
 from muse_core.evaluation.protocol import Protocol
 from muse_core.evaluation.reconstruction.frechet import measured_frechet
 from muse_core.evaluation.understanding.linear_probe import linear_probe
-from muse_core.evaluation.understanding.segmentation import iou, mean_iou, segmentation_probe
+from muse_core.evaluation.understanding.segmentation import (
+    Segmented,
+    iou,
+    mean_iou,
+    segmentation_probe,
+)
 from muse_core.evaluation.understanding.zero_shot import accuracy_by_class, ranked_classes
 from muse_core.losses.topology import Grid
 from muse_core.results.measurements import Measurement
@@ -32,10 +44,9 @@ PROTOCOLS = {
     "ssim": "mean over images, Gaussian window, reflected borders, data_range 1, 8-bit images on "
     "[0, 1]",
     "lpips": "mean over images, LPIPS v0.1, AlexNet, 8-bit images",
-    "perceptual_teacher": "mean over images and patches, squared distance of unit features of the "
-    "topology teacher; not LPIPS",
-    "fd_teacher": "Fréchet distance of mean features of the topology teacher, 8-bit images; not "
-    "FID",
+    "perceptual_judge": "mean over images and places, squared distance of unit features of "
+    "{judge}; not LPIPS",
+    "fd_judge": "Fréchet distance of mean features of {judge}, 8-bit images; not FID",
     "rfid": "Fréchet distance of Inception-v3 pool features (torch-fidelity's weights), 8-bit "
     "images",
     "attention_auc": "same-object ROC-AUC of all patch pairs of an image",
@@ -77,7 +88,7 @@ class Bench:
         """Their attention, one map a layer."""
         with eval_mode(self.extractor.network):
             maps = self.extractor.attention(self.batch.images.to(self.extractor.device))
-        if maps is None:
+        if not maps:
             raise MuseError("the attention of this network is not measured")
         if not all(torch.isfinite(each).all() for each in maps):
             raise MuseError("the attention is not finite: look for NaN in the weights")
@@ -103,6 +114,10 @@ class Bench:
         if int(labels.max()) >= count:
             raise MuseError(f"a label is {int(labels.max())} but the class list has {count} names")
         return labels
+
+    def words(self, metric: str) -> str:
+        """How a metric is measured here."""
+        return PROTOCOLS[metric].format(judge=self.protocol.networks.judge_name)
 
     def mean(self, metric: str, values: Tensor, protocol: str, **details: object) -> Measurement:
         """A mean over images with its interval; the values are kept for paired comparisons."""
@@ -137,7 +152,7 @@ def _pixels(bench: Bench) -> dict[str, Measurement]:
     if not bench.test.pixels:
         raise MuseError("this network makes no pixels")
     return {
-        name: bench.mean(name, values, PROTOCOLS[name])
+        name: bench.mean(name, values, bench.words(name))
         for name, values in bench.test.pixels.items()
     }
 
@@ -146,7 +161,7 @@ def _frechet(bench: Bench) -> dict[str, Measurement]:
     if not bench.test.frechet:
         raise MuseError("this network makes no pixels")
     return {
-        name: measured_frechet(real, other, PROTOCOLS[name], bench.protocol.seed)
+        name: measured_frechet(real, other, bench.words(name), bench.protocol.seed)
         for name, (real, other) in bench.test.frechet.items()
     }
 
@@ -177,11 +192,15 @@ def _linear_probe(bench: Bench) -> dict[str, Measurement]:
     }
     right = {name: (each.predicted == labels) for name, each in probes.items()}
     by_feature = {name: each[labels >= 0].float().mean().item() for name, each in right.items()}
-    probed = bench.extractor.probed
-    words = f"{probed}, mean over tokens; {probes[probed].protocol}"
-    return {
-        "linear_probe": bench.share("linear_probe", right[probed], words, by_feature=by_feature)
+    found = {
+        name: bench.share(
+            name, right[feature], f"{feature}, mean over tokens; {probes[feature].protocol}"
+        )
+        for name, feature in _columns("linear_probe", bench.extractor.probed, right)
     }
+    details = {"by_feature": by_feature}
+    found["linear_probe"] = replace(found["linear_probe"], details=details)
+    return found | _absent("linear_probe", right)
 
 
 def _segmentation(bench: Bench) -> dict[str, Measurement]:
@@ -202,18 +221,42 @@ def _segmentation(bench: Bench) -> dict[str, Measurement]:
         )
         for name, tokens in train.tokens.items()
     }
-    head = heads[bench.extractor.segmented]
-    confusion = head.confusion
-    bench.tensors["confusion"] = confusion
-    ends = interval(lambda images: mean_iou(confusion[images]), len(confusion), p.seed)
+    found = {
+        name: _miou(heads[feature], feature, p.seed)
+        for name, feature in _columns("miou", bench.extractor.segmented, heads)
+    }
+    bench.tensors["confusion"] = confusion = heads[bench.extractor.segmented].confusion
     by_class = [None if np.isnan(each) else each for each in iou(confusion.sum(0)).tolist()]
     details = {
         "by_feature": {name: mean_iou(each.confusion) for name, each in heads.items()},
         "by_class": dict(zip(names, by_class, strict=True)),
     }
-    words = f"{bench.extractor.segmented}; {head.protocol}"
-    value, (low, high) = mean_iou(confusion), ends or (None, None)
-    return {"miou": Measurement(value, len(confusion), words, low, high, details)}
+    found["miou"] = replace(found["miou"], details=details)
+    return found | _absent("miou", heads)
+
+
+def _miou(head: Segmented, feature: str, seed: int) -> Measurement:
+    confusion = head.confusion
+    ends = interval(lambda images: mean_iou(confusion[images]), len(confusion), seed)
+    low, high = ends or (None, None)
+    words = f"{feature}; {head.protocol}"
+    return Measurement(mean_iou(confusion), len(confusion), words, low, high)
+
+
+COLUMNS = {"z": LATENT, "output": HIDDEN, "trunk": TRUNK, "backbone": PATCHES}
+"""Features that studies compare in columns of their own: ending of a metric's name -> feature."""
+
+
+def _columns(metric: str, headline: str, there: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Metrics with the feature that each is of."""
+    yield metric, headline
+    yield from ((f"{metric}_{end}", name) for end, name in COLUMNS.items() if name in there)
+
+
+def _absent(metric: str, there: Collection[str]) -> dict[str, Measurement]:
+    """The columns that this network has no feature for."""
+    why = Measurement.missing("this network has no such feature")
+    return {f"{metric}_{end}": why for end, name in COLUMNS.items() if name not in there}
 
 
 def _attention(bench: Bench) -> dict[str, Measurement]:
@@ -237,11 +280,11 @@ def _against_teacher(bench: Bench) -> dict[str, Measurement]:
 
 
 MEASURES: tuple[tuple[tuple[str, ...], Callable[[Bench], dict[str, Measurement]]], ...] = (
-    (("psnr", "ssim", "perceptual_teacher"), _pixels),
-    (("fd_teacher",), _frechet),
+    (("psnr", "ssim", "perceptual_judge"), _pixels),
+    (("fd_judge",), _frechet),
     (("zero_shot", "zero_shot_top5"), _zero_shot),
-    (("linear_probe",), _linear_probe),
-    (("miou",), _segmentation),
+    (("linear_probe", *(f"linear_probe_{each}" for each in COLUMNS)), _linear_probe),
+    (("miou", *(f"miou_{each}" for each in COLUMNS)), _segmentation),
     (("attention_auc", "attention_iou", "attention_pointing"), _attention),
     (("attention_kl", "attention_rank"), _against_teacher),
 )

@@ -7,12 +7,14 @@ from hashlib import blake2b
 
 from torch import Tensor
 
+from muse_core import paths
 from muse_core.config.preset import Preset
 from muse_core.data.batch import Source
 from muse_core.evaluation.feature_extractors import tensor_bytes
 from muse_core.evaluation.reconstruction.metric_networks import MetricNetworks, load_metric_networks
 from muse_core.evaluation.run_rows import teacher_fingerprint
 from muse_core.evaluation.understanding.zero_shot import class_embeddings
+from muse_core.foundations.topology_teacher import TopologyTeacher
 from muse_core.training.teachers import Teachers
 
 
@@ -69,16 +71,14 @@ def open_protocol(
         preset: says how many images (``probe_images``, ``held_out_images``).
         train: what probes are fitted on.
         test: what everything is measured on.
-        teachers: the frozen networks; the topology teacher also compares images.
+        teachers: the frozen networks; the topology one judges images that are no scenes.
         seed: of validation splits, heads and bootstrap.
         download: fetch the weights of Inception and LPIPS where they are absent.
     """
-    teacher = teachers.topology
-    device, fingerprint = next(teacher.parameters()).device, teacher_fingerprint(preset, teacher)
     return Protocol(
         train=train,
         test=test,
-        networks=load_metric_networks(teacher, fingerprint, download, device),
+        networks=metric_networks(preset, teachers.topology, test, download),
         classes=class_embeddings(teachers.text, test).cpu() if test.class_names else None,
         n_train=preset.probe_images,
         n_test=preset.held_out_images,
@@ -86,3 +86,16 @@ def open_protocol(
         segmentation_steps=preset.segmentation_steps,
         seed=seed,
     )
+
+
+def metric_networks(
+    preset: Preset, teacher: TopologyTeacher, images: Source, download: bool = False
+) -> MetricNetworks:
+    """What compares these images: for scenes their detector among it.
+
+    Raises:
+        MuseError: A wanted download fails.
+    """
+    device, fingerprint = next(teacher.parameters()).device, teacher_fingerprint(preset, teacher)
+    detector = paths.foundations("tiny") / "scene_detector" if images.name == "scenes" else None
+    return load_metric_networks(teacher, fingerprint, download, device, detector)

@@ -166,6 +166,7 @@ def _study_cell(found: StudyCell | None, metric: Metric) -> Cell:
     text = lambda number: number_text(number * metric.scale, metric)
     interval = " – ".join(text(end) for end in (found.low, found.high) if end is not None)
     tip = f"by seed: {', '.join(map(text, found.by_seed))}"
+    tip += f"; adjusted p {found.p:.3f}" if found.p is not None else ""
     return Cell(text(found.value), interval, verdict=verdict(found, metric), tip=tip)
 
 

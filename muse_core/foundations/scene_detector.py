@@ -80,6 +80,11 @@ class SceneDetector(ModelMixin, ConfigMixin):
         return Cells(objectness[..., 0], shape, colour, _centres(offset))
 
     @torch.no_grad()
+    def features(self, images: Images) -> Float[Tensor, "batch cells width"]:
+        """What the trunk sees, a vector a cell."""
+        return self.trunk(images * 2 - 1).flatten(2).transpose(1, 2)
+
+    @torch.no_grad()
     def detect(self, images: Images, threshold: float = 0.5) -> list[list[Detected]]:
         """The objects of each image, the surest first."""
         cells = self(images)

@@ -21,12 +21,13 @@ from muse_core.shapes import Float, Tokens
 
 @dataclass(frozen=True)
 class ConnectorOutput:
-    """``hidden`` H_L feeds the decoder, ``semantic`` S_L the projector; ``attention`` one layer per
-    block, if asked for.
+    """``hidden`` H_L feeds the decoder, ``semantic`` S_L the projector; ``trunk`` H_0 is what the
+    first block reads; ``attention`` one layer per block, if asked for.
     """
 
     hidden: Tokens
     semantic: Tokens
+    trunk: Tokens
     attention: tuple[QueryKeys, ...]
 
 
@@ -50,8 +51,8 @@ class Connector(nn.Module):
         """``query_grid``: side of the grid the queries are stored on; they are resized for other
         grids.
 
-        Raises MuseError for a variant whose heads do not divide, and for one that the release's
-        routing does not have."""
+        Raises MuseError for a variant whose heads do not divide, for one that the release's routing
+        does not have, and for no blocks where semantics are a stream of theirs."""
         super().__init__()
         self.unshuffle, self.query_grid = unshuffle, query_grid
         self.pools_hidden = routing.pools_hidden
@@ -61,6 +62,11 @@ class Connector(nn.Module):
         )
         self.queries = nn.Parameter(torch.randn(1, query_grid**2, width) * 0.02)
         self.rotary = RotaryEmbeddingCat(width // num_heads, in_pixels=False, temperature=100.0)
+        if not num_blocks and not routing.pools_hidden:
+            raise MuseError(
+                "A connector without blocks has no semantic stream: use routing=naive with "
+                "connector.num_blocks=0, or one block at least."
+            )
         shape = (width, num_heads, feedforward_ratio, routing)
         if routing.last_block_only and block is not SynergisticBlock:
             raise MuseError(
@@ -94,7 +100,8 @@ class Connector(nn.Module):
             state, query_keys = block(state, rotary, trunk_hears, with_attention)
             attention.append(query_keys)
         semantic = state.hidden if self.pools_hidden else state.semantic
-        return ConnectorOutput(state.hidden, semantic, tuple(attention) if with_attention else ())
+        layers = tuple(attention) if with_attention else ()
+        return ConnectorOutput(state.hidden, semantic, trunk, layers)
 
     def trunk(
         self, tokens: Float[Tensor, "batch patches backbone_width"], grid: tuple[int, int]

@@ -23,7 +23,11 @@ from muse_core.shapes import Tokens
 
 
 class WeightGroup(StrEnum):
-    """Every weight of the tokenizer belongs to one group."""
+    """Every weight of the tokenizer belongs to one group.
+
+    Those that write the latent's semantic band are of the projector's group, those that read it for
+    the decoder of the decoder's.
+    """
 
     QUERY_KEY = "W_Q, W_K"
     SEMANTIC_VALUE = "W_V semantic"

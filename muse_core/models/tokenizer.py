@@ -23,7 +23,7 @@ from muse_core.foundations.pixel_decoder import PixelDecoder
 from muse_core.models.backbone_routes import backbone_views
 from muse_core.models.block_variants import variant_named
 from muse_core.models.connector import Connector, ConnectorOutput
-from muse_core.models.gradient_routes import routing_named
+from muse_core.models.gradient_routes import routing_named, stop_gradient
 from muse_core.models.semantic_head import SemanticHead
 from muse_core.shapes import Embeddings, Float, Images, Latents, Tokens
 
@@ -196,13 +196,14 @@ class MuseTokenizer(ModelMixin, ConfigMixin):
         return self.decoder.latent_channels + self.config.semantic_channels
 
     def latent_of(self, connected: ConnectorOutput, grid: tuple[int, int]) -> Latents:
-        """The latent on its grid. A routing that isolates leaves it the texture band's gradient
-        alone: the semantic one is trained through the embedding.
+        """The latent on its grid. A routing that isolates its streams leaves it the texture band's
+        gradient alone: the semantic one is trained through the embedding.
         """
         tokens = self.to_latent(connected.hidden)
         if self.config.semantic_channels:
             semantics = self.to_semantic(connected.semantic)
-            semantics = routing_named(self.config.routing).into_texture(semantics)
+            if routing_named(self.config.routing).streams_isolated:
+                semantics = stop_gradient(semantics)
             tokens = torch.cat([tokens, semantics], -1)
         return rearrange(tokens, "b (h w) c -> b c h w", h=grid[0], w=grid[1])
 

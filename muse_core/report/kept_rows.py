@@ -77,7 +77,9 @@ def configuration_digest(preset: Preset, parameters: dict[str, Any]) -> str:
         location = resolved["foundations"][part]
         local = Path(location).is_dir()
         resolved["foundations"][part] = folder_fingerprint(Path(location)) if local else location
-    own = {name: parameters.get(name) for name in ("data", "seed", "geometry_every")}
+    own = {name: parameters.get(name) for name in ("data", "split", "seed", "geometry_every")}
+    if own["data"] == "scenes":
+        own["judge"] = folder_fingerprint(paths.foundations("tiny") / "scene_detector")
     text = json.dumps([resolved, own], sort_keys=True, default=str)
     return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
 

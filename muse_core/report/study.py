@@ -56,8 +56,10 @@ class RowSpec(BaseModel):
         change: What differs from the study's ``common``: parameters of the notebook, and fields of
             the preset by word ("routing", "without") or path ("connector.width").
         paper: What the paper says of it.
-        expects: Metric -> what this means: "lower", "higher" or "same" than the first row, or
-            "below NUMBER".
+        expects: Metric -> what this means: "lower", "higher" or "same" than the row it is compared
+            with, or "below NUMBER".
+        against: The row it is compared with; "" for the first.
+        control: It is no arm of the method, and its differences are judged apart.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -65,6 +67,8 @@ class RowSpec(BaseModel):
     change: dict[str, Any] = Field(default_factory=dict)
     paper: str = ""
     expects: dict[str, str] = Field(default_factory=dict)
+    against: str = ""
+    control: bool = False
 
 
 class StudySpec(BaseModel):
@@ -180,6 +184,8 @@ def study_named(text: str) -> Study:
     study = Study(spec, notebook, known_parameters(notebook))
     for row in spec.rows.values():
         _check_expectations(row)
+        if row.against and row.against not in spec.rows:
+            raise unknown("row to compare with", row.against, spec.rows)
     for run in study.runs:
         _check_parameters(study, run)
     return study
@@ -343,7 +349,11 @@ def run_study(
         ]
         try:
             for number, future in enumerate(as_completed(waiting), 1):
-                say(f"{number}/{len(todo)}  {future.result()}")
+                state = future.result()
+                say(f"{number}/{len(todo)}  {state}")
+                # Whatever was kept before: this one was trained just now.
+                if study.spec.keep and state.status == "done":
+                    _keep(study, state)
         except KeyboardInterrupt:
             pool.shutdown(wait=True, cancel_futures=True)
             raise

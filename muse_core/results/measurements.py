@@ -31,13 +31,21 @@ METRICS = MappingProxyType(
         "psnr": Metric("PSNR", "dB", +1),
         "ssim": Metric("SSIM", "", +1, 3),
         "lpips": Metric("LPIPS", "", -1, 3),
-        "perceptual_teacher": Metric("perceptual distance, teacher", "", -1, 3),
+        "perceptual_judge": Metric("perceptual distance, judge", "", -1, 3),
         "rfid": Metric("rFID", "", -1, 2),
-        "fd_teacher": Metric("Fréchet distance, teacher", "", -1, 2),
+        "fd_judge": Metric("Fréchet distance, judge", "", -1, 2),
         "zero_shot": Metric("zero-shot", "%", +1, 1, 100.0),
         "zero_shot_top5": Metric("zero-shot, top 5", "%", +1, 1, 100.0),
         "linear_probe": Metric("linear probe", "%", +1, 1, 100.0),
+        "linear_probe_z": Metric("linear probe of z", "%", +1, 1, 100.0),
+        "linear_probe_output": Metric("linear probe of H_L", "%", +1, 1, 100.0),
+        "linear_probe_trunk": Metric("linear probe of H_0", "%", +1, 1, 100.0),
+        "linear_probe_backbone": Metric("linear probe of the backbone", "%", +1, 1, 100.0),
         "miou": Metric("mIoU", "%", +1, 1, 100.0),
+        "miou_z": Metric("mIoU of z", "%", +1, 1, 100.0),
+        "miou_output": Metric("mIoU of H_L", "%", +1, 1, 100.0),
+        "miou_trunk": Metric("mIoU of H_0", "%", +1, 1, 100.0),
+        "miou_backbone": Metric("mIoU of the backbone", "%", +1, 1, 100.0),
         "attention_auc": Metric("attention AUC", "", +1, 3),
         "attention_iou": Metric("attention IoU", "", +1, 3),
         "attention_pointing": Metric("pointing", "%", +1, 1, 100.0),
@@ -175,14 +183,20 @@ class GenerationRecord:
     provenance: Provenance
 
 
+SIGNIFICANT = 0.05
+"""False discovery rate of a study's verdicts."""
+
+
 @dataclass(frozen=True)
 class StudyCell:
     """One metric of one row of a study: mean over seeds with its 95 % interval, and each seed's own
     value.
 
     ``difference``: this row minus the study's first row, mean over seeds, with its interval; None
-    in the first row itself and where it cannot be formed. Intervals resample images; they are None
-    for figures that are not means over images."""
+    in the first row itself and where it cannot be formed. Intervals are Student's over three seeds
+    or more, and resample images below that; they are None for figures that are not means over
+    images. ``p``: of no difference, adjusted for all that the study looks at; None below three
+    seeds."""
 
     value: float
     low: float | None
@@ -192,12 +206,15 @@ class StudyCell:
     difference_low: float | None = None
     difference_high: float | None = None
     differences_by_seed: list[float] = field(default_factory=list)
+    p: float | None = None
 
     @property
     def direction(self) -> str:
         """ "lower", "higher" or "same" than the first row: both ends of the interval and every seed
-        must agree.
+        must agree, at an adjusted p below 0.05.
         """
+        if self.p is not None and self.p >= SIGNIFICANT:
+            return "same"
         ends = [end for end in (self.difference_low, self.difference_high) if end is not None]
         signs = {(each > 0) - (each < 0) for each in [*ends, *self.differences_by_seed]}
         return {frozenset({1}): "higher", frozenset({-1}): "lower"}.get(frozenset(signs), "same")

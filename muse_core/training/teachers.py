@@ -156,9 +156,10 @@ def open_topology_teacher(
 
 
 def _check_counts(teacher: TopologyTeacher, preset: Preset) -> None:
-    if len(teacher.layers) != preset.connector.num_blocks:
+    blocks = preset.connector.num_blocks
+    if blocks and len(teacher.layers) != blocks:
         raise MuseError(
-            f"{len(teacher.layers)} teacher layers cannot teach {preset.connector.num_blocks} "
+            f"{len(teacher.layers)} teacher layers cannot teach {blocks} "
             "student blocks: give foundations.teacher_layers one layer per block."
         )
     if teacher.num_heads % preset.connector.num_heads:

@@ -3,7 +3,10 @@ masks*.
 
 DINOv3's object-like attention emerges from self-supervision at scale; at this size it does not
 (`self_distillation` tries, and 00_foundations reports how far it gets). So this teacher is told:
-each patch looks at the patches of its own object."""
+each patch looks at the patches of its own object, near ones in the first layer that is used, all of
+them in the last, and further from head to head; a patch of the ground looks around itself."""
+
+import math
 
 import torch
 import torch.nn.functional as F
@@ -29,18 +32,45 @@ TEACHER = DINOv3ViTConfig(
 """12 x 12 patches, against the tiny student's 8 x 8: the resizing Psi is really used."""
 TEACHER_LAYERS = (2, 3, 4, 5, 6, 7)
 MAX_INSTANCES = 4
+NEAREST, FURTHEST = 0.8, 4.0
+"""Reach of the first and the last used layer, in patches: the standard deviation of a Gaussian. An
+object is three or four patches wide.
+"""
+HEAD_REACH = (0.6, 1.0, 1.5, 2.2)
+"""Of each head, as a share of its layer's."""
+FURTHEST_ON_GROUND = 2.5
+"""The ground has no end: there a patch looks around itself, so far at most."""
+EDGE = 0.1
+"""Share of a patch that an object has to cover for the patch to look at it: Psi mixes neighbouring
+rows, and those at an object's edge would else pull the student's towards the ground.
+"""
+SHARPNESS = 4
+"""Power of the share that an object covers of a patch that is looked at."""
 
 
-def same_object_attention(instance_masks: Tensor, grid: int) -> Tensor:
-    """Target attention (batch, patches, patches): each patch spreads over the patches of its
-    object, by coverage.
+def object_attention(instance_masks: Tensor, grid: int, reach: Tensor) -> Tensor:
+    """Target attention (..., batch, patches, patches): each patch looks at its object, as far as
+    ``reach`` (...) patches go.
     """
-    masks = F.interpolate(instance_masks[:, None].float(), (grid * 8, grid * 8), mode="nearest")[
-        :, 0
-    ].long()
+    size = (grid * 8, grid * 8)
+    masks = F.interpolate(instance_masks[:, None].float(), size, mode="nearest")[:, 0].long()
     shares = patch_classes(masks, grid, MAX_INSTANCES)
-    affinity = shares @ shares.transpose(1, 2)
-    return affinity / affinity.sum(-1, keepdim=True)
+    most, who = shares[..., 1:].max(-1)
+    own = torch.where(most > EDGE, who + 1, 0)
+    looked_at = rearrange(shares**SHARPNESS, "b k i -> b i k")
+    affinity = looked_at[torch.arange(len(own))[:, None], own]
+    places = torch.cartesian_prod(torch.arange(grid), torch.arange(grid)).float()
+    away = torch.cdist(places, places).square()
+    near = lambda reach: torch.exp(-away / (2 * reach[..., None, None, None] ** 2))
+    ground = near(reach.clamp(max=FURTHEST_ON_GROUND))
+    target = affinity * torch.where((own > 0)[..., None], near(reach), ground)
+    return target / target.sum(-1, keepdim=True).clamp_min(1e-9)
+
+
+def reaches() -> Tensor:
+    """(layers, heads), in patches."""
+    layers = torch.logspace(math.log10(NEAREST), math.log10(FURTHEST), len(TEACHER_LAYERS))
+    return layers[:, None] * torch.tensor(HEAD_REACH)
 
 
 def train_attention_teacher(
@@ -58,10 +88,15 @@ def train_attention_teacher(
         assert batch.instance_masks is not None and batch.class_masks is not None
         view = teacher(batch.images)
         grid = view.grid[0]
-        target = same_object_attention(batch.instance_masks, grid)[:, None]
+        targets = rearrange(
+            object_attention(batch.instance_masks, grid, reaches()), "l h b q k -> l b h q k"
+        )
+        divergence = lambda target, seen: (
+            torch.xlogy(target, target) - target * seen.clamp_min(1e-8).log()
+        ).sum(-1)
         by_layer = [
-            (target * (target.clamp_min(1e-8).log() - m.clamp_min(1e-8).log())).sum(-1)
-            for m in view.attention
+            divergence(target, seen).mean()
+            for target, seen in zip(targets, view.attention, strict=True)
         ]
         classes = F.interpolate(
             batch.class_masks[:, None].float(), (grid * 8, grid * 8), mode="nearest"

@@ -1,26 +1,27 @@
 """How good the stand-ins are, measured on held-out scenes; the numbers on their card."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
-from sklearn.metrics import roc_auc_score
 
+from muse_core.config.preset import Preset
 from muse_core.data.batch import Source
 from muse_core.data.loader import evaluation_batches
-from muse_core.evaluation.attention.object_alignment import patch_instances, same_object
+from muse_core.errors import MuseError
+from muse_core.evaluation.attention.teacher_health import teacher_health
+from muse_core.evaluation.evaluate import evaluate
+from muse_core.evaluation.protocol import open_protocol
 from muse_core.evaluation.reconstruction.pixel_metrics import psnr
-from muse_core.evaluation.understanding.zero_shot import (
-    accuracy,
-    class_embeddings,
-    predicted_classes,
-)
+from muse_core.evaluation.run_rows import frozen_backbone
 from muse_core.foundations.pixel_decoder import load_autoencoder, reconstruct_with
-from muse_core.foundations.topology_teacher import TopologyTeacher, observe
+from muse_core.results.measurements import Row
 from muse_core.results.records import provenance, read_json, write_json
+from muse_core.training.teachers import Teachers
 from scripts.tiny_foundations.build import RECIPES
-from scripts.tiny_foundations.image_text import ImageTextPair
+
+PROBE_IMAGES, ITERATIONS = 2000, 150
+"""Of the probes, whatever the preset of a run says: the card's figures do not depend on it."""
 
 
 @dataclass(frozen=True)
@@ -29,81 +30,94 @@ class FoundationQuality:
 
     Args:
         n: How many images.
-        zero_shot: Accuracy over shapes (backbone and text tower).
+        zero_shot: Accuracy of the frozen backbone over shapes, by the text tower.
+        linear_probe: Of the backbone's patches, mean over an image.
+        miou: Of a linear head on the backbone's patches.
         psnr: dB (autoencoder).
         same_object_auc: Teacher layer -> ROC-AUC, mean over heads.
+        object_mass: Teacher layer -> share of an object's attention that stays on it, after Psi.
     """
 
     n: int
     zero_shot: float
+    linear_probe: float
+    miou: float
     psnr: float
     same_object_auc: dict[int, float]
+    object_mass: dict[int, float]
 
 
 @torch.no_grad()
 def measure_foundations(
-    folder: Path, teacher: TopologyTeacher, source: Source, n: int = 1000
+    preset: Preset, teachers: Teachers, train: Source, held_out: Source, n: int = 1000
 ) -> FoundationQuality:
-    """Measure the three parts; the attention on the first 128 images, as AUC sorts all patch pairs.
+    """Measure the parts; the teacher's attention on the first 128 images.
 
     Args:
-        folder: Where the parts lie.
-        teacher: The topology teacher, loaded.
-        source: Held-out scenes.
-        n: How many of them, at most.
+        preset: Whose parts, and with how many images probes are fitted.
+        teachers: Its frozen networks, loaded.
+        train: What probes are fitted on.
+        held_out: What all is measured on.
+        n: How many of these, at most.
+
+    Raises:
+        MuseError: The scenes have no object that the teacher's attention could be held against.
     """
+    protocol = replace(
+        open_protocol(preset, train, held_out, teachers),
+        n_test=n,
+        n_train=PROBE_IMAGES,
+        segmentation_steps=ITERATIONS,
+    )
+    backbone = frozen_backbone(preset, "cpu")
+    row = evaluate(backbone, protocol).row
+    side = preset.image_size // backbone.network.patch_size // preset.connector.unshuffle
+    health = teacher_health(teachers.topology, held_out, 128, (side, side))
+    if health.auc is None or health.mass is None:
+        raise MuseError("These images have no objects: measure the foundations on scenes.")
     return FoundationQuality(
-        n=min(n, len(source)),
-        zero_shot=_zero_shot(ImageTextPair.from_pretrained(folder), source, n),
-        psnr=_psnr(folder / "autoencoder", source, n),
-        same_object_auc=teacher_auc(teacher, source),
+        n=min(n, len(held_out)),
+        **{name: _figure(row, name) for name in ("zero_shot", "linear_probe", "miou")},
+        psnr=_psnr(preset.foundations.autoencoder, held_out, n),
+        same_object_auc=health.auc,
+        object_mass=health.mass,
     )
 
 
-def _zero_shot(pair: ImageTextPair, source: Source, n: int) -> float:
-    classes = class_embeddings(pair.text_tower, source)
-    batches = list(evaluation_batches(source, 100, n))
-    predicted = torch.cat(
-        [predicted_classes(pair.embed(batch.images), classes) for batch in batches]
-    )
-    return accuracy(predicted, torch.cat([batch.labels for batch in batches]))
+def _figure(row: Row, name: str) -> float:
+    value = row.value(name)
+    if value is None:
+        why = row.measurements[name].protocol
+        raise MuseError(f"The backbone's {name} cannot be measured ({why}): use other images.")
+    return value
 
 
-def _psnr(folder: Path, source: Source, n: int) -> float:
+def _psnr(folder: str, source: Source, n: int) -> float:
     autoencoder = load_autoencoder(folder).eval()
     images = (batch.images for batch in evaluation_batches(source, 100, n))
     decibels = [psnr(reconstruct_with(autoencoder, batch), batch) for batch in images]
     return torch.cat(decibels).mean().item()
 
 
-def teacher_auc(teacher: TopologyTeacher, source: Source, n: int = 128) -> dict[int, float]:
-    """Same-object ROC-AUC of each used layer, mean over its heads."""
-    batch = source.first(n)
-    assert batch.instance_masks is not None
-    view = observe(teacher, batch.images)
-    same, counted = same_object(patch_instances(batch.instance_masks, view.grid))
-    truth = same[counted].numpy()
-    found = {}
-    for layer, maps in zip(teacher.layers, view.attention, strict=True):
-        areas = [roc_auc_score(truth, head[counted].numpy()) for head in maps.unbind(1)]
-        found[layer] = float(np.mean(areas))
-    return found
-
-
 def write_card(
-    folder: Path, quality: FoundationQuality, trained: dict[str, list[float]], seed: int, data: str
+    folder: Path,
+    quality: FoundationQuality | None,
+    trained: dict[str, list[float]],
+    seed: int,
+    data: str,
 ) -> Path:
     """``card.json`` beside the weights: what each part is, how it was trained, how good it is.
 
     Args:
         folder: Where the parts lie.
-        quality: As `measure_foundations` found it.
+        quality: As `measure_foundations` found it; None where parts are lacking yet.
         trained: Part -> loss curve, of the parts just trained; the card keeps the others' words.
         seed: They were trained with.
         data: Fingerprint of what they were trained on.
     """
     file = folder / "card.json"
     card = read_json(file) if file.exists() else {"parts": {}}
+    card["parts"] = {part: card["parts"][part] for part in RECIPES if part in card["parts"]}
     for part, losses in trained.items():
         recipe = RECIPES[part]
         card["parts"][part] = {
@@ -115,7 +129,8 @@ def write_card(
             "loss_first": losses[0],
             "loss_last_100": sum(losses[-100:]) / len(losses[-100:]),
         }
-    return write_json(file, card | {"quality": asdict(quality), "provenance": asdict(provenance())})
+    measured = {} if quality is None else {"quality": asdict(quality)}
+    return write_json(file, card | measured | {"provenance": asdict(provenance())})
 
 
 def write_self_distillation(folder: Path, auc: dict[int, float], losses: list[float]) -> Path:

@@ -1,7 +1,4 @@
-"""Backbone and text tower, trained together: contrastive on captions, dense on patch classes.
-
-The dense terms (the classes under each patch, and the outline inside it) are what makes a network
-this small see shapes; contrast alone takes many times longer."""
+"""What `text_tower` and `backbone` share: sizes, the contrast, and a pair of both towers."""
 
 import math
 from dataclasses import dataclass
@@ -10,18 +7,16 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange, reduce
+from einops import reduce
 from safetensors.torch import load_file, save_file
 from timm.layers import build_sincos2d_pos_embed
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModelWithProjection, PreTrainedTokenizerFast
 
-from muse_core.data.batch import Batch, Source
 from muse_core.foundations.backbone import Backbone
 from muse_core.foundations.image_tower import PROJECTION_FILE
 from muse_core.foundations.text_tower import TextTower
-from scripts.tiny_foundations.fitting import fit
 
 BACKBONE = dict(
     hidden_size=96,
@@ -50,15 +45,18 @@ class ImageTextPair:
         """Unit image embeddings (batch, width): projected mean of the patch tokens."""
         return F.normalize(self.projection(self.backbone(images).mean(1)), dim=-1)
 
-    def save_pretrained(self, folder: Path) -> None:
-        """``backbone`` and ``text_tower`` below ``folder``, the projection beside them."""
+    def save_images(self, folder: Path) -> None:
+        """``backbone`` below ``folder``, the projection beside it."""
         self.backbone.network.save_pretrained(folder / "backbone")
-        self.text_tower.save_pretrained(folder / "text_tower")
         save_file(self.projection.state_dict(), folder / PROJECTION_FILE)
+
+    def save_texts(self, folder: Path) -> None:
+        """``text_tower`` below ``folder``."""
+        self.text_tower.save_pretrained(folder / "text_tower")
 
     @classmethod
     def from_pretrained(cls, folder: Path) -> "ImageTextPair":
-        """The inverse of `save_pretrained`."""
+        """Both, from below one folder."""
         backbone, tower = (
             Backbone.from_pretrained(folder / "backbone"),
             TextTower.from_pretrained(folder / "text_tower"),
@@ -112,12 +110,17 @@ def new_pair(captions: list[str]) -> ImageTextPair:
         bos_token_id=1,
         eos_token_id=3,
     )
-    backbone = Backbone(BACKBONE)
-    give_positions(backbone)
-    projection = nn.Linear(backbone.width, TEXT_WIDTH, bias=False)
+    backbone, projection = new_image_tower()
     return ImageTextPair(
         backbone, projection, TextTower(CLIPTextModelWithProjection(config), tokenizer)
     )
+
+
+def new_image_tower(text_width: int = TEXT_WIDTH) -> tuple[Backbone, nn.Linear]:
+    """A backbone and its projection into the text space, with random weights."""
+    backbone = Backbone(BACKBONE)
+    give_positions(backbone)
+    return backbone, nn.Linear(backbone.width, text_width, bias=False)
 
 
 def give_positions(backbone: Backbone) -> None:
@@ -147,49 +150,3 @@ def multi_positive_contrast(
     target = target / target.sum(1, keepdim=True)
     logits = scale.exp().clamp(max=100) * images @ texts.T
     return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
-
-
-def train_image_text(
-    source: Source, *, steps: int, batch_size: int, seed: int
-) -> tuple[ImageTextPair, list[float]]:
-    """Train backbone, projection and text tower on captions and class masks."""
-    torch.manual_seed(seed)
-    pair = new_pair(list(source.first(4096).captions))
-    num_classes = len(source.class_names) + 1
-    dense = nn.Linear(pair.backbone.width, num_classes)
-    outline = nn.Linear(pair.backbone.width, pair.backbone.patch_size**2)
-    scale = nn.Parameter(torch.tensor(2.6592))
-    modules = nn.ModuleList([pair.backbone, pair.projection, pair.text_tower, dense, outline])
-
-    def loss_of(batch: Batch) -> Tensor:
-        assert batch.class_masks is not None
-        tokens = pair.backbone(batch.images)
-        images = F.normalize(pair.projection(tokens.mean(1)), dim=-1)
-        texts = F.normalize(pair.text_tower(batch.captions), dim=-1)
-        grid = batch.images.shape[-1] // pair.backbone.patch_size
-        shares = patch_classes(batch.class_masks, grid, num_classes)
-        objects = 1 - shares[..., 0]
-        weight = 0.2 + objects
-        by_patch = F.cross_entropy(
-            rearrange(dense(tokens), "b n c -> b c n"), shares.transpose(1, 2), reduction="none"
-        )
-        foreground = rearrange(
-            (batch.class_masks > 0).float(), "b (h p) (w q) -> b (h w) (p q)", h=grid, w=grid
-        )
-        return (
-            multi_positive_contrast(images, texts, batch.captions, scale)
-            + 2 * (by_patch * weight).sum() / weight.sum()
-            + F.binary_cross_entropy_with_logits(outline(tokens), foreground)
-        )
-
-    losses = fit(
-        [*modules.parameters(), scale],
-        loss_of,
-        source,
-        steps=steps,
-        batch_size=batch_size,
-        learning_rate=2e-3,
-        seed=seed,
-        name="backbone and text tower",
-    )
-    return pair, losses

@@ -14,7 +14,7 @@ from scipy.stats import rankdata
 from torch import Tensor
 
 from muse_core.losses.topology import Grid
-from muse_core.shapes import AttentionMaps, Int, Masks
+from muse_core.shapes import AttentionMaps, Float, Int, Masks
 
 Instances = Int[Tensor, "batch patches"]
 
@@ -86,6 +86,19 @@ def object_scores(
             iou, pointing = _seed_scores(layers[:, :, seeds], objects, seeds)
             found["iou"][:, :, image], found["pointing"][:, :, image] = iou, pointing
     return found
+
+
+def object_mass(maps: Sequence[AttentionMaps], instances: Instances) -> Float[Tensor, " layers"]:
+    """The share of attention that patches on an object give to patches of that object, a layer.
+
+    Args:
+        maps: As in `object_scores`.
+        instances: As in `object_scores`.
+    """
+    same = (instances[:, :, None] == instances[:, None])[:, None]
+    return torch.stack(
+        [(attention * same).sum(-1).transpose(1, 2)[instances > 0].mean() for attention in maps]
+    )
 
 
 def _auc(scores: np.ndarray, truth: np.ndarray) -> np.ndarray:

@@ -13,10 +13,12 @@ from muse_core.data.batch import Source
 from muse_core.evaluation.attention.map_geometry import attention_entropy
 from muse_core.evaluation.attention.object_alignment import (
     nearness_auc,
+    object_mass,
     object_scores,
     patch_instances,
 )
 from muse_core.foundations.topology_teacher import TopologyTeacher, observe
+from muse_core.losses.topology import Grid, resize_attention
 
 UNIFORM = 0.97
 """Entropy, as a share of its largest value, from which on attention counts as looking everywhere
@@ -30,12 +32,14 @@ MARGIN = 0.02
 class TeacherHealth:
     """``entropy``: per used layer, share of the entropy of looking everywhere alike. ``auc``: per
     used layer, mean over heads, or None for images without instance masks; ``nearness``: the AUC of
-    attention that knows only distance."""
+    attention that knows only distance. ``mass``: per used layer, the share of an object's attention
+    that stays on it, on the student's grid after Psi."""
 
     n: int
     entropy: dict[int, float]
     auc: dict[int, float] | None = None
     nearness: float | None = None
+    mass: dict[int, float] | None = None
 
     @property
     def complaints(self) -> list[str]:
@@ -65,7 +69,7 @@ class TeacherHealth:
                 "another teacher or other layers."
             )
         focus = f"entropy {min(self.entropy.values()):.0%} of its maximum in the most focused layer"
-        if self.auc is None:
+        if self.auc is None or self.mass is None:
             return (
                 f"The teacher's attention is not uniform ({focus}); there are no instance masks to "
                 "hold it against."
@@ -73,13 +77,19 @@ class TeacherHealth:
         return (
             "The teacher's attention finds objects: same-object AUC up to "
             f"{max(self.auc.values()):.2f}, where mere nearness of patches gives "
-            f"{self.nearness:.2f} ({focus})."
+            f"{self.nearness:.2f} ({focus}). On the student's grid up to "
+            f"{max(self.mass.values()):.0%} of an object's attention stays on it."
         )
 
 
 @torch.no_grad()
-def teacher_health(teacher: TopologyTeacher, source: Source, n: int = 32) -> TeacherHealth:
-    """Look at the attention of the used layers on the first ``n`` images of a split."""
+def teacher_health(
+    teacher: TopologyTeacher, source: Source, n: int = 32, grid: Grid | None = None
+) -> TeacherHealth:
+    """Look at the attention of the used layers on the first ``n`` images of a split.
+
+    ``grid``: the student's; None for the teacher's own.
+    """
     batch, device = source.first(n), next(teacher.parameters()).device
     view = observe(teacher, batch.images.to(device))
     maps = [each.cpu().float() for each in view.attention]
@@ -94,4 +104,7 @@ def teacher_health(teacher: TopologyTeacher, source: Source, n: int = 32) -> Tea
     if math.isnan(near):
         return health
     auc = np.nanmean(object_scores(maps, instances, view.grid)["auc"], axis=(1, 2))
-    return replace(health, auc=by_layer(auc), nearness=near)
+    grid = grid or view.grid
+    seen = [resize_attention(each, view.grid, grid) for each in maps]
+    mass = object_mass(seen, patch_instances(batch.instance_masks, grid))
+    return replace(health, auc=by_layer(auc), nearness=near, mass=by_layer(mass))

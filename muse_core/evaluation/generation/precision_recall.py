@@ -6,13 +6,12 @@ from torch_fidelity.metric_prc import calculate_precision_recall_full
 
 from muse_core.errors import MuseError
 from muse_core.evaluation.intervals import around, half_sample_errors
+from muse_core.evaluation.reconstruction.metric_networks import JUDGE
 from muse_core.results.measurements import Measurement
 from muse_core.shapes import Float
 
 NEIGHBOURS = 3
-PROTOCOL = (
-    f"Kynkäänniemi et al. 2019, {NEIGHBOURS} neighbours, mean features of the topology teacher"
-)
+PROTOCOL = f"Kynkäänniemi et al. 2019, {NEIGHBOURS} neighbours, mean features of {JUDGE}"
 
 
 def precision_recall(

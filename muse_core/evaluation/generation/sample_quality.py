@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from muse_core.evaluation.reconstruction.frechet import measured_frechet
-from muse_core.evaluation.reconstruction.metric_networks import MetricNetworks
+from muse_core.evaluation.reconstruction.metric_networks import JUDGE, MetricNetworks
 from muse_core.evaluation.reconstruction.pixel_metrics import eight_bits
 from muse_core.generation.pipeline import MusePipeline
 from muse_core.results.measurements import Comparison, Measurement, Row
@@ -18,7 +18,7 @@ Features = Float[Tensor, "images width"]
 PROTOCOLS = {
     metric: f"Fréchet distance of {features}, generated against held-out images, 8 bits"
     for metric, features in {
-        "fd_teacher": "mean features of the topology teacher; not FID",
+        "fd_judge": f"mean features of {JUDGE}; not FID",
         "gfid": "Inception-v3 pool features (torch-fidelity's weights)",
     }.items()
 }
@@ -59,13 +59,13 @@ def set_features(networks: MetricNetworks, images: Images) -> dict[str, Features
     """What the Fréchet distances compare, one vector an image.
 
     Args:
-        networks: The topology teacher, and Inception where its weights are on this machine.
+        networks: A judge, and Inception where its weights are on this machine.
         images: (images, 3, height, width) in [0, 1], rounded to 8 bits here.
 
     Returns:
-        "fd_teacher": mean patch features of the teacher; "gfid": Inception-v3's pool features.
+        "fd_judge": mean features of the judge; "gfid": Inception-v3's pool features.
     """
-    measures = {"fd_teacher": lambda part: networks.teacher.features(part).mean(1)}
+    measures = {"fd_judge": lambda part: networks.judge(part).mean(1)}
     if (inception := networks.inception) is not None:
         measures["gfid"] = lambda part: inception((part * 255).round().to(torch.uint8))
     device = next(networks.teacher.parameters()).device

@@ -4,6 +4,7 @@ k steps of a training.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -16,6 +17,7 @@ from muse_core.config.stage import Loss, Stage
 from muse_core.data.batch import Batch, Source
 from muse_core.errors import MuseError
 from muse_core.evaluation.gradients.gradient_geometry import (
+    KINDS,
     GradientGeometry,
     Place,
     as_found,
@@ -140,10 +142,49 @@ def read_geometry(files: Sequence[Path], starts: Sequence[int] = ()) -> Gradient
 
 
 def mean_cosine(found: GradientGeometry, a: str = "pixels", b: str = "semantics") -> Measurement:
-    """Of two tasks in the blocks, mean over a training; 0 where no weight hears both."""
+    """Of two tasks in the blocks, mean over a training; 0 where no weight hears both.
+
+    Its details hold means over blocks and training: |cosine| by pair of tasks and kind of weight,
+    where a weight hears both (Figure 3 d of arXiv 2605.05646), and each task's energy by kind.
+    """
     cosines = np.nan_to_num(found.at(in_blocks).cosine(a, b))
     words = f"cosine of the gradients of {a} and {b} over the blocks, mean over training"
-    return Measurement(float(cosines.mean()), cosines.size, words)
+    details = {"absolute": absolute_cosines(found), "energy": energy_shares(found)}
+    return Measurement(float(cosines.mean()), cosines.size, words, details=details)
+
+
+def energy_shares(found: GradientGeometry) -> dict[str, dict[str, float]]:
+    """Task -> kind of weight -> its share of the task's energy in a block, mean over blocks and
+    measurements.
+    """
+    table = {}
+    for task in found.losses:
+        by_kind = {
+            kind: found.at(lambda place, kind=kind: place.kind == kind).energy(task)
+            for kind in KINDS
+            if any(place.kind == kind for place in found.places)
+        }
+        total = sum(by_kind.values())
+        table[task] = {
+            kind: round(float(np.mean(energy / np.where(total > 0, total, 1))), 4)
+            for kind, energy in by_kind.items()
+        }
+    return table
+
+
+def absolute_cosines(found: GradientGeometry) -> dict[str, dict[str, float]]:
+    """Pair of tasks -> kind of weight -> mean |cosine| over blocks and measurements, where a weight
+    hears both.
+    """
+    table = {}
+    for a, b in combinations(found.losses, 2):
+        by_kind = {}
+        for kind in KINDS:
+            cosines = np.abs(found.at(lambda place, kind=kind: place.kind == kind).cosines(a, b))
+            if np.isfinite(cosines).any():
+                by_kind[kind] = round(float(np.nanmean(cosines)), 4)
+        table[f"{a}, {b}"] = by_kind
+    return table
 
 
 def _to_row(found: GradientGeometry) -> dict[str, Any]:

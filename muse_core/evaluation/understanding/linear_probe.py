@@ -17,6 +17,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from muse_core.errors import MuseError
@@ -82,7 +83,8 @@ def linear_probe(
         name, grid = "learning_rate_init", RATE_GRID
         method = "SGD (scikit-learn), momentum 0.9, lr"
     model = Pipeline([("scale", StandardScaler()), ("fit", kind)])
-    with warnings.catch_warnings():
+    # Two threads make such a small fit fifty times slower (reports/LOG.md).
+    with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         if len(np.unique(classes[fitted])) < 2:
             chosen, best = grid[0], model.set_params(**{f"fit__{name}": grid[0]})

@@ -23,9 +23,10 @@ MOST_WHOLE = 2000
 """Training images up to which the head is fitted on all of them at once, to its minimum; more are
 read in batches by AdamW, as is usual on ADE20K.
 """
-IMAGES_AT_ONCE = 64
-STRIDE = 5
-"""Along both sides, between the pixels that such a fit reads: neighbours say the same."""
+STRIDE, MOST_PIXELS = 7, 300_000
+"""Along both sides, between the pixels that such a fit reads, as neighbours say the same; further
+apart where there would be more than so many.
+"""
 TOLERANCE = 1e-4
 """Largest derivative of the mean loss at which such a fit has converged."""
 
@@ -193,13 +194,7 @@ def _whole(
         weight, bias = start.weight.clone(), start.bias.clone()
     weight.requires_grad_()
     bias.requires_grad_()
-    down, across = (_upsampling(at, side) for at, side in zip(grid, masks.shape[-2:], strict=True))
-    truth = masks[:, STRIDE // 2 :: STRIDE, STRIDE // 2 :: STRIDE]
-    if not (counted := (truth != IGNORED_PIXEL).sum()):
-        raise MuseError(
-            "Too few pixels of the masks are labelled for a segmentation probe: give masks with "
-            "more of them."
-        )
+    seen, truth, stride = _labelled_pixels(tokens, masks, grid)
     optimiser = torch.optim.LBFGS(
         [weight, bias],
         max_iter=steps,
@@ -211,19 +206,10 @@ def _whole(
 
     def closure() -> Tensor:
         optimiser.zero_grad()
-        total = penalty / 2 * weight.square().sum()
-        total.backward()
-        for part in torch.arange(len(tokens)).split(IMAGES_AT_ONCE):
-            maps = rearrange(
-                F.linear(tokens[part], weight, bias), "b (h w) c -> b h (w c)", h=grid[0]
-            )
-            rows = rearrange(down @ maps, "b r (w c) -> b r w c", w=grid[1])
-            logits = (across @ rows).flatten(0, 2)
-            options = {"ignore_index": IGNORED_PIXEL, "reduction": "sum"}
-            loss = F.cross_entropy(logits, truth[part].flatten(), **options) / counted
-            loss.backward()
-            total = total.detach() + loss.detach()
-        return total
+        loss = F.cross_entropy(F.linear(seen, weight, bias), truth)
+        loss = loss + penalty / 2 * weight.square().sum()
+        loss.backward()
+        return loss.detach()
 
     with torch.enable_grad():
         optimiser.step(closure)
@@ -231,7 +217,7 @@ def _whole(
     gradients = [each.grad for each in (weight, bias) if each.grad is not None]
     flat = all(gradient.abs().max() <= TOLERANCE for gradient in gradients)
     ended = "converged after" if flat else "stopped after"
-    words = f"L-BFGS on every {STRIDE}th pixel, {ended} {done} iterations, L2 {penalty:g}"
+    words = f"L-BFGS on every {stride}th pixel, {ended} {done} iterations, L2 {penalty:g}"
     return _Head(weight.detach(), bias.detach(), words)
 
 
@@ -266,11 +252,33 @@ def _in_batches(
     return _Head(head.weight.detach(), head.bias.detach(), words)
 
 
-WHOLE = _Fit((1e-2, 1e-3, 1e-4), _whole)
+WHOLE = _Fit((1e-3, 1e-4, 1e-5), _whole)
 IN_BATCHES = _Fit((0.001, 0.01), _in_batches)
 
 
-def _upsampling(tokens: int, pixels: int) -> Tensor:
-    """(fitted pixels, tokens): bilinear resizing along one side, at every `STRIDE`-th pixel."""
+def _labelled_pixels(tokens: Tensor, masks: Tensor, grid: Grid) -> tuple[Tensor, Tensor, int]:
+    """Tokens resized to every so many pixels (pixels, width), their classes, and how many.
+
+    A linear head and bilinear resizing may change places.
+    """
+    most = math.ceil(math.sqrt(masks.numel() / MOST_PIXELS))
+    stride = min(max(STRIDE, most), *masks.shape[-2:])
+    down, across = (
+        _upsampling(at, side, stride) for at, side in zip(grid, masks.shape[-2:], strict=True)
+    )
+    maps = rearrange(tokens, "b (h w) c -> b h w c", h=grid[0])
+    seen = torch.einsum("rh,sw,bhwc->brsc", down, across, maps).flatten(0, 2)
+    truth = masks[:, stride // 2 :: stride, stride // 2 :: stride].flatten()
+    known = truth != IGNORED_PIXEL
+    if not known.any():
+        raise MuseError(
+            "Too few pixels of the masks are labelled for a segmentation probe: give masks with "
+            "more of them."
+        )
+    return seen[known], truth[known], stride
+
+
+def _upsampling(tokens: int, pixels: int, stride: int) -> Tensor:
+    """(fitted pixels, tokens): bilinear resizing along one side, at every ``stride``-th pixel."""
     resized = F.interpolate(torch.eye(tokens)[None], pixels, mode="linear", align_corners=False)
-    return resized[0].T[STRIDE // 2 :: STRIDE]
+    return resized[0].T[stride // 2 :: stride]

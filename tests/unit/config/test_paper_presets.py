@@ -63,12 +63,17 @@ def test_the_whole_tokenizer_is_its_parts_and_a_connector_counted_by_hand(name: 
     expected = adapter + queries + shape.num_blocks * (matrices + norms)
     assert sum(weight.numel() for weight in tokenizer.connector.parameters()) == expected
     assert millions(tokenizer.to_latent) * 1e6 == width + width * latent + latent
+    band = shape.semantic_channels
+    assert millions(tokenizer.to_semantic) * 1e6 == width + width * band + band
+    assert millions(tokenizer.semantics_to_decoder) * 1e6 == band * latent
     parts = (
         tokenizer.backbone,
         tokenizer.decoder,
         tokenizer.connector,
         tokenizer.to_latent,
         tokenizer.semantic_head,
+        tokenizer.to_semantic,
+        tokenizer.semantics_to_decoder,
     )
     assert millions(tokenizer) == pytest.approx(sum(map(millions, parts)))
 
@@ -81,10 +86,10 @@ def test_images_of_224_pixels_give_8_x_8_latents_from_256_queries_and_come_back_
     tokenizer = full_size_tokenizer(preset)
     images = torch.rand(1, 3, preset.image_size, preset.image_size)
     output = tokenizer(images)
-    assert output.latent.shape == (1, 32, 8, 8) and output.reconstruction.shape == images.shape
+    assert output.latent.shape == (1, 32 + 16, 8, 8) and output.reconstruction.shape == images.shape
     assert tokenizer.decode(output.latent).sample.shape == (1, 3, 256, 256)
     assert tokenizer.connector.queries.shape == (1, 256, 512) and tokenizer.config.query_grid == 16
-    assert tokenizer.encode(torch.rand(1, 3, 448, 448)).latent.shape == (1, 32, 16, 16)
+    assert tokenizer.encode(torch.rand(1, 3, 448, 448)).latent.shape == (1, 32 + 16, 16, 16)
 
 
 @pytest.mark.parametrize("name", SIZES)

@@ -39,7 +39,7 @@ def confusions(right: float) -> torch.Tensor:
 
 @pytest.mark.parametrize(
     ("metric", "more"),
-    [("psnr", "better"), ("perceptual_teacher", "worse"), ("attention_kl", "worse")],
+    [("psnr", "better"), ("perceptual_judge", "worse"), ("attention_kl", "worse")],
 )
 def test_the_sign_is_a_minus_b_and_the_verdict_the_metrics_own(metric, more) -> None:
     low, less = torch.randn(N), "worse" if more == "better" else "better"
@@ -91,7 +91,7 @@ def test_miou_is_compared_on_sums_of_matrices() -> None:
 
 def test_a_metric_that_either_row_lacks_is_left_out() -> None:
     full, bare = row("a", confusions(0.7), psnr=torch.randn(N)), row("b", ssim=torch.randn(N))
-    assert compare(full, bare, ["psnr", "ssim", "miou", "fd_teacher", "lpips"]) == []
+    assert compare(full, bare, ["psnr", "ssim", "miou", "fd_judge", "lpips"]) == []
 
 
 def test_the_order_asked_for_is_kept() -> None:

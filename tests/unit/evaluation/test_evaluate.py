@@ -22,8 +22,16 @@ from muse_core.evaluation import intervals
 from muse_core.evaluation.attention.student_teacher import student_query_keys, teacher_attention
 from muse_core.evaluation.cache import Cache
 from muse_core.evaluation.evaluate import Evaluated, evaluate
-from muse_core.evaluation.feature_extractors import HIDDEN, LATENT, SEMANTIC, BackboneExtractor
+from muse_core.evaluation.feature_extractors import (
+    HIDDEN,
+    LATENT,
+    PATCHES,
+    SEMANTIC,
+    TRUNK,
+    BackboneExtractor,
+)
 from muse_core.evaluation.features import split_features
+from muse_core.evaluation.measures import COLUMNS
 from muse_core.evaluation.reconstruction.metric_networks import MetricNetworks
 from muse_core.evaluation.understanding.segmentation import predict, segmentation_probe
 from muse_core.foundations.backbone import Backbone
@@ -96,7 +104,7 @@ def test_every_metric_is_there_and_no_stand_in_takes_a_real_ones_name(found) -> 
     for name, each in found.row.measurements.items():
         assert math.isfinite(each.value) and each.protocol, name
         assert (
-            each.n == (8 if name.startswith("attention") else 20 if name == "miou" else 40)
+            each.n == (8 if name.startswith("attention") else 20 if name.startswith("miou") else 40)
             or name in ATTENTION
         )
     assert (found.row.name, found.row.subject) == ("small", "TokenizerExtractor random")
@@ -108,7 +116,9 @@ def test_every_interval_holds_its_figure(found) -> None:
 
 
 def test_figures_are_the_means_of_what_is_kept_for_comparisons(found) -> None:
-    assert found.per_image.keys() == HERE - {"fd_teacher", "miou"}
+    assert found.per_image.keys() == {
+        name for name in HERE if not name.startswith(("fd_judge", "miou"))
+    }
     for name, values in found.per_image.items():
         assert value(found, name) == pytest.approx(values.double().nanmean().item(), rel=1e-5), name
 
@@ -124,7 +134,7 @@ def test_psnr_is_numpys(found, batch) -> None:
 def test_the_frechet_distance_is_the_matrix_roots(found, protocol) -> None:
     real, other = (
         split_features(small_extractor(), protocol.test, 40, protocol.networks)
-        .frechet["fd_teacher"]
+        .frechet["fd_judge"]
         .double()
         .numpy()
     )
@@ -132,7 +142,7 @@ def test_the_frechet_distance_is_the_matrix_roots(found, protocol) -> None:
     expected = ((real.mean(0) - other.mean(0)) ** 2).sum() + np.trace(
         s1 + s2 - 2 * sqrtm(s1 @ s2).real
     )
-    assert value(found, "fd_teacher") == pytest.approx(expected, rel=1e-3)
+    assert value(found, "fd_judge") == pytest.approx(expected, rel=1e-3)
 
 
 def test_zero_shot_is_scikit_learns(found, protocol, batch) -> None:
@@ -157,7 +167,7 @@ def test_zero_shot_is_scikit_learns(found, protocol, batch) -> None:
 
 def test_the_linear_probe_reads_every_feature_and_stands_for_one(found) -> None:
     by_feature = found.row.measurements["linear_probe"].details["by_feature"]
-    assert by_feature.keys() == {SEMANTIC, HIDDEN, LATENT}
+    assert by_feature.keys() == {SEMANTIC, HIDDEN, LATENT, TRUNK, PATCHES}
     assert by_feature[SEMANTIC] == pytest.approx(value(found, "linear_probe"))
     assert found.row.measurements["linear_probe"].protocol.startswith(SEMANTIC)
 
@@ -168,21 +178,32 @@ def test_miou_is_torchmetrics_of_a_head_fitted_by_hand(found, protocol, batch) -
         for source in (protocol.test, protocol.train)
     )
     head = segmentation_probe(
-        train.tokens[HIDDEN],
+        train.tokens[SEMANTIC],
         train.class_masks,
-        test.tokens[HIDDEN],
+        test.tokens[SEMANTIC],
         test.class_masks,
         GRID,
         11,
         steps=protocol.segmentation_steps,
     )
-    predicted = predict(test.tokens[HIDDEN], GRID, head.weight, head.bias, (32, 32))
+    predicted = predict(test.tokens[SEMANTIC], GRID, head.weight, head.bias, (32, 32))
     masks = batch.class_masks[:20]
     each = multiclass_jaccard_index(predicted, masks, 11, average="none", ignore_index=255)
     occurring = torch.cat([masks.unique(), predicted.unique()]).unique()
     assert value(found, "miou") == pytest.approx(each[occurring].mean().item(), abs=1e-3)
     details = found.row.measurements["miou"].details
-    assert details["by_feature"][HIDDEN] == value(found, "miou") and len(details["by_class"]) == 11
+    assert (
+        details["by_feature"][SEMANTIC] == value(found, "miou") and len(details["by_class"]) == 11
+    )
+
+
+@pytest.mark.parametrize("metric", ["linear_probe", "miou"])
+def test_studies_compare_z_the_block_output_and_the_trunk_in_columns_of_their_own(
+    found, metric
+) -> None:
+    by_feature = found.row.measurements[metric].details["by_feature"]
+    for short, feature in COLUMNS.items():
+        assert value(found, f"{metric}_{short}") == pytest.approx(by_feature[feature])
 
 
 def test_the_divergence_is_the_loss_that_trains_it(found, protocol, batch) -> None:
@@ -240,14 +261,16 @@ def test_a_remembered_row_is_the_same_and_asks_neither_network_nor_data(
     assert torch.equal(again.confusion, found.confusion)
 
 
-LABELS = {"zero_shot", "zero_shot_top5", "linear_probe"}
+PROBES = {"linear_probe", *(f"linear_probe_{end}" for end in COLUMNS)}
+MASKS = {"miou", *(f"miou_{end}" for end in COLUMNS)}
+LABELS = {"zero_shot", "zero_shot_top5", *PROBES}
 
 
 @pytest.mark.parametrize(
     ("lacks", "gone", "sentence"),
     [
         ("labels", LABELS, "this data has no class labels"),
-        ("class_masks", {"miou"}, "this data has no masks"),
+        ("class_masks", MASKS, "this data has no masks"),
         ("instance_masks", ATTENTION, "this data has no instance masks"),
     ],
 )
@@ -263,7 +286,7 @@ def test_bare_images_still_have_pixels_and_a_divergence() -> None:
     row = evaluate(
         small_extractor(), both(without("labels", "class_masks", "instance_masks"), classes=None)
     )
-    assert missing(row).keys() == LABELS | {"miou"} | ATTENTION
+    assert missing(row).keys() == LABELS | MASKS | ATTENTION
     assert row.confusion is None
 
 
@@ -271,10 +294,7 @@ def test_one_class_has_no_linear_probe_but_a_zero_shot() -> None:
     row = evaluate(
         small_extractor(), both(lambda batch: replace(batch, labels=torch.zeros_like(batch.labels)))
     )
-    assert (
-        missing(row).keys() == {"linear_probe"}
-        and "needs two classes" in missing(row)["linear_probe"]
-    )
+    assert missing(row).keys() == PROBES and "needs two classes" in missing(row)["linear_probe"]
 
 
 def test_labels_outside_the_class_list_are_named() -> None:
@@ -292,7 +312,7 @@ def test_mask_classes_outside_the_list_and_masks_all_void_are_named(new, sentenc
         small_extractor(),
         both(lambda batch: replace(batch, class_masks=torch.full_like(batch.class_masks, new))),
     )
-    assert missing(row).keys() == {"miou"} and sentence in missing(row)["miou"]
+    assert missing(row).keys() == MASKS and sentence in missing(row)["miou"]
 
 
 def test_unlabelled_images_are_left_out_and_label_zero_counts(protocol) -> None:
@@ -312,15 +332,13 @@ def test_unlabelled_images_are_left_out_and_label_zero_counts(protocol) -> None:
 
 def test_fewer_images_than_features_are_called_biased(found) -> None:
     few = evaluate(small_extractor(), small_protocol(n_test=20, n_dense=5))
-    assert (
-        "biased upwards: 20 images for 32 features" in few.row.measurements["fd_teacher"].protocol
-    )
-    assert "biased" not in found.row.measurements["fd_teacher"].protocol
+    assert "biased upwards: 20 images for 32 features" in few.row.measurements["fd_judge"].protocol
+    assert "biased" not in found.row.measurements["fd_judge"].protocol
 
 
 def test_one_image_has_figures_without_intervals() -> None:
     row = evaluate(small_extractor(), small_protocol(n_test=1, n_attention=1, n_dense=5))
-    assert "two images or more" in missing(row)["fd_teacher"]
+    assert "two images or more" in missing(row)["fd_judge"]
     psnr = row.row.measurements["psnr"]
     assert psnr.n == 1 and math.isfinite(psnr.value) and psnr.low is None and psnr.high is None
 
@@ -330,7 +348,7 @@ def test_a_backbone_has_attention_but_no_pixels_and_no_text() -> None:
     gone = missing(row)
     attention = {"attention_auc", "attention_iou", "attention_pointing"}
     assert {name for name in HERE if name not in gone} >= {"linear_probe", "miou"} | attention
-    assert gone["psnr"] == gone["fd_teacher"] == "this network makes no pixels"
+    assert gone["psnr"] == gone["fd_judge"] == "this network makes no pixels"
     assert gone["zero_shot"] == "this network has no embedding in the text space"
 
 

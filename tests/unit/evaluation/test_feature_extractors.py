@@ -90,9 +90,10 @@ def test_a_tokenizer_is_seen_as_its_forward_pass_gives_it(size) -> None:
     )
     assert torch.equal(seen.tokens[SEMANTIC], output.semantic)
     assert torch.equal(seen.tokens[LATENT], output.latent.flatten(2).transpose(1, 2))
-    assert seen.tokens[HIDDEN].shape[-1] == size.width and set(seen.grid.values()) == {
-        tokenizer.token_grid(images)
-    }
+    assert torch.equal(seen.tokens[PATCHES], tokenizer.backbone(images))
+    assert seen.tokens[HIDDEN].shape[-1] == size.width
+    patches, tokens = tokenizer.patch_grid(images), tokenizer.token_grid(images)
+    assert seen.grid == dict.fromkeys(seen.tokens, tokens) | {PATCHES: patches}
 
 
 def test_a_tokenizers_attention_is_the_softmax_of_its_logits() -> None:

@@ -16,7 +16,9 @@ from muse_core.evaluation.cache import Cache
 from muse_core.evaluation.feature_extractors import (
     HIDDEN,
     LATENT,
+    PATCHES,
     SEMANTIC,
+    TRUNK,
     FeatureExtractor,
     Features,
 )
@@ -72,7 +74,7 @@ def test_every_image_is_there_once_and_in_order() -> None:
         found.pooled.keys()
         == found.tokens.keys()
         == found.grid.keys()
-        == {SEMANTIC, HIDDEN, LATENT}
+        == {SEMANTIC, HIDDEN, LATENT, TRUNK, PATCHES}
     )
     for name, tokens in seen.tokens.items():
         assert torch.allclose(found.pooled[name], tokens.mean(1), atol=1e-5)
@@ -90,13 +92,13 @@ def test_pixels_are_measured_on_eight_bits() -> None:
     expected = {
         "psnr": psnr(fake, real),
         "ssim": ssim(fake, real),
-        "perceptual_teacher": perceptual,
+        "perceptual_judge": perceptual,
     }
     assert found.pixels.keys() == expected.keys()
     for name, values in expected.items():
         assert torch.allclose(found.pixels[name], values, atol=1e-3), name
     means = torch.stack([of_real.mean(1), of_fake.mean(1)])
-    assert torch.allclose(found.frechet["fd_teacher"], means, atol=1e-4)
+    assert torch.allclose(found.frechet["fd_judge"], means, atol=1e-4)
 
 
 def test_without_networks_no_image_is_decoded(monkeypatch) -> None:
@@ -212,7 +214,7 @@ def test_the_real_networks_names_appear_where_they_measure() -> None:
     networks = MetricNetworks(small_teacher(), Inception(), Distance(), "t+inception+lpips")
     found = split_features(small_extractor(), Changed(), 12, networks)
     assert found.pixels["lpips"].shape == (12,) and found.frechet["rfid"].shape == (2, 12, 3)
-    assert found.frechet.keys() == {"fd_teacher", "rfid"}
+    assert found.frechet.keys() == {"fd_judge", "rfid"}
     assert (
         asked["rfid"] == torch.uint8
         and -1 <= asked["lpips"][0] < -0.2 < 0.2 < asked["lpips"][1] <= 1
@@ -238,5 +240,5 @@ def test_a_perfect_reconstruction_is_100_decibels_and_nothing_from_perfect_elsew
     found = split_features(Perfect(), Changed(), 12, small_networks())
     assert found.pixels["psnr"].tolist() == [100.0] * 12
     assert found.pixels["ssim"].tolist() == pytest.approx([1.0] * 12, abs=1e-3)
-    assert found.pixels["perceptual_teacher"].tolist() == pytest.approx([0.0] * 12, abs=1e-6)
-    assert torch.equal(*found.frechet["fd_teacher"])
+    assert found.pixels["perceptual_judge"].tolist() == pytest.approx([0.0] * 12, abs=1e-6)
+    assert torch.equal(*found.frechet["fd_judge"])

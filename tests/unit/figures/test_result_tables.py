@@ -74,20 +74,20 @@ class Reader(HTMLParser):
 
 
 ROWS = [
-    row("chance", zero_shot=0.999, fd_teacher=0.01, psnr=Measurement.missing(NO_DECODER)),
-    row("a <b> & c", zero_shot=0.962, fd_teacher=7.05, psnr=Measurement.missing(NO_DECODER)),
-    row("MUSE", zero_shot=0.985, fd_teacher=6.42, psnr=26.62),
+    row("chance", zero_shot=0.999, fd_judge=0.01, psnr=Measurement.missing(NO_DECODER)),
+    row("a <b> & c", zero_shot=0.962, fd_judge=7.05, psnr=Measurement.missing(NO_DECODER)),
+    row("MUSE", zero_shot=0.985, fd_judge=6.42, psnr=26.62),
 ]
 
 
 def test_values_and_intervals_are_in_the_metrics_unit_and_digits():
-    read = Reader(results_table(ROWS, ["zero_shot", "fd_teacher", "psnr"], "Run tiny"))
-    assert read.lines[0] == ["", "zero-shot|% ↑", "Fréchet distance, teacher| ↓", "PSNR|dB ↑"]
+    read = Reader(results_table(ROWS, ["zero_shot", "fd_judge", "psnr"], "Run tiny"))
+    assert read.lines[0] == ["", "zero-shot|% ↑", "Fréchet distance, judge| ↓", "PSNR|dB ↑"]
     assert read.lines[3] == ["MUSE", "98.5|97.5 – 99.5", "6.42|6.41 – 6.43", "26.6|26.6 – 26.6"]
 
 
 def test_the_best_is_bold_in_its_direction_and_chance_never_is():
-    assert Reader(results_table(ROWS, ["zero_shot", "fd_teacher"], "")).bold == ["98.5", "6.42"]
+    assert Reader(results_table(ROWS, ["zero_shot", "fd_judge"], "")).bold == ["98.5", "6.42"]
 
 
 def test_what_looks_equal_is_equally_bold():
@@ -135,8 +135,8 @@ def test_without_an_interval_the_value_stands_alone_with_a_true_minus():
 def test_comparisons_are_said_in_words_and_points():
     found = [
         Comparison("zero_shot", "MUSE", "a <b>", 0.023, 0.012, 0.034),
-        Comparison("fd_teacher", "MUSE", "old", -0.6, -1.3, 0.1),
-        Comparison("fd_teacher", "MUSE", "old", 0.6, 0.5, 0.7),
+        Comparison("fd_judge", "MUSE", "old", -0.6, -1.3, 0.1),
+        Comparison("fd_judge", "MUSE", "old", 0.6, 0.5, 0.7),
     ]
     lines = Reader(comparison_table(found)).lines[1:]
     assert lines[0] == ["zero-shot", "MUSE", "a <b>", "+2.30 points|+1.20 to +3.40", "better"]
@@ -182,12 +182,12 @@ def less(value: float, by: float) -> StudyCell:
 
 FULL = {
     "psnr": StudyCell(25.0, 24.9, 25.1, [25.0, 25.0]),
-    "fd_teacher": StudyCell(0.4, None, None, [0.3, 0.5]),
+    "fd_judge": StudyCell(0.4, None, None, [0.3, 0.5]),
 }
 SHARED = {
     "psnr": less(24.0, 1.0),
     "zero_shot": StudyCell(0.9, 0.8, 1.0, [0.9, 0.9], 0.0, -0.1, 0.1, [0.01, -0.01]),
-    "fd_teacher": StudyCell(0.3, None, None, [0.3, 0.3], -0.1, None, None, [-0.1, -0.1]),
+    "fd_judge": StudyCell(0.3, None, None, [0.3, 0.3], -0.1, None, None, [-0.1, -0.1]),
 }
 EXPECTED = {"psnr": "lower", "zero_shot": "lower"}
 STUDY = [
@@ -202,7 +202,7 @@ def record(*rows: StudyRow) -> StudyRecord:
 
 
 def test_a_study_holds_figures_intervals_the_papers_words_and_the_outcome():
-    page = study_table(record(*STUDY), ("psnr", "fd_teacher", "zero_shot", "miou"))
+    page = study_table(record(*STUDY), ("psnr", "fd_judge", "zero_shot", "miou"))
     read = Reader(page)
     assert read.lines[1][:2] == ["full|MUSE", "25.0|24.9 – 25.1"]
     assert read.lines[2][0] == "shared|one W_V & more" and read.lines[2][-2:] == [
@@ -216,9 +216,9 @@ def test_a_study_holds_figures_intervals_the_papers_words_and_the_outcome():
 
 def test_a_cell_is_coloured_by_what_is_better_in_its_metric():
     assert verdict(SHARED["psnr"], METRICS["psnr"]) == "worse"
-    assert verdict(SHARED["fd_teacher"], METRICS["fd_teacher"]) == "better"
+    assert verdict(SHARED["fd_judge"], METRICS["fd_judge"]) == "better"
     assert verdict(SHARED["zero_shot"], METRICS["zero_shot"]) == "no difference"
-    page = study_table(record(*STUDY[:2]), ("psnr", "fd_teacher"))
+    page = study_table(record(*STUDY[:2]), ("psnr", "fd_judge"))
     assert page.count("color:var(--bad,inherit)") == 1 == page.count("color:var(--good,inherit)")
 
 

@@ -1,11 +1,13 @@
 """Unshuffling against a loop, queries on other grids, and the streams' start."""
 
+import pytest
 import torch
 import torch.nn.functional as F
 
 from muse_core.config.stage import TRUNK_OPEN
+from muse_core.errors import MuseError
 from muse_core.models.connector import Connector
-from muse_core.models.gradient_routes import ORTHOGONAL
+from muse_core.models.gradient_routes import NAIVE, ORTHOGONAL
 
 
 def connector(unshuffle: int = 2, query_grid: int = 4, blocks: int = 2) -> Connector:
@@ -60,7 +62,8 @@ def test_queries_on_another_grid_are_resized_rows_first() -> None:
 
 
 def test_streams_start_at_the_trunk_and_at_zero() -> None:
-    built = connector(unshuffle=1, blocks=0)
+    built = connector(unshuffle=1, blocks=1)
+    built.blocks = torch.nn.ModuleList()
     tokens = torch.randn(2, 15, 6)
     out = built(tokens, (3, 5), TRUNK_OPEN, True)
     assert (
@@ -86,3 +89,15 @@ def test_turning_the_grid_is_not_a_no_op() -> None:
         built(tokens, (4, 6), TRUNK_OPEN, False),
     )
     assert not torch.allclose(upright.hidden, lying.hidden, atol=1e-4)
+
+
+def test_without_blocks_semantics_are_the_trunk_itself() -> None:
+    shape = dict(width=16, num_heads=2, feedforward_ratio=2.0, query_grid=4)
+    built = Connector(6, 2, num_blocks=0, routing=NAIVE, **shape)
+    tokens = torch.randn(3, 64, 6, requires_grad=True)
+    found = built(tokens, (8, 8), TRUNK_OPEN, with_attention=False)
+    assert torch.equal(found.semantic, built.trunk(tokens, (8, 8)))
+    found.semantic.sum().backward()
+    assert tokens.grad.abs().sum() > 0
+    with pytest.raises(MuseError, match="has no semantic stream: use routing=naive"):
+        Connector(6, 2, num_blocks=0, routing=ORTHOGONAL, **shape)

@@ -3,12 +3,14 @@ wrong ones.
 """
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from muse_core.errors import MuseError
+from muse_core.models.gradient_routes import ROUTINGS, Routing
 from muse_core.models.tokenizer import MuseTokenizer
 
 from .small_models import LARGER, SIZES, TINY, Size, random_images, small_tokenizer
@@ -45,6 +47,16 @@ def test_a_latent_of_two_bands_is_understood_by_one_and_decoded_from_both() -> N
     with torch.no_grad():
         tokenizer.semantics_to_decoder.weight.normal_()
     assert not torch.equal(tokenizer.decode(encoding.latent).sample, tokenizer.decoder(texture))
+
+
+@pytest.mark.parametrize("routing", ROUTINGS.values(), ids=ROUTINGS)
+def test_pixels_write_the_semantic_band_only_where_nothing_is_isolated(routing: Routing) -> None:
+    tokenizer = small_tokenizer(replace(LARGER, semantic_channels=6), routing.name).eval()
+    with torch.no_grad():
+        tokenizer.semantics_to_decoder.weight.normal_()
+    tokenizer(random_images(LARGER)).reconstruction.sum().backward()
+    reached = tokenizer.to_semantic[1].weight.grad is not None
+    assert reached == (not routing.streams_isolated)
 
 
 @torch.no_grad()

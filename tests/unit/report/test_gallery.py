@@ -18,7 +18,7 @@ from muse_core.figures import PLOTLY_MIME
 from muse_core.figures.explorer import AttentionView, explorer_data, explorer_fragment
 from muse_core.report import gallery, html
 from muse_core.report.stamps import source_sha
-from muse_core.report.summary import summary
+from muse_core.report.summary import as_webp, summary
 from muse_core.results.measurements import Measurement
 
 from .conftest import Writer
@@ -249,3 +249,19 @@ def test_plotly_travels_compressed_and_whole_with_its_licence_in_the_open() -> N
     assert gzip.decompress(base64.b64decode(packed)).decode() == get_plotlyjs()
     assert len(script) < 0.5 * len(get_plotlyjs()) and "MIT" in script[:600]
     assert gallery.packed_plotly().decode() == script
+
+
+def as_png(values: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(values.astype("uint8")).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_pictures_of_images_lose_a_little_and_drawings_nothing() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3))
+    drawing = np.full((200, 200, 3), 255)
+    drawing[50:60] = 0
+    back = lambda webp: np.asarray(Image.open(io.BytesIO(webp)).convert("RGB"))
+    assert np.array_equal(back(gallery._small_webp(as_png(drawing))), drawing)
+    lossless = as_webp(as_png(noise), 16_000, lossless=True, quality=90, method=4)
+    assert len(gallery._small_webp(as_png(noise))) < 0.8 * len(lossless)

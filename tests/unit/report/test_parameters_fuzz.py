@@ -33,6 +33,7 @@ GOOD: dict[str, Any] = {
     "overrides": "",
     "image": "",
     "fit": "crop",
+    "split": "val",
     "baseline": "",
     "tokenizers": "",
     "denoiser": "",

@@ -13,6 +13,7 @@ from muse_core.cli import main
 from muse_core.errors import MuseError
 from muse_core.evaluation.evaluate import Evaluated
 from muse_core.evaluation.study_rows import write_row
+from muse_core.report import study as study_module
 from muse_core.report.kept_rows import FOLDERS, code_by_folder, write_kept
 from muse_core.report.stamps import Stamp, write_stamp
 from muse_core.report.study import (
@@ -164,7 +165,10 @@ def test_the_studies_of_this_workspace_are_whole(file: Path) -> None:
     assert not next(iter(study.spec.rows.values())).change, (
         "the first row is what the others are compared with"
     )
-    assert all(len(row.change) <= 4 for row in study.spec.rows.values())
+    arms = [row for row in study.spec.rows.values() if not row.control]
+    assert all(len(row.change) <= 4 for row in arms)
+    trained = [study.configuration(run) for run in study.runs]
+    assert len(set(trained)) == len(trained), "two rows are the same"
 
 
 CODE = """import os
@@ -297,3 +301,18 @@ def test_a_kept_row_is_not_run_again_unless_it_is_another(
     assert states(study)[0].other_code == ("models",)
     file.write_text(file.read_text().replace("well}", "well, change: {weights.anchor: 2}}"))
     assert status(states(study_named("s"))) == {"s.full.0": "missing"}
+
+
+def test_a_row_is_kept_as_soon_as_it_is_done(
+    study: Study, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = workspace / "studies" / "s.yaml"
+    file.write_text(RUNNABLE.replace("seeds: [0]", "seeds: [0]\nkeep: true"))
+    said: list[str] = []
+    done = lambda study, run, jobs, fresh: RunState(run, "done")
+    monkeypatch.setattr(study_module, "_execute", done)
+    monkeypatch.setattr(study_module.Study, "kept", lambda self, run: None)
+    keep = lambda study, state: said.append(f"kept {state.planned.row}")
+    monkeypatch.setattr(study_module, "_keep", keep)
+    run_study(study_named("s"), jobs=1, say=said.append)
+    assert [words.split()[0] for words in said] == ["s:", "1/2", "kept", "2/2", "kept"]

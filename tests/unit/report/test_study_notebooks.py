@@ -140,7 +140,7 @@ def test_the_trunk_layer_by_layer(gradients: dict[str, Any]) -> None:
 
 def figures(psnr: np.ndarray, confusion: torch.Tensor | None = None) -> Evaluated:
     n = len(psnr)
-    row = {"psnr": Measurement(psnr.mean(), n), "fd_teacher": Measurement(2.0, n)}
+    row = {"psnr": Measurement(psnr.mean(), n), "fd_judge": Measurement(2.0, n)}
     row |= {"lpips": Measurement.missing("no network")}
     tensors = {"per_image/psnr": torch.tensor(psnr)}
     if confusion is not None:
@@ -178,7 +178,9 @@ def study(first: list[Evaluated], other: list[Evaluated]) -> dict[str, Any]:
     names["runs"] = runs
     names["measured"] = {row: dict(enumerate(found)) for row, found in rows.items()}
     return execute(
-        "07_ablations.ipynb", ["values", "interval", "cells", "study-table", "learn"], names
+        "07_ablations.ipynb",
+        ["values", "interval", "cells", "adjusted-p", "study-table", "learn"],
+        names,
     )
 
 
@@ -194,7 +196,7 @@ def test_rows_are_compared_with_the_first_one_seed_by_seed() -> None:
     ends = cell.difference_low, cell.difference_high
     assert ends == pytest.approx((-1, -1)), "what all images share is not uncertain"
     assert cell.low < 9.0 < cell.high and "lpips" not in other.cells
-    assert other.cells["fd_teacher"].difference == 0 and other.cells["fd_teacher"].low is None
+    assert other.cells["fd_judge"].difference == 0 and other.cells["fd_judge"].low is None
     assert (other.outcome, lost.outcome) == ("reproduced", "failed")
     assert lost.failures == ["seed 0: the loss is nan"]
     assert found["said"] == (
@@ -215,6 +217,7 @@ def test_from_three_seeds_on_the_interval_is_over_seeds() -> None:
     assert cell.difference == -2.0
     assert cell.difference_low == pytest.approx(-2 - half, abs=1e-3)
     assert cell.difference_high == pytest.approx(-2 + half, abs=1e-3)
+    assert cell.p == pytest.approx(0.0742, abs=1e-4) and cell.direction == "same"
 
 
 def test_miou_is_resampled_from_its_confusion() -> None:

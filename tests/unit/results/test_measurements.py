@@ -2,7 +2,7 @@
 a record survives JSON.
 """
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -24,7 +24,7 @@ def test_every_measured_name_has_its_words() -> None:
     measured = {name for names, _ in MEASURES for name in names}
     elsewhere = {
         "gradient_cosine",
-        *("gfid", "fd_teacher", "precision", "recall", *FOLLOWING),
+        *("gfid", "fd_judge", "precision", "recall", *FOLLOWING),
     }  # from the recorder, and of generated images
     assert measured | PROTOCOLS.keys() | elsewhere == set(METRICS)
 
@@ -34,7 +34,7 @@ def test_every_metric_has_a_direction_and_shares_are_shown_in_percent() -> None:
         assert metric.better in (-1, +1) and metric.words, name
         assert (metric.unit == "%") == (metric.scale == 100), name
     less = {name for name, metric in METRICS.items() if metric.better < 0}
-    assert less == {"lpips", "perceptual_teacher", "rfid", "fd_teacher", "attention_kl", "gfid"}
+    assert less == {"lpips", "perceptual_judge", "rfid", "fd_judge", "attention_kl", "gfid"}
 
 
 @pytest.mark.parametrize(
@@ -42,11 +42,11 @@ def test_every_metric_has_a_direction_and_shares_are_shown_in_percent() -> None:
     [
         ("psnr", 0.1, 0.5, "better"),
         ("psnr", -0.5, -0.1, "worse"),
-        ("fd_teacher", 0.1, 0.5, "worse"),
-        ("fd_teacher", -0.5, -0.1, "better"),
+        ("fd_judge", 0.1, 0.5, "worse"),
+        ("fd_judge", -0.5, -0.1, "better"),
         ("psnr", -0.1, 0.5, "no difference"),
         ("psnr", 0.0, 0.5, "no difference"),
-        ("fd_teacher", -0.5, 0.0, "no difference"),
+        ("fd_judge", -0.5, 0.0, "no difference"),
     ],
 )
 def test_a_verdict_follows_the_direction_and_needs_an_interval_without_zero(
@@ -105,6 +105,8 @@ def cell(*by_seed: float, low: float | None = None, high: float | None = None) -
         (cell(0.2, 0.1, low=-0.1, high=0.4), "same"),
         (cell(0.0, -0.1), "same"),
         (StudyCell(0.5, 0.4, 0.6, [0.5]), "same"),
+        (replace(cell(-1.0, -0.5, -0.7, low=-1.2, high=-0.1), p=0.04), "lower"),
+        (replace(cell(-1.0, -0.5, -0.7, low=-1.2, high=-0.1), p=0.06), "same"),
     ],
 )
 def test_a_direction_needs_every_seed_and_the_whole_interval(

@@ -9,6 +9,7 @@ from muse_core.data.scenes import Scenes
 from muse_core.evaluation.attention.object_alignment import (
     nearness,
     nearness_auc,
+    object_mass,
     object_scores,
     patch_instances,
     same_object,
@@ -151,3 +152,15 @@ def test_pairs_that_count_begin_on_an_object_and_end_elsewhere() -> None:
     same, counted = same_object(torch.tensor([[0, 1, 1, 2]]))
     assert not counted[0].diagonal().any() and not counted[0, 0].any()
     assert counted.sum() == 9 and same[0, 1].tolist() == [False, True, True, False]
+
+
+def test_object_mass_is_the_share_that_stays_on_the_object() -> None:
+    """Two patches of one object give 0.75 and 0.25 of their attention to it, all others nothing."""
+    instances = torch.zeros(1, 16, dtype=torch.long)
+    instances[0, [5, 6]] = 1
+    attention = torch.zeros(1, 2, 16, 16)
+    attention[..., 0] = 1.0
+    for patch, share in ((5, 0.75), (6, 0.25)):
+        attention[:, :, patch] = 0.0
+        attention[:, :, patch, 6], attention[:, :, patch, 0] = share, 1 - share
+    assert object_mass([attention, attention.flip(1)], instances).tolist() == [0.5, 0.5]

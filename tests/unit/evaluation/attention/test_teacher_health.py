@@ -144,9 +144,12 @@ def test_the_embedded_teacher_is_healthy_and_its_random_weights_are_not() -> Non
 
 
 def test_words_round_to_what_a_reader_needs() -> None:
-    health = TeacherHealth(n=4, entropy={1: 0.5, 2: 0.81}, auc={1: 0.6, 2: 0.934}, nearness=0.78)
+    health = TeacherHealth(
+        4, entropy={1: 0.5, 2: 0.81}, auc={1: 0.6, 2: 0.934}, nearness=0.78, mass={1: 0.3, 2: 0.718}
+    )
     assert str(health) == (
         "The teacher's attention finds objects: same-object AUC up to 0.93, where mere nearness "
         "of patches gives 0.78 "
-        "(entropy 50% of its maximum in the most focused layer)."
+        "(entropy 50% of its maximum in the most focused layer). On the student's grid up to 72% "
+        "of an object's attention stays on it."
     )

@@ -48,14 +48,14 @@ def test_the_same_images_are_at_no_distance_and_others_are_further_away() -> Non
     real, darker = (set_features(judges, each) for each in (images(12, 0), images(12, 1) * 0.3))
     assert torch.allclose(real["gfid"].mean(), torch.tensor(127.5), atol=3)
     same, other = frechet_distances(real, real), frechet_distances(real, darker)
-    for name in ("fd_teacher", "gfid"):
+    for name in ("fd_judge", "gfid"):
         assert same[name].value == pytest.approx(0, abs=1e-3)
         assert other[name].value > same[name].value + 1e-3
         assert other[name].low <= other[name].value <= other[name].high and other[name].n == 12
 
 
 def test_gfid_is_there_only_where_inception_measured() -> None:
-    assert set(set_features(networks(), images(12, 1))) == {"fd_teacher"}
+    assert set(set_features(networks(), images(12, 1))) == {"fd_judge"}
 
 
 def test_an_image_depends_on_seed_place_and_caption_alone() -> None:
@@ -68,15 +68,15 @@ def test_an_image_depends_on_seed_place_and_caption_alone() -> None:
 
 def row(name: str, distance: float, half: float) -> Row:
     found = Measurement(distance, 100, "", distance - half, distance + half)
-    return Row(name, "weights", {"fd_teacher": found})
+    return Row(name, "weights", {"fd_judge": found})
 
 
 def test_rows_are_told_apart_only_beyond_both_intervals() -> None:
     muse, near, far = row("MUSE", 0.5, 0.1), row("shared", 0.55, 0.1), row("plain", 2.0, 0.1)
-    assert independent_difference("fd_teacher", muse, near).verdict == "no difference"
-    assert independent_difference("fd_teacher", muse, far).verdict == "better", "a smaller distance"
-    assert independent_difference("fd_teacher", far, muse).verdict == "worse"
-    without = replace(muse, measurements={"fd_teacher": Measurement(0.0, 100)})
-    assert independent_difference("fd_teacher", without, far).verdict == "no difference", (
+    assert independent_difference("fd_judge", muse, near).verdict == "no difference"
+    assert independent_difference("fd_judge", muse, far).verdict == "better", "a smaller distance"
+    assert independent_difference("fd_judge", far, muse).verdict == "worse"
+    without = replace(muse, measurements={"fd_judge": Measurement(0.0, 100)})
+    assert independent_difference("fd_judge", without, far).verdict == "no difference", (
         "nothing is known about its spread"
     )

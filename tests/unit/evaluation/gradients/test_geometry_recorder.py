@@ -16,11 +16,14 @@ from muse_core.data.scenes import Scenes
 from muse_core.errors import MuseError
 from muse_core.evaluation.gradients.geometry_recorder import (
     GeometryRecorder,
+    absolute_cosines,
+    energy_shares,
+    mean_cosine,
     measured_geometry,
     probing,
     read_geometry,
 )
-from muse_core.evaluation.gradients.gradient_geometry import Place, in_blocks
+from muse_core.evaluation.gradients.gradient_geometry import GradientGeometry, Place, in_blocks
 from muse_core.foundations.perceptual import TeacherFeatures
 from muse_core.foundations.topology_teacher import DinoV3Teacher
 from muse_core.training.fsdp import TAKEN, VERSION
@@ -135,3 +138,29 @@ def test_what_is_no_measurement_is_a_sentence(tmp_path: Path, text: str) -> None
     (tmp_path / "g.jsonl").write_text(text)
     with pytest.raises(MuseError, match="holds no measured gradients"):
         read_geometry([tmp_path / "g.jsonl"])
+
+
+def test_absolute_cosines_are_means_where_a_weight_hears_both() -> None:
+    places = (Place("W_V semantic", 0), Place("W_V semantic", 1), Place("W_Q", 0))
+    gram = np.zeros((2, 3, 2, 2))
+    # Two measurements of two blocks, at cosines 0.5, -0.5, 0.1 and -0.1; nothing meets on W_Q.
+    for step, block, cosine in ((0, 0, 0.5), (0, 1, -0.5), (1, 0, 0.1), (1, 1, -0.1)):
+        gram[step, block] = [[4.0, 2 * cosine], [2 * cosine, 1.0]]
+    gram[:, 2, 0, 0] = 1.0
+    found = GradientGeometry(
+        ("pixels", "semantics"), places, gram, np.zeros_like(gram), np.arange(2)
+    )
+    assert absolute_cosines(found) == {"pixels, semantics": {"W_V semantic": 0.3}}
+    mean = mean_cosine(found)
+    assert mean.value == pytest.approx(0.0) and mean.details["absolute"] == absolute_cosines(found)
+
+
+def test_energy_is_shared_out_among_the_kinds_of_a_block() -> None:
+    places = (Place("W_Q", 0), Place("W_Q", 1), Place("W_K", 0), Place("W_K", 1))
+    gram = np.zeros((1, 4, 1, 1))
+    # Block 0: 3 of 4 on W_Q. Block 1: 1 of 4.
+    gram[0, :, 0, 0] = [3.0, 1.0, 1.0, 3.0]
+    found = GradientGeometry(("topology",), places, gram, np.zeros_like(gram), np.arange(1))
+    assert energy_shares(found) == {"topology": {"W_Q": 0.5, "W_K": 0.5}}
+    gram[0, :, 0, 0] = [3.0, 3.0, 1.0, 1.0]
+    assert energy_shares(found) == {"topology": {"W_Q": 0.75, "W_K": 0.25}}

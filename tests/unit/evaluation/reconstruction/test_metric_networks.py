@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from muse_core import paths
 from muse_core.errors import MuseError
 from muse_core.evaluation.features import split_features
 from muse_core.evaluation.reconstruction import metric_networks as module
@@ -17,6 +18,7 @@ from muse_core.evaluation.reconstruction.metric_networks import (
     load_metric_networks,
     weights_file,
 )
+from muse_core.foundations.scene_detector import load_scene_detector
 
 from ..small_evaluations import Changed, small_extractor, small_teacher
 
@@ -121,5 +123,17 @@ def test_each_name_appears_with_its_own_weights(
     networks = load_metric_networks(small_teacher(), "t")
     found = split_features(small_extractor(), Changed(), 4, networks)
     assert networks.fingerprint == fingerprint
-    assert found.pixels.keys() == {"psnr", "ssim", "perceptual_teacher"} | pixels
-    assert found.frechet.keys() == {"fd_teacher"} | frechet
+    assert found.pixels.keys() == {"psnr", "ssim", "perceptual_judge"} | pixels
+    assert found.frechet.keys() == {"fd_judge"} | frechet
+
+
+def test_the_judge_of_scenes_is_their_detector_and_of_other_images_the_teacher() -> None:
+    teacher, images = small_teacher(), torch.rand(2, 3, 32, 32)
+    folder = paths.foundations("tiny") / "scene_detector"
+    scenes = load_metric_networks(teacher, "t", scene_detector=folder)
+    expected = load_scene_detector(folder).trunk(images * 2 - 1).flatten(2).transpose(1, 2)
+    assert torch.equal(scenes.judge(images), expected) and "detector" in scenes.judge_name
+    others = load_metric_networks(teacher, "t")
+    assert torch.equal(others.judge(images), teacher.features(images))
+    assert "topology teacher" in others.judge_name
+    assert scenes.fingerprint != others.fingerprint

@@ -1,0 +1,160 @@
+"""Writes docs/claims.md: every claim of the paper with its verdict, from the kept rows of studies.
+
+python -m scripts.claims
+"""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter
+from scipy.stats import false_discovery_control
+
+from muse_core.config.safe_yaml import read_yaml
+from muse_core.evaluation.paired_seeds import FEWEST, PairedDifference, paired_difference
+from muse_core.report.kept_rows import KeptRow, read_kept
+from muse_core.results.measurements import METRICS, SIGNIFICANT
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE, CLAIMS = ROOT / "docs" / "claims.md", ROOT / "docs" / "claims.yaml"
+ROWS = ROOT / "reports" / "studies"
+LEAD = (
+    "# The paper's claims, one by one\n\n"
+    "Made from [claims.yaml](claims.yaml) and the kept rows of the studies by "
+    "`python -m scripts.claims`; a test holds it true. A difference is a mean over paired seeds "
+    "with its 95 % interval by Student's t. **Supported** and **refuted here**: the whole interval "
+    "lies beyond, or short of, what is claimed, at a p-value adjusted for all claims on this page "
+    "(Benjamini and Hochberg, 5 %). **Cannot be decided here**: neither; the smallest difference "
+    'that so many seeds would show four times out of five stands beside it. "Here" is the drawn '
+    "world of preset `tiny`."
+)
+
+
+class Versus(BaseModel):
+    """What a claim's row is compared with: another row (``metric``: of it, where it is another), or
+    a number.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    row: str = ""
+    metric: str = ""
+    number: float | None = None
+
+
+class Claim(BaseModel):
+    """One claim. ``margin``: how far beyond the other it has to lie, in the direction it ``wants``;
+    negative for "not further behind than". ``shown`` with ``verdict``: where it is seen without a
+    study; ``untested``: why it is not.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    says: str
+    where: str
+    study: str = ""
+    row: str = ""
+    metric: str = ""
+    versus: Versus = Versus()
+    wants: Literal["higher", "lower"] = "higher"
+    margin: float = 0.0
+    shown: str = ""
+    verdict: str = ""
+    untested: str = ""
+
+
+def claims() -> list[Claim]:
+    """As docs/claims.yaml has them."""
+    found: Any = read_yaml(CLAIMS.read_text(encoding="utf-8"))
+    return TypeAdapter(list[Claim]).validate_python(found)
+
+
+def kept_rows(study: str, row: str) -> dict[str, KeptRow]:
+    """Seed -> what the repository keeps of it."""
+    files = sorted((ROWS / study / "rows").glob(f"{row}.*.json"))
+    found = {file.stem.rpartition(".")[2]: read_kept(file) for file in files}
+    return {seed: kept for seed, kept in found.items() if kept is not None}
+
+
+def by_seed(study: str, row: str, metric: str) -> dict[str, float]:
+    """Seed -> the kept figure of a row."""
+    values = {seed: kept.row.value(metric) for seed, kept in kept_rows(study, row).items()}
+    return {seed: value for seed, value in values.items() if value is not None}
+
+
+def unlike_code(claim: Claim) -> bool:
+    """Whether the rows that are compared were trained or measured by different code."""
+    rows = filter(None, (claim.row, claim.versus.row))
+    codes = [kept.code for row in rows for kept in kept_rows(claim.study, row).values()]
+    return any(code != codes[0] for code in codes)
+
+
+def difference(claim: Claim) -> PairedDifference | None:
+    """The claim's row minus what it is compared with; None below three paired seeds."""
+    own, versus = by_seed(claim.study, claim.row, claim.metric), claim.versus
+    if versus.number is None:
+        others = by_seed(claim.study, versus.row, versus.metric or claim.metric)
+    else:
+        others = dict.fromkeys(own, versus.number)
+    seeds = sorted(own.keys() & others.keys())
+    if len(seeds) < FEWEST:
+        return None
+    sign = 1 if claim.wants == "higher" else -1
+    values = [own[seed] for seed in seeds], [others[seed] for seed in seeds]
+    return paired_difference(*values, margin=sign * claim.margin)
+
+
+def verdict(claim: Claim, found: PairedDifference | None, p: float | None) -> str:
+    """In words; ``p`` adjusted."""
+    if claim.untested:
+        return "not tested"
+    if claim.verdict:
+        return claim.verdict
+    if found is None or p is None:
+        return "not measured yet"
+    sign = 1 if claim.wants == "higher" else -1
+    beyond = sign * found.mean - claim.margin
+    if p >= SIGNIFICANT or abs(beyond) < (found.high - found.low) / 2:
+        return "cannot be decided here"
+    return "supported" if beyond > 0 else "refuted here"
+
+
+def page() -> str:
+    """The whole page."""
+    listed = claims()
+    found = [difference(claim) if claim.study else None for claim in listed]
+    ps = [each.p for each in found if each is not None]
+    adjusted = iter(false_discovery_control(ps) if ps else [])
+    lines = [LEAD, "", "| claim | where | verdict | here | seen in |", "|---|---|---|---|---|"]
+    for claim, each in zip(listed, found, strict=True):
+        p = float(next(adjusted)) if each is not None else None
+        cells = (claim.says, claim.where, f"**{verdict(claim, each, p)}**", _here(claim, each, p))
+        lines.append(f"| {' | '.join((*cells, _seen_in(claim)))} |")
+    return "\n".join(lines) + "\n"
+
+
+def _here(claim: Claim, found: PairedDifference | None, p: float | None) -> str:
+    if claim.untested:
+        return claim.untested
+    if found is None or p is None:
+        return "" if claim.study else claim.shown
+    kind = METRICS[claim.metric]
+    number = lambda value: f"{value * kind.scale:+.{max(1, kind.digits)}f}"
+    unit = {"%": "points"}.get(kind.unit, kind.unit)
+    wanted = f", {number(claim.margin)} claimed" if claim.margin else ""
+    code = "; rows of unlike code" if unlike_code(claim) else ""
+    return (
+        f"{kind.words} {number(found.mean)} {unit} ({number(found.low)} to {number(found.high)}, "
+        f"{found.n} seeds, p {p:.3f}{wanted}; {number(found.detectable)[1:]} would be seen{code})"
+    )
+
+
+def _seen_in(claim: Claim) -> str:
+    if not claim.study:
+        return ""
+    versus = claim.versus
+    other = versus.row if versus.number is None else f"{versus.number:g}"
+    metric = f" ({METRICS[versus.metric].words})" if versus.metric else ""
+    return f"study `{claim.study}`, `{claim.row}` against `{other}`{metric}; notebook 07"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
+    print(PAGE.relative_to(ROOT))
