@@ -69,7 +69,7 @@ class TeacherHealth:
                 "another teacher or other layers."
             )
         focus = f"entropy {min(self.entropy.values()):.0%} of its maximum in the most focused layer"
-        if self.auc is None or self.mass is None:
+        if self.auc is None:
             return (
                 f"The teacher's attention is not uniform ({focus}); there are no instance masks to "
                 "hold it against."
@@ -77,9 +77,15 @@ class TeacherHealth:
         return (
             "The teacher's attention finds objects: same-object AUC up to "
             f"{max(self.auc.values()):.2f}, where mere nearness of patches gives "
-            f"{self.nearness:.2f} ({focus}). On the student's grid up to "
-            f"{max(self.mass.values()):.0%} of an object's attention stays on it."
+            f"{self.nearness:.2f} ({focus}).{self._stays}"
         )
+
+    @property
+    def _stays(self) -> str:
+        if self.mass is None:
+            return ""
+        most = max(self.mass.values())
+        return f" On the student's grid up to {most:.0%} of an object's attention stays on it."
 
 
 @torch.no_grad()
@@ -88,7 +94,7 @@ def teacher_health(
 ) -> TeacherHealth:
     """Look at the attention of the used layers on the first ``n`` images of a split.
 
-    ``grid``: the student's; None for the teacher's own.
+    ``grid``: the student's, on which ``mass`` is measured; None leaves it out.
     """
     batch, device = source.first(n), next(teacher.parameters()).device
     view = observe(teacher, batch.images.to(device))
@@ -104,7 +110,10 @@ def teacher_health(
     if math.isnan(near):
         return health
     auc = np.nanmean(object_scores(maps, instances, view.grid)["auc"], axis=(1, 2))
-    grid = grid or view.grid
+    health = replace(health, auc=by_layer(auc), nearness=near)
+    if grid is None:
+        return health
     seen = [resize_attention(each, view.grid, grid) for each in maps]
-    mass = object_mass(seen, patch_instances(batch.instance_masks, grid))
-    return replace(health, auc=by_layer(auc), nearness=near, mass=by_layer(mass))
+    return replace(
+        health, mass=by_layer(object_mass(seen, patch_instances(batch.instance_masks, grid)))
+    )
