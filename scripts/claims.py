@@ -25,7 +25,7 @@ LEAD = (
     "lies beyond, or short of, what is claimed, at a p-value adjusted for all claims on this page "
     "(Benjamini and Hochberg, 5 %). **Cannot be decided here**: neither; the smallest difference "
     'that so many seeds would show four times out of five stands beside it. "Here" is the drawn '
-    "world of preset `tiny`."
+    "world of preset `tiny`. A verdict without a study was written by hand, with where it is seen."
 )
 
 
@@ -126,7 +126,8 @@ def page() -> str:
     for claim, each in zip(listed, found, strict=True):
         p = float(next(adjusted)) if each is not None else None
         cells = (claim.says, claim.where, f"**{verdict(claim, each, p)}**", _here(claim, each, p))
-        lines.append(f"| {' | '.join((*cells, _seen_in(claim)))} |")
+        escaped = (cell.replace("|", r"\|") for cell in (*cells, _seen_in(claim)))
+        lines.append(f"| {' | '.join(escaped)} |")
     return "\n".join(lines) + "\n"
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from muse_core.config.overrides import load_preset
 from muse_core.data.scenes import Scenes
+from muse_core.errors import MuseError
 from muse_core.training.teachers import load_teachers
 from scripts.tiny_foundations.build import RECIPES, build
 from scripts.tiny_foundations.health import FoundationQuality, measure_foundations, write_card
@@ -44,4 +45,7 @@ def measured(folder: Path, train: Scenes) -> FoundationQuality | None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except MuseError as error:
+        raise SystemExit(f"tiny_foundations: {error}") from None
