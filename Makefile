@@ -48,10 +48,14 @@ tokenizer: $(STAMP) # one of two trainings side by side: more images a second th
 baseline: $(STAMP)
 	$(BIN)/muse run 01 02 03 --run $(RUN)-shared -p preset $(PRESET) -p routing shared
 
-ablations: $(STAMP) ## the whole ablation study, an hour on 2 cores, and its report in reports/gallery
-	-$(BIN)/muse study ablations
-	$(BIN)/muse run 06 07 --force --run study-ablations -p study ablations
-	$(BIN)/muse gallery --run study-ablations --into ablations
+ablations: $(STAMP) ## the studies of the paper's claims, what is not kept of nine hours on 2 cores, into reports/gallery
+	-$(BIN)/muse study decide
+	-$(BIN)/muse study sensitivity
+	$(BIN)/muse run 07 --force --run study-decide -p study decide
+	$(BIN)/muse gallery --run study-decide --into ablations
+	$(BIN)/muse run 07 --force --run study-sensitivity -p study sensitivity
+	$(BIN)/muse gallery --run study-sensitivity --into sensitivity
+	$(BIN)/python -m scripts.claims
 
 generation: $(STAMP) ## longer training of the generators on run RUN's tokenizers, over an hour on 2 cores, into reports/gallery
 	$(BIN)/muse run 08 --run study-generation -p preset $(PRESET) -p tokenizers $(RUN) -p resume true \

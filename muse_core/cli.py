@@ -18,7 +18,7 @@ EXAMPLES = """examples:
   muse run 01 --run wide -p steps 200    one notebook, into reports/wide
   muse list                              notebooks and their parameters
   muse gallery --run tiny                that run in reports/gallery, light enough to commit
-  muse study ablations --jobs 2          every run that the study still lacks, two at a time
+  muse study decide --jobs 2             every run that the study still lacks, two at a time
   muse watch tiny                        how far a run is that another process trains
   muse shards pets:PATH --into shards    that source as tar shards, which wds:shards reads
   muse shards --verify shards            their checksums

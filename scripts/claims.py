@@ -3,15 +3,18 @@
 python -m scripts.claims
 """
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from scipy.stats import false_discovery_control
 
 from muse_core.config.safe_yaml import read_yaml
+from muse_core.errors import MuseError, unknown
 from muse_core.evaluation.paired_seeds import FEWEST, PairedDifference, paired_difference
 from muse_core.report.kept_rows import KeptRow, read_kept
+from muse_core.report.study import study_named
 from muse_core.results.measurements import METRICS, SIGNIFICANT
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -29,29 +32,51 @@ LEAD = (
 )
 
 
-class Versus(BaseModel):
-    """What a claim's row is compared with: another row (``metric``: of it, where it is another), or
-    a number.
+class Figure(BaseModel):
+    """A figure of a row. ``detail``: paths into the metric's details, "energy/semantics/W_Q", whose
+    sum it is, as a share of the sum of those of ``of`` where there are any; ``named``: its words.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     row: str = ""
     metric: str = ""
+    detail: list[str] = []
+    of: list[str] = []
+    named: str = ""
+
+    def of_row(self, kept: KeptRow) -> float | None:
+        """None where the row has none."""
+        found = kept.row.measurements.get(self.metric)
+        if found is None or not self.detail:
+            return None if found is None else found.value
+        summed = lambda places: sum(_inside(found.details, place) for place in places)
+        return summed(self.detail) / (summed(self.of) if self.of else 1)
+
+
+def _inside(details: Any, place: str) -> float:
+    """A number in nested mappings; 0 for a kind of weight that hears nothing, which has none."""
+    for name in place.split("/"):
+        details = details.get(name, {})
+    return details or 0.0
+
+
+class Versus(Figure):
+    """What a claim's row is compared with: another row (``metric``: of it, where it is another), or
+    a number.
+    """
+
     number: float | None = None
 
 
-class Claim(BaseModel):
+class Claim(Figure):
     """One claim. ``margin``: how far beyond the other it has to lie, in the direction it ``wants``;
     negative for "not further behind than". ``shown`` with ``verdict``: where it is seen without a
     study; ``untested``: why it is not.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     says: str
     where: str
     study: str = ""
-    row: str = ""
-    metric: str = ""
     versus: Versus = Versus()
     wants: Literal["higher", "lower"] = "higher"
     margin: float = 0.0
@@ -63,7 +88,25 @@ class Claim(BaseModel):
 def claims() -> list[Claim]:
     """As docs/claims.yaml has them."""
     found: Any = read_yaml(CLAIMS.read_text(encoding="utf-8"))
-    return TypeAdapter(list[Claim]).validate_python(found)
+    try:
+        listed = TypeAdapter(list[Claim]).validate_python(found)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise MuseError(f"{CLAIMS.name}, claim {where}: {first['msg']}.") from None
+    rows = {study: study_named(study).spec.rows for study in {each.study for each in listed} - {""}}
+    for claim in listed:
+        _check_names(claim, rows.get(claim.study, {}))
+    return listed
+
+
+def _check_names(claim: Claim, rows: Collection[str]) -> None:
+    """Raises MuseError for a row or metric that there is none of."""
+    for figure in (claim, claim.versus):
+        if figure.row and figure.row not in rows:
+            raise unknown(f"row of {claim.study} in {CLAIMS.name}", figure.row, rows)
+        if figure.metric and figure.metric not in METRICS:
+            raise unknown(f"metric in {CLAIMS.name}", figure.metric, METRICS)
 
 
 def kept_rows(study: str, row: str) -> dict[str, KeptRow]:
@@ -73,9 +116,9 @@ def kept_rows(study: str, row: str) -> dict[str, KeptRow]:
     return {seed: kept for seed, kept in found.items() if kept is not None}
 
 
-def by_seed(study: str, row: str, metric: str) -> dict[str, float]:
+def by_seed(study: str, figure: Figure) -> dict[str, float]:
     """Seed -> the kept figure of a row."""
-    values = {seed: kept.row.value(metric) for seed, kept in kept_rows(study, row).items()}
+    values = {seed: figure.of_row(kept) for seed, kept in kept_rows(study, figure.row).items()}
     return {seed: value for seed, value in values.items() if value is not None}
 
 
@@ -88,9 +131,10 @@ def unlike_code(claim: Claim) -> bool:
 
 def difference(claim: Claim) -> PairedDifference | None:
     """The claim's row minus what it is compared with; None below three paired seeds."""
-    own, versus = by_seed(claim.study, claim.row, claim.metric), claim.versus
+    own, versus = by_seed(claim.study, claim), claim.versus
     if versus.number is None:
-        others = by_seed(claim.study, versus.row, versus.metric or claim.metric)
+        same = versus.model_copy(update={"metric": versus.metric or claim.metric})
+        others = by_seed(claim.study, same)
     else:
         others = dict.fromkeys(own, versus.number)
     seeds = sorted(own.keys() & others.keys())
@@ -142,8 +186,9 @@ def _here(claim: Claim, found: PairedDifference | None, p: float | None) -> str:
     wanted = f", {number(claim.margin)} claimed" if claim.margin else ""
     code = "; rows of unlike code" if unlike_code(claim) else ""
     return (
-        f"{kind.words} {number(found.mean)} {unit} ({number(found.low)} to {number(found.high)}, "
-        f"{found.n} seeds, p {p:.3f}{wanted}; {number(found.detectable)[1:]} would be seen{code})"
+        f"{claim.named or kind.words} {number(found.mean)} {unit} "
+        f"({number(found.low)} to {number(found.high)}, {found.n} seeds, p {p:.3f}{wanted}; "
+        f"{number(found.detectable)[1:]} would be seen{code})"
     )
 
 
@@ -152,10 +197,14 @@ def _seen_in(claim: Claim) -> str:
         return ""
     versus = claim.versus
     other = versus.row if versus.number is None else f"{versus.number:g}"
-    metric = f" ({METRICS[versus.metric].words})" if versus.metric else ""
+    words = versus.named or (METRICS[versus.metric].words if versus.metric else "")
+    metric = f" ({words})" if words else ""
     return f"study `{claim.study}`, `{claim.row}` against `{other}`{metric}; notebook 07"
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page())
+    try:
+        PAGE.write_text(page())
+    except MuseError as error:
+        raise SystemExit(f"claims: {error}") from None
     print(PAGE.relative_to(ROOT))

@@ -62,13 +62,13 @@ def test_it_was_made_from_the_notebooks_as_they_are(files: dict[str, bytes]) -> 
 
 
 def test_the_ablation_record_holds_the_study_as_it_is_written(files: dict[str, bytes]) -> None:
-    """Every row of studies/ablations.yaml, two seeds at least, and the commit of each."""
-    study = yaml.safe_load((ROOT / "studies" / "ablations.yaml").read_text())
+    """Every row of studies/decide.yaml, two seeds at least, and the commit of each."""
+    study = yaml.safe_load((ROOT / "studies" / "decide.yaml").read_text())
     record = json.loads(files["ablations/records/ablations.json"])
     assert len(record["seeds"]) >= 2 and record["commits"]
     assert all(len(row["cells"]["psnr"]["by_seed"]) >= 2 for row in record["rows"])
     if [row["name"] for row in record["rows"]] != list(study["rows"]):
-        pytest.skip("older than studies/ablations.yaml: make ablations")
+        pytest.skip("older than studies/decide.yaml: make ablations")
 
 
 def test_the_generation_record_compares_three_latents_with_n_seed_steps_and_intervals(

@@ -77,7 +77,14 @@ def load_preset(name: str, overrides: str = "", stage: str | None = None) -> Pre
     Raises:
         MuseError: A name, path or value that stands for nothing, with the nearest that does.
     """
-    return apply(_base(name), parse(overrides), stage)
+    preset = apply(_base(name), parse(overrides), stage)
+    heard = (each for each in preset.curriculum.stages if stage in (None, each.name))
+    if not preset.connector.num_blocks and any(each.weights.get(Loss.TOPOLOGY) for each in heard):
+        raise MuseError(
+            "connector.num_blocks=0 leaves L_topo no attention to align: add weights.topology=0, "
+            "or keep one block at least."
+        )
+    return preset
 
 
 def parse(overrides: str) -> dict[str, str]:

@@ -36,7 +36,8 @@ from muse_core.report.summary import RunSummary, as_webp, summary
 BUDGET = 16_000_000
 """Bytes of the whole gallery, at most."""
 SHOWS = {
-    "ablations": ("The ablation study", "ablations.json"),
+    "ablations": ("The study that decides", "ablations.json"),
+    "sensitivity": ("Losses, curriculum, teacher, attention", "ablations.json"),
     "generation": ("Generators trained for longer", "generation.json"),
     "generation-long": ("A generator trained for longer still", "generation.json"),
 }

@@ -197,7 +197,8 @@ def _file(text: str) -> Path:
         if file.is_file():
             return file
     known = sorted(each.stem for each in folder.glob("*.yaml"))
-    raise unknown("study", text, known or ["(there is no file in studies/)"])
+    kind = "study (and no file of that name)" if text.endswith((".yaml", ".yml")) else "study"
+    raise unknown(kind, text, known or ["(there is no file in studies/)"])
 
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -423,20 +424,24 @@ def row_of(study: Study, run: PlannedRun) -> "Evaluated":
     return Evaluated(kept.row, {}) if kept else read_row(run.run)
 
 
-def finished_runs(states: Sequence[RunState], *rows: str) -> dict[str, list[PlannedRun]]:
+def finished_runs(
+    states: Sequence[RunState], *rows: str, here: bool = False
+) -> dict[str, list[PlannedRun]]:
     """Row -> its finished runs, by seed.
 
     Args:
         states: What `run_study` returned.
         rows: Those that have to have a finished run; without, all rows are returned, and one of
             them has to have one.
+        here: Whether its folder has to be here, with tokenizer and metrics: the repository keeps
+            no more of a run than its figures.
 
     Raises:
         MuseError: The study lacks such a row or its run, with the reasons.
     """
     found: dict[str, list[PlannedRun]] = {state.planned.row: [] for state in states}
     for state in states:
-        if state.status == "done":
+        if state.status == "done" and not (here and state.kept):
             found[state.planned.row].append(state.planned)
     if not rows and not any(found.values()):
         reasons = "; ".join(map(str, states))
@@ -446,6 +451,7 @@ def finished_runs(states: Sequence[RunState], *rows: str) -> dict[str, list[Plan
             reasons = "; ".join(str(state) for state in states if state.planned.row == row)
             raise MuseError(
                 f"No run of the row {row!r} is done ({reasons or 'the study has no such row'}): "
-                "mend that, or choose another study, and run this notebook again."
+                "mend that, or choose another study, and run this notebook again"
+                f"{'; `muse study NAME --force` trains a kept one here' if here else ''}."
             )
     return {row: found[row] for row in rows or found}

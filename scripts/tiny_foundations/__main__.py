@@ -24,15 +24,25 @@ def main() -> None:
     asked = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    asked.add_argument("folder", type=Path)
-    asked.add_argument("--seed", type=int, default=0)
-    asked.add_argument("--parts", nargs="+", choices=RECIPES, default=list(RECIPES))
-    asked.add_argument("--steps", type=int, default=0, help="of every part; 0 for its recipe's")
+    asked.add_argument("folder", type=Path, help="where the parts go, a folder each")
+    asked.add_argument("--seed", type=int, default=0, help="of initialisation and data order")
+    asked.add_argument(
+        "--parts", nargs="+", choices=RECIPES, default=list(RECIPES), help="all, unless named"
+    )
+    asked.add_argument(
+        "--steps", type=_steps, default=0, help="of every part; 0 for its recipe's own"
+    )
     given = asked.parse_args()
     folder, train = given.folder.resolve(), Scenes("train")
     parts = [part for part in RECIPES if part in given.parts]
     trained = {part: build(part, folder, train, given.seed, given.steps) for part in parts}
     print(write_card(folder, measured(folder, train), trained, given.seed, train.fingerprint))
+
+
+def _steps(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"a whole number of steps, 0 or more, and not {text!r}")
+    return int(text)
 
 
 def measured(folder: Path, train: Scenes) -> FoundationQuality | None:

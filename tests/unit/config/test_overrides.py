@@ -87,6 +87,14 @@ def test_a_wrong_override_is_one_sentence(overrides: str, words: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_no_blocks_and_a_topology_loss_is_one_sentence_with_the_fix() -> None:
+    none = "connector.num_blocks=0 routing=naive"
+    with pytest.raises(MuseError, match=r"no attention to align: add weights\.topology=0"):
+        load_preset("tiny", none)
+    assert load_preset("tiny", f"{none} weights.topology=0").connector.num_blocks == 0
+    assert load_preset("tiny", f"{none} weights.topology=0", "02_semantic_injection")
+
+
 def test_a_preset_file_says_what_it_extends_and_what_differs(tmp_path: Path) -> None:
     (tmp_path / "base.yaml").write_text("extends: tiny\nstage: {steps: 9, batch_size: 2}\n")
     text = "extends: base.yaml\nconnector: {num_blocks: 3}\n'02': {weights: {anchor: 0.5}}\n"

@@ -92,7 +92,7 @@ def test_a_study_stands_beside_the_run_and_shares_its_assets(
     assert files["ablations/records/ablations.json"] == b'{"study": "s"}'
     assert {"tiny/01_b.html", "ablations/01_b.html"} <= set(files)
     assert len([name for name in files if name.endswith(".js")]) == 1
-    assert b"The ablation study" in files["index.html"] and b"Run tiny" in files["index.html"]
+    assert b"The study that decides" in files["index.html"] and b"Run tiny" in files["index.html"]
 
 
 def test_another_run_takes_the_place_of_the_one_before_with_its_pictures(

@@ -268,6 +268,10 @@ def test_a_row_that_a_picture_needs_and_has_no_run_is_a_sentence(study: Study) -
         finished_runs(found, "bad")
     with pytest.raises(MuseError, match="No run of the study could be finished"):
         finished_runs(found[1:])
+    kept = [RunState(full, "done", kept=True)]
+    assert finished_runs(kept, "full") == {"full": [full]}
+    with pytest.raises(MuseError, match="row 'full' is done .*kept.*--force` trains a kept one"):
+        finished_runs(kept, "full", here=True)
 
 
 def test_a_kept_row_is_not_run_again_unless_it_is_another(

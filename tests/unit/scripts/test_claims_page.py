@@ -3,24 +3,17 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
+from muse_core.errors import MuseError
 from muse_core.report.kept_rows import KeptRow, write_kept
-from muse_core.report.study import study_named
-from muse_core.results.measurements import METRICS, Measurement, Row
+from muse_core.results.measurements import Measurement, Row
 from scripts import claims
-from scripts.claims import Claim, Versus
+from scripts.claims import Claim, Figure, Versus
 
 
 def test_the_page_is_up_to_date() -> None:
     assert claims.PAGE.read_text() == claims.page(), "run python -m scripts.claims"
-
-
-@pytest.mark.parametrize("claim", [each for each in claims.claims() if each.study], ids=str)
-def test_a_claim_names_rows_and_metrics_that_there_are(claim: Claim) -> None:
-    rows = study_named(claim.study).spec.rows
-    assert claim.row in rows and claim.metric in METRICS
-    assert claim.versus.number is not None or claim.versus.row in rows
-    assert claim.versus.metric in ("", *METRICS)
 
 
 def test_a_claim_without_a_study_says_why_or_where() -> None:
@@ -77,6 +70,39 @@ def test_lower_is_judged_the_other_way_and_a_number_is_compared_with(keep) -> No
     assert claims.verdict(
         Claim(**CLAIM | {"versus": Versus(number=0)}, margin=0.1), found, found.p
     ) == ("refuted here")
+
+
+def test_a_figure_may_be_a_share_of_what_a_metric_has_in_its_details() -> None:
+    details = {"energy": {"semantics": {"W_Q": 0.1, "W_V semantic": 0.3}}}
+    found = Row("r", "", {"gradient_cosine": Measurement(-0.1, 1, details=details)})
+    kept = KeptRow(found, {}, "", {}, "", 0.0)
+    places = [f"energy/semantics/{kind}" for kind in ("W_Q", "W_K", "W_V semantic")]
+    share = Figure(metric="gradient_cosine", detail=places[-1:], of=places)
+    assert share.of_row(kept) == pytest.approx(0.75)
+    assert Figure(metric="gradient_cosine", detail=places[:2]).of_row(kept) == pytest.approx(0.1)
+    assert Figure(metric="gradient_cosine").of_row(kept) == -0.1
+    assert Figure(metric="psnr", detail=places).of_row(kept) is None
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("row", "nave", "row of decide"),
+        ("metric", "psnrr", "metric"),
+        ("study", "decides", "study"),
+        ("wants", "more", "claim 0.wants"),
+        ("rows", "a", "claim 0.rows"),
+    ],
+)
+def test_a_claim_of_nothing_is_refused_in_a_sentence(
+    field: str, value: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim = CLAIM | {"study": "decide", "row": "naive", "versus": {"number": 0}, field: value}
+    file = tmp_path / "claims.yaml"
+    file.write_text(yaml.safe_dump([claim]))
+    monkeypatch.setattr(claims, "CLAIMS", file)
+    with pytest.raises(MuseError, match=said):
+        claims.claims()
 
 
 def test_rows_of_unlike_code_are_said(keep) -> None:
