@@ -270,7 +270,7 @@ def test_a_row_that_a_picture_needs_and_has_no_run_is_a_sentence(study: Study) -
         finished_runs(found[1:])
     kept = [RunState(full, "done", kept=True)]
     assert finished_runs(kept, "full") == {"full": [full]}
-    with pytest.raises(MuseError, match="row 'full' is done .*kept.*--force` trains a kept one"):
+    with pytest.raises(MuseError, match=r"row 'full' is done .*kept.*--force` trains a kept one"):
         finished_runs(kept, "full", here=True)
 
 
