@@ -11,10 +11,18 @@ from muse_core.data.loader import evaluation_batches
 from muse_core.errors import MuseError
 from muse_core.evaluation.attention.teacher_health import teacher_health
 from muse_core.evaluation.evaluate import evaluate
+from muse_core.evaluation.generation.prompt_following import prompt_following
 from muse_core.evaluation.protocol import open_protocol
 from muse_core.evaluation.reconstruction.pixel_metrics import psnr
 from muse_core.evaluation.run_rows import frozen_backbone
+from muse_core.evaluation.understanding.zero_shot import (
+    accuracy,
+    class_embeddings,
+    predicted_classes,
+)
 from muse_core.foundations.pixel_decoder import load_autoencoder, reconstruct_with
+from muse_core.foundations.scene_detector import load_scene_detector
+from muse_core.foundations.text_tower import TextTower, text_embeddings
 from muse_core.results.measurements import Row
 from muse_core.results.records import provenance, read_json, write_json
 from muse_core.training.teachers import Teachers
@@ -30,6 +38,10 @@ class FoundationQuality:
 
     Args:
         n: How many images.
+        captions_named: Share of their captions that the text tower puts nearest to the prompts of
+            their own shape.
+        captions_confirmed: Share of the images whose whole caption the scene detector reads off
+            them; None where no detector lies beside the backbone.
         zero_shot: Accuracy of the frozen backbone over shapes, by the text tower.
         linear_probe: Of the backbone's patches, mean over an image.
         miou: Of a linear head on the backbone's patches.
@@ -39,6 +51,8 @@ class FoundationQuality:
     """
 
     n: int
+    captions_named: float
+    captions_confirmed: float | None
     zero_shot: float
     linear_probe: float
     miou: float
@@ -77,6 +91,8 @@ def measure_foundations(
         raise MuseError("These images have no objects: measure the foundations on scenes.")
     return FoundationQuality(
         n=min(n, len(held_out)),
+        captions_named=_captions_named(teachers.text, held_out, n),
+        captions_confirmed=_captions_confirmed(preset, held_out, n),
         **{name: _figure(row, name) for name in ("zero_shot", "linear_probe", "miou")},
         psnr=_psnr(preset.foundations.autoencoder, held_out, n),
         same_object_auc=health.auc,
@@ -90,6 +106,22 @@ def _figure(row: Row, name: str) -> float:
         why = row.measurements[name].protocol
         raise MuseError(f"The backbone's {name} cannot be measured ({why}): use other images.")
     return value
+
+
+def _captions_named(tower: TextTower, source: Source, n: int) -> float:
+    classes, batches = class_embeddings(tower, source), list(evaluation_batches(source, 100, n))
+    captions = torch.cat([text_embeddings(tower, batch.captions) for batch in batches])
+    labels = torch.cat([batch.labels for batch in batches])
+    return accuracy(predicted_classes(captions, classes), labels)
+
+
+def _captions_confirmed(preset: Preset, source: Source, n: int) -> float | None:
+    folder = Path(preset.foundations.backbone).parent / "scene_detector"
+    if not folder.is_dir():
+        return None
+    images = source.described().first(min(n, len(source)))
+    followed = prompt_following(load_scene_detector(folder), images.images, images.captions)
+    return followed["all"].value
 
 
 def _psnr(folder: str, source: Source, n: int) -> float:

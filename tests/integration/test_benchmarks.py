@@ -174,7 +174,7 @@ def test_a_commit_that_is_not_there_is_said() -> None:
         pass
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_servers_of_steps_answer_in_turns(tmp_path) -> None:
     sides = [StepServer(paths.checkout(), tmp_path / name, "01", 1) for name in ("new", "old")]
     try:
