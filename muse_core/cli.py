@@ -19,6 +19,7 @@ EXAMPLES = """examples:
   muse list                              notebooks and their parameters
   muse gallery --run tiny                that run in reports/gallery, light enough to commit
   muse study decide --jobs 2             every run that the study still lacks, two at a time
+  muse compare tiny tiny-shared          both on one page, as run tiny-and-tiny-shared
   muse watch tiny                        how far a run is that another process trains
   muse shards pets:PATH --into shards    that source as tar shards, which wds:shards reads
   muse shards --verify shards            their checksums
@@ -96,6 +97,34 @@ def _run(given: argparse.Namespace) -> int:
     if last.error:
         print(f"muse: {last.notebook} stopped: {last.error}", file=sys.stderr)
     return {"failed": 1, "interrupted": 130}.get(last.status, 0)
+
+
+def _compare(given: argparse.Namespace) -> int:
+    from muse_core.report.stamps import COMPARISON
+
+    if given.a == given.b:
+        raise MuseError(f"Both runs are {given.a!r}: name two, `muse compare A B`.")
+    trained = {run: _trained_with(run) for run in (given.a, given.b)}
+    asked = trained[given.a] | dict(given.parameters)
+    for name, value in trained[given.b].items():
+        if value != asked.get(name):
+            say(f"{given.b} was trained with {name}={value}, and is looked at with {asked[name]}")
+    given.run = given.run or f"{given.a}-and-{given.b}"
+    given.notebooks = [str(paths.notebooks() / "studies" / COMPARISON)]
+    given.parameters = [*asked.items(), ("a", given.a), ("b", given.b)]
+    given.fresh = False
+    return _run(given)
+
+
+def _trained_with(run: str) -> dict[str, str]:
+    """Preset, overrides and data of a run's first stage. Raises MuseError where none is trained."""
+    from muse_core.results.records import read_json
+
+    records = sorted(paths.records_folder(paths.check_run_name(run)).glob("stage[0-9].json"))
+    if not records:
+        raise MuseError(f"Run {run!r} has no finished stage: `muse run 01 --run {run}` trains one.")
+    record = read_json(records[0])
+    return {name: record.get(name, "") for name in ("preset", "overrides", "data")}
 
 
 def _train(given: argparse.Namespace) -> int:
@@ -251,6 +280,17 @@ COMMANDS = {
             _argument("--jobs", type=int, default=0, help="runs at a time (one a core, 8 at most)"),
             _argument("--force", action="store_true", help="train and measure all of it again"),
             _argument("--list", action="store_true", help="only say how far the study is"),
+        ],
+    ),
+    "compare": (
+        _compare,
+        "put two runs side by side on one page",
+        [
+            _argument("a", metavar="RUN_A", help="name of the first run"),
+            _argument("b", metavar="RUN_B", help="name of the second"),
+            _argument("--run", default="", help="name of the page's run (default: A-and-B)"),
+            PARAMETERS,
+            _argument("--force", action="store_true", help="make the page again"),
         ],
     ),
     "watch": (

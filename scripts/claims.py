@@ -4,6 +4,7 @@ python -m scripts.claims
 """
 
 from collections.abc import Collection
+from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,10 +13,12 @@ from scipy.stats import false_discovery_control
 
 from muse_core.config.safe_yaml import read_yaml
 from muse_core.errors import MuseError, unknown
+from muse_core.evaluation.gradients.gradient_geometry import KINDS
 from muse_core.evaluation.paired_seeds import FEWEST, PairedDifference, paired_difference
 from muse_core.report.kept_rows import KeptRow, read_kept
 from muse_core.report.study import study_named
 from muse_core.results.measurements import METRICS, SIGNIFICANT
+from muse_core.training.gradient_surgery import TASKS
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE, CLAIMS = ROOT / "docs" / "claims.md", ROOT / "docs" / "claims.yaml"
@@ -50,7 +53,8 @@ class Figure(BaseModel):
         if found is None or not self.detail:
             return None if found is None else found.value
         summed = lambda places: sum(_inside(found.details, place) for place in places)
-        return summed(self.detail) / (summed(self.of) if self.of else 1)
+        whole = summed(self.of) if self.of else 1
+        return summed(self.detail) / whole if whole else None
 
 
 def _inside(details: Any, place: str) -> float:
@@ -58,6 +62,14 @@ def _inside(details: Any, place: str) -> float:
     for name in place.split("/"):
         details = details.get(name, {})
     return details or 0.0
+
+
+def _is_place(place: str) -> bool:
+    """Whether a path names a number that `mean_cosine` keeps."""
+    kept, tasks, kind = [*place.split("/"), "", ""][:3]
+    pairs = [", ".join(pair) for pair in combinations(TASKS, 2)]
+    known = {"energy": list(TASKS), "absolute": pairs}.get(kept, [])
+    return place.count("/") == 2 and tasks in known and kind in KINDS
 
 
 class Versus(Figure):
@@ -107,6 +119,13 @@ def _check_names(claim: Claim, rows: Collection[str]) -> None:
             raise unknown(f"row of {claim.study} in {CLAIMS.name}", figure.row, rows)
         if figure.metric and figure.metric not in METRICS:
             raise unknown(f"metric in {CLAIMS.name}", figure.metric, METRICS)
+        for place in (*figure.detail, *figure.of):
+            if not _is_place(place):
+                raise unknown(
+                    f"detail in {CLAIMS.name}",
+                    place,
+                    ["energy/TASK/KIND", "absolute/TASK, TASK/KIND"],
+                )
 
 
 def kept_rows(study: str, row: str) -> dict[str, KeptRow]:

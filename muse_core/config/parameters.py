@@ -262,6 +262,16 @@ class TopologyParameters(Configured):
     baseline: RunNameOrNone
 
 
+class CompareParameters(Configured):
+    """What the notebook of two runs asks for."""
+
+    a: RunName
+    b: RunName
+    data: Filled
+    images: Annotated[Whole, Field(ge=1, le=64, description="an integer from 1 to 64")]
+    seed: Seed
+
+
 class FoundationParameters(NotebookParameters):
     """What notebook 00 asks for; ``steps`` is None when each recipe decides."""
 
@@ -285,6 +295,7 @@ PARAMETERS: dict[str, type[NotebookParameters]] = {
     "07_ablations": StudyParameters,
     "08_generation": GenerationParameters,
     "one_run": StudyRunParameters,
+    "two_runs": CompareParameters,
 }
 """A notebook's name -> its parameters."""
 

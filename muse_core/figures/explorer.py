@@ -1,5 +1,5 @@
-"""The attention explorer: point at a patch and see where every network looks. Here its data, and
-its life in pages.
+"""The attention explorer: point at a patch and see where every network looks, and what it makes of
+the image there. Here its data, and its life in pages.
 
 Pages and the live widget run the same ``explorer.js`` on the same data: maps as 8-bit numbers with
 a scale each, compressed; fewer heads or images where they would make a page too heavy."""
@@ -10,7 +10,7 @@ import html
 import io
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -53,22 +53,76 @@ class AttentionView:
     grid: tuple[int, int]
 
 
+@dataclass(frozen=True)
+class FeatureView:
+    """One network's features: ``tokens`` (images, N, width), array or tensor on the CPU, N = the
+    grid's product.
+
+    ``stage``: the place of its student in the order of training; None for features that no stage
+    changes. ``projected``: the tokens in the text space (images, N, embedding width), or None."""
+
+    name: str
+    tokens: Any
+    grid: tuple[int, int]
+    stage: int | None = None
+    projected: Any = None
+
+
+@dataclass(frozen=True)
+class Words:
+    """Words that patches are compared with, and their embeddings (words, embedding width)."""
+
+    words: tuple[str, ...] = ()
+    embeddings: Any = None
+
+
+@dataclass(frozen=True)
+class GradientView:
+    """Where gradients go in one student, ``stage`` as in `FeatureView`: loss -> (kind of weight,
+    block, or -1 outside of blocks) -> share of the loss's energy; 0.0 is exactly zero."""
+
+    stage: int
+    shares: Mapping[str, Mapping[tuple[str, int], float]]
+
+
 def explorer_data(
-    images: np.ndarray, names: Sequence[str], sources: Sequence[AttentionView]
+    images: np.ndarray,
+    names: Sequence[str],
+    sources: Sequence[AttentionView],
+    features: Sequence[FeatureView] = (),
+    words: Words | None = None,
+    gradients: Sequence[GradientView] = (),
 ) -> dict[str, Any]:
     """What ``explorer.js`` reads, as JSON values. ``images`` (n, h, w, 3) or (n, 3, h, w) in [0,
-    1], one name each.
+    1], one name each; ``features`` of these images or more.
     """
+    words, count = words or Words(), len(names)
     return {
         "images": [_data_uri(tile) for tile in pixels(images)],
         "names": [str(name) for name in names],
         "sources": [_packed(source) for source in sources],
+        "features": [_packed_features(view, count, words) for view in features],
+        "words": list(words.words),
+        "gradients": [
+            {
+                "stage": view.stage,
+                "losses": {
+                    loss: [
+                        [kind, block, float(f"{share:.4g}")]
+                        for (kind, block), share in held.items()
+                    ]
+                    for loss, held in view.shares.items()
+                },
+            }
+            for view in gradients
+        ],
     }
 
 
 def explorer_fragment(data: dict[str, Any], selection: dict[str, Any] | None = None) -> str:
     """HTML that works in any page, from disk and without a kernel."""
-    given = json.dumps({"data": data, "selection": selection or {}}).replace("<", "\\u003c")
+    given = json.dumps({"data": data, "selection": selection or {}}, allow_nan=False)
+    given = given.replace("<", "\\u003c")
     names = ", ".join(source["name"] for source in data["sources"])
     words = html.escape(f"Attention explorer: {names}", quote=True)
     source = script().replace("export default {render};", "").replace("export ", "")
@@ -89,20 +143,21 @@ def first_selection(data: dict[str, Any]) -> dict[str, Any]:
     """What is looked at before anybody chooses: the middle patch of the first image, last layer,
     mean of the heads.
 
-    ``head`` -1 is the mean; ``stage``, ``teacher`` and ``comparison`` count among the sources of
-    their role; ``keys``: who looks at the patch instead of where it looks."""
+    ``mode``: "attention", "rollout", "pca", "cosine", "words" or "gradients"; ``head`` -1: mean;
+    ``stage``, ``teacher`` and ``comparison`` count among the sources of their role; ``keys``: who
+    looks at the patch instead of where it looks; ``locked``: the pointer changes it no more."""
     students = [source for source in data["sources"] if source["role"] == "student"]
     main = (students or data["sources"])[0]
     (rows, columns), stage = main["grid"], max(0, len(students) - 1)
     middle = {"image": 0, "patch": rows // 2 * columns + columns // 2}
-    view = {"keys": False, "opacity": 0.85, "shared": True}
+    view = {"keys": False, "opacity": 0.85, "scale": "pair", "mode": "attention", "locked": False}
     chosen = {"layer": main["layers"] - 1, "head": -1, "stage": stage}
-    return middle | chosen | {"teacher": 0, "comparison": 0} | view
+    return middle | chosen | {"teacher": 0, "comparison": 0, "word": 0, "loss": 0} | view
 
 
 def looked_at(sources: Sequence[AttentionView], selection: dict[str, Any]) -> dict[str, np.ndarray]:
-    """What the explorer shows for a selection: name -> attention (rows, columns) of that patch, as
-    ``explorer.js`` finds it.
+    """Attention for a selection, whatever its mode: name -> (rows, columns) of that patch, as
+    ``explorer.js`` finds it in the mode "attention".
 
     Raises MuseError for a selection that these sources do not have.
     """
@@ -126,13 +181,16 @@ def looked_at(sources: Sequence[AttentionView], selection: dict[str, Any]) -> di
 
 
 def explorer_widget(
-    data: dict[str, Any], add: Callable[[str, bytes], dict[str, Any]] | None = None
+    data: dict[str, Any],
+    add: Callable[[str, bytes], dict[str, Any]] | None = None,
+    add_word: Callable[[str], dict[str, Any]] | None = None,
 ) -> Any:
     """The same as a live widget: ``widget.selection`` is what is being looked at, and may be set.
 
     ``add``, if given, lets a reader drop an image on it: called with the file's name and bytes, it
-    returns the new data, or raises MuseError, whose sentence is shown. Outside JupyterLab, and in
-    exported pages, the widget's output falls back to `explorer_fragment`."""
+    returns the new data, or raises MuseError, whose sentence is shown; ``add_word`` likewise, with
+    a word that was typed. Outside JupyterLab, and in exported pages, the widget's output falls back
+    to `explorer_fragment`."""
     import anywidget
     import traitlets
 
@@ -140,7 +198,7 @@ def explorer_widget(
         _esm = script()
         data = traitlets.Dict().tag(sync=True)
         selection = traitlets.Dict().tag(sync=True)
-        accepts_images = traitlets.Bool(False).tag(sync=True)
+        asks = traitlets.List(traitlets.Unicode()).tag(sync=True)
 
         def _repr_mimebundle_(self, **options: Any) -> Any:
             given: Any = super()._repr_mimebundle_(**options)
@@ -148,31 +206,36 @@ def explorer_widget(
             return {**bundle, "text/html": explorer_fragment(self.data, self.selection)}, metadata
 
     def received(widget: AttentionExplorer, content: dict[str, Any], buffers: list[Any]) -> None:
-        if add is None:
-            return
         try:
-            widget.data = add(str(content.get("name", "image")), bytes(buffers[0]))
+            if add_word is not None and "word" in content:
+                widget.data = add_word(str(content["word"]))
+            elif add is not None and buffers:
+                widget.data = add(str(content.get("name", "image")), bytes(buffers[0]))
         except MuseError as error:
             widget.send({"says": str(error)})
 
-    state = {"data": data, "selection": first_selection(data), "accepts_images": add is not None}
-    widget = AttentionExplorer(**state)
+    asks = [name for name, can in (("image", add), ("word", add_word)) if can is not None]
+    widget = AttentionExplorer(data=data, selection=first_selection(data), asks=asks)
     widget.on_msg(received)
     return widget
 
 
 def within_budget(
-    sources: Sequence[AttentionView], budget: int = PAGE_BYTES
+    sources: Sequence[AttentionView],
+    budget: int = PAGE_BYTES,
+    features: Sequence[FeatureView] = (),
 ) -> tuple[list[AttentionView], int, str]:
-    """The sources, lighter if they must be; how many images of them to show; and a sentence on what
-    was left out, or "".
+    """The sources, lighter if they must be; how many images of them and of the features to show;
+    and a sentence on what was left out, or "".
 
     Heads are averaged in neighbouring pairs until `ENOUGH_IMAGES` fit; then as many images are kept
     as fit. Raises MuseError where even one image with one head is too much."""
     kept, asked, heads = list(sources), len(sources[0].maps), _most_heads(sources)
-    while min(asked, ENOUGH_IMAGES) * _bytes_an_image(kept) > budget and _most_heads(kept) > 1:
+    beside = sum(math.prod(view.grid) ** 2 for view in features) * BYTES_A_VALUE
+    weight = lambda: _bytes_an_image(kept) + beside
+    while min(asked, ENOUGH_IMAGES) * weight() > budget and _most_heads(kept) > 1:
         kept = [_halved(source) for source in kept]
-    each, left = _bytes_an_image(kept), _most_heads(kept)
+    each, left = weight(), _most_heads(kept)
     if each > budget:
         words = f"The attention of one image takes {each / 1e6:.0f} MB, more than a page may"
         raise MuseError(f"{words}: lower the resolution, or show fewer networks.")
@@ -214,9 +277,60 @@ def _packed(source: AttentionView) -> dict[str, Any]:
     scales = maps.max(axis=(-2, -1))
     whole = np.rint(maps / np.maximum(scales, 1e-12)[..., None, None] * 255).astype(np.uint8)
     network = {"name": source.name, "role": source.role, "grid": list(source.grid)}
-    packed = base64.b64encode(gzip.compress(whole.tobytes(), 9, mtime=0)).decode("ascii")
     exact = [float(f"{scale:.6g}") for scale in scales.ravel()]
-    return network | {"layers": layers, "heads": heads, "scales": exact, "maps": packed}
+    return network | {"layers": layers, "heads": heads, "scales": exact, "maps": _compressed(whole)}
+
+
+def _packed_features(view: FeatureView, count: int, words: Words) -> dict[str, Any]:
+    """Of the first ``count`` images: three principal components as colours, the cosine of every two
+    patches, and of every word and patch.
+    """
+    tokens = np.asarray(view.tokens, dtype=np.float32)[:count]
+    units = _units(tokens)
+    packed = {
+        "name": view.name,
+        "grid": list(view.grid),
+        "stage": view.stage,
+        "colours": _compressed(principal_colours(tokens)),
+        "cosines": _cosines(units, units),
+        "named": view.projected is not None,
+    }
+    if view.projected is None or not words.words:
+        return packed
+    projected = _units(np.asarray(view.projected, dtype=np.float32)[:count])
+    named = _units(np.asarray(words.embeddings, dtype=np.float32))[None]
+    return packed | {"words": _cosines(named, projected)}
+
+
+def principal_colours(tokens: np.ndarray) -> np.ndarray:
+    """Tokens (images, N, width) as RGB bytes (images, N, 3): their first three principal components
+    over all images, each from its 2nd to its 98th percentile. The sign of a component is that of
+    its largest weight, so that the same features have the same colours.
+    """
+    flat = np.nan_to_num(tokens.reshape(-1, tokens.shape[-1]).astype(np.float64))
+    flat = flat - flat.mean(0)
+    _, directions = np.linalg.eigh(flat.T @ flat)
+    first = directions[:, ::-1][:, :3]
+    largest = first[np.abs(first).argmax(0), np.arange(first.shape[1])]
+    found = flat @ (first * np.where(largest < 0, -1, 1))
+    low, high = np.percentile(found, [2, 98], axis=0)
+    shades = ((found - low) / np.maximum(high - low, 1e-12)).clip(0, 1)
+    padded = np.pad(shades, ((0, 0), (0, 3 - shades.shape[1])), constant_values=0.5)
+    return np.rint(padded * 255).astype(np.uint8).reshape(*tokens.shape[:2], 3)
+
+
+def _units(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
+
+
+def _cosines(rows: np.ndarray, columns: np.ndarray) -> str:
+    """Of unit vectors, (images, rows, columns) from -1 to 1 in 8 bits."""
+    found = np.nan_to_num(rows @ columns.swapaxes(-1, -2)).clip(-1, 1)
+    return _compressed(np.rint((found + 1) * 127.5).astype(np.uint8))
+
+
+def _compressed(values: np.ndarray) -> str:
+    return base64.b64encode(gzip.compress(values.tobytes(), 9, mtime=0)).decode("ascii")
 
 
 def _data_uri(tile: np.ndarray) -> str:

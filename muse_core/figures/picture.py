@@ -1,7 +1,7 @@
 """`Picture`, a figure as data: panels of marks, their numbers computed once.
 
-`interactive` (plotly) and `still` (matplotlib) draw the very same marks; a notebook shows a picture
-that stands on a cell's last line with both faces.
+`interactive` (plotly) and `still` (matplotlib) draw the very same marks, and `image_page` (HTML)
+those of images; a notebook shows a picture that stands on a cell's last line with both faces.
 """
 
 import base64
@@ -62,15 +62,20 @@ class Picture(Drawing):
         return None if self.is_image else interactive.drawn(self)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict, dict]:
-        from muse_core.figures import interactive, still
+        from muse_core.figures import image_page, interactive, still
 
         png = still.png(self.still)
         data: dict[str, Any] = {"text/plain": repr(self)}
         data["image/png"] = base64.b64encode(png).decode("ascii")
         if self.figure is not None:
             data[PLOTLY_MIME] = interactive.plain_json(self.figure, self.name)
+        else:
+            data["text/html"] = image_page.html(self)
         width = round(int.from_bytes(png[16:20], "big") * 100 / still.DPI)
         notes = {"name": self.name, "alt": repr(self), "cover": self.cover}
+        if self.cover and self.is_image:
+            small = image_page.thumbnail(self)
+            notes["thumbnail"] = base64.b64encode(small).decode("ascii")
         return data, {"image/png": {"alt": repr(self), "width": width}, "muse": notes}
 
     def __repr__(self) -> str:

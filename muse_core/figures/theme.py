@@ -9,6 +9,26 @@ from typing import Any
 INK, MUTED, GRID, PAPER = "#1f2933", "#5b6770", "#e3e7eb", "#ffffff"
 MARK = "#ff2d55"
 """The colour of rings and outlines laid over images and maps."""
+DARK = MappingProxyType(
+    {
+        INK: "#e4e8eb",
+        MUTED: "#a3adb6",
+        GRID: "#323b44",
+        PAPER: "#14181c",
+        "rgba(255,255,255,.85)": "rgba(20,24,28,.85)",
+        "#0072B2": "#56b4e9",
+        "#3B4248": "#c3c9ce",
+        "#34175F": "#c9b5f5",
+        "#6A4A9C": "#a489dd",
+        "#9C82C7": "#7f62b8",
+        "#8cc3e8": "#2c6a94",
+        "#cfe6f5": "#1d4561",
+        "#f3f5f7": "#1f262d",
+        "#c4cad0": "#48525c",
+        "#f6b8ab": "#8a3a2e",
+    }
+)
+"""A colour of figures on white paper -> what stands for it on a dark page."""
 FONT_SIZE = 13
 OTHER_SCRIPTS = (
     *("Noto Sans CJK JP", "Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei", "IPAexGothic"),

@@ -13,7 +13,9 @@ from nbconvert.preprocessors.coalescestreams import CoalesceStreamsPreprocessor
 
 from muse_core.errors import MuseError
 from muse_core.figures import PLOTLY_MIME
+from muse_core.figures.theme import DARK
 from muse_core.report.index import TEMPLATES
+from muse_core.report.lead import command, sort_cells, trainings, with_contents
 from muse_core.report.stamps import (
     Stamp,
     executed,
@@ -81,7 +83,7 @@ def export(report: Path) -> Path:
     import nbformat
 
     notebook = nbformat.read(report, as_version=4)
-    frame = _frame(report, notebook)
+    frame = _frame(report, notebook) | {"lead": sort_cells(notebook)}
     exporter = _Exporter(
         template_name="classic",
         template_file="page.html.j2",
@@ -90,6 +92,7 @@ def export(report: Path) -> Path:
     )
     resources = {"metadata": {"path": str(report.parent)}, "muse": frame}
     page, _ = exporter.from_notebook_node(notebook, resources)
+    page = with_contents(page)
     if frame["interactive"]:
         write_plotly(report.parent)
     target = report.with_suffix(".html")
@@ -128,6 +131,9 @@ def _frame(report: Path, notebook: Any) -> dict[str, Any]:
         "code_summary": code_summary,
         "interactive": any(PLOTLY_MIME in output.get("data", {}) for output in outputs),
         "facts": facts(stamp, report.parent.name),
+        "command": command(stamp, report),
+        "trainings": trainings(report),
+        "dark": dict(DARK),
         "note": page_note(report),
         "error": stamp.error if stamp else "Its run was cut short, so this page may be incomplete.",
         "failed_cell": any(output.output_type == "error" for output in outputs),

@@ -13,6 +13,8 @@ from muse_core.results.records import read_json, write_json
 from muse_core.results.trained_code import other_code
 
 NUMBERED = "[0-9][0-9]_*.ipynb"
+COMPARISON = "two_runs.ipynb"
+"""Puts two runs side by side; lies with the studies' notebooks and has no number."""
 COMPARING = ("04", "05", "08")
 """Notebooks that look at the run with shared routing as well."""
 
@@ -40,8 +42,8 @@ def sources() -> list[Path]:
 
 
 def executed(run_folder: Path) -> list[Path]:
-    """The executed notebooks of a run, in order."""
-    return sorted(run_folder.glob(NUMBERED))
+    """The executed notebooks of a run, in order; a page of two runs is one as well."""
+    return sorted([*run_folder.glob(NUMBERED), *run_folder.glob(COMPARISON)])
 
 
 def read_notebook(path: Path) -> dict[str, Any]:
@@ -94,7 +96,8 @@ def page_key(source: Path, parameters: dict[str, Any], run_folder: Path) -> str:
     given = json.dumps(parameters, sort_keys=True, default=str)
     parts = [source_sha(source), given, before.key if before else ""]
     digest = hashlib.sha256("\n".join(parts).encode())
-    others = _compared(parameters, run_folder) if source.name[:2] in COMPARING else []
+    reads_others = source.name[:2] in COMPARING or source.name == COMPARISON
+    others = _compared(parameters, run_folder) if reads_others else []
     runs = [run_folder, *(run_folder.with_name(run) for run in others)]
     records = [file for run in runs for file in sorted(run.glob("records/stage[0-9].json"))]
     named = [Path(str(parameters.get(name, ""))) for name in ("preset", "study")]
@@ -106,6 +109,8 @@ def page_key(source: Path, parameters: dict[str, Any], run_folder: Path) -> str:
 
 def _compared(parameters: dict[str, Any], run_folder: Path) -> list[str]:
     """Runs that a notebook may read beside its own."""
+    if "a" in parameters and "b" in parameters:
+        return [str(parameters["a"]), str(parameters["b"])]
     run = parameters.get("tokenizers") or run_folder.name
     return [run] * (run != run_folder.name) + [parameters.get("baseline") or f"{run}-shared"]
 
@@ -115,7 +120,8 @@ def state(report: Path) -> str:
     stamp = read_stamp(report)
     if stamp is None or stamp.status != "done":
         return stamp.status if stamp else "unfinished"
-    source = next((path for path in sources() if path.name == report.name), None)
+    known = [*sources(), paths.notebooks() / "studies" / COMPARISON]
+    source = next((path for path in known if path.name == report.name), None)
     fresh = source and stamp.key == page_key(source, stamp.parameters, report.parent)
     return "done" if fresh else "stale"
 

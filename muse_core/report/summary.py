@@ -5,6 +5,7 @@ A part is empty where its record is missing or damaged.
 
 import base64
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,7 +23,7 @@ from muse_core.report.stamps import (
     title_and_claim,
 )
 from muse_core.results.measurements import METRICS, EvaluationRecord
-from muse_core.results.records import read_record
+from muse_core.results.records import read_json, read_record
 
 HEADLINE = ("psnr", "zero_shot", "linear_probe", "miou", "attention_auc")
 STAGES = {1: "Topology warm-up", 2: "Semantic injection", 3: "Synergistic tuning"}
@@ -48,7 +49,10 @@ class Number:
 
 @dataclass(frozen=True)
 class NotebookRow:
-    """One executed notebook; ``state`` as in `stamps.state`, ``cover`` a data URI or a link."""
+    """One executed notebook; ``state`` as in `stamps.state`, ``cover`` a data URI or a link,
+    ``chart`` whether it is one; ``seconds``: of the execution, or of the training that it found
+    done.
+    """
 
     stem: str
     title: str
@@ -59,6 +63,7 @@ class NotebookRow:
     error: str
     cover: str = ""
     alt: str = ""
+    chart: bool = False
 
 
 @dataclass(frozen=True)
@@ -187,23 +192,43 @@ def notebook_row(report: Path) -> NotebookRow:
         claim,
         f"{report.parent.name}/{page.name if page.exists() else report.name}",
         state(report),
-        stamp.seconds if stamp else 0.0,
+        max(stamp.seconds if stamp else 0.0, _trained(report)),
         stamp.error if stamp else "",
         *_cover(notebook),
     )
 
 
-def _cover(notebook: dict[str, Any]) -> tuple[str, str]:
-    """The picture shown as cover, else the first that can be read: as a data URI, and in words."""
+def _trained(report: Path) -> float:
+    """Seconds of the training that a stage's notebook shows; 0 for any other."""
+    number = report.stem[:2].lstrip("0")
+    try:
+        record = read_json(report.parent / "records" / f"stage{number}.json")
+        return float(record["seconds"])
+    except (MuseError, KeyError, TypeError, ValueError):
+        return 0.0
+
+
+def _cover(notebook: dict[str, Any]) -> tuple[str, str, bool]:
+    """The picture shown as cover, else the first that can be read: as a data URI, in words, and
+    whether it is a chart.
+    """
     outputs = [output for cell in notebook.get("cells", []) for output in cell.get("outputs", [])]
     notes = [(one.get("metadata", {}).get("muse"), one.get("data", {})) for one in outputs]
     shown = [(note, data["image/png"]) for note, data in notes if note and "image/png" in data]
     for note, png in sorted(shown, key=lambda one: one[0].get("cover") is not True):
-        webp = as_webp(base64.b64decode("".join(png)), COVER_WIDTH, quality=84, method=6)
-        if webp:
-            data = base64.b64encode(webp).decode("ascii")
-            return f"data:image/webp;base64,{data}", note.get("alt", "")
-    return "", ""
+        if uri := cover_uri(note, png):
+            return uri, note.get("alt", ""), "thumbnail" not in note
+    return "", "", False
+
+
+def cover_uri(note: Mapping[str, Any], png: str | list[str]) -> str:
+    """What stands for a picture where it is small, as a data URI: a few of its images, where it
+    consists of such, else the whole; "" for bytes that are no picture.
+    """
+    if small := str(note.get("thumbnail", "")):
+        return f"data:image/webp;base64,{small}"
+    webp = as_webp(base64.b64decode("".join(png)), COVER_WIDTH, quality=84, method=6)
+    return "data:image/webp;base64," + base64.b64encode(webp).decode("ascii") if webp else ""
 
 
 def as_webp(png: bytes, width: int, **options: Any) -> bytes:

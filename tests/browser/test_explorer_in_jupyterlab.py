@@ -14,13 +14,15 @@ from .jupyterlab import lab_server, open_and_run, run_cell, wait_until, write_no
 CODE = """
 import json, pathlib
 import numpy as np
-from muse_core.figures.explorer import AttentionView, explorer_data
+from muse_core.figures.explorer import AttentionView, FeatureView, Words, explorer_data
 from muse_core.figures.explorer import explorer_widget
 
 maps = np.random.default_rng(0).dirichlet(np.ones(16), (2, 3, 2, 16)).astype(np.float32)
 sources = [AttentionView("teacher", "teacher", maps, (4, 4)), AttentionView("student", "student", maps, (4, 4))]
+features = [FeatureView("stream", maps[:, 0, 0], (4, 4), projected=maps[:, 0, 0])]
+words = []
 def data(count):
-    return explorer_data(np.random.default_rng(1).random((2, 32, 32, 3)), ["one", f"image {count}"], sources)
+    return explorer_data(np.random.default_rng(1).random((2, 32, 32, 3)), ["one", f"image {count}"], sources, features, Words(("a", *words), maps[0, 0, 0, :1 + len(words)]))
 
 added = []
 def add(name, content):
@@ -28,7 +30,12 @@ def add(name, content):
     pathlib.Path("added.json").write_text(json.dumps(added))
     return data(name)
 
-explorer = explorer_widget(data("two"), add)
+def add_word(word):
+    words.append(word)
+    pathlib.Path("words.json").write_text(json.dumps(words))
+    return data("two")
+
+explorer = explorer_widget(data("two"), add, add_word)
 explorer.observe(lambda change: pathlib.Path("selection.json").write_text(json.dumps(change.new)), "selection")
 explorer
 """
@@ -81,3 +88,13 @@ def test_a_reader_s_image_reaches_python_and_comes_back(
         "document.querySelector('.muse-explorer .says').textContent.includes('image mine.png')"
     )
     wait_until(lambda: selection(folder)["image"] == 1)
+
+
+@pytest.mark.long
+def test_a_typed_word_reaches_python_and_is_chosen(tab: Any, folder: Path) -> None:
+    tab.locator("select[name=mode]").select_option("words")
+    typed = tab.get_by_placeholder("a word of your own")
+    typed.fill("stripes")
+    typed.press("Enter")
+    wait_until(lambda: json.loads((folder / "words.json").read_text()) == ["stripes"])
+    wait_until(lambda: selection(folder)["word"] == 1)

@@ -138,6 +138,44 @@ def test_equations_are_drawn_by_the_browser(browser: Any, reports: Path) -> None
     assert_clean(seen)
 
 
+def test_a_figure_gives_its_numbers_and_its_command(browser: Any, reports: Path) -> None:
+    seen = visit(browser, reports / "smoke/00_a.html")
+    seen.page.wait_for_selector("figure[data-drawn=yes]", timeout=30_000)
+    with seen.page.expect_download() as download:
+        seen.page.get_by_role("button", name="data as CSV").click()
+    assert download.value.suggested_filename == "curve.csv"
+    lines = Path(download.value.path()).read_text().splitlines()
+    assert lines[0] == "panel,series,x,y,z,below,above" and len(lines) > 50
+    assert not any("NaN" in line or "null" in line for line in lines)
+    x, y = lines[1].split(",")[2:4]
+    assert (float(x), float(y)) == (0, 1)
+    seen.page.evaluate("navigator.clipboard.writeText = async (text) => { window.taken = text; }")
+    seen.page.get_by_role("button", name="copy command").click()
+    assert seen.page.evaluate("window.taken") == "muse run 00 --run smoke"
+    assert_clean(seen)
+
+
+def test_a_dark_page_has_dark_figures(browser: Any, reports: Path) -> None:
+    for name in ("00_a", "00_c"):
+        seen = visit(browser, reports / f"smoke/{name}.html", scheme="dark")
+        seen.page.wait_for_selector("figure[data-drawn=yes]", timeout=30_000)
+        paper = "getComputedStyle(document.querySelector('.main-svg')).backgroundColor"
+        page = "getComputedStyle(document.body).backgroundColor"
+        assert seen.page.evaluate(paper) == seen.page.evaluate(page) == "rgb(20, 24, 28)"
+        fills = seen.page.evaluate(
+            "[...document.querySelectorAll('.main-svg text')].map(t => getComputedStyle(t).fill)"
+        )
+        assert fills and "rgb(31, 41, 51)" not in fills, "no ink of the light page"
+        assert_clean(seen)
+
+
+def test_what_is_too_wide_says_so(browser: Any, reports: Path) -> None:
+    seen = visit(browser, reports / "smoke/00_a.html", width=390)
+    seen.page.wait_for_selector("figure[data-drawn=yes]", timeout=30_000)
+    assert seen.page.locator(".hint").count() >= 1
+    assert_fits(seen)
+
+
 def test_without_the_script_the_still_remains(browser: Any, reports: Path) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()

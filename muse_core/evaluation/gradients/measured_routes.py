@@ -1,6 +1,9 @@
 """The routing table as measured: how much of each loss's gradient arrives at each weight group."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
+from typing import TypeVar
+
+from torch import nn
 
 from muse_core.config.stage import Stage
 from muse_core.data.batch import Batch
@@ -31,16 +34,36 @@ def measured_routes(
         losses: What the names of the stage's weights stand for.
     """
     groups = {group: list(held.values()) for group, held in weight_groups(tokenizer).items()}
+    return measured_shares(tokenizer, stage, teachers, batch, groups, losses)
+
+
+Where = TypeVar("Where", bound=Hashable)
+
+
+def measured_shares(
+    tokenizer: MuseTokenizer,
+    stage: Stage,
+    teachers: Teachers,
+    batch: Batch,
+    at: Mapping[Where, Sequence[nn.Parameter]],
+    losses: Mapping[str, LossTerm] = TERMS,
+) -> dict[str, dict[Where, float]]:
+    """The same at any places.
+
+    Args:
+        tokenizer: As for `measured_routes`, with ``stage``, ``teachers``, ``batch``, ``losses``.
+        at: Place -> its weights, of this tokenizer.
+    """
     with as_found(tokenizer):
         tokenizer.requires_grad_(True)
         tokenizer.backbone.requires_grad_(stage.trains_backbone)
         critic = PatchDiscriminator().to(batch.images.device)
         terms, _ = forward_step(tokenizer, tokenizer, critic, teachers, batch, stage, losses)
-        energies = {}
+        energies: dict[str, dict[Where, float]] = {}
         for loss, term in terms.parts.items():
-            gradients = gradients_of(loss, term, groups)
-            energies[loss] = {group: dot(own, own) for group, own in gradients.items()}
+            gradients = gradients_of(loss, term, at)
+            energies[loss] = {place: dot(gradients[place], gradients[place]) for place in at}
     return {
-        loss: {group: energy / (sum(held.values()) or 1.0) for group, energy in held.items()}
+        loss: {place: energy / (sum(held.values()) or 1.0) for place, energy in held.items()}
         for loss, held in energies.items()
     }

@@ -13,11 +13,15 @@ import pytest
 from muse_core.errors import MuseError
 from muse_core.figures.explorer import (
     AttentionView,
+    FeatureView,
+    GradientView,
+    Words,
     explorer_data,
     explorer_fragment,
     explorer_widget,
     first_selection,
     looked_at,
+    principal_colours,
     within_budget,
 )
 from muse_core.report.html import external_requests
@@ -50,6 +54,55 @@ def test_maps_survive_eight_bits() -> None:
     )
     scales = np.reshape(packed["scales"], given.maps.shape[:3])[..., None, None]
     assert np.abs(whole / 255 * scales - given.maps).max() <= (scales / 509).max()
+
+
+def unpacked(text: str, *shape: int) -> np.ndarray:
+    return np.frombuffer(gzip.decompress(base64.b64decode(text)), np.uint8).reshape(shape)
+
+
+def test_features_become_cosines_and_colours_of_their_own_components() -> None:
+    tokens = np.random.default_rng(1).normal(size=(3, 4, 6))
+    words = Words(("a", "b"), np.random.default_rng(2).normal(size=(2, 6)))
+    view = FeatureView("stream", tokens, (2, 2), 1, projected=tokens)
+    images = np.zeros((2, 8, 8, 3))
+    data = explorer_data(images, ["a", "c"], [source()], [view], words)
+    (packed,) = data["features"]
+    assert data["words"] == ["a", "b"] and (packed["name"], packed["stage"]) == ("stream", 1)
+    units = tokens[:2] / np.linalg.norm(tokens[:2], axis=-1, keepdims=True)
+    cosines = unpacked(packed["cosines"], 2, 4, 4) / 127.5 - 1
+    assert np.abs(cosines - units @ units.swapaxes(1, 2)).max() < 1 / 254
+    named = words.embeddings / np.linalg.norm(words.embeddings, axis=-1, keepdims=True)
+    found = unpacked(packed["words"], 2, 2, 4) / 127.5 - 1
+    assert np.abs(found - named @ units.swapaxes(1, 2)).max() < 1 / 254
+    # Red is the first principal component, of the shown images alone.
+    flat = tokens[:2].reshape(8, 6) - tokens[:2].reshape(8, 6).mean(0)
+    first = np.linalg.svd(flat)[2][0]
+    red = unpacked(packed["colours"], 8, 3)[:, 0]
+    assert abs(np.corrcoef(red, flat @ first)[0, 1]) > 0.97
+
+
+def test_gradients_keep_their_zeros_and_places() -> None:
+    view = GradientView(2, {"topology": {("W_Q", 0): 1 / 3, ("projector", -1): 0.0}})
+    data = explorer_data(np.zeros((1, 8, 8, 3)), ["a"], [source(images=1)], gradients=[view])
+    losses = {"topology": [["W_Q", 0, 0.3333], ["projector", -1, 0.0]]}
+    assert data["gradients"] == [{"stage": 2, "losses": losses}]
+
+
+def test_colours_have_one_sign_and_few_dimensions_are_enough() -> None:
+    tokens = np.random.default_rng(1).normal(size=(2, 9, 6))
+    assert (principal_colours(tokens) == principal_colours(tokens.copy())).all()
+    thin = principal_colours(tokens[..., :2])
+    assert thin.shape == (2, 9, 3) and (thin[..., 2] == 128).all()
+    assert principal_colours(np.ones((1, 4, 3))).shape == (1, 4, 3)
+    tokens[0, 0, 0] = np.nan
+    assert principal_colours(tokens).shape == (2, 9, 3), "a network that diverged is shown, too"
+
+
+def test_features_count_in_a_page_s_budget() -> None:
+    view = FeatureView("stream", np.zeros((2, 4, 3)), (2, 2))
+    budget = int(2 * 3 * 16 * 0.75)
+    assert within_budget([source(heads=1)], budget)[1] == 2
+    assert within_budget([source(heads=1)], budget, [view])[1] == 1
 
 
 def test_equal_data_makes_equal_bytes() -> None:
@@ -102,7 +155,7 @@ def test_an_image_dropped_on_the_widget_becomes_data_or_a_sentence() -> None:
     widget, sent = explorer_widget(data(), add), []
     widget.send = lambda content, buffers=None: sent.append(content)
     widget._handle_custom_msg({"name": "new.png"}, [b"1"])
-    assert widget.data["names"][-1] == "new.png" and widget.accepts_images and not sent
+    assert widget.data["names"][-1] == "new.png" and widget.asks == ["image"] and not sent
     widget._handle_custom_msg({"name": "bad.png"}, [b""])
     assert sent == [{"says": "bad.png is empty."}]
 

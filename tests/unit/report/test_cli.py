@@ -10,10 +10,18 @@ import pytest
 from muse_core.cli import _run_name, main
 from muse_core.errors import MuseError
 from muse_core.report.stamps import page_key, read_stamp, write_stamp
+from muse_core.results.records import write_json
 
 from .conftest import Writer
 from .executed import executed_copy
 
+COMPARED = """a: str = "smoke"
+b: str = "smoke.one-run"
+overrides: str = ""
+data: str = "scenes"
+images: int = 6
+seed: int = 0
+"""
 HEAVY = ("torch", "diffusers", "transformers", "papermill", "nbconvert", "plotly")
 
 
@@ -152,3 +160,42 @@ def test_a_mistake_with_shards_is_a_sentence(
     said = capsys.readouterr().err
     assert said.startswith("muse: ") and sentence in said and said.count("\n") == 1
     assert not list(workspace.rglob("*.tar"))
+
+
+def test_two_runs_are_compared_with_the_preset_of_the_first(
+    workspace: Path, write_notebook: Writer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_notebook("00_a")
+    source = write_notebook("two_runs", "print(a, b, preset, overrides, data)", parameters=COMPARED)
+    (workspace / "notebooks/studies").mkdir()
+    source.rename(workspace / "notebooks/studies/two_runs.ipynb")
+    trained = {"preset": "tiny", "overrides": "image_size=64", "data": "scenes"}
+    for run, own in (("wide", {}), ("narrow", {"data": "pets:there"})):
+        write_json(workspace / f"reports/{run}/records/stage1.json", trained | own)
+    assert main(["compare", "wide", "narrow"]) == 0
+    said = capsys.readouterr().out
+    assert "narrow was trained with data=pets:there, and is looked at with scenes" in said
+    page = workspace / "reports/wide-and-narrow/two_runs.html"
+    assert "wide narrow tiny image_size=64 scenes" in page.read_text()
+    assert "wide-and-narrow" in (workspace / "reports/index.html").read_text()
+    assert "muse compare wide narrow --run wide-and-narrow" in page.read_text()
+    # It is made again once one of the two was trained again.
+    assert main(["compare", "wide", "narrow"]) == 0 and "up to date" in capsys.readouterr().out
+    write_json(workspace / "reports/wide/records/stage1.json", trained | {"seed": 1})
+    assert main(["compare", "wide", "narrow"]) == 0 and "done after" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["a/b", "narrow"], "a/b"),
+        (["wide", "wide"], "name two"),
+        (["wide", "gone"], "no finished stage"),
+    ],
+)
+def test_what_cannot_be_compared_is_a_sentence(
+    workspace: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str
+) -> None:
+    write_json(workspace / "reports/wide/records/stage1.json", {"preset": "tiny"})
+    assert main(["compare", *words]) == 2
+    assert said in capsys.readouterr().err and not (workspace / "reports/wide-and-gone").exists()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -103,7 +104,7 @@ def test_data_is_named_without_its_place(spec: str, words: str) -> None:
 
 def cover(*outputs: Any) -> tuple[Image.Image | None, str]:
     cell = nbformat.v4.new_code_cell("1", outputs=list(outputs))
-    uri, alt = _cover(nbformat.v4.new_notebook(cells=[cell]))
+    uri, alt, _ = _cover(nbformat.v4.new_notebook(cells=[cell]))
     data = base64.b64decode(uri.partition(",")[2])
     return (Image.open(io.BytesIO(data)) if data else None), alt
 
@@ -136,3 +137,18 @@ def test_transparency_becomes_paper() -> None:
 def test_a_damaged_picture_is_passed_over(damaged: bytes) -> None:
     assert cover(picture("damaged", damaged), picture("sound"))[1] == "sound"
     assert cover(picture("damaged", damaged))[0] is None
+
+
+def test_a_few_images_stand_for_a_picture_of_images_and_a_chart_for_itself() -> None:
+    from muse_core.figures import sample_grid
+
+    data, notes = (
+        sample_grid(np.random.rand(9, 8, 8, 3), [], "t").shown(cover=True)._repr_mimebundle_()
+    )
+    output = nbformat.v4.new_output("display_data", data=data, metadata=notes)
+    shown, _ = cover(output)
+    assert shown is not None and shown.size == (4 * 132 - 4, 128)
+    cell = nbformat.v4.new_code_cell("1", outputs=[output])
+    assert not _cover(nbformat.v4.new_notebook(cells=[cell]))[2]
+    chart = nbformat.v4.new_code_cell("1", outputs=[picture("chart", cover=True)])
+    assert _cover(nbformat.v4.new_notebook(cells=[chart]))[2]

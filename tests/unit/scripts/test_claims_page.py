@@ -82,6 +82,8 @@ def test_a_figure_may_be_a_share_of_what_a_metric_has_in_its_details() -> None:
     assert Figure(metric="gradient_cosine", detail=places[:2]).of_row(kept) == pytest.approx(0.1)
     assert Figure(metric="gradient_cosine").of_row(kept) == -0.1
     assert Figure(metric="psnr", detail=places).of_row(kept) is None
+    nothing = Figure(metric="gradient_cosine", detail=places, of=["energy/topology/W_Q"])
+    assert nothing.of_row(kept) is None, "a share of nothing"
 
 
 @pytest.mark.parametrize(
@@ -92,6 +94,9 @@ def test_a_figure_may_be_a_share_of_what_a_metric_has_in_its_details() -> None:
         ("study", "decides", "study"),
         ("wants", "more", "claim 0.wants"),
         ("rows", "a", "claim 0.rows"),
+        ("detail", ["energy/semantics/W_X"], "detail"),
+        ("of", ["energy/semantic/W_Q"], "detail"),
+        ("detail", ["energy/semantics"], "detail"),
     ],
 )
 def test_a_claim_of_nothing_is_refused_in_a_sentence(

@@ -6,6 +6,7 @@ import torch
 from muse_core.config.presets import tiny
 from muse_core.data.batch import Batch
 from muse_core.evaluation.gradients import measured_routes as module
+from muse_core.evaluation.gradients.gradient_geometry import KINDS_GROUPS, places, weight_group
 from muse_core.losses.objective import weighted_sum
 from muse_core.models.gradient_routes import WeightGroup, may_reach
 from muse_core.training.teachers import Teachers
@@ -38,6 +39,12 @@ def test_shares_sum_to_one_and_forbidden_cells_are_exactly_zero(
                 loss,
                 group,
             )
+    by_place = module.measured_shares(tokenizer, stage, teachers, batch, places(tokenizer))
+    for loss, held in by_place.items():
+        in_blocks = {place: share for place, share in held.items() if place.kind in KINDS_GROUPS}
+        for group in (WeightGroup.QUERY_KEY, WeightGroup.SEMANTIC_VALUE):
+            own = (share for place, share in in_blocks.items() if weight_group(place.kind) == group)
+            assert sum(own) == pytest.approx(routes[loss][group], abs=1e-9)
     assert all(torch.equal(weight, before[name]) for name, weight in tokenizer.named_parameters())
     assert asked == [weight.requires_grad for weight in tokenizer.parameters()]
     assert TINY.num_blocks == 6

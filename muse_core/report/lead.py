@@ -1,0 +1,129 @@
+"""What a page puts first and what it puts last: conclusions with one picture and a table of
+contents at its head; versions, parameters and the trainings behind it at its foot.
+"""
+
+import html
+import re
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from muse_core.errors import MuseError
+from muse_core.figures import PLOTLY_MIME
+from muse_core.report.stamps import COMPARISON, Stamp
+from muse_core.report.summary import cover_uri, day
+from muse_core.results.records import read_json
+
+LEARNED, SETUP = re.compile(r"^learned\(", re.MULTILINE), re.compile(r"= setup\(")
+PARAMETERS = {"parameters", "injected-parameters"}
+FEWEST_HEADINGS = 3
+"""Below which a page needs no contents."""
+
+
+@dataclass(frozen=True)
+class Lead:
+    """The head of a page. ``conclusions``: HTML; ``cover``: a picture's data URI, and ``chart``
+    whether dark pages may invert it; ``figure``: the name of the figure it stands for.
+    """
+
+    conclusions: str = ""
+    cover: str = ""
+    alt: str = ""
+    figure: str = ""
+    chart: bool = False
+
+
+def sort_cells(notebook: Any) -> Lead:
+    """Mark each cell of an executed notebook with its place, "foot" for parameters and setup,
+    "moved" for the conclusions, and return the page's head.
+    """
+    notes = [cell.metadata.setdefault("muse", {}) for cell in notebook.cells]
+    conclusions = ""
+    for at, cell in enumerate(notebook.cells):
+        if cell.cell_type != "code":
+            continue
+        if PARAMETERS & set(cell.metadata.get("tags", [])) or SETUP.search(cell.source):
+            notes[at]["place"] = "foot"
+        elif LEARNED.search(cell.source) and (said := _html(cell)):
+            conclusions += said
+            notes[at]["place"] = "moved"
+            if at and re.fullmatch(r"#+ [^\n]*", notebook.cells[at - 1].source.strip()):
+                notes[at - 1]["place"] = "moved"
+    own = [at for at, cell in enumerate(notebook.cells) if not _papermills(cell)]
+    if own and notebook.cells[own[0]].cell_type == "markdown":
+        notes[own[0]]["place"] = "title"
+    return Lead(conclusions, *_cover(notebook))
+
+
+def _papermills(cell: Any) -> bool:
+    """Whether papermill put the cell there, to say that another one failed."""
+    return "papermill-error-cell-tag" in cell.metadata.get("tags", [])
+
+
+def _html(cell: Any) -> str:
+    found = (each.get("data", {}).get("text/html", "") for each in cell.get("outputs", []))
+    return "".join("".join(each) for each in found)
+
+
+def _cover(notebook: Any) -> tuple[str, str, str, bool]:
+    outputs = [each for cell in notebook.cells for each in cell.get("outputs", [])]
+    shown = [each for each in outputs if each.get("metadata", {}).get("muse", {}).get("cover")]
+    for output in shown[:1]:
+        data, notes = output["data"], output["metadata"]["muse"]
+        if uri := cover_uri(notes, data["image/png"]):
+            return uri, str(notes.get("alt", "")), str(notes.get("name", "")), PLOTLY_MIME in data
+    return "", "", "", False
+
+
+def with_contents(page: str) -> str:
+    """The page with its second-level headings listed where the template left room for them."""
+    found = re.findall(r'<h2 id="([^"]+)">(.*?)(?:<a class="anchor-link"|</h2>)', page, re.DOTALL)
+    listed = [f'<li><a href="#{name}">{_text(words)}</a></li>' for name, words in found]
+    block = f'<nav class="contents" aria-label="Contents"><ol>{"".join(listed)}</ol></nav>'
+    return page.replace("<!--contents-->", block if len(listed) >= FEWEST_HEADINGS else "", 1)
+
+
+def _text(words: str) -> str:
+    return html.escape(html.unescape(re.sub(r"<[^>]+>", "", words)).strip())
+
+
+def command(stamp: Stamp | None, report: Path) -> str:
+    """What makes this page again; "" for one whose parameters are not known."""
+    if stamp is None:
+        return ""
+    given = {name: value for name, value in stamp.parameters.items() if name != "run"}
+    words = [f"-p {name} {shlex.quote(_typed(value))}" for name, value in given.items()]
+    run = shlex.quote(report.parent.name)
+    if report.name == COMPARISON:
+        other = [word for word in words if not word.startswith(("-p a ", "-p b "))]
+        pair = [shlex.quote(str(given.get(name, ""))) for name in ("a", "b")]
+        return " ".join(["muse compare", *pair, "--run", run, *other])
+    number = re.match(r"\d\d(?=_)", report.stem)
+    notebook = number[0] if number else f"notebooks/studies/{report.name}"
+    return " ".join(["muse run", notebook, "--run", run, *words])
+
+
+def _typed(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def trainings(report: Path) -> list[dict[str, str]]:
+    """A line for each stage that the run trained: how long, when, where, from which commit."""
+    found = []
+    for file in sorted((report.parent / "records").glob("stage[0-9].json")):
+        try:
+            record = read_json(file)
+            made = record["provenance"]
+            line = {
+                "stage": record["stage"],
+                "steps": f"{record['steps']:,} of {record['batch_size']}",
+                "took": f"{record['seconds'] / 60:.1f} min",
+                "commit": made["commit"],
+                "device": made["device"],
+                "date": day(made["date"]),
+            }
+        except (MuseError, KeyError, TypeError, ValueError, AttributeError):
+            continue
+        found.append(line)
+    return found
