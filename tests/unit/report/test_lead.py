@@ -55,7 +55,7 @@ def test_a_page_begins_with_what_was_learned_one_picture_and_its_contents(tmp_pa
     order = ["A claim.", "It works &amp; is small.", 'href="#figure-curve"', 'class="contents"']
     places = [page.index(words) for words in [*order, '<h2 id="Part-1">']]
     assert places == sorted(places) and page.count("It works &amp; is small") == 1
-    assert page.index("learned(") > page.index('class="made"'), "the code is at the foot"
+    assert page.index(">learned<") > page.index('class="made"'), "the code is at the foot"
     assert "What we learned" not in page and 'href="#Part-3"' in page
     assert 'id="figure-curve"' in page
 

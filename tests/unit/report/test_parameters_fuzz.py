@@ -21,6 +21,8 @@ MODELS = [
 ]
 GOOD: dict[str, Any] = {
     "run": "smoke",
+    "a": "smoke",
+    "b": "smoke.one-run",
     "preset": "smoke",
     "data": "scenes",
     "study": "smoke",
