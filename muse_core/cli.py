@@ -108,7 +108,8 @@ def _compare(given: argparse.Namespace) -> int:
     asked = trained[given.a] | dict(given.parameters)
     for name, value in trained[given.b].items():
         if value != asked.get(name):
-            say(f"{given.b} was trained with {name}={value}, and is looked at with {asked[name]}")
+            both = f"both are looked at with {asked[name]!r}"
+            say(f"{given.b} was trained with {name} {value!r}; {both}")
     given.run = given.run or f"{given.a}-and-{given.b}"
     given.notebooks = [str(paths.notebooks() / "studies" / COMPARISON)]
     given.parameters = [*asked.items(), ("a", given.a), ("b", given.b)]

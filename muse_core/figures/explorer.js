@@ -16,14 +16,15 @@ const CSS = `
 .muse-explorer select,.muse-explorer input[type=text]{font:inherit;max-width:100%}
 .muse-explorer [hidden]{display:none!important}
 .muse-explorer output{min-width:0;overflow-wrap:anywhere;font-variant-numeric:tabular-nums}
-.muse-explorer .panels{display:grid;grid-template-columns:repeat(auto-fill,minmax(150px,1fr));gap:.8rem;align-items:end}
-.muse-explorer figure{margin:0;padding:0;border:0;background:none;min-width:0;color-scheme:inherit}
+.muse-explorer .panels{display:grid;grid-template-columns:repeat(auto-fill,minmax(150px,1fr));gap:0 .8rem}
+.muse-explorer figure{display:grid;grid-row:span 4;grid-template:subgrid/minmax(0,1fr);margin:0 0 .8rem;padding:0;border:0;background:none;min-width:0;color-scheme:inherit}
 .muse-explorer figcaption{font-size:.9em;min-height:2.8em;min-width:0;overflow-wrap:anywhere;margin:0 0 .2rem;display:flex;align-items:flex-end}
 .muse-explorer canvas.map{width:100%;border-radius:4px;cursor:crosshair;display:block;touch-action:manipulation}
 .muse-explorer canvas:focus-visible,.muse-explorer button:focus-visible{outline:3px solid #0b7285;outline-offset:2px}
 .muse-explorer .legend{display:flex;gap:.4rem;align-items:center;font-size:.8em;font-variant-numeric:tabular-nums;margin-top:.25rem}
 .muse-explorer .legend canvas{flex:1 1 0;min-width:0;height:8px;border-radius:2px}
-.muse-explorer .value{font-size:.8em;min-height:1.4em;font-variant-numeric:tabular-nums}
+.muse-explorer .legend{grid-row:3}
+.muse-explorer .value{grid-row:4;font-size:.8em;min-height:1.4em;font-variant-numeric:tabular-nums}
 .muse-explorer .says,.muse-explorer .message{margin:.7rem 0 0;font-size:.9em;min-height:1.4em;overflow-wrap:anywhere}
 .muse-explorer .message{margin:0;min-height:0}
 .muse-explorer .heads{margin:.8rem 0 0}

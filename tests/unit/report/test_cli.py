@@ -174,7 +174,7 @@ def test_two_runs_are_compared_with_the_preset_of_the_first(
         write_json(workspace / f"reports/{run}/records/stage1.json", trained | own)
     assert main(["compare", "wide", "narrow"]) == 0
     said = capsys.readouterr().out
-    assert "narrow was trained with data=pets:there, and is looked at with scenes" in said
+    assert "narrow was trained with data 'pets:there'; both are looked at with 'scenes'" in said
     page = workspace / "reports/wide-and-narrow/two_runs.html"
     assert "wide narrow tiny image_size=64 scenes" in page.read_text()
     assert "wide-and-narrow" in (workspace / "reports/index.html").read_text()
