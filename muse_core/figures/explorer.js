@@ -60,7 +60,7 @@ const GLOSSES = {
   teacher: "Resized to the student's patches, as the topology loss sees it, or on its own grid.",
   beside: "Another network, for comparison.",
   word: "Its text embedding is compared with every patch's projected semantics.",
-  loss: "Each loss is backpropagated by itself on one batch of 16; the numbers are shares of its squared gradient norm. 0 is exactly zero.",
+  loss: "Each loss is backpropagated by itself on one batch; the numbers are shares of its squared gradient norm. 0 is exactly zero.",
   "who looks here": "A column of the map in place of a row: which patches look at this one.",
   colours: "Which maps share a scale; one on a scale of its own says so. The difference has its own, from blue (less than the teacher) to red (more).",
   overlay: "How much of the map covers the image.",

@@ -139,6 +139,11 @@ def _closest(word: str, known: list[str]) -> str:
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
+def typed(value: Any) -> str:
+    """A value as it is typed on the command line."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def parse_value(text: Any, type_name: str = "") -> Any:
     """A value typed on the command line; what a notebook declares as ``str`` stays a text.
 

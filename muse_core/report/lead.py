@@ -11,12 +11,15 @@ from typing import Any
 
 from muse_core.errors import MuseError
 from muse_core.figures import PLOTLY_MIME
+from muse_core.report.arguments import typed
 from muse_core.report.stamps import COMPARISON, Stamp
 from muse_core.report.summary import cover_uri, day
 from muse_core.results.records import read_json
 
 LEARNED, SETUP = re.compile(r"^learned\(", re.MULTILINE), re.compile(r"= setup\(")
 PARAMETERS = {"parameters", "injected-parameters"}
+UNUSED = "not used"
+"""Begins a line of `Lab.say_unused`."""
 FEWEST_HEADINGS = 3
 """Below which a page needs no contents."""
 
@@ -36,14 +39,18 @@ class Lead:
 
 def sort_cells(notebook: Any) -> Lead:
     """Mark each cell of an executed notebook with its place, "foot" for parameters and setup,
-    "moved" for the conclusions, and return the page's head.
+    "moved" for the conclusions, and return the page's head. A setup that says what of the data is
+    not used stays where it is read.
     """
     notes = [cell.metadata.setdefault("muse", {}) for cell in notebook.cells]
     conclusions = ""
     for at, cell in enumerate(notebook.cells):
         if cell.cell_type != "code":
             continue
-        if PARAMETERS & set(cell.metadata.get("tags", [])) or SETUP.search(cell.source):
+        is_setup = SETUP.search(cell.source) and not any(
+            UNUSED in "".join(each.get("text", "")) for each in cell.get("outputs", [])
+        )
+        if is_setup or PARAMETERS & set(cell.metadata.get("tags", [])):
             notes[at]["place"] = "foot"
         elif LEARNED.search(cell.source) and (said := _html(cell)):
             conclusions += said
@@ -93,7 +100,7 @@ def command(stamp: Stamp | None, report: Path) -> str:
     if stamp is None:
         return ""
     given = {name: value for name, value in stamp.parameters.items() if name != "run"}
-    words = [f"-p {name} {shlex.quote(_typed(value))}" for name, value in given.items()]
+    words = [f"-p {name} {shlex.quote(typed(value))}" for name, value in given.items()]
     run = shlex.quote(report.parent.name)
     if report.name == COMPARISON:
         other = [word for word in words if not word.startswith(("-p a ", "-p b "))]
@@ -102,10 +109,6 @@ def command(stamp: Stamp | None, report: Path) -> str:
     number = re.match(r"\d\d(?=_)", report.stem)
     notebook = number[0] if number else f"notebooks/studies/{report.name}"
     return " ".join(["muse run", notebook, "--run", run, *words])
-
-
-def _typed(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def trainings(report: Path) -> list[dict[str, str]]:

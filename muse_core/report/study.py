@@ -23,7 +23,7 @@ from muse_core.config.parameters import Seed, StudyRunParameters
 from muse_core.config.preset import Preset
 from muse_core.config.safe_yaml import Unreadable, read_yaml
 from muse_core.errors import MuseError, shown, unknown
-from muse_core.report.arguments import Parameter, check_names, known_parameters, parse_value
+from muse_core.report.arguments import Parameter, check_names, known_parameters, parse_value, typed
 from muse_core.report.kept_rows import (
     MEASURING,
     KeptRow,
@@ -312,17 +312,12 @@ def _state(study: Study, run: PlannedRun) -> RunState:
     if stamp is None:
         return RunState(run, "unfinished" if file.exists() else "missing")
     wanted = {
-        name: parse_value(_typed(value), study.known[name].type if name in study.known else "str")
+        name: parse_value(typed(value), study.known[name].type if name in study.known else "str")
         for name, value in run.parameters.items()
     }
     changed = stamp.status == "done" and stamp.parameters != wanted
     status = "changed" if changed else stamp.status
     return RunState(run, status, stamp.seconds, stamp.commit, stamp.error)
-
-
-def _typed(value: Any) -> str:
-    """A value as it is typed on the command line."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def run_study(
@@ -365,7 +360,7 @@ def _execute(study: Study, run: PlannedRun, jobs: int, fresh: bool) -> RunState:
     """``muse run`` in a process of its own; what it prints goes to `LOG` beside its report."""
     command = [sys.executable, "-m", "muse_core.cli", "run", str(study.notebook), "--run", run.run]
     for name, value in run.parameters.items():
-        command += ["-p", name, _typed(value)] if name != "run" else []
+        command += ["-p", name, typed(value)] if name != "run" else []
     threads = str(max(1, (os.cpu_count() or 1) // jobs))
     log = paths.writable(paths.report_folder(run.run)) / LOG
     with log.open("w") as file:

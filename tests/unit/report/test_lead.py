@@ -67,6 +67,13 @@ def test_versions_and_parameters_are_folded_at_the_end(tmp_path: Path) -> None:
     assert ">Parameters<" in page[foot:] and ">Parameters<" not in page[:foot]
 
 
+def test_what_of_the_data_is_not_used_stays_where_it_is_read(tmp_path: Path) -> None:
+    notebook = story()
+    notebook.cells[2].outputs[0].text = "torch 2.15.0\nnot used     3 images without a caption"
+    page = page_of(tmp_path, notebook)
+    assert page.index("3 images without a caption") < page.index('<h2 id="Part-1">')
+
+
 def test_a_failed_setup_stays_where_it_is_seen(tmp_path: Path) -> None:
     notebook = story()
     notebook.cells[2].outputs = [
