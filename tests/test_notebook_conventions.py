@@ -111,6 +111,17 @@ def test_parameters_are_literals_typed_and_commented() -> None:
     assert not where(wrong)
 
 
+def test_a_heading_is_followed_by_a_sentence() -> None:
+    """Except for those that every notebook has."""
+    usual = {"# Checks", "# Save", "# What we learned"}
+
+    def wrong(notebook: NotebookNode) -> list[str]:
+        prose = [cell.source.strip() for cell in notebook.cells if cell.cell_type == "markdown"]
+        return [text for text in prose if re.fullmatch("#+ .*", text) and text[1:] not in usual]
+
+    assert not where(wrong)
+
+
 def test_they_define_no_class() -> None:
     """A function may help reading; what needs a class belongs in muse_core, where it is tested."""
     assert not where(

@@ -45,9 +45,11 @@ def attention_comparison(
         most, ring = largest(looks), [centre(picture, grid, query)]
         heated_ = [Tile(heated(picture, look, most), ring) for look in looks]
         rows.append([Tile(picture, ring, 9.0), *heated_])
-        names.append(f"query {query}, max {most:.2g}")
+        row, column = divmod(int(query), grid[1])
+        times = most * grid[0] * grid[1]
+        names.append(f"row {row + 1}, column {column + 1}:\nup to {times:.2g} × uniform")
     bar = "attention, each row over its own largest"
-    return sheet(rows, title, names, ["query", *maps], bar=bar).shown("attention")
+    return sheet(rows, title, names, ["patch", *maps], bar=bar).shown("attention")
 
 
 def attention_atlas(

@@ -580,13 +580,14 @@ async function render({model, el}) {
     ...(asks.includes("image") ? {image: (name, bytes) => { asked = "image"; model.send({name}, undefined, [bytes]); }} : {}),
     ...(asks.includes("word") ? {word: (word) => { asked = "word"; model.send({word}); }} : {}),
   };
-  const begin = async (selection) => {
-    explorer = null;
-    explorer = await mount(el, model.get("data"), selection, keep, ask);
-  };
-  await begin(model.get("selection"));
+  // One after the other: of two at once the older could end last and stay.
+  let ready = Promise.resolve();
+  const begin = () => (ready = ready.catch(() => {}).then(async () => {
+    explorer = await mount(el, model.get("data"), model.get("selection"), keep, ask);
+  }));
+  await begin();
   model.on("change:data", async () => {
-    await begin(model.get("selection"));
+    await begin();
     explorer.update(asked === "word" ? {word: model.get("data").words.length - 1} : {image: model.get("data").images.length - 1});
   });
   model.on("change:selection", () => {

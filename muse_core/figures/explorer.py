@@ -155,29 +155,88 @@ def first_selection(data: dict[str, Any]) -> dict[str, Any]:
     return middle | chosen | {"teacher": 0, "comparison": 0, "word": 0, "loss": 0} | view
 
 
-def looked_at(sources: Sequence[AttentionView], selection: dict[str, Any]) -> dict[str, np.ndarray]:
-    """Attention for a selection, whatever its mode: name -> (rows, columns) of that patch, as
-    ``explorer.js`` finds it in the mode "attention".
+def looked_at(
+    sources: Sequence[AttentionView],
+    selection: dict[str, Any],
+    features: Sequence[FeatureView] = (),
+    words: Words | None = None,
+) -> dict[str, np.ndarray]:
+    """What a selection shows, as ``explorer.js`` finds it: name -> (rows, columns) of attention or
+    cosines; (rows, columns, 3) of principal colours; nothing in the mode "gradients".
 
-    Raises MuseError for a selection that these sources do not have.
+    Raises MuseError for a selection that is not there.
     """
     main = next((source for source in sources if source.role == "student"), sources[0])
-    _, layers, heads, patches, _ = main.maps.shape
-    counts = {"image": len(main.maps), "layer": layers, "head": heads, "patch": patches}
+    mode, known = selection.get("mode", "attention"), words or Words()
+    images, layers, heads, patches, _ = main.maps.shape
+    counts = {"image": images, "layer": layers, "head": heads, "patch": patches}
+    counts |= {"word": len(known.words)} if mode == "words" else {}
     for name, count in counts.items():
         at = selection.get(name)
         if at not in range(count) and not (name == "head" and at == -1):
             raise MuseError(f"There is no {name} {shown(at)} to look at: choose 0 to {count - 1}.")
-    found = {}
-    for source in sources:
-        layer = selection["layer"] * source.maps.shape[1] // layers
-        maps = np.asarray(source.maps[selection["image"], layer])
-        head = selection["head"] * len(maps) // heads
-        one = maps.mean(0) if head < 0 else maps[head]
-        patch = _same_place(selection["patch"], main.grid, source.grid)
-        one = one.T if selection["keys"] else one
-        found[source.name] = one[patch].reshape(source.grid)
+    place = lambda grid: _same_place(selection["patch"], main.grid, grid)
+    if mode in ("attention", "rollout"):
+        look = _rolled_out if mode == "rollout" else _attended
+        return {
+            source.name: look(source, selection, place(source.grid), main).reshape(source.grid)
+            for source in sources
+        }
+    now = [
+        replace(view, tokens=view.tokens[:images])
+        for view in features
+        if view.stage in (None, selection["stage"])
+    ]
+    found = {
+        view.name: of_tokens(view, selection, place(view.grid), known)
+        for view in now
+        if (of_tokens := _OF_TOKENS.get(mode)) and (mode != "words" or view.projected is not None)
+    }
+    grids = {view.name: view.grid for view in now}
+    return {name: each.reshape(*grids[name], *each.shape[1:]) for name, each in found.items()}
+
+
+def _attended(
+    source: AttentionView, selection: dict[str, Any], patch: int, main: AttentionView
+) -> np.ndarray:
+    """A row of the map, or a column, (N,)."""
+    layers, heads = main.maps.shape[1:3]
+    maps = np.asarray(
+        source.maps[selection["image"], selection["layer"] * source.maps.shape[1] // layers]
+    )
+    head = selection["head"] * len(maps) // heads
+    one = maps.mean(0) if head < 0 else maps[head]
+    return (one.T if selection["keys"] else one)[patch]
+
+
+def _rolled_out(
+    source: AttentionView, selection: dict[str, Any], patch: int, _: AttentionView
+) -> np.ndarray:
+    """A row, or a column, of the product of all layers, each half residual path, (N,)."""
+    layers = np.asarray(source.maps[selection["image"]]).mean(1)
+    found = np.eye(layers.shape[-1])[patch]
+    for layer in layers if selection["keys"] else layers[::-1]:
+        found = (found + (layer @ found if selection["keys"] else found @ layer)) / 2
     return found
+
+
+def _colours(view: FeatureView, selection: dict[str, Any], patch: int, words: Words) -> np.ndarray:
+    return principal_colours(np.asarray(view.tokens, dtype=np.float32))[selection["image"]]
+
+
+def _like(view: FeatureView, selection: dict[str, Any], patch: int, words: Words) -> np.ndarray:
+    units = _units(np.asarray(view.tokens[selection["image"]], dtype=np.float32))
+    return units @ units[patch]
+
+
+def _named(view: FeatureView, selection: dict[str, Any], patch: int, words: Words) -> np.ndarray:
+    projected: Any = view.projected
+    units = _units(np.asarray(projected[selection["image"]], dtype=np.float32))
+    return units @ _units(np.asarray(words.embeddings[selection["word"]], dtype=np.float32))
+
+
+_OF_TOKENS = {"pca": _colours, "cosine": _like, "words": _named}
+"""Mode -> what it shows of features, (N,) or (N, 3)."""
 
 
 def explorer_widget(

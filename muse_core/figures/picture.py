@@ -73,8 +73,8 @@ class Picture(Drawing):
             data["text/html"] = image_page.html(self)
         width = round(int.from_bytes(png[16:20], "big") * 100 / still.DPI)
         notes = {"name": self.name, "alt": repr(self), "cover": self.cover}
-        if self.cover and self.is_image:
-            small = image_page.thumbnail(self)
+        if self.cover:
+            small = (image_page if self.is_image else still).thumbnail(self)
             notes["thumbnail"] = base64.b64encode(small).decode("ascii")
         return data, {"image/png": {"alt": repr(self), "width": width}, "muse": notes}
 

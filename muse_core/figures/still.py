@@ -1,6 +1,8 @@
 """The still face: the same marks as matplotlib draws them, for readers without JavaScript."""
 
 import io
+import re
+from dataclasses import replace
 from functools import singledispatch
 from typing import Any
 
@@ -28,6 +30,8 @@ from muse_core.figures.theme import (
 )
 
 DPI = 160
+SMALL, SMALL_DPI = (4.0, 2.3), 120
+"""Inches and dots an inch of a chart that stands for its notebook."""
 LUMINANCE = (0.3, 0.59, 0.11)
 DASHES = {"solid": "-", "dash": "--", "dot": ":"}
 MARKERS = {"": "", "circle": "o", "circle-open": "o", "square": "s", "diamond": "D", "x": "x"}
@@ -80,6 +84,23 @@ def png(figure: Figure, dpi: int = DPI) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi, bbox_inches="tight", facecolor=PAPER)
     return buffer.getvalue()
+
+
+def thumbnail(picture: marks.Drawing) -> bytes:
+    """The chart's first panel, drawn anew so that its words can be read where it is small, as WebP:
+    without its title and without the panel's.
+    """
+    panel = picture.panels[0]
+    first = replace(panel, title="", x=_brief(panel.x), y=_brief(panel.y))
+    small = replace(picture, title="", panels=[first], columns=1, size=SMALL)
+    buffer = io.BytesIO()
+    figure = drawn(small)
+    figure.savefig(buffer, format="webp", dpi=SMALL_DPI, facecolor=PAPER)
+    return buffer.getvalue()
+
+
+def _brief(axis: marks.Axis) -> marks.Axis:
+    return replace(axis, words=re.split(r"[(:;,·]", axis.words)[0].strip())
 
 
 def plain(text: object) -> str:

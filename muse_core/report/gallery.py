@@ -28,10 +28,11 @@ from pydantic import TypeAdapter
 
 from muse_core import paths
 from muse_core.errors import MuseError
+from muse_core.report.cover import as_webp
 from muse_core.report.html import Links, external_requests
 from muse_core.report.index import TEMPLATES, render
 from muse_core.report.stamps import executed, source_sha, sources, state
-from muse_core.report.summary import RunSummary, as_webp, summary
+from muse_core.report.summary import RunSummary, summary
 
 BUDGET = 16_000_000
 """Bytes of the whole gallery, at most."""

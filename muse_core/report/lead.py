@@ -5,15 +5,15 @@ contents at its head; versions, parameters and the trainings behind it at its fo
 import html
 import re
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from muse_core.errors import MuseError
-from muse_core.figures import PLOTLY_MIME
 from muse_core.report.arguments import typed
+from muse_core.report.cover import Cover, cover_of
 from muse_core.report.stamps import COMPARISON, Stamp
-from muse_core.report.summary import cover_uri, day
+from muse_core.report.summary import day
 from muse_core.results.records import read_json
 
 LEARNED, SETUP = re.compile(r"^learned\(", re.MULTILINE), re.compile(r"= setup\(")
@@ -26,15 +26,10 @@ FEWEST_HEADINGS = 3
 
 @dataclass(frozen=True)
 class Lead:
-    """The head of a page. ``conclusions``: HTML; ``cover``: a picture's data URI, and ``chart``
-    whether dark pages may invert it; ``figure``: the name of the figure it stands for.
-    """
+    """The head of a page; ``conclusions``: HTML."""
 
     conclusions: str = ""
-    cover: str = ""
-    alt: str = ""
-    figure: str = ""
-    chart: bool = False
+    cover: Cover = field(default_factory=Cover)
 
 
 def sort_cells(notebook: Any) -> Lead:
@@ -60,7 +55,7 @@ def sort_cells(notebook: Any) -> Lead:
     own = [at for at, cell in enumerate(notebook.cells) if not _papermills(cell)]
     if own and notebook.cells[own[0]].cell_type == "markdown":
         notes[own[0]]["place"] = "title"
-    return Lead(conclusions, *_cover(notebook))
+    return Lead(conclusions, cover_of(notebook))
 
 
 def _papermills(cell: Any) -> bool:
@@ -71,16 +66,6 @@ def _papermills(cell: Any) -> bool:
 def _html(cell: Any) -> str:
     found = (each.get("data", {}).get("text/html", "") for each in cell.get("outputs", []))
     return "".join("".join(each) for each in found)
-
-
-def _cover(notebook: Any) -> tuple[str, str, str, bool]:
-    outputs = [each for cell in notebook.cells for each in cell.get("outputs", [])]
-    shown = [each for each in outputs if each.get("metadata", {}).get("muse", {}).get("cover")]
-    for output in shown[:1]:
-        data, notes = output["data"], output["metadata"]["muse"]
-        if uri := cover_uri(notes, data["image/png"]):
-            return uri, str(notes.get("alt", "")), str(notes.get("name", "")), PLOTLY_MIME in data
-    return "", "", "", False
 
 
 def with_contents(page: str) -> str:

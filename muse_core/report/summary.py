@@ -3,17 +3,13 @@
 A part is empty where its record is missing or damaged.
 """
 
-import base64
-import io
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from PIL import Image
-
 from muse_core.errors import MuseError
 from muse_core.figures.tables import value_and_interval
+from muse_core.report.cover import cover_of
 from muse_core.report.stamps import (
     Stamp,
     executed,
@@ -28,8 +24,6 @@ from muse_core.results.records import read_json, read_record
 HEADLINE = ("psnr", "zero_shot", "linear_probe", "miou", "attention_auc")
 STAGES = {1: "Topology warm-up", 2: "Semantic injection", 3: "Synergistic tuning"}
 COMPARED = {"better": "better than", "worse": "worse than", "no difference": "not told apart from"}
-COVER_WIDTH = 480
-"""Pixels, at most."""
 
 Kind = TypeVar("Kind")
 
@@ -186,6 +180,7 @@ def notebook_row(report: Path) -> NotebookRow:
     """One executed notebook with its cover."""
     notebook, stamp, page = read_notebook(report), read_stamp(report), report.with_suffix(".html")
     title, claim = title_and_claim(notebook, report.stem)
+    cover = cover_of(notebook)
     return NotebookRow(
         report.stem,
         title,
@@ -194,7 +189,9 @@ def notebook_row(report: Path) -> NotebookRow:
         state(report),
         max(stamp.seconds if stamp else 0.0, _trained(report)),
         stamp.error if stamp else "",
-        *_cover(notebook),
+        cover.uri,
+        cover.alt,
+        cover.chart,
     )
 
 
@@ -206,39 +203,3 @@ def _trained(report: Path) -> float:
         return float(record["seconds"])
     except (MuseError, KeyError, TypeError, ValueError):
         return 0.0
-
-
-def _cover(notebook: dict[str, Any]) -> tuple[str, str, bool]:
-    """The picture shown as cover, else the first that can be read: as a data URI, in words, and
-    whether it is a chart.
-    """
-    outputs = [output for cell in notebook.get("cells", []) for output in cell.get("outputs", [])]
-    notes = [(one.get("metadata", {}).get("muse"), one.get("data", {})) for one in outputs]
-    shown = [(note, data["image/png"]) for note, data in notes if note and "image/png" in data]
-    for note, png in sorted(shown, key=lambda one: one[0].get("cover") is not True):
-        if uri := cover_uri(note, png):
-            return uri, note.get("alt", ""), "thumbnail" not in note
-    return "", "", False
-
-
-def cover_uri(note: Mapping[str, Any], png: str | list[str]) -> str:
-    """What stands for a picture where it is small, as a data URI: a few of its images, where it
-    consists of such, else the whole; "" for bytes that are no picture.
-    """
-    if small := str(note.get("thumbnail", "")):
-        return f"data:image/webp;base64,{small}"
-    webp = as_webp(base64.b64decode("".join(png)), COVER_WIDTH, quality=84, method=6)
-    return "data:image/webp;base64," + base64.b64encode(webp).decode("ascii") if webp else ""
-
-
-def as_webp(png: bytes, width: int, **options: Any) -> bytes:
-    """The picture on white paper, at most so wide; b"" for bytes that are no picture."""
-    buffer = io.BytesIO()
-    try:
-        image = Image.open(io.BytesIO(png)).convert("RGBA")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        return b""
-    paper = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    paper.thumbnail((width, 2 * width), Image.Resampling.LANCZOS)
-    paper.save(buffer, format="WEBP", **options)
-    return buffer.getvalue()

@@ -96,17 +96,21 @@ class ExploredAttention:
         return self.data
 
     def looked_at(self, selection: dict[str, Any]) -> dict[str, np.ndarray]:
-        """Attention for a selection, whatever its mode: network -> (rows, columns) of that patch.
+        """What the explorer shows for a selection: name -> (rows, columns) of attention or cosines;
+        (rows, columns, 3) of colours; nothing where gradients are shown.
 
         Raises:
             MuseError: for a selection that there is not.
         """
-        return looked_at(self.sources, selection)
+        return looked_at(self.sources, selection, self.features, self._embedded())
 
     def _data(self) -> dict[str, Any]:
         self.sources, count, self.note = within_budget(self.views, features=self.features)
         images, names = self.shown.images[:count].numpy(), self.shown.names[:count]
-        words = None
-        if self.text is not None and self.words:
-            words = Words(self.words, text_embeddings(self.text, self.words))
+        words = self._embedded()
         return explorer_data(images, names, self.sources, self.features, words, self.gradients)
+
+    def _embedded(self) -> Words:
+        if self.text is None or not self.words:
+            return Words()
+        return Words(self.words, text_embeddings(self.text, self.words))

@@ -9,8 +9,10 @@ import re
 
 import numpy as np
 import pytest
+import torch
 
 from muse_core.errors import MuseError
+from muse_core.evaluation.attention.map_geometry import rollout
 from muse_core.figures.explorer import (
     AttentionView,
     FeatureView,
@@ -139,6 +141,38 @@ def test_what_is_looked_at_is_the_row_of_the_query_or_the_column_of_the_key(keys
     np.testing.assert_array_equal(
         looked_at([given], chosen)["student"].ravel(), truth[:, 3] if keys else truth[3]
     )
+
+
+@pytest.mark.parametrize("keys", [False, True])
+def test_rollout_of_a_patch_is_that_of_the_whole_product(keys: bool) -> None:
+    given = source()
+    chosen = first_selection(data(given)) | {"mode": "rollout", "image": 1, "keys": keys}
+    whole = rollout(list(torch.tensor(given.maps[1])[:, None]))[0]
+    truth = (whole.T if keys else whole)[chosen["patch"]]
+    np.testing.assert_allclose(looked_at([given], chosen)["student"].ravel(), truth, rtol=1e-5)
+
+
+def test_what_is_looked_at_of_features_is_what_the_mode_shows() -> None:
+    tokens = np.random.default_rng(2).normal(size=(3, 4, 5))
+    views = [
+        FeatureView("stream", tokens, (2, 2), 0, tokens[..., :2]),
+        FeatureView("later", tokens, (2, 2), 1),
+    ]
+    words, chosen = (
+        Words(("red", "blue"), np.eye(2)),
+        first_selection(data()) | {"image": 1, "word": 1},
+    )
+    seen = lambda mode: looked_at([source()], chosen | {"mode": mode}, views, words)
+    assert seen("pca").keys() == seen("cosine").keys() == seen("words").keys() == {"stream"}
+    assert (seen("pca")["stream"] == principal_colours(tokens[:2])[1].reshape(2, 2, 3)).all()
+    cosine = lambda a, b: a @ b / np.linalg.norm(a, axis=-1) / np.linalg.norm(b)
+    truth = cosine(tokens[1], tokens[1, chosen["patch"]])
+    np.testing.assert_allclose(seen("cosine")["stream"].ravel(), truth, rtol=1e-5)
+    named = cosine(tokens[1, :, :2], np.array([0, 1]))
+    np.testing.assert_allclose(seen("words")["stream"].ravel(), named, rtol=1e-5)
+    assert seen("gradients") == {}
+    with pytest.raises(MuseError, match="no word 2 to look at: choose 0 to 1"):
+        looked_at([source()], chosen | {"mode": "words", "word": 2}, views, words)
 
 
 def test_a_patch_off_the_grid_is_a_sentence() -> None:

@@ -108,8 +108,7 @@ def test_both_faces_say_the_same(name: str) -> None:
 def test_a_picture_on_a_cells_last_line_brings_all_that_the_exporter_reads(name: str) -> None:
     data, notes = CHARTS[name].shown("curve", "It rises.", cover=True)._repr_mimebundle_()
     assert base64.b64decode(data["image/png"]).startswith(b"\x89PNG") and data["text/plain"]
-    small = {"thumbnail"} if name not in DRAWN_TWICE else set()
-    assert notes["muse"].keys() == {"name", "alt", "cover"} | small
+    assert notes["muse"].keys() == {"name", "alt", "cover", "thumbnail"}
     assert list(notes["muse"].values())[:3] == ["curve", "It rises.", True]
     assert notes["image/png"]["alt"] == "It rises." and 300 < notes["image/png"]["width"] < 1200
     assert (PLOTLY_MIME in data) == (name in DRAWN_TWICE) == ("text/html" not in data)

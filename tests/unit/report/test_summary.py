@@ -12,7 +12,9 @@ import pytest
 from PIL import Image
 
 from muse_core.evaluation import run_rows
-from muse_core.report.summary import COVER_WIDTH, _cover, data_words, summary
+from muse_core.figures import Picture, bars, sample_grid
+from muse_core.report.cover import COVER_WIDTH, cover_of
+from muse_core.report.summary import data_words, summary
 from muse_core.results.measurements import Comparison, Measurement
 
 from .conftest import Writer
@@ -104,9 +106,9 @@ def test_data_is_named_without_its_place(spec: str, words: str) -> None:
 
 def cover(*outputs: Any) -> tuple[Image.Image | None, str]:
     cell = nbformat.v4.new_code_cell("1", outputs=list(outputs))
-    uri, alt, _ = _cover(nbformat.v4.new_notebook(cells=[cell]))
-    data = base64.b64decode(uri.partition(",")[2])
-    return (Image.open(io.BytesIO(data)) if data else None), alt
+    found = cover_of(nbformat.v4.new_notebook(cells=[cell]))
+    data = base64.b64decode(found.uri.partition(",")[2])
+    return (Image.open(io.BytesIO(data)) if data else None), found.alt
 
 
 def test_the_first_picture_is_the_cover_unless_another_was_chosen() -> None:
@@ -139,16 +141,20 @@ def test_a_damaged_picture_is_passed_over(damaged: bytes) -> None:
     assert cover(picture("damaged", damaged))[0] is None
 
 
-def test_a_few_images_stand_for_a_picture_of_images_and_a_chart_for_itself() -> None:
-    from muse_core.figures import sample_grid
+def shown_cover(picture: Picture) -> nbformat.NotebookNode:
+    data, notes = picture.shown(cover=True)._repr_mimebundle_()
+    return nbformat.v4.new_output("display_data", data=data, metadata=notes)
 
-    data, notes = (
-        sample_grid(np.random.rand(9, 8, 8, 3), [], "t").shown(cover=True)._repr_mimebundle_()
-    )
-    output = nbformat.v4.new_output("display_data", data=data, metadata=notes)
-    shown, _ = cover(output)
-    assert shown is not None and shown.size == (4 * 132 - 4, 128)
-    cell = nbformat.v4.new_code_cell("1", outputs=[output])
-    assert not _cover(nbformat.v4.new_notebook(cells=[cell]))[2]
-    chart = nbformat.v4.new_code_cell("1", outputs=[picture("chart", cover=True)])
-    assert _cover(nbformat.v4.new_notebook(cells=[chart]))[2]
+
+def test_a_few_images_stand_for_a_picture_of_images() -> None:
+    output = shown_cover(sample_grid(np.random.rand(9, 8, 8, 3), [], "t"))
+    image, _ = cover(output)
+    assert image is not None and image.size == (4 * 132 - 4, 128)
+    assert not cover_of({"cells": [{"outputs": [output]}]}).chart
+
+
+def test_a_chart_is_drawn_anew_to_be_small() -> None:
+    output = shown_cover(bars({"a": 1.0, "b": 2.0}, "t"))
+    image, _ = cover(output)
+    assert image is not None and image.size == (480, 276)
+    assert cover_of({"cells": [{"outputs": [output]}]}).chart
