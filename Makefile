@@ -100,8 +100,8 @@ test-all: lint types ## the long forms as well
 	$(STRIP) --verify notebooks/*.ipynb
 	$(PYTEST) $(EVERY_CORE) notebooks tests
 
-lab: $(STAMP) ## JupyterLab on the notebooks
-	$(BIN)/jupyter lab notebooks
+lab: $(STAMP) ## JupyterLab on the notebooks, which it saves with the widgets in them
+	JUPYTER_CONFIG_PATH=notebooks/.jupyter $(BIN)/jupyter lab notebooks
 
 clean-env: ## remove .venv
 	rm -rf .venv

@@ -15,6 +15,10 @@ import nbformat
 import pytest
 
 
+SETTINGS = Path(__file__).parents[2] / "notebooks/.jupyter"
+"""What `make lab` adds to a user's own settings."""
+
+
 def write_notebook(file: Path, cells: Sequence[str]) -> None:
     """Code cells alone, for the machine's own Python."""
     metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
@@ -26,7 +30,9 @@ def write_notebook(file: Path, cells: Sequence[str]) -> None:
 
 @contextmanager
 def lab_server(folder: Path) -> Iterator[str]:
-    """JupyterLab on a folder, with settings of its own; yields its address."""
+    """JupyterLab on a folder, with settings of its own beside those of `make lab`; yields its
+    address.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -34,6 +40,7 @@ def lab_server(folder: Path) -> Iterator[str]:
         name: str(folder / name.lower())
         for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")
     }
+    own["JUPYTER_CONFIG_PATH"] = str(SETTINGS)
     command = [
         sys.executable,
         "-m",

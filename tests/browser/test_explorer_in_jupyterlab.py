@@ -98,3 +98,14 @@ def test_a_typed_word_reaches_python_and_is_chosen(tab: Any, folder: Path) -> No
     typed.press("Enter")
     wait_until(lambda: json.loads((folder / "words.json").read_text()) == ["stripes"])
     wait_until(lambda: selection(folder)["word"] == 1)
+
+
+@pytest.mark.long
+def test_a_saved_notebook_shows_the_explorer_again_without_a_kernel(tab: Any, folder: Path) -> None:
+    run = "name => jupyterapp.commands.execute(name)"
+    tab.evaluate(run, "docmanager:save")
+    wait_until(lambda: "widgets" in json.loads((folder / "explore.ipynb").read_text())["metadata"])
+    tab.evaluate("() => jupyterapp.serviceManager.sessions.shutdownAll()")
+    tab.reload()
+    tab.wait_for_selector(".muse-explorer canvas.map", timeout=60_000)
+    assert "stripes" in tab.locator("select[name=word]").inner_text()
