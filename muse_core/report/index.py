@@ -11,7 +11,7 @@ from muse_core import paths
 from muse_core.report.stamps import executed, read_stamp, sources
 
 if TYPE_CHECKING:
-    from muse_core.report.summary import RunSummary
+    from muse_core.report.summary import NotebookRow, RunSummary
 
 CODE = (".py", ".j2", ".css")
 TEMPLATES = Path(__file__).parent / "templates"
@@ -23,6 +23,13 @@ STATES = {
 }
 MARK = b"<!-- made of "
 """Before the page's last line: what it was made of."""
+FIRST = {
+    "04": ("Where it looks: the explorer", ""),
+    "05": ("What it is worth: the table", ""),
+    "07": ("Which part does it: the study", "ablations"),
+    "08": ("What it draws", "generation"),
+}
+"""Number of a notebook that is worth looking at first -> words, and the run that shows it best."""
 LEAD = "Here is every run of the numbered notebooks, the newest first."
 
 
@@ -49,7 +56,23 @@ def render(template: str, runs: "list[RunSummary]", **values: Any) -> str:
         lstrip_blocks=True,
     )
     environment.filters["plain"] = lambda text: re.sub(r"([\\`*_\[\]<>|#~$])", r"\\\1", text)
-    return environment.get_template(template).render(runs=runs, states=STATES, **values)
+    known = {"runs": runs, "first": look_first(runs), "states": STATES}
+    return environment.get_template(template).render(**known, **values)
+
+
+def look_first(runs: "list[RunSummary]") -> "list[tuple[str, NotebookRow]]":
+    """Words -> the page to begin with, of the run that shows it best, else of the first."""
+    found = []
+    for number, (words, best) in FIRST.items():
+        rows = [
+            (run.name != best, row)
+            for run in runs
+            for row in run.notebooks
+            if row.stem.startswith(number) and row.state == "done"
+        ]
+        if rows:
+            found.append((words, min(rows, key=lambda each: each[0])[1]))
+    return found
 
 
 def write() -> Path:

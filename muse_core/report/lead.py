@@ -12,11 +12,11 @@ from typing import Any
 from muse_core.errors import MuseError
 from muse_core.report.arguments import typed
 from muse_core.report.cover import Cover, cover_of
-from muse_core.report.stamps import COMPARISON, Stamp
+from muse_core.report.stamps import COMPARISON, Stamp, conclusions
 from muse_core.report.summary import day
 from muse_core.results.records import read_json
 
-LEARNED, SETUP = re.compile(r"^learned\(", re.MULTILINE), re.compile(r"= setup\(")
+SETUP = re.compile(r"= setup\(")
 PARAMETERS = {"parameters", "injected-parameters"}
 UNUSED = "not used"
 """Begins a line of `Lab.say_unused`."""
@@ -38,7 +38,7 @@ def sort_cells(notebook: Any) -> Lead:
     not used stays where it is read.
     """
     notes = [cell.metadata.setdefault("muse", {}) for cell in notebook.cells]
-    conclusions = ""
+    said = ""
     for at, cell in enumerate(notebook.cells):
         if cell.cell_type != "code":
             continue
@@ -47,25 +47,20 @@ def sort_cells(notebook: Any) -> Lead:
         )
         if is_setup or PARAMETERS & set(cell.metadata.get("tags", [])):
             notes[at]["place"] = "foot"
-        elif LEARNED.search(cell.source) and (said := _html(cell)):
-            conclusions += said
+        elif concluded := conclusions(cell):
+            said += concluded
             notes[at]["place"] = "moved"
             if at and re.fullmatch(r"#+ [^\n]*", notebook.cells[at - 1].source.strip()):
                 notes[at - 1]["place"] = "moved"
     own = [at for at, cell in enumerate(notebook.cells) if not _papermills(cell)]
     if own and notebook.cells[own[0]].cell_type == "markdown":
         notes[own[0]]["place"] = "title"
-    return Lead(conclusions, cover_of(notebook))
+    return Lead(said, cover_of(notebook))
 
 
 def _papermills(cell: Any) -> bool:
     """Whether papermill put the cell there, to say that another one failed."""
     return "papermill-error-cell-tag" in cell.metadata.get("tags", [])
-
-
-def _html(cell: Any) -> str:
-    found = (each.get("data", {}).get("text/html", "") for each in cell.get("outputs", []))
-    return "".join("".join(each) for each in found)
 
 
 def with_contents(page: str) -> str:

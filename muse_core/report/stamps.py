@@ -1,8 +1,10 @@
 """What an executed notebook says about itself: its stamp, whether it is fresh, title and claim."""
 
 import hashlib
+import html
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,8 @@ from muse_core.results.trained_code import other_code
 NUMBERED = "[0-9][0-9]_*.ipynb"
 COMPARISON = "two_runs.ipynb"
 """Puts two runs side by side; lies with the studies' notebooks and has no number."""
+LEARNED = re.compile(r"^learned\(", re.MULTILINE)
+"""Begins the cell of a notebook's conclusions."""
 COMPARING = ("04", "05", "08")
 """Notebooks that look at the run with shared routing as well."""
 
@@ -146,6 +150,21 @@ def title_and_claim(notebook: dict[str, Any], fallback: str) -> tuple[str, str]:
             prose = (block for block in blocks if block and not block.startswith(("#", "|", "```")))
             return _plain(heading[1]), _shortened(_plain(next(prose, "")))
     return fallback, ""
+
+
+def conclusions(cell: Mapping[str, Any]) -> str:
+    """HTML of what a notebook concludes in this cell; "" for any other cell."""
+    if cell.get("cell_type") != "code" or not LEARNED.search("".join(cell.get("source", ""))):
+        return ""
+    found = (each.get("data", {}).get("text/html", "") for each in cell.get("outputs", []))
+    return "".join("".join(each) for each in found)
+
+
+def first_conclusion(notebook: Mapping[str, Any]) -> str:
+    """The first sentence that an executed notebook concludes with, as plain text."""
+    said = "".join(map(conclusions, notebook.get("cells", [])))
+    first = said.partition("</p>")[0]
+    return _shortened(html.unescape(re.sub(r"<[^>]+>", "", first)).strip())
 
 
 def _shortened(words: str, limit: int = 260) -> str:

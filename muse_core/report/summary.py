@@ -13,6 +13,7 @@ from muse_core.report.cover import cover_of
 from muse_core.report.stamps import (
     Stamp,
     executed,
+    first_conclusion,
     read_notebook,
     read_stamp,
     state,
@@ -44,8 +45,8 @@ class Number:
 @dataclass(frozen=True)
 class NotebookRow:
     """One executed notebook; ``state`` as in `stamps.state`, ``cover`` a data URI or a link,
-    ``chart`` whether it is one; ``seconds``: of the execution, or of the training that it found
-    done.
+    ``chart`` whether it is one; ``found``: what it concludes first; ``seconds``: of the execution,
+    or of the training that it found done.
     """
 
     stem: str
@@ -58,6 +59,7 @@ class NotebookRow:
     cover: str = ""
     alt: str = ""
     chart: bool = False
+    found: str = ""
 
 
 @dataclass(frozen=True)
@@ -192,6 +194,7 @@ def notebook_row(report: Path) -> NotebookRow:
         cover.uri,
         cover.alt,
         cover.chart,
+        first_conclusion(notebook),
     )
 
 

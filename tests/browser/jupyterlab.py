@@ -14,7 +14,6 @@ from typing import Any
 import nbformat
 import pytest
 
-
 SETTINGS = Path(__file__).parents[2] / "notebooks/.jupyter"
 """What `make lab` adds to a user's own settings."""
 

@@ -17,8 +17,9 @@ from muse_core.errors import MuseError
 from muse_core.figures import PLOTLY_MIME
 from muse_core.figures.explorer import AttentionView, explorer_data, explorer_fragment
 from muse_core.report import gallery, html
+from muse_core.report.cover import as_webp
 from muse_core.report.stamps import source_sha
-from muse_core.report.summary import as_webp, summary
+from muse_core.report.summary import summary
 from muse_core.results.measurements import Measurement
 
 from .conftest import Writer

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from nbformat.v4 import new_output
 
 from muse_core.report import index
 from muse_core.report.html import external_requests
@@ -67,6 +68,23 @@ def test_each_card_has_its_picture_or_a_plain_tile(write_notebook: Writer) -> No
     assert page.count("<img ") == 1 and 'alt="A red &lt;tile&gt;."' in page
     assert '<div class="cover none" aria-hidden="true">01</div>' in page
     assert external_requests(page) == []
+
+
+def test_a_card_says_what_its_notebook_concludes_first(write_notebook: Writer) -> None:
+    said = new_output("display_data", data={"text/html": "<p>It is <b>3 &lt; 4</b>.</p><p>So.</p>"})
+    executed_copy(write_notebook("05_a", "learned(found)"), "smoke", said)
+    page = index.write().read_text()
+    assert '<p class="found">It is 3 &lt; 4.</p>' in page and "So." not in page
+
+
+def test_the_pages_worth_looking_at_first_are_linked_from_the_run_that_shows_them_best(
+    write_notebook: Writer,
+) -> None:
+    for stem, run in (("04_a", "tiny"), ("07_a", "tiny"), ("07_a", "ablations")):
+        executed_copy(write_notebook(stem), run)
+    executed_copy(write_notebook("05_a"), "tiny", status="failed", error="No.")
+    found = [row.link for _, row in index.look_first(index.summaries())]
+    assert found == ["tiny/04_a.ipynb", "ablations/07_a.ipynb"]
 
 
 def test_headline_numbers_stand_with_unit_interval_and_baseline(
