@@ -18,7 +18,7 @@ export JUPYTER_PLATFORM_DIRS := 1
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help env reports tokenizer baseline ablations generation generation-long bench torture gallery lint types check core-tests test short-tests test-all lab clean-env
+.PHONY: help env demo reports tokenizer baseline ablations generation generation-long bench torture gallery lint types check core-tests test short-tests test-all lab clean-env
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -34,8 +34,11 @@ $(STAMP): pyproject.toml constraints.txt
 	@rm -f $@
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install -q --disable-pip-version-check uv
-	@$(BIN)/python -m uv pip install -q --compile-bytecode --python $(BIN)/python -c constraints.txt -e '.[dev,trackers]'
+	@$(BIN)/python -m uv pip install -q --compile-bytecode --python $(BIN)/python -c constraints.txt -e '.[dev]'
 	@touch $@
+
+demo: $(STAMP) ## a short training, its headline figures and the explorer, in under five minutes on 2 cores
+	$(BIN)/muse demo
 
 reports: $(STAMP) ## run every notebook, and the baseline with shared routing, and write reports/ (RUN, PRESET)
 	OMP_NUM_THREADS=$(HALF_THE_CORES) $(MAKE) --jobs 2 tokenizer baseline
@@ -101,7 +104,7 @@ test-all: lint types ## the long forms as well
 	$(PYTEST) $(EVERY_CORE) notebooks tests
 
 lab: $(STAMP) ## JupyterLab on the notebooks, which it saves with the widgets in them
-	JUPYTER_CONFIG_PATH=notebooks/.jupyter $(BIN)/jupyter lab notebooks
+	$(BIN)/muse lab
 
 clean-env: ## remove .venv
 	rm -rf .venv

@@ -13,6 +13,8 @@ from muse_core import paths
 from muse_core.errors import MuseError
 
 EXAMPLES = """examples:
+  muse new my-workspace                  notebooks to change, and folders for runs and reports
+  muse demo                              a short training and the explorer, in under five minutes
   muse run all                           every notebook with its defaults (preset smoke, run smoke)
   muse run all -p preset tiny            the tiny preset, into reports/tiny
   muse run 01 --run wide -p steps 200    one notebook, into reports/wide
@@ -77,6 +79,12 @@ def main(words: list[str] | None = None) -> int:
     except MuseError as error:
         print(f"muse: {error}", file=sys.stderr)
         return 2
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] == "muse_core":
+            raise
+        extras = "pip install 'muse-workspace[notebooks,train]'"
+        print(f"muse: this needs {error.name}, which is not installed: {extras}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("muse: interrupted.", file=sys.stderr)
         return 130
@@ -97,6 +105,33 @@ def _run(given: argparse.Namespace) -> int:
     if last.error:
         print(f"muse: {last.notebook} stopped: {last.error}", file=sys.stderr)
     return {"failed": 1, "interrupted": 130}.get(last.status, 0)
+
+
+def _new(given: argparse.Namespace) -> int:
+    from muse_core.report.workspace import new_workspace
+
+    folder = new_workspace(Path(given.folder).expanduser().absolute())
+    say(f"{folder} is a workspace: go there, and begin with `muse demo`")
+    return 0
+
+
+def _demo(_: argparse.Namespace) -> int:
+    from muse_core.report.demo import demo
+
+    demo(say)
+    return 0
+
+
+def _lab(given: argparse.Namespace) -> int:
+    """Becomes JupyterLab."""
+    import jupyterlab
+
+    folder = paths.notebooks()
+    settings = [str(folder / ".jupyter"), os.environ.get("JUPYTER_CONFIG_PATH", "")]
+    os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, settings))
+    os.environ.setdefault("JUPYTER_PLATFORM_DIRS", "1")
+    words = [sys.executable, "-m", jupyterlab.__name__, str(folder), *given.options]
+    os.execv(sys.executable, words)
 
 
 def _compare(given: argparse.Namespace) -> int:
@@ -257,6 +292,17 @@ def _list(_: argparse.Namespace) -> int:
 
 
 COMMANDS = {
+    "new": (
+        _new,
+        "make a workspace: notebooks to change, folders for runs and reports",
+        [_argument("folder", metavar="FOLDER", help="absent or empty")],
+    ),
+    "demo": (_demo, "a short training, its headline figures, and the explorer", []),
+    "lab": (
+        _lab,
+        "JupyterLab on the notebooks",
+        [_argument("options", nargs="*", metavar="OPTION", help="for JupyterLab, after --")],
+    ),
     "run": (
         _run,
         "execute notebooks and write their pages",

@@ -4,6 +4,7 @@
 """
 
 import ast
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -32,6 +33,7 @@ from muse_core.data.sources import open_source
 from muse_core.errors import unknown
 from muse_core.evaluation.held_out import HeldOut, measure_held_out
 from muse_core.models.tokenizer import MuseTokenizer
+from muse_core.report.needed_stages import train_needed
 from muse_core.results.records import provenance, read_json, write_json
 from muse_core.training.distributed import device_for
 from muse_core.training.stage_record import StageRecord
@@ -181,12 +183,18 @@ class StageLab(Lab):
         return super().facts() | {"images": images} | other
 
 
-def setup(notebook: str, namespace: Mapping[str, Any]) -> Any:
+NEEDS = ("make", "refuse")
+
+
+def setup(notebook: str, namespace: Mapping[str, Any], needs: str = "") -> Any:
     """Check a notebook's parameters, open what they name, print where and on what it runs.
 
     Args:
         notebook: Its name, "02_semantic_injection".
         namespace: ``globals()`` of the notebook; or just the parameters, by name.
+        needs: What becomes of earlier stages that the notebook needs and are not there: "make"
+            trains them first, with the same parameters, "refuse" says which command does; "" is
+            the environment variable ``MUSE_NEEDS``, which `muse run` sets to "refuse", or "make".
 
     Returns:
         A `StageLab` for a notebook that trains a stage, else a `Lab`.
@@ -198,6 +206,11 @@ def setup(notebook: str, namespace: Mapping[str, Any]) -> Any:
         raise unknown("notebook", notebook, PARAMETERS)
     model = PARAMETERS[notebook]
     checked = model.check(**_given(model, namespace))
+    asked = needs or os.environ.get("MUSE_NEEDS", "make")
+    if asked not in NEEDS:
+        raise unknown("answer to needs", asked, NEEDS)
+    if asked == "make":
+        train_needed(notebook, checked)
     lab = _opened(notebook, checked)
     facts = lab.facts() | provenance(str(lab.device)).__dict__
     facts |= {"threads": str(torch.get_num_threads())}

@@ -1,5 +1,5 @@
-"""The only place that knows where data, runs and reports live; nothing depends on the working
-directory.
+"""The only place that knows where data, runs and reports live; of the working directory it counts
+only which workspace it is in.
 """
 
 import os
@@ -10,16 +10,61 @@ from pathlib import Path
 
 from muse_core.errors import MuseError, shown
 
+MARK = ".muse-workspace"
+"""The file by which a workspace is known; `muse new` writes it."""
+
 
 def checkout() -> Path:
-    """The folder that holds this package, and beside it the notebooks and scripts."""
+    """The folder that holds this package; of a checkout, beside it the notebooks and scripts."""
     return Path(__file__).resolve().parents[1]
 
 
+def shipped() -> Path:
+    """Where notebooks, studies and the tiny foundations come from: the checkout, or a folder inside
+    the installed package.
+    """
+    inside = Path(__file__).resolve().parent / "workspace"
+    return checkout() if (checkout() / "notebooks").is_dir() else inside
+
+
+def workspace() -> Path | None:
+    """``MUSE_ROOT`` if set, else the folder made by ``muse new`` that we are in, else the checkout
+    that holds this package; None where there is none of these.
+    """
+    if given := os.environ.get("MUSE_ROOT"):
+        return Path(given).expanduser().resolve()
+    here = _working_directory()
+    for folder in (here, *here.parents) if here else ():
+        if (folder / MARK).is_file():
+            return folder
+    return checkout() if shipped() == checkout() else None
+
+
+def _working_directory() -> Path | None:
+    try:
+        return Path.cwd()
+    except OSError:
+        return None
+
+
 def root() -> Path:
-    """The workspace: ``MUSE_ROOT`` if set, else the checkout that holds this package."""
-    given = os.environ.get("MUSE_ROOT")
-    return Path(given).expanduser().resolve() if given else checkout()
+    """`workspace`, where runs and reports are written.
+
+    Raises:
+        MuseError: There is none: nothing is ever written beside installed code.
+    """
+    found = workspace()
+    if found is None:
+        raise MuseError(
+            "This folder is in no MUSE workspace: `muse new FOLDER` makes one; work inside it, or "
+            "set MUSE_ROOT to it."
+        )
+    return found
+
+
+def homes() -> list[Path]:
+    """Where a folder of a workspace may lie: its own first, then what is shipped."""
+    return list(dict.fromkeys(filter(None, (workspace(), shipped()))))
 
 
 def import_from_checkout() -> None:
@@ -38,9 +83,9 @@ def import_from_checkout() -> None:
 
 
 def _shipped(place: str) -> Path:
-    """A folder of the workspace, or the checkout's own where ``MUSE_ROOT`` has none."""
-    own, shipped = root() / place, checkout() / place
-    return own if own.exists() or not shipped.exists() else shipped
+    """A folder of the workspace, or the one that is shipped where it has none."""
+    places = [home / place for home in homes()]
+    return next((each for each in places if each.exists()), places[0])
 
 
 def notebooks() -> Path:
@@ -134,8 +179,9 @@ def user_path(text: str) -> Path:
     """
     try:
         path = Path(text).expanduser()
-        here, workspace = Path.cwd() / path, root() / path
-        return (workspace if _found(workspace) > _found(here) else here).resolve()
+        here = Path.cwd() / path
+        ours = (workspace() or Path.cwd()) / path
+        return (ours if _found(ours) > _found(here) else here).resolve()
     # Too long, a NUL byte, the home of nobody, or a working directory that is gone.
     except (OSError, ValueError, RuntimeError) as error:
         raise MuseError(

@@ -348,7 +348,7 @@ def inherited(
 
 def model_of(preset: Preset) -> dict[str, Any]:
     """path -> value, of every field that belongs to the run (`MODEL_FIELDS`); a folder within the
-    workspace is written from there, so that a workspace may move.
+    workspace, or shipped with it, is written from there, so that a workspace may move.
     """
     found: dict[str, Any] = {}
     for name in MODEL_FIELDS:
@@ -357,9 +357,15 @@ def model_of(preset: Preset) -> dict[str, Any]:
             found |= {f"{name}.{field.name}": getattr(held, field.name) for field in fields(held)}
         else:
             found[name] = held
-    inside = f"{paths.root()}{os.sep}"
-    strings = {name: value for name, value in found.items() if isinstance(value, str)}
-    return found | {name: value.removeprefix(inside) for name, value in strings.items()}
+    return found | {
+        name: _from_home(value) for name, value in found.items() if isinstance(value, str)
+    }
+
+
+def _from_home(text: str) -> str:
+    for home in paths.homes():
+        text = text.removeprefix(f"{home}{os.sep}")
+    return text
 
 
 def with_model(preset: Preset, model: Mapping[str, Any]) -> Preset:
@@ -368,8 +374,9 @@ def with_model(preset: Preset, model: Mapping[str, Any]) -> Preset:
         first, _, rest = path.partition(".")
         held = getattr(preset, first)
         value = tuple(value) if isinstance(value, list) else value
-        if rest in PARTS and (paths.root() / str(value)).is_dir():
-            value = str(paths.root() / str(value))
+        if rest in PARTS and value:
+            places = (home / str(value) for home in paths.homes())
+            value = next((str(place) for place in places if place.is_dir()), value)
         preset = replace(preset, **{first: replace(held, **{rest: value}) if rest else value})
     return preset
 

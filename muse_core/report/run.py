@@ -99,6 +99,8 @@ def run(
     """
     from muse_core.report import index
 
+    # In a batch a missing stage is a mistake to be told, not work to be added.
+    os.environ.setdefault("MUSE_NEEDS", "refuse")
     outcomes: list[Outcome] = []
     for task in tasks:
         outcomes.append(_run_one(task, force or fresh, {"fresh": True} if fresh else {}, say))

@@ -16,7 +16,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 CONDA = yaml.safe_load((ROOT / "environment.yml").read_text())
 EXTRAS = PROJECT["optional-dependencies"]
-REQUIREMENTS = [Requirement(text) for text in chain(PROJECT["dependencies"], *EXTRAS.values())]
+ASKED = [Requirement(text) for text in chain(PROJECT["dependencies"], *EXTRAS.values())]
+REQUIREMENTS = [each for each in ASKED if each.name != PROJECT["name"]]
 PINS = [
     Requirement(line)
     for line in (ROOT / "constraints.txt").read_text().splitlines()
@@ -49,7 +50,7 @@ def test_conda_installs_this_project_with_these_pins():
     *plain, pip = CONDA["dependencies"]
     options = [tuple(line.split()) for line in pip["pip"]]
     assert [name.split("=")[0].rstrip(">") for name in plain] == ["python", "pip"]
-    assert options == [("--constraint", "constraints.txt"), ("-e", f".[{','.join(EXTRAS)}]")]
+    assert options == [("--constraint", "constraints.txt"), ("-e", ".[notebooks,train]")]
 
 
 def test_conda_s_python_is_one_the_project_supports():

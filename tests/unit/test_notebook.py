@@ -71,7 +71,9 @@ def test_a_wrong_parameter_is_one_sentence(
 
 def test_a_missing_earlier_stage_names_its_notebook_and_command() -> None:
     with pytest.raises(MuseError, match="muse run 01 --run nobody -p preset smoke"):
-        setup("02_semantic_injection", GIVEN)
+        setup("02_semantic_injection", GIVEN, needs="refuse")
+    with pytest.raises(MuseError, match="Unknown answer to needs 'ask': choose one of make"):
+        setup("02_semantic_injection", GIVEN, needs="ask")
 
 
 def test_a_misspelt_parameter_that_papermill_injected_is_refused() -> None:

@@ -107,6 +107,32 @@ def test_an_empty_workspace_has_the_checkouts_notebooks(tmp_path, monkeypatch) -
     assert paths.notebooks() == tmp_path / "notebooks"
 
 
+def test_a_workspace_is_found_from_anywhere_inside_it(tmp_path, monkeypatch) -> None:
+    monkeypatch.delenv("MUSE_ROOT", raising=False)
+    inside = tmp_path / "mine" / "notebooks"
+    inside.mkdir(parents=True)
+    (tmp_path / "mine" / paths.MARK).write_text("")
+    monkeypatch.chdir(inside)
+    assert paths.root() == tmp_path / "mine" and paths.notebooks() == inside
+    assert paths.foundations("tiny") == paths.checkout() / "data/foundations/tiny"
+    monkeypatch.setenv("MUSE_ROOT", str(tmp_path))
+    assert paths.root() == tmp_path
+
+
+def test_installed_code_has_its_own_copies_and_nothing_is_written_beside_it(
+    tmp_path, monkeypatch
+) -> None:
+    monkeypatch.delenv("MUSE_ROOT", raising=False)
+    monkeypatch.setattr(paths, "__file__", str(tmp_path / "site" / "muse_core" / "paths.py"))
+    monkeypatch.chdir(tmp_path)
+    copies = tmp_path / "site/muse_core/workspace"
+    assert paths.notebooks() == copies / "notebooks"
+    assert paths.foundations("tiny") == copies / "data/foundations/tiny"
+    assert paths.user_path("mine") == tmp_path / "mine"
+    with pytest.raises(MuseError, match="in no MUSE workspace: `muse new FOLDER` makes one"):
+        paths.run_folder("mine")
+
+
 def test_the_checkouts_scripts_can_be_imported_from_any_folder(tmp_path, monkeypatch) -> None:
     checkout = Path(paths.__file__).resolve().parents[1]
     elsewhere = [path for path in sys.path if Path(path or ".").resolve() != checkout]
