@@ -24,9 +24,9 @@ def attention_comparison(
     grid: Grid,
     queries: Sequence[int] | np.ndarray,
     title: str = "Where the marked patches look",
+    alike: bool = True,
 ) -> Picture:
-    """One row a query: the query on the image, then where each labelled map looks from it, on one
-    scale a row.
+    """One row a query: the query on the image, then where each labelled map looks from it.
 
     Args:
         image: Numbers in [0, 1], (h, w, 3) or (3, h, w).
@@ -34,22 +34,29 @@ def attention_comparison(
         grid: Patches down and across.
         queries: Numbers of patches.
         title: What the maps show.
+        alike: Whether the maps of a row share a scale; else each has its own, said below it.
 
     Raises:
         MuseError: A map or a query does not fit the grid.
     """
     picture = pixels(np.asarray(image)[None])[0]
-    rows, names = [], []
+    rows, names, below, patches = [], [], [], grid[0] * grid[1]
     for query in queries:
         looks = [_looks(found, grid, query, label) for label, found in maps.items()]
-        most, ring = largest(looks), [centre(picture, grid, query)]
-        heated_ = [Tile(heated(picture, look, most), ring) for look in looks]
+        own, ring = [largest([look]) for look in looks], [centre(picture, grid, query)]
+        scales = [max(own)] * len(own) if alike else own
+        heated_ = [
+            Tile(heated(picture, look, most), ring)
+            for look, most in zip(looks, scales, strict=True)
+        ]
         rows.append([Tile(picture, ring, 9.0), *heated_])
         row, column = divmod(int(query), grid[1])
-        times = most * grid[0] * grid[1]
-        names.append(f"row {row + 1}, column {column + 1}:\nup to {times:.2g} × uniform")
-    bar = "attention, each row over its own largest"
-    return sheet(rows, title, names, ["patch", *maps], bar=bar).shown("attention")
+        most = f":\nup to {max(own) * patches:.2g} × uniform" if alike else ""
+        names.append(f"row {row + 1}, column {column + 1}{most}")
+        below.append(["", *(f"up to {each * patches:.2g} × uniform" for each in own)])
+    bar = f"attention, each {'row' if alike else 'map'} over its own largest"
+    captions = () if alike else below
+    return sheet(rows, title, names, ["patch", *maps], captions, bar=bar).shown("attention")
 
 
 def attention_atlas(

@@ -13,7 +13,6 @@ from muse_core.figures.marks import Axis, Line, Mark, Number, Panel, Rule, exten
 from muse_core.figures.picture import Picture
 from muse_core.figures.theme import INK, LOSS_COLOURS, MUTED, STAGE_COLOURS
 
-READING = "line: mean over the heads · dots: single heads"
 OTHERS = [LOSS_COLOURS[name] for name in ("anchor", "reconstruction", "adversarial", "topology")]
 """Colours of networks that are neither a stage nor a teacher; the first differs most from the
 stages' purple.
@@ -26,7 +25,7 @@ def by_layer(
     unit: str,
     reference: Mapping[str, Number] | None = None,
 ) -> Picture:
-    """A line a network over its layers.
+    """A line a network over its layers, through the means over its heads; each head is a dot.
 
     A name that begins with "stage 2", "after stage 2" or "MUSE, after stage 2" has the stage's
     colour, a teacher is dark and dashed.
@@ -38,7 +37,7 @@ def by_layer(
         reference: Name -> a level to compare with.
     """
     arrays = {name: np.asarray(heads, dtype=np.float32) for name, heads in values.items()}
-    layers, step = max(map(len, arrays.values())), min(0.14, 0.66 / len(arrays))
+    layers, step = max(map(len, arrays.values())), min(0.08, 0.4 / len(arrays))
     marks: list[Mark] = []
     for at, (name, style) in enumerate(zip(arrays, _styles(arrays), strict=True)):
         heads, aside = arrays[name], step * (at - (len(arrays) - 1) / 2)
@@ -53,7 +52,7 @@ def by_layer(
     margin = 0.06 * (high - low) or 0.1
     limits = (low - margin, high + margin)
     ticks = {float(at): str(at) for at in range(1, layers + 1, -(-layers // 24))}
-    x = Axis(f"layer ({READING})", limits=(0.5, layers + 0.5), ticks=ticks, grid=False)
+    x = Axis("layer", limits=(0.5, layers + 0.5), ticks=ticks, grid=False)
     panel = Panel(marks, x, Axis(wrapped(unit, 42), limits=limits))
     rows = -(-sum(len(name) + 8 for name in arrays) // 95)
     return Picture(title, [panel], (8.5, 4.4 + 0.2 * rows), "by-layer")

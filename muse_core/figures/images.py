@@ -112,7 +112,7 @@ def reconstruction_grid(
     top, middle = pixels(inputs), pixels(reconstructions)
     error = np.clip(np.abs(top.astype(np.float32) - middle) * gain, 0, 255).astype(np.uint8)
     decibels = [f"{each:.1f} dB" if np.isfinite(each) else "no PSNR" for each in psnr]
-    names = ("input", "reconstruction", f"|error| × {gain:g}")
+    names = ("input", "output", f"|error| × {gain:g}")
     rows = [[Tile(tile) for tile in each] for each in (top, middle, error)]
     return sheet(rows, title, names, below=((), decibels)).shown("reconstructions")
 

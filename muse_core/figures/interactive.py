@@ -121,7 +121,7 @@ def _(mark: marks.Rule, figure: go.Figure, place: dict[str, Any]) -> None:
     line = {"color": mark.colour, "width": 1.4, "dash": mark.dash}
     always = {"line": line, "exclude_empty_subplots": False, **place}
     words: dict[str, Any] = {"text": _lines(mark.text), "font": {"color": mark.colour}}
-    words |= {"position": "right", "align": "left"} if mark.across else {"position": "top"}
+    words |= {"position": "top right" if mark.across else "top"}
     words = {f"annotation_{name}": each for name, each in words.items() if mark.text}
     if mark.across:
         figure.add_hline(y=mark.at, layer="below", **words, **always)

@@ -34,6 +34,7 @@ def similarity_matrix(
     column_labels: Sequence[str],
     title: str = "Similarity of rows and columns",
     unit: str = "cosine",
+    limits: tuple[Number, Number] | None = None,
 ) -> Picture:
     """Row i against column j; a square matrix has its diagonal (the true pairs) outlined.
 
@@ -43,6 +44,7 @@ def similarity_matrix(
         column_labels: m names.
         title: What the matrix shows.
         unit: Of the numbers.
+        limits: Ends of the colours, so that two matrices compare; None for those of the numbers.
 
     Raises:
         MuseError: Names and numbers do not fit.
@@ -55,11 +57,15 @@ def similarity_matrix(
             "column labels: give one label a row and one a column."
         )
     digits = decimals(values)
-    texts = [[f"{x:.{digits}f}" if np.isfinite(x) else "–" for x in row] for row in values]
+    # Adding 0 takes the sign from what rounds to zero.
+    say = lambda x: f"{round(float(x), digits) + 0:.{digits}f}" if np.isfinite(x) else "–"
+    texts = [[say(x) for x in row] for row in values]
     says_something = len({text for row in texts for text in row}) > 1
     texts = texts if says_something and values.size <= ANNOTATED_CELLS else ()
     names, is_square = (row_labels, column_labels), rows == columns
-    heat = Heat(values, *extent(values), spread(HEAT), texts, names, unit, diagonal=is_square)
+    heat = Heat(
+        values, *(limits or extent(values)), spread(HEAT), texts, names, unit, diagonal=is_square
+    )
     is_tilted = max(map(len, column_labels), default=0) > 8
     x = Axis(ticks=_short(column_labels), tilted=is_tilted, grid=False)
     y = Axis(ticks=_short(row_labels), limits=(rows - 0.5, -0.5), grid=False)

@@ -47,6 +47,7 @@ LOSS_COLOURS = MappingProxyType(
         "perceptual": "#CC79A7",
         "adversarial": "#E69F00",
         "total": "#3B4248",
+        "discriminator": "#56B4E9",
     }
 )
 """Okabe and Ito's palette (2008), told apart by readers with any common colour blindness."""
@@ -54,7 +55,7 @@ LOSS_COLOURS = MappingProxyType(
 STAGE_COLOURS = MappingProxyType({1: "#9C82C7", 2: "#6A4A9C", 3: "#34175F"})
 """One hue that darkens from stage to stage, so the order survives a grey print."""
 
-SEQUENCE = (*LOSS_COLOURS.values(), "#56B4E9")
+SEQUENCE = tuple(LOSS_COLOURS.values())
 """Colours for anything that is neither a loss nor a stage, in this order."""
 
 VIRIDIS = "#440154 #482878 #3e4989 #31688e #26828e #1f9e89 #35b779 #6ece58 #b5de2b #fde725"

@@ -26,6 +26,8 @@ from muse_core.report.stamps import (
 )
 from muse_core.report.summary import day
 
+FINISHED_BAR = re.compile(r"[^\n]*100%\|[^\n]*(?:\n|$)")
+"""tqdm's last line."""
 SPELLINGS = {
     r"\{aligned\}": "{split}",
     r"\\arg(?![A-Za-z])": r"\\operatorname{arg}",
@@ -82,13 +84,12 @@ def export(report: Path) -> Path:
     """
     import nbformat
 
-    notebook = nbformat.read(report, as_version=4)
+    notebook = as_printed(nbformat.read(report, as_version=4))
     frame = _frame(report, notebook) | {"lead": sort_cells(notebook)}
     exporter = _Exporter(
         template_name="classic",
         template_file="page.html.j2",
         extra_template_paths=[str(TEMPLATES)],
-        preprocessors=[CoalesceStreamsPreprocessor],
     )
     resources = {"metadata": {"path": str(report.parent)}, "muse": frame}
     page, _ = exporter.from_notebook_node(notebook, resources)
@@ -108,6 +109,18 @@ def export(report: Path) -> Path:
 def export_run(folder: Path) -> list[Path]:
     """Write every page of a run again, so that links to neighbours are right."""
     return [export(report) for report in executed(folder)]
+
+
+def as_printed(notebook: Any) -> Any:
+    """The same notebook with its printed text as a terminal ends up showing it, and without the
+    bars of what went to its end.
+    """
+    notebook, _ = CoalesceStreamsPreprocessor().preprocess(notebook, {})
+    for cell in (each for each in notebook.cells if each.cell_type == "code"):
+        for output in (each for each in cell.outputs if each.output_type == "stream"):
+            output.text = FINISHED_BAR.sub("", output.text)
+        cell.outputs = [each for each in cell.outputs if each.get("text", "text").strip()]
+    return notebook
 
 
 def code_summary(cell: Any) -> str:

@@ -29,6 +29,10 @@ function fitted(layout, width) {
   }
   const below = { orientation: "h", x: 0, xanchor: "left", y: -0.22, yanchor: "top" };
   fit.title = wrapped(fit.title);
+  if (fit.title && fit.title.text) {
+    const lines = fit.title.text.split("<br>").length;
+    fit.margin = Object.assign({}, fit.margin, { t: Math.max((fit.margin || {}).t || 0, 28 + 19 * lines) });
+  }
   fit.legend = Object.assign({}, fit.legend, below);
   fit.margin = Object.assign({}, fit.margin, { l: 46, r: 12 });
   return fit;
@@ -155,7 +159,7 @@ document.addEventListener("DOMContentLoaded", () => {
   }
   document.querySelectorAll("figure[data-name]").forEach(equip);
   document.querySelectorAll("math").forEach(ownLine);
-  document.querySelectorAll(".muse-images .rows, .scroll, .html, table").forEach(hint);
+  document.querySelectorAll(".muse-images .rows, .scroll, .html, table, .equation").forEach(hint);
   const button = document.getElementById("all-code");
   if (!button) return;
   button.hidden = false;

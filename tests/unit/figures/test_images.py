@@ -62,7 +62,7 @@ def test_reconstruction_rows_are_input_reconstruction_and_amplified_error():
     reconstructions[1, 2, 3, 0] = 0.2
     picture = reconstruction_grid(inputs, reconstructions, [40.0, float("nan")], gain=4)
     assert drawn(picture)[5][2, 3, 0] == 51 * 4 == drawn(picture)[5].sum()
-    assert names(picture) == ["input", "reconstruction", "|error| × 4"]
+    assert names(picture) == ["input", "output", "|error| × 4"]
     assert captions(picture)[2:4] == ["40.0 dB", "no PSNR"]
 
 

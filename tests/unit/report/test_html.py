@@ -149,12 +149,15 @@ def test_a_formula_nobody_can_draw_stays_readable_and_is_no_markup() -> None:
     assert "<script" not in html.mathml(r"\text{<script>x</script>}")
 
 
-def test_of_a_progress_bar_the_last_state_stays(tmp_path: Path) -> None:
+def test_of_a_progress_bar_the_last_state_stays_unless_it_reached_its_end(tmp_path: Path) -> None:
     cell = nbformat.v4.new_code_cell("1")
-    texts = ["\rtrain:   0%| | 0/4\rtrain:  25%|█ | 1/4", "\rtrain: 100%|██| 4/4\n", "done\n"]
+    texts = ["\rtrain:   0%| | 0/4\rtrain:  25%|█ | 1/4", "\rtrain: 50%|██| 2/4\n", "done\n"]
     cell.outputs = [nbformat.v4.new_output("stream", name="stdout", text=text) for text in texts]
     page = page_of(tmp_path, cell).partition("<main")[2]
-    assert "100%" in page and "done" in page and "25%" not in page and page.count("train:") == 1
+    assert "50%" in page and "done" in page and "25%" not in page and page.count("train:") == 1
+    cell.outputs[1].text = cell.outputs[1].text.replace(" 50%", " 100%")
+    page = page_of(tmp_path, cell).partition("<main")[2]
+    assert "done" in page and "train:" not in page
 
 
 def test_a_widget_with_a_face_for_pages_shows_that_face(tmp_path: Path) -> None:
