@@ -20,6 +20,7 @@ EXAMPLES = """examples:
   muse run 01 --run wide -p steps 200    one notebook, into reports/wide
   muse list                              notebooks and their parameters
   muse gallery --run tiny                that run in reports/gallery, light enough to commit
+  muse export tiny                       that run as one zip: pages, records, weights
   muse study decide --jobs 2             every run that the study still lacks, two at a time
   muse compare tiny tiny-shared          both on one page, as run tiny-and-tiny-shared
   muse watch tiny                        how far a run is that another process trains
@@ -241,6 +242,13 @@ def _gallery(given: argparse.Namespace) -> int:
     return 0
 
 
+def _export(given: argparse.Namespace) -> int:
+    from muse_core.report.export import export
+
+    say(export(given.run, given.into, given.partial))
+    return 0
+
+
 def _shards(given: argparse.Namespace) -> int:
     if given.verify and not given.source and not given.into:
         return _verify(given.verify)
@@ -370,6 +378,15 @@ COMMANDS = {
         [
             _argument("--run", default="tiny", help="name of the run (default: tiny)"),
             _argument("--into", default="", metavar="NAME", help="as the study of this name"),
+        ],
+    ),
+    "export": (
+        _export,
+        "pack pages, records and weights of a run into one zip",
+        [
+            _argument("run", metavar="RUN", help="name of the run"),
+            _argument("--into", default="", metavar="FILE", help="(reports/RUN.zip)"),
+            _argument("--partial", action="store_true", help="what is there of an unfinished run"),
         ],
     ),
     "list": (_list, "show the notebooks and their parameters", []),

@@ -60,14 +60,15 @@ def _said(file: Path) -> str:
 def _table(files: list[Path]) -> str:
     """File -> the first sentence of its docstring."""
     rows = [
-        f"| [{file.stem}](../{file.relative_to(ROOT)}) | {_first(file)} |"
+        f"| [{file.stem}](../{file.relative_to(ROOT)}) | {first_sentence(file)} |"
         for file in files
         if file.name != "__init__.py"
     ]
     return "\n".join(["| file | what it is |", "|---|---|", *rows]) if rows else ""
 
 
-def _first(file: Path) -> str:
+def first_sentence(file: Path) -> str:
+    """What a module's docstring says first, as a cell of a table."""
     words = _said(file).split("\n\n")[0]
     return words.replace("|", "\\|")
 

@@ -11,16 +11,26 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import nbformat
+import pytest
 from nbformat import NotebookNode
 
 FILES = sorted((Path(__file__).resolve().parents[1] / "notebooks").rglob("[0-9a-z]*.ipynb"))
 LIGHT = sys.stdlib_module_names | {"IPython"}
 """What may be imported before muse_core: neither brings OpenMP, whose threads muse_core tells how
 to wait."""
+INSTALL = """import os
+from importlib.util import find_spec
+
+if find_spec("muse_core") is None:  # as on Colab
+    name, at, place = os.environ.get("MUSE_SOURCE", "muse-workspace").partition(" @ ")
+    %pip install --quiet "{name}[notebooks,train]{at}{place}\""""
+"""The first code cell of every numbered notebook."""
 
 
 def code(notebook: NotebookNode) -> list[NotebookNode]:
-    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+    """The code cells, without the one that installs."""
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    return [cell for cell in cells if "install" not in cell.metadata.get("tags", [])]
 
 
 def parameters(notebook: NotebookNode) -> list[NotebookNode]:
@@ -93,6 +103,45 @@ def test_they_open_with_a_title_say_what_they_need_and_check_themselves() -> Non
 
 def test_one_parameters_cell_which_is_the_first_code_cell() -> None:
     assert not where(lambda notebook: parameters(notebook) != code(notebook)[:1])
+
+
+def test_numbered_ones_install_what_is_missing_first_and_all_alike() -> None:
+    def wrong(notebook: NotebookNode) -> object:
+        cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+        tagged = [cell for cell in cells if "install" in cell.metadata.get("tags", [])]
+        return tagged != cells[:1] or tagged[0].source != INSTALL
+
+    numbered = {path.stem for path in FILES if path.stem[0].isdigit()}
+    assert len(numbered) >= 9 and not numbered & where(wrong).keys()
+    others = {path.stem for path in FILES} - numbered
+    assert others <= where(wrong).keys()
+
+
+@pytest.mark.parametrize(
+    ("source", "required"),
+    [
+        ("", "muse-workspace[notebooks,train]"),
+        ("checkout/dist/muse.whl", "checkout/dist/muse.whl[notebooks,train]"),
+        (
+            "muse-workspace @ git+https://a.b/c",
+            "muse-workspace[notebooks,train] @ git+https://a.b/c",
+        ),
+    ],
+)
+def test_the_installation_runs_where_muse_core_is_missing_and_nowhere_else(
+    source: str, required: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In IPython itself, with pip's magic noting what it is asked for."""
+    from IPython.core.interactiveshell import InteractiveShell
+
+    shell, asked = InteractiveShell(), []
+    shell.register_magic_function(asked.append, magic_name="pip")
+    if source:
+        monkeypatch.setenv("MUSE_SOURCE", source)
+    assert shell.run_cell(INSTALL).success and not asked
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    assert shell.run_cell(INSTALL).success
+    assert asked == [f'install --quiet "{required}"']
 
 
 def test_parameters_are_literals_typed_and_commented() -> None:

@@ -2,6 +2,7 @@
 autoencoders.
 """
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ from muse_core.models.block_variants import variant_named
 from muse_core.models.connector import Connector, ConnectorOutput
 from muse_core.models.gradient_routes import routing_named, stop_gradient
 from muse_core.models.semantic_head import SemanticHead
+from muse_core.models.upload import own_card, upload
 from muse_core.shapes import Embeddings, Float, Images, Latents, Tokens
 
 
@@ -159,6 +161,30 @@ class MuseTokenizer(ModelMixin, ConfigMixin):
         location = require_folder_or_hub("tokenizer", location)
         remedy = "run the stage that made it again"
         return load_whole(super().from_pretrained, "tokenizer", location, remedy, **options)
+
+    def push_to_hub(self, repo_id: str, card: str = "", **options: Any) -> str:
+        """Upload configuration, weights and model card to the hub.
+
+        Args:
+            repo_id: OWNER/NAME, made where there is none.
+            card: Text of the README.md; that beside the folder this was loaded from, if empty.
+            **options: As diffusers' `ModelMixin.push_to_hub` takes them: ``private``, ``token``,
+                ``commit_message``, ``create_pr``.
+
+        Returns:
+            The commit's address.
+
+        Raises:
+            MuseError: There is no card, or the hub refuses.
+        """
+        card = card or own_card(str(self.config.get("_name_or_path") or ""))
+        return upload(self, repo_id, card, **options)
+
+    def to_json_string(self) -> str:
+        """The configuration as it is saved: without the folder of this machine it came from."""
+        kept = json.loads(super().to_json_string())
+        kept.pop("_name_or_path", None)
+        return json.dumps(kept, indent=2, sort_keys=True) + "\n"
 
     def patch_grid(self, images: Images) -> tuple[int, int]:
         """Backbone patches (rows, columns). Raises MuseError for an image size that is not a whole

@@ -33,6 +33,7 @@ from muse_core.report.html import Links, external_requests
 from muse_core.report.index import TEMPLATES, render
 from muse_core.report.stamps import executed, source_sha, sources, state
 from muse_core.report.summary import RunSummary, summary
+from muse_core.results.machine_paths import machine_path
 
 BUDGET = 16_000_000
 """Bytes of the whole gallery, at most."""
@@ -260,16 +261,6 @@ def refuse_unfit(files: Files, budget: int = BUDGET) -> None:
                     f"The link {link} in {name} leads nowhere inside the gallery: mend it in the "
                     "notebook."
                 )
-
-
-def machine_path(text: str) -> str:
-    """The first absolute path that only this machine has, or ""; base64 is not looked at."""
-    own = [place for place in (paths.root(), Path.home()) if len(place.parts) > 1]
-    places = "|".join(re.escape(str(place)) for place in own)
-    others = r"/(?:home|Users)/[\w.-]+/|/(?:root|tmp|var/folders)/|[A-Z]:\\\\?Users\\|file:///"
-    pattern = rf"(?<![\w./\\-])(?:(?:{places})(?![\w-])|{others})[^\s\"'<>&]{{0,80}}"
-    found = re.search(pattern, re.sub(r"[A-Za-z0-9+/=]{200,}", "", text))
-    return found[0] if found else ""
 
 
 def links(name: str, text: str) -> list[str]:

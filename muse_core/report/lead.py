@@ -18,6 +18,8 @@ from muse_core.results.records import read_json
 
 SETUP = re.compile(r"= setup\(")
 PARAMETERS = {"parameters", "injected-parameters"}
+INSTALL = "install"
+"""The tag of the cell that installs muse_core where it is missing: no reader needs it."""
 UNUSED = "not used"
 """Begins a line of `Lab.say_unused`."""
 FEWEST_HEADINGS = 3
@@ -34,8 +36,8 @@ class Lead:
 
 def sort_cells(notebook: Any) -> Lead:
     """Mark each cell of an executed notebook with its place, "foot" for parameters and setup,
-    "moved" for the conclusions, and return the page's head. A setup that says what of the data is
-    not used stays where it is read.
+    "moved" for the conclusions, "left out" for the installation, and return the page's head. A
+    setup that says what of the data is not used stays where it is read.
     """
     notes = [cell.metadata.setdefault("muse", {}) for cell in notebook.cells]
     said = ""
@@ -45,7 +47,10 @@ def sort_cells(notebook: Any) -> Lead:
         is_setup = SETUP.search(cell.source) and not any(
             UNUSED in "".join(each.get("text", "")) for each in cell.get("outputs", [])
         )
-        if is_setup or PARAMETERS & set(cell.metadata.get("tags", [])):
+        tags = set(cell.metadata.get("tags", []))
+        if INSTALL in tags:
+            notes[at]["place"] = "left out"
+        elif is_setup or PARAMETERS & tags:
             notes[at]["place"] = "foot"
         elif concluded := conclusions(cell):
             said += concluded

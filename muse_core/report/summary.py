@@ -19,6 +19,7 @@ from muse_core.report.stamps import (
     state,
     title_and_claim,
 )
+from muse_core.results.machine_paths import data_words
 from muse_core.results.measurements import METRICS, EvaluationRecord
 from muse_core.results.records import read_json, read_record
 
@@ -146,12 +147,6 @@ def _measured(evaluation: EvaluationRecord) -> str:
         "that training never saw; the ranges are 95 % intervals over those images. Shared routing "
         "is the baseline, where every loss may train every weight of the attention."
     )
-
-
-def data_words(spec: str) -> str:
-    """A data source without its place: "pets:PATH/oxford_pets" is "pets (oxford_pets)"."""
-    kind, _, place = spec.partition(":")
-    return f"{kind.strip()} ({Path(place.strip()).name})" if place else kind.strip()
 
 
 def _facts(

@@ -25,9 +25,6 @@ from muse_core.results.measurements import Measurement
 from .conftest import Writer
 from .executed import executed_copy, picture, png, write_evaluation
 
-TEMPORARY = "/".join(("", "tmp", ""))
-"""Put together here, so that no file of the project holds such a path."""
-
 
 @pytest.fixture
 def run(write_notebook: Writer, workspace: Path) -> Path:
@@ -156,20 +153,6 @@ def test_a_page_that_does_not_travel_is_refused(
 def test_what_is_too_heavy_is_refused() -> None:
     with pytest.raises(MuseError, match="MB at most"):
         gallery.refuse_unfit({"assets/a.webp": bytes(20)}, budget=19)
-
-
-@pytest.mark.parametrize(
-    ("text", "found"),
-    [
-        ("<pre>read /home/ada/photos/cat.png</pre>", "/home/ada/photos/cat.png"),
-        ("'/Users/ada/x'", "/Users/ada/x"),
-        (f"in {TEMPORARY}x.png", f"{TEMPORARY}x.png"),
-        ("data/runs/tiny and https://a.b/home/x", ""),
-        ("A" * 200 + "/home/ada/x", ""),
-    ],
-)
-def test_a_path_of_this_machine_is_seen(text: str, found: str) -> None:
-    assert gallery.machine_path(text) == found
 
 
 def test_a_swap_that_fails_brings_the_old_gallery_back(

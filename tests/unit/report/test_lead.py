@@ -67,6 +67,17 @@ def test_versions_and_parameters_are_folded_at_the_end(tmp_path: Path) -> None:
     assert ">Parameters<" in page[foot:] and ">Parameters<" not in page[:foot]
 
 
+def test_a_page_does_not_show_the_installation_unless_it_failed(tmp_path: Path) -> None:
+    notebook = story()
+    installs = nbformat.v4.new_code_cell("%pip install muse", metadata={"tags": ["install"]})
+    notebook.cells.insert(1, installs)
+    assert "install" not in page_of(tmp_path, notebook).partition("<main")[2]
+    installs.outputs = [
+        nbformat.v4.new_output("error", ename="E", evalue="no", traceback=["no such package"])
+    ]
+    assert "no such package" in page_of(tmp_path, notebook)
+
+
 def test_what_of_the_data_is_not_used_stays_where_it_is_read(tmp_path: Path) -> None:
     notebook = story()
     notebook.cells[2].outputs[0].text = "torch 2.15.0\nnot used     3 images without a caption"

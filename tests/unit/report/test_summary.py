@@ -14,7 +14,7 @@ from PIL import Image
 from muse_core.evaluation import run_rows
 from muse_core.figures import Picture, bars, sample_grid
 from muse_core.report.cover import COVER_WIDTH, cover_of
-from muse_core.report.summary import data_words, summary
+from muse_core.report.summary import summary
 from muse_core.results.measurements import Comparison, Measurement
 
 from .conftest import Writer
@@ -94,14 +94,6 @@ def test_it_says_what_was_trained_and_where(run: Path) -> None:
         "Time": "2 minutes",
         "Date": "2026-01-01 10:00 UTC",
     }
-
-
-@pytest.mark.parametrize(
-    ("spec", "words"),
-    [("scenes", "scenes"), ("folder: ~/photos/", "folder (photos)"), ("", "")],
-)
-def test_data_is_named_without_its_place(spec: str, words: str) -> None:
-    assert data_words(spec) == words
 
 
 def cover(*outputs: Any) -> tuple[Image.Image | None, str]:
