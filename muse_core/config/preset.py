@@ -123,7 +123,9 @@ class Preset:
     segmentation_steps: Count = 150
     """Of the fit of a segmentation probe's head, at most (`segmentation_probe`)."""
     trackers: tuple[str, ...] = ()
-    """"tensorboard", "wandb" or both: they hear the metrics as well."""
+    """Names of Accelerate's trackers, "tensorboard", "wandb", "trackio": they hear the metrics as
+    well.
+    """
     accelerate_config: str = ""
     """A file that ``accelerate config`` wrote: it says in which processes to train."""
 
