@@ -126,6 +126,8 @@ class Preset:
     """Names of Accelerate's trackers, "tensorboard", "wandb", "trackio": they hear the metrics as
     well.
     """
+    gpu_memory: Annotated[float, Interval(ge=0)] = 0.0
+    """Gigabytes of the GPU that its stages are meant for; 0 where a CPU will do."""
     accelerate_config: str = ""
     """A file that ``accelerate config`` wrote: it says in which processes to train."""
 
