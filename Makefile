@@ -6,7 +6,6 @@ PRESET ?= tiny
 
 BIN := .venv/bin
 STAMP := .venv/.muse-setup
-STRIP := $(BIN)/nbstripout --keep-id
 OFFLINE := HF_HUB_OFFLINE=1
 PYTEST := $(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 EVERY_CORE := --nbval-lax --nbval-current-env -n auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder
@@ -98,14 +97,12 @@ core-tests: $(STAMP)
 	$(PYTEST) -q -m "not slow and not long" $(CORE_TESTS)
 
 test: lint ## everything a change can break: types, pytest on every core, with the notebooks' cells (nbval) on one of them
-	$(STRIP) --verify notebooks/*.ipynb
 	$(MAKE) --jobs 2 types short-tests
 
 short-tests: $(STAMP)
 	$(PYTEST) $(EVERY_CORE) -m "not long" --ignore notebooks/studies notebooks tests
 
 test-all: lint types ## the long forms as well
-	$(STRIP) --verify notebooks/*.ipynb
 	$(PYTEST) $(EVERY_CORE) notebooks tests
 
 lab: $(STAMP) ## JupyterLab on the notebooks, which it saves with the widgets in them

@@ -18,6 +18,7 @@ EXAMPLES = """examples:
   muse run all                           every notebook with its defaults (preset smoke, run smoke)
   muse run all -p preset tiny            the tiny preset, into reports/tiny
   muse run 01 --run wide -p steps 200    one notebook, into reports/wide
+  muse doctor                            what is here, and what will work
   muse list                              notebooks and their parameters
   muse gallery --run tiny                that run in reports/gallery, light enough to commit
   muse export tiny                       that run as one zip: pages, records, weights
@@ -228,6 +229,14 @@ def _watch(given: argparse.Namespace) -> int:
     return 0
 
 
+def _doctor(_: argparse.Namespace) -> int:
+    from muse_core.report.doctor import examine
+
+    found = examine()
+    say(found)
+    return 0 if any(preset.works for preset in found.presets) else 1
+
+
 def _index(_: argparse.Namespace) -> int:
     from muse_core.report import index
 
@@ -371,6 +380,7 @@ COMMANDS = {
             _argument("--verify", metavar="FOLDER", help="compare shards with their checksums"),
         ],
     ),
+    "doctor": (_doctor, "say what is installed and found here, and what will work", []),
     "index": (_index, "write reports/index.html again", []),
     "gallery": (
         _gallery,

@@ -107,6 +107,13 @@ class NotebooksOnMicro:
             return (yield)
 
 
+def pytest_collection_modifyitems(items: list[Any]) -> None:
+    """What JupyterLab saved into a notebook is no reference for its cells (nbval)."""
+    for item in items:
+        if hasattr(item, "cell"):
+            item.cell.outputs = []
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Registered, not defined here: hooks of this file are not called for the notebooks' cells."""
     config.pluginmanager.register(NotebooksOnMicro())

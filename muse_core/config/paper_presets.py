@@ -41,6 +41,7 @@ def muse_1b() -> Preset:
             unshuffle=2, width=512, num_heads=8, query_grid=QUERY_GRID, semantic_channels=16
         ),
         curriculum=_curriculum(),
+        gpu_memory=80.0,
         loader_workers=8,
         record_every=10,
         held_out_images=5000,

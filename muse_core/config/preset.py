@@ -123,7 +123,11 @@ class Preset:
     segmentation_steps: Count = 150
     """Of the fit of a segmentation probe's head, at most (`segmentation_probe`)."""
     trackers: tuple[str, ...] = ()
-    """"tensorboard", "wandb" or both: they hear the metrics as well."""
+    """Names of Accelerate's trackers, "tensorboard", "wandb", "trackio": they hear the metrics as
+    well.
+    """
+    gpu_memory: Annotated[float, Interval(ge=0)] = 0.0
+    """Gigabytes of the GPU that its stages are meant for; 0 where a CPU will do."""
     accelerate_config: str = ""
     """A file that ``accelerate config`` wrote: it says in which processes to train."""
 

@@ -1,5 +1,6 @@
 """`evaluate`: one network, every metric, one row. The same protocol for all rows of a table."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 
@@ -9,10 +10,11 @@ from muse_core.errors import MuseError
 from muse_core.evaluation.cache import Cache
 from muse_core.evaluation.feature_extractors import FeatureExtractor
 from muse_core.evaluation.features import grouped
-from muse_core.evaluation.measures import MEASURES, Bench
+from muse_core.evaluation.measures import MEASURES, Bench, Measure
 from muse_core.evaluation.protocol import Protocol
 from muse_core.results.measurements import Measurement, Row
 from muse_core.results.tensor_files import Stored
+from muse_core.training.freshness import callable_digest
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,10 @@ class Evaluated:
 
 
 def evaluate(
-    extractor: FeatureExtractor, protocol: Protocol, cache: Cache | None = None
+    extractor: FeatureExtractor,
+    protocol: Protocol,
+    cache: Cache | None = None,
+    measures: Sequence[Measure] = MEASURES,
 ) -> Evaluated:
     """Measure everything the data allows; what it does not allow is said in the row. No weight or
     mode changes.
@@ -50,11 +55,14 @@ def evaluate(
         extractor: the network to measure, under the name of its row.
         protocol: data, sizes, seed and metric networks, shared by all rows of a table.
         cache: remembers the row; None remembers nothing.
+        measures: ``(*MEASURES, (("mine",), my_measure))`` for one more.
     """
     cache = cache or Cache(None)
     kind = type(extractor).__name__
     inputs = protocol.key() | {"weights": extractor.fingerprint, "extractor": kind}
-    stored = cache.recall("row", inputs, partial(_measured, extractor, protocol, cache))
+    if tuple(measures) != MEASURES:
+        inputs |= {"measures": [[names, callable_digest(measure)] for names, measure in measures]}
+    stored = cache.recall("row", inputs, partial(_measured, extractor, protocol, cache, measures))
     return from_stored(extractor.name, stored)
 
 
@@ -75,10 +83,12 @@ def to_stored(evaluated: Evaluated) -> Stored:
     return evaluated.tensors, asdict(evaluated.row)
 
 
-def _measured(extractor: FeatureExtractor, protocol: Protocol, cache: Cache) -> Stored:
+def _measured(
+    extractor: FeatureExtractor, protocol: Protocol, cache: Cache, measures: Sequence[Measure]
+) -> Stored:
     bench = Bench(extractor, protocol, cache)
     found: dict[str, Measurement] = {}
-    for metrics, measure in MEASURES:
+    for metrics, measure in measures:
         try:
             found |= measure(bench)
         except MuseError as reason:

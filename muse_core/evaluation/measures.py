@@ -279,7 +279,10 @@ def _against_teacher(bench: Bench) -> dict[str, Measurement]:
     return bench.over_heads({f"attention_{name}": values for name, values in scores.items()})
 
 
-MEASURES: tuple[tuple[tuple[str, ...], Callable[[Bench], dict[str, Measurement]]], ...] = (
+Measure = tuple[tuple[str, ...], Callable[[Bench], dict[str, Measurement]]]
+"""The metrics that a function answers for, and the function."""
+
+MEASURES: tuple[Measure, ...] = (
     (("psnr", "ssim", "perceptual_judge"), _pixels),
     (("fd_judge",), _frechet),
     (("zero_shot", "zero_shot_top5"), _zero_shot),
@@ -288,4 +291,4 @@ MEASURES: tuple[tuple[tuple[str, ...], Callable[[Bench], dict[str, Measurement]]
     (("attention_auc", "attention_iou", "attention_pointing"), _attention),
     (("attention_kl", "attention_rank"), _against_teacher),
 )
-"""The metrics each measure answers for, and the measure."""
+"""All that a row is measured by; `evaluate` takes others."""

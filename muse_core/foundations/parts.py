@@ -79,6 +79,22 @@ def open_part(part: Part, location: str | Path) -> Path:
     """
     given = require_folder_or_hub(part.name, location)
     folder = Path(given) if Path(given).is_dir() else _fetched(part, given)
+    return _looked_through(part, folder)
+
+
+def kept_part(part: Part, location: str | Path) -> Path | None:
+    """As `open_part`, without the network: None for a hub id that is not on this machine."""
+    given = require_folder_or_hub(part.name, location)
+    if Path(given).is_dir():
+        return _looked_through(part, Path(given))
+    try:
+        options: dict[str, Any] = dict(allow_patterns=FETCHED_FILES, local_files_only=True)
+        return _looked_through(part, Path(snapshot_download(given, **options)))
+    except (LocalEntryNotFoundError, HFValidationError):
+        return None
+
+
+def _looked_through(part: Part, folder: Path) -> Path:
     config = read_config(part, folder)
     kind = config.get("model_type") or config.get("_class_name") or config.get("architecture")
     if kind not in part.kinds:

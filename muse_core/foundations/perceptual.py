@@ -15,10 +15,9 @@ from torch import Tensor, nn
 from torchvision.models import vgg16
 
 from muse_core.foundations.topology_teacher import TeacherView, TopologyTeacher
+from muse_core.foundations.torch_weights import VGG16_URL, weights_file
 from muse_core.shapes import Images
 
-VGG16_FILE = "vgg16-397923af.pth"
-"""torchvision's VGG-16 on ImageNet, which LPIPS is built on."""
 DEPTHS = (3, 8, 15, 22, 29)
 """The last activation before each pooling, where LPIPS looks."""
 
@@ -85,13 +84,8 @@ class LpipsFeatures(PerceptualNetwork):
         return found
 
 
-def vgg16_weights() -> Path:
-    """Where torchvision keeps VGG-16 (``TORCH_HOME`` moves it)."""
-    return Path(torch.hub.get_dir()) / "checkpoints" / VGG16_FILE
-
-
 def perceptual_network(teacher: TopologyTeacher) -> PerceptualNetwork:
     """LPIPS's features when their weights are on disk, else the teacher's."""
-    weights = vgg16_weights()
+    weights = weights_file(VGG16_URL)
     network = LpipsFeatures(weights) if weights.exists() else TeacherFeatures(teacher)
     return network.eval().requires_grad_(False)

@@ -17,7 +17,7 @@ from muse_core.shapes import Images
 
 
 def assemble_tokenizer(
-    preset: Preset, embedding_width: int, images: Images | None = None
+    preset: Preset, embedding_width: int, images: Images | None = None, **changes: Any
 ) -> MuseTokenizer:
     """A tokenizer of a preset's size on its pretrained backbone and decoder.
 
@@ -26,6 +26,7 @@ def assemble_tokenizer(
         embedding_width: Channels of the text space.
         images: (batch, 3, height, width) in [0, 1]; they calibrate the latent
             (`calibrate_latent`), on their device.
+        **changes: Arguments of `MuseTokenizer` in place of the preset's, a `Routing` of one's own.
 
     Raises:
         MuseError: Where a pretrained part cannot be loaded.
@@ -33,7 +34,8 @@ def assemble_tokenizer(
     backbone = Backbone.from_pretrained(preset.foundations.backbone)
     autoencoder = load_autoencoder(preset.foundations.autoencoder)
     decoder = PixelDecoder.from_autoencoder(autoencoder)
-    tokenizer = new_tokenizer(preset, backbone.describe(), decoder.describe(), embedding_width)
+    configs = backbone.describe(), decoder.describe()
+    tokenizer = new_tokenizer(preset, *configs, embedding_width, **changes)
     tokenizer.backbone.load_state_dict(backbone.state_dict())
     tokenizer.decoder.load_state_dict(decoder.state_dict())
     if images is not None:
@@ -48,15 +50,15 @@ def new_tokenizer(
     backbone_config: dict[str, Any],
     decoder_config: dict[str, Any],
     embedding_width: int,
+    **changes: Any,
 ) -> MuseTokenizer:
-    """Random weights everywhere."""
+    """Random weights everywhere; ``changes`` as in `assemble_tokenizer`."""
+    said = {"image_size": preset.image_size, "routing": preset.routing, **vars(preset.connector)}
     return MuseTokenizer(
         backbone_config=backbone_config,
         decoder_config=decoder_config,
-        image_size=preset.image_size,
         embedding_width=embedding_width,
-        routing=preset.routing,
-        **vars(preset.connector),
+        **said | changes,
     )
 
 

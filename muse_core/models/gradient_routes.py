@@ -14,11 +14,12 @@ has the value of H, and its gradient goes straight to H_0, past every block in b
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Any
 
 from torch import Tensor
 
 from muse_core.config.stage import PIXEL_LOSSES, SEMANTIC_LOSSES, Loss
-from muse_core.errors import chosen
+from muse_core.errors import MuseError, chosen, shown
 from muse_core.shapes import Tokens
 
 
@@ -154,19 +155,44 @@ ROUTINGS = {
 }
 
 
+SHIPPED = frozenset(ROUTINGS.values())
+"""Those that a saved tokenizer may name; any other is saved with its fields."""
+
+
 def routing_named(name: str) -> Routing:
     """Raises MuseError for an unknown name."""
     return chosen("routing", name, ROUTINGS)
+
+
+def routing_given(given: "str | Mapping[str, Any] | Routing") -> Routing:
+    """A routing by its name in `ROUTINGS`, by its fields, or as it is. Raises MuseError for an
+    unknown name or field.
+    """
+    if isinstance(given, str):
+        return routing_named(given)
+    try:
+        return given if isinstance(given, Routing) else Routing(**given)
+    except TypeError as error:
+        raise MuseError(
+            f"A routing cannot have the fields {shown(dict(given))}: give a name of ROUTINGS, or "
+            "those of Routing."
+        ) from error
 
 
 def routes_of(routing: Routing) -> dict[Loss, dict[WeightGroup, Route]]:
     """The table of a routing; one whose streams are not isolated promises nothing."""
     if not routing.streams_isolated:
         return {loss: dict.fromkeys(WeightGroup, Route.ALWAYS) for loss in Loss}
-    if routing.semantics_cut:
+    if routing.semantics_cut and routing.attention_cut:
         return ROUTES
-    leak = {WeightGroup.SEMANTIC_VALUE: Route.ALWAYS}
-    return {loss: row | leak if loss in PIXEL_LOSSES else row for loss, row in ROUTES.items()}
+    leaks: dict[Loss, dict[WeightGroup, Route]] = {loss: {} for loss in Loss}
+    if not routing.semantics_cut:
+        for loss in PIXEL_LOSSES:
+            leaks[loss][WeightGroup.SEMANTIC_VALUE] = Route.ALWAYS
+    if not routing.attention_cut:
+        for loss in PIXEL_LOSSES | SEMANTIC_LOSSES:
+            leaks[loss][WeightGroup.QUERY_KEY] = Route.ALWAYS
+    return {loss: row | leaks[loss] for loss, row in ROUTES.items()}
 
 
 def may_reach(

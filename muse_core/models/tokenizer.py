@@ -3,7 +3,8 @@ autoencoders.
 """
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ from muse_core.foundations.pixel_decoder import PixelDecoder
 from muse_core.models.backbone_routes import backbone_views
 from muse_core.models.block_variants import variant_named
 from muse_core.models.connector import Connector, ConnectorOutput
-from muse_core.models.gradient_routes import routing_named, stop_gradient
+from muse_core.models.gradient_routes import SHIPPED, Routing, routing_given, stop_gradient
 from muse_core.models.semantic_head import SemanticHead
 from muse_core.models.upload import own_card, upload
 from muse_core.shapes import Embeddings, Float, Images, Latents, Tokens
@@ -88,7 +89,7 @@ class MuseTokenizer(ModelMixin, ConfigMixin):
         num_blocks: int,
         embedding_width: int,
         feedforward_ratio: float = 8 / 3,
-        routing: str = "orthogonal",
+        routing: str | Mapping[str, Any] | Routing = "orthogonal",
         attention: str = "multi-head",
         query_grid: int | None = None,
         semantic_channels: int = 0,
@@ -105,7 +106,8 @@ class MuseTokenizer(ModelMixin, ConfigMixin):
             num_blocks: Synergistic blocks.
             embedding_width: Channels of the text space.
             feedforward_ratio: Hidden width of a block's feed-forward network over ``width``.
-            routing: A name of `gradient_routes.ROUTINGS`.
+            routing: A name of `gradient_routes.ROUTINGS`, or a `Routing` of one's own, which is
+                saved with the tokenizer.
             attention: A name of `block_variants.VARIANTS`.
             query_grid: Side of the grid the learnable queries are stored on; None for the token
                 grid of ``image_size``.
@@ -116,6 +118,8 @@ class MuseTokenizer(ModelMixin, ConfigMixin):
             MuseError: For a width that does not divide, and unknown names.
         """
         super().__init__()
+        if (own := routing_given(routing)) not in SHIPPED:
+            self.register_to_config(routing=asdict(own))
         if width % (4 * num_heads):
             raise MuseError(
                 f"A connector {width} wide with {num_heads} heads has no 2-D rotary embedding: "
@@ -125,7 +129,7 @@ class MuseTokenizer(ModelMixin, ConfigMixin):
         self.decoder = PixelDecoder(decoder_config)
         shape = width, num_heads, num_blocks, feedforward_ratio
         grid = query_grid or image_size // self.backbone.patch_size // unshuffle
-        kind = routing_named(routing), variant_named(attention)
+        kind = own, variant_named(attention)
         self.connector = Connector(self.backbone.width, unshuffle, *shape, grid, *kind)
         self.to_latent = nn.Sequential(
             nn.RMSNorm(width, eps=1e-6), nn.Linear(width, self.decoder.latent_channels)
@@ -186,6 +190,11 @@ class MuseTokenizer(ModelMixin, ConfigMixin):
         kept.pop("_name_or_path", None)
         return json.dumps(kept, indent=2, sort_keys=True) + "\n"
 
+    @property
+    def routing(self) -> Routing:
+        """Which gradient paths its blocks cut."""
+        return routing_given(self.config.routing)
+
     def patch_grid(self, images: Images) -> tuple[int, int]:
         """Backbone patches (rows, columns). Raises MuseError for an image size that is not a whole
         number of tokens.
@@ -212,8 +221,8 @@ class MuseTokenizer(ModelMixin, ConfigMixin):
     ) -> ConnectorOutput:
         """Backbone and connector."""
         topology_heard = with_attention and Loss.TOPOLOGY in trunk_hears
-        routing, grid = routing_named(self.config.routing), self.patch_grid(images)
-        content, structure = backbone_views(self.backbone, images, routing, topology_heard)
+        grid = self.patch_grid(images)
+        content, structure = backbone_views(self.backbone, images, self.routing, topology_heard)
         return self.connector(content, grid, trunk_hears, with_attention, structure)
 
     @property
@@ -228,7 +237,7 @@ class MuseTokenizer(ModelMixin, ConfigMixin):
         tokens = self.to_latent(connected.hidden)
         if self.config.semantic_channels:
             semantics = self.to_semantic(connected.semantic)
-            if routing_named(self.config.routing).streams_isolated:
+            if self.routing.streams_isolated:
                 semantics = stop_gradient(semantics)
             tokens = torch.cat([tokens, semantics], -1)
         return rearrange(tokens, "b (h w) c -> b c h w", h=grid[0], w=grid[1])

@@ -6,15 +6,16 @@ import re
 
 from torch import nn
 
+from muse_core.errors import MuseError
 from muse_core.models.gradient_routes import WeightGroup
 
 _BLOCK = r"connector\.blocks\.\d+\."
 PATTERNS: dict[WeightGroup, str] = {
-    WeightGroup.QUERY_KEY: _BLOCK + r"(topology_norm|query|key|query_norm|key_norm)\.",
-    WeightGroup.SEMANTIC_VALUE: _BLOCK + r"(semantic_norm|semantic_value|semantic_gate)\.",
+    WeightGroup.QUERY_KEY: _BLOCK + r"(topology_\w+|query|key|query_norm|key_norm)\b",
+    WeightGroup.SEMANTIC_VALUE: _BLOCK + r"semantic_\w+",
     WeightGroup.SEMANTIC_HEAD: r"(semantic_head|to_semantic)\.",
-    WeightGroup.TEXTURE: _BLOCK + r"(texture_(norm|value|gate)|shared_projection|output)\."
-    rf"|{_BLOCK}feedforward(_norm)?\.",
+    WeightGroup.TEXTURE: _BLOCK
+    + r"(texture_\w+|shared_projection|output|feedforward|feedforward_norm)\b",
     WeightGroup.PIXEL_HEAD: r"(to_latent|semantics_to_decoder|decoder)\.",
     WeightGroup.TRUNK: r"connector\.(adapter\.|queries$)",
     WeightGroup.BACKBONE: r"backbone\.",
@@ -22,13 +23,16 @@ PATTERNS: dict[WeightGroup, str] = {
 
 
 def group_of(name: str) -> WeightGroup:
-    """The group of a parameter of `MuseTokenizer`, by its name. Raises LookupError for a weight
-    outside the table.
+    """The group of a parameter of `MuseTokenizer`, by its name; what an own block adds says it by
+    its name's first word. Raises MuseError for a weight outside the table.
     """
     for group, pattern in PATTERNS.items():
         if re.match(pattern, name):
             return group
-    raise LookupError(f"The weight {name} belongs to no group of the routing table.")
+    raise MuseError(
+        f"The weight {name} belongs to no group of the routing table: begin its name in the block "
+        "with topology_, semantic_ or texture_, which says what trains it."
+    )
 
 
 def block_of(name: str) -> int | None:

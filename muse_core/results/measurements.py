@@ -3,7 +3,6 @@ writes.
 """
 
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any
 
 from muse_core.results.records import Provenance
@@ -26,44 +25,42 @@ class Metric:
         return {0: "no difference", self.better: "better"}.get(sign, "worse")
 
 
-METRICS = MappingProxyType(
-    {
-        "psnr": Metric("PSNR", "dB", +1),
-        "ssim": Metric("SSIM", "", +1, 3),
-        "lpips": Metric("LPIPS", "", -1, 3),
-        "perceptual_judge": Metric("perceptual distance, judge", "", -1, 3),
-        "rfid": Metric("rFID", "", -1, 2),
-        "fd_judge": Metric("Fréchet distance, judge", "", -1, 2),
-        "zero_shot": Metric("zero-shot", "%", +1, 1, 100.0),
-        "zero_shot_top5": Metric("zero-shot, top 5", "%", +1, 1, 100.0),
-        "linear_probe": Metric("linear probe", "%", +1, 1, 100.0),
-        "linear_probe_z": Metric("linear probe of z", "%", +1, 1, 100.0),
-        "linear_probe_output": Metric("linear probe of H_L", "%", +1, 1, 100.0),
-        "linear_probe_trunk": Metric("linear probe of H_0", "%", +1, 1, 100.0),
-        "linear_probe_backbone": Metric("linear probe of the backbone", "%", +1, 1, 100.0),
-        "miou": Metric("mIoU", "%", +1, 1, 100.0),
-        "miou_z": Metric("mIoU of z", "%", +1, 1, 100.0),
-        "miou_output": Metric("mIoU of H_L", "%", +1, 1, 100.0),
-        "miou_trunk": Metric("mIoU of H_0", "%", +1, 1, 100.0),
-        "miou_backbone": Metric("mIoU of the backbone", "%", +1, 1, 100.0),
-        "attention_auc": Metric("attention AUC", "", +1, 3),
-        "attention_iou": Metric("attention IoU", "", +1, 3),
-        "attention_pointing": Metric("pointing", "%", +1, 1, 100.0),
-        "attention_kl": Metric("KL to the teacher", "nats", -1, 3),
-        "attention_rank": Metric("rank correlation with the teacher", "", +1, 3),
-        "gradient_cosine": Metric("gradient cosine", "", +1, 3),
-        "gfid": Metric("gFID", "", -1, 2),
-        "precision": Metric("precision", "%", +1, 1, 100.0),
-        "recall": Metric("recall", "%", +1, 1, 100.0),
-        "follows_shape": Metric("shape", "%", +1, 1, 100.0),
-        "follows_colour": Metric("shape and colour", "%", +1, 1, 100.0),
-        "follows_count": Metric("count", "%", +1, 1, 100.0),
-        "follows_relation": Metric("relation", "%", +1, 1, 100.0),
-        "follows_all": Metric("whole prompt", "%", +1, 1, 100.0),
-    }
-)
+METRICS: dict[str, Metric] = {
+    "psnr": Metric("PSNR", "dB", +1),
+    "ssim": Metric("SSIM", "", +1, 3),
+    "lpips": Metric("LPIPS", "", -1, 3),
+    "perceptual_judge": Metric("perceptual distance, judge", "", -1, 3),
+    "rfid": Metric("rFID", "", -1, 2),
+    "fd_judge": Metric("Fréchet distance, judge", "", -1, 2),
+    "zero_shot": Metric("zero-shot", "%", +1, 1, 100.0),
+    "zero_shot_top5": Metric("zero-shot, top 5", "%", +1, 1, 100.0),
+    "linear_probe": Metric("linear probe", "%", +1, 1, 100.0),
+    "linear_probe_z": Metric("linear probe of z", "%", +1, 1, 100.0),
+    "linear_probe_output": Metric("linear probe of H_L", "%", +1, 1, 100.0),
+    "linear_probe_trunk": Metric("linear probe of H_0", "%", +1, 1, 100.0),
+    "linear_probe_backbone": Metric("linear probe of the backbone", "%", +1, 1, 100.0),
+    "miou": Metric("mIoU", "%", +1, 1, 100.0),
+    "miou_z": Metric("mIoU of z", "%", +1, 1, 100.0),
+    "miou_output": Metric("mIoU of H_L", "%", +1, 1, 100.0),
+    "miou_trunk": Metric("mIoU of H_0", "%", +1, 1, 100.0),
+    "miou_backbone": Metric("mIoU of the backbone", "%", +1, 1, 100.0),
+    "attention_auc": Metric("attention AUC", "", +1, 3),
+    "attention_iou": Metric("attention IoU", "", +1, 3),
+    "attention_pointing": Metric("pointing", "%", +1, 1, 100.0),
+    "attention_kl": Metric("KL to the teacher", "nats", -1, 3),
+    "attention_rank": Metric("rank correlation with the teacher", "", +1, 3),
+    "gradient_cosine": Metric("gradient cosine", "", +1, 3),
+    "gfid": Metric("gFID", "", -1, 2),
+    "precision": Metric("precision", "%", +1, 1, 100.0),
+    "recall": Metric("recall", "%", +1, 1, 100.0),
+    "follows_shape": Metric("shape", "%", +1, 1, 100.0),
+    "follows_colour": Metric("shape and colour", "%", +1, 1, 100.0),
+    "follows_count": Metric("count", "%", +1, 1, 100.0),
+    "follows_relation": Metric("relation", "%", +1, 1, 100.0),
+    "follows_all": Metric("whole prompt", "%", +1, 1, 100.0),
+}
 """Names in ``evaluation.json`` -> how a table shows them. ``lpips`` and ``rfid`` appear only where
-the real networks measured.
+the real networks measured. A metric of one's own gets a line before a table shows it.
 """
 
 

@@ -21,7 +21,6 @@ from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from muse_core.errors import MuseError
-from muse_core.models.gradient_routes import routing_named
 from muse_core.models.tokenizer import MuseTokenizer
 
 REQUEST, TAKEN = "ACCELERATE_USE_FSDP", "MUSE_SHARDS"
@@ -134,7 +133,7 @@ def units(tokenizer: MuseTokenizer) -> list[nn.Module]:
 
     Not the backbone's where the routing runs it with some weights exchanged: all of them must be
     there to do so."""
-    split = routing_named(tokenizer.config.routing).backbone_split
+    split = tokenizer.routing.backbone_split
     places = [place for place in UNITS if not (split and place.startswith("backbone."))]
     groups: list[Any] = [tokenizer.get_submodule(place) for place in places]
     return [block for group in groups for block in group]

@@ -12,7 +12,6 @@ from torch.distributed.tensor import DTensor
 from muse_core.config.stage import Loss, Schedule, Stage
 from muse_core.losses.objective import as_floats
 from muse_core.models.backbone_routes import BackbonePart, may_reach_weight, routed_groups
-from muse_core.models.gradient_routes import routing_named
 from muse_core.models.tokenizer import MuseTokenizer
 from muse_core.training.fsdp import total_norm
 
@@ -26,8 +25,7 @@ def freeze(tokenizer: MuseTokenizer, stage: Stage, heard: Collection[Loss] = ())
     """
     tokenizer.train()
     tokenizer.backbone.train(stage.trains_backbone)
-    routing = routing_named(tokenizer.config.routing)
-    fields = (stage.trunk_hears, stage.trains_backbone, routing)
+    fields = (stage.trunk_hears, stage.trains_backbone, tokenizer.routing)
     losses = heard or [Loss(name) for name in stage.weights]
     for name, weight in tokenizer.named_parameters():
         weight.requires_grad_(any(may_reach_weight(loss, name, *fields) for loss in losses))
@@ -42,7 +40,7 @@ def optimiser_for(tokenizer: MuseTokenizer, stage: Stage) -> torch.optim.AdamW:
     """AdamW over trainable weights; the backbone at its own share of the rate."""
     shares = dict.fromkeys(map(str, BackbonePart), stage.backbone_rate)
     groups = []
-    for name, members in routed_groups(tokenizer, routing_named(tokenizer.config.routing)).items():
+    for name, members in routed_groups(tokenizer, tokenizer.routing).items():
         if weights := [weight for weight in members.values() if weight.requires_grad]:
             rate = stage.learning_rate * shares.get(name, 1.0)
             groups.append({"name": name, "params": weights, "peak_rate": rate, **_kernel(weights)})

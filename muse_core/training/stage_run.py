@@ -305,11 +305,12 @@ def _model_path(path: str) -> str:
 def _check_same_model(tokenizer: MuseTokenizer, named: StageRun, stage_name: str) -> None:
     preset = named.load_preset()
     own = {"image_size": preset.image_size, "routing": preset.routing}
+    held = {**tokenizer.config, "routing": tokenizer.routing.name}
     for name, value in (vars(preset.connector) | own).items():
-        if tokenizer.config[name] != value:
+        if held[name] != value:
             raise MuseError(
                 f"The tokenizer of {stage_name} in run {named.run!r} has "
-                f"{name}={tokenizer.config[name]!r}, but preset {named.preset!r} with these "
+                f"{name}={held[name]!r}, but preset {named.preset!r} with these "
                 f"parameters asks for {value!r}: use another run name, or the same parameters."
             )
 

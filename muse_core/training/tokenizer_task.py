@@ -225,7 +225,7 @@ class TokenizerTask(Task):
     def facts(self) -> dict[str, Any]:
         hits, asked = (now - before for now, before in zip(self._views(), self.views, strict=True))
         return {
-            "routing": self.tokenizer.config.routing,
+            "routing": self.tokenizer.routing.name,
             "perceptual_network": self.teachers.perceptual.name,
             "captions_truncated": self.captions_truncated,
             "targets_read": round(hits / max(1, asked), 4),

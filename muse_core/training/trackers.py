@@ -1,36 +1,46 @@
-"""Metrics to TensorBoard or Weights & Biases as well, through Accelerate's trackers."""
+"""Metrics to TensorBoard, Weights & Biases, Trackio as well: to any tracker that Accelerate has."""
 
 from collections.abc import Collection
 from typing import Any
 
-from accelerate.tracking import filter_trackers, get_available_trackers
+from accelerate.tracking import (
+    LOGGER_TYPE_TO_CLASS,
+    LoggerType,
+    filter_trackers,
+    get_available_trackers,
+)
 
 from muse_core.callback import Callback
-from muse_core.errors import MuseError, unknown
+from muse_core.errors import MuseError, chosen
 
-TRACKERS = ("tensorboard", "wandb")
-"""Accelerate's names, which are also the packages'."""
 FOLDER = "trackers"
 """Beside the checkpoints; ``tensorboard --logdir data/runs`` finds every run."""
 
 
+def tracker_names() -> dict[str, bool]:
+    """Name of every tracker that the installed Accelerate offers, or that was registered with it
+    -> whether it can be used. The names are also the packages'.
+    """
+    registered = LOGGER_TYPE_TO_CLASS.keys() - {*map(str, LoggerType)}
+    there = {*map(str, get_available_trackers()), *registered}
+    return {str(name): str(name) in there for name in LOGGER_TYPE_TO_CLASS}
+
+
 class Trackers(Callback):
     """Logs each kept row under its step. What an earlier piece logged after a resumed step's
-    checkpoint is superseded.
+    checkpoint is superseded in TensorBoard; others show both.
 
     Args:
-        names: Some of `TRACKERS`.
+        names: Some of `tracker_names`.
 
     Raises:
-        MuseError: A name outside `TRACKERS`, or a package that is not (wholly) installed.
+        MuseError: A name outside them, or a package that is not (wholly) installed.
     """
 
     def __init__(self, names: Collection[str]) -> None:
         self.names = list(names)
         for name in self.names:
-            if name not in TRACKERS:
-                raise unknown("tracker", name, TRACKERS)
-            if name not in map(str, get_available_trackers()):
+            if not chosen("tracker", name, tracker_names()):
                 raise MuseError(
                     f"The tracker {name!r} needs its package: `pip install {name}`, or leave it "
                     "out of trackers."
@@ -43,8 +53,7 @@ class Trackers(Callback):
         names: list[Any] = self.names
         accelerator.log_with = filter_trackers(names, folder)
         accelerator.project_configuration.logging_dir = folder
-        wandb = {"name": f"{files.run} {files.place}", "dir": str(folder), "resume": "allow"}
-        options = {"tensorboard": {"purge_step": trainer.start + 1}, "wandb": wandb}
+        options = _options(f"{files.run} {files.place}", str(folder), trainer.start)
         accelerator.init_trackers(files.run, _plain(trainer.configuration()), options)
 
     def on_step(self, trainer: Any, row: dict[str, Any]) -> None:
@@ -57,6 +66,20 @@ class Trackers(Callback):
         for tracker in accelerator.trackers:
             tracker.finish()
         accelerator.trackers = []
+
+
+def _options(name: str, folder: str, start: int) -> dict[str, dict[str, Any]]:
+    """Tracker -> what it calls this stage, where it writes, and that a stage may be resumed; the
+    others have no such options, or say so themselves.
+    """
+    return {
+        "tensorboard": {"purge_step": start + 1},
+        "wandb": {"name": name, "dir": folder, "resume": "allow"},
+        "trackio": {"name": name, "resume": "allow"},
+        "mlflow": {"run_name": name},
+        "clearml": {"task_name": name},
+        "dvclive": {"dir": folder, "resume": True},
+    }
 
 
 def _plain(facts: dict[str, Any]) -> dict[str, Any]:

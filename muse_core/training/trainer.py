@@ -91,7 +91,7 @@ class RunOptions:
         place: The folder below the run's, where it is not the stage's name.
         workers: Processes that read data.
         record_every: Steps between two lines of the metrics file.
-        trackers: Names of `muse_core.training.trackers.TRACKERS`.
+        trackers: Names of `muse_core.training.trackers.tracker_names`.
         notes: What the record says besides: preset, overrides, data, model.
     """
 

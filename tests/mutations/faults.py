@@ -320,8 +320,8 @@ TRAINING = (
     Fault(
         name="backbone-unfrozen-in-every-stage",
         file="muse_core/training/optimiser.py",
-        old="(stage.trunk_hears, stage.trains_backbone, routing)",
-        new="(stage.trunk_hears, True, routing)",
+        old="(stage.trunk_hears, stage.trains_backbone, tokenizer.routing)",
+        new="(stage.trunk_hears, True, tokenizer.routing)",
         caught_by="tests/unit/training/test_optimiser.py",
     ),
     Fault(

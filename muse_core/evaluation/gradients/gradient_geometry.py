@@ -121,7 +121,7 @@ def _cosine(dot: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def kind_of(name: str) -> str:
-    """The kind of a parameter of `MuseTokenizer`, by its name. Raises LookupError for a weight
+    """The kind of a parameter of `MuseTokenizer`, by its name. Raises MuseError for a weight
     outside the routing table.
     """
     outside = str(part_of(name) or group_of(name))

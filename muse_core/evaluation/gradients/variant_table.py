@@ -3,7 +3,7 @@ and time.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor
@@ -20,16 +20,19 @@ WIDTH, HEADS, BLOCKS, GRID, IMAGES = 96, 4, 3, (8, 8), 16
 REPEATS = 15
 
 
-def variant_rows() -> list[VariantRow]:
-    """A row a variant, the plain block first; a few seconds on one core. Random state is left as
+def variant_rows(
+    variants: Mapping[str, type[SynergisticBlock]] = VARIANTS,
+) -> list[VariantRow]:
+    """A row a variant, times against the first; a few seconds on one core. Random state is left as
     found.
     """
     with torch.random.fork_rng():
-        connectors = {name: _connector(block) for name, block in VARIANTS.items()}
+        connectors = {name: _connector(block) for name, block in variants.items()}
         seconds = _seconds(connectors)
         plain = next(iter(seconds.values()))
         return [
-            _row(name, connector, seconds[name] / plain) for name, connector in connectors.items()
+            _row(name, variants[name].words, connector, seconds[name] / plain)
+            for name, connector in connectors.items()
         ]
 
 
@@ -38,11 +41,11 @@ def _connector(block: type[SynergisticBlock]) -> Connector:
     return Connector(48, 1, WIDTH, HEADS, BLOCKS, 8 / 3, GRID[0], ORTHOGONAL, block)
 
 
-def _row(name: str, connector: Connector, ratio: float) -> VariantRow:
+def _row(name: str, words: str, connector: Connector, ratio: float) -> VariantRow:
     closed = [found for trunk in (TRUNK_CLOSED, TRUNK_OPEN) for found in _closed(connector, trunk)]
     return VariantRow(
         name=name,
-        words=VARIANTS[name].words,
+        words=words,
         parameters=sum(weight.numel() for weight in connector.blocks[0].parameters()),
         forbidden=max(closed),
         pairs=len(closed),

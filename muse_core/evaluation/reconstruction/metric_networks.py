@@ -14,15 +14,9 @@ from torch import nn
 from muse_core.errors import MuseError
 from muse_core.foundations.scene_detector import SceneDetector, load_scene_detector
 from muse_core.foundations.topology_teacher import TopologyTeacher
+from muse_core.foundations.torch_weights import ALEXNET_URL, INCEPTION_URL, weights_file
 from muse_core.results.trained_code import folder_fingerprint
 from muse_core.shapes import Images, Tokens
-
-INCEPTION_URL = (
-    "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
-    "weights-inception-2015-12-05-6726825d.pth"
-)
-ALEXNET_URL = "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth"
-
 
 JUDGE = "the judge of images"
 """What `MetricNetworks.judge` is called where it is not known which network it is."""
@@ -88,11 +82,6 @@ def load_metric_networks(
         lpips=_lpips().to(device) if alexnet else None,
         fingerprint="+".join([teacher_fingerprint, *judged_by, *there]),
     )
-
-
-def weights_file(url: str) -> Path:
-    """Where torch keeps a download (``TORCH_HOME`` moves it)."""
-    return Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]
 
 
 def _available(url: str, download: bool) -> Path | None:

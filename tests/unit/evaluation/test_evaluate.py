@@ -31,7 +31,7 @@ from muse_core.evaluation.feature_extractors import (
     BackboneExtractor,
 )
 from muse_core.evaluation.features import split_features
-from muse_core.evaluation.measures import COLUMNS
+from muse_core.evaluation.measures import COLUMNS, MEASURES
 from muse_core.evaluation.reconstruction.metric_networks import MetricNetworks
 from muse_core.evaluation.understanding.segmentation import predict, segmentation_probe
 from muse_core.foundations.backbone import Backbone
@@ -97,6 +97,25 @@ def value(found: Evaluated, metric: str) -> float:
 def same(one: torch.Tensor, other: torch.Tensor) -> bool:
     """Equal in every bit, NaN where the other is NaN."""
     return torch.allclose(one, other, rtol=0, atol=0, equal_nan=True)
+
+
+def test_a_measure_of_ones_own_is_a_row_of_its_own_in_the_cache(protocol, tmp_path) -> None:
+    cache, called = Cache(tmp_path / "cache"), tmp_path / "called"
+
+    def at(value: float) -> module.Measure:
+        def measure(bench: module.Bench) -> dict[str, module.Measurement]:
+            with called.open("a") as file:
+                print(value, file=file)
+            return {"mine": module.Measurement(value, 1, "told")}
+
+        return ("mine",), measure
+
+    pixels = MEASURES[:1]
+    rows = [pixels, (*pixels, at(1.0)), (*pixels, at(1.0)), (*pixels, at(2.0))]
+    found = [evaluate(small_extractor(), protocol, cache, measures).row for measures in rows]
+    assert [row.value("mine") for row in found] == [None, 1.0, 1.0, 2.0]
+    assert called.read_text() == "1.0\n2.0\n"
+    assert all(row.value("psnr") == found[0].value("psnr") for row in found)
 
 
 def test_every_metric_is_there_and_no_stand_in_takes_a_real_ones_name(found) -> None:

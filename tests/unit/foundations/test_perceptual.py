@@ -6,8 +6,9 @@ import pytest
 import torch
 from transformers import DINOv3ViTConfig
 
-from muse_core.foundations.perceptual import VGG16_FILE, perceptual_network
+from muse_core.foundations.perceptual import perceptual_network
 from muse_core.foundations.topology_teacher import DinoV3Teacher, observe
+from muse_core.foundations.torch_weights import VGG16_URL
 
 DINO = DINOv3ViTConfig(
     hidden_size=32,
@@ -50,7 +51,7 @@ def test_with_vgg_weights_on_disk_lpips_features_are_used(tmp_path: Path, monkey
         )
         weights[f"features.{index}.bias"] = torch.zeros(width)
         width_in = width
-    place = tmp_path / "hub" / "checkpoints" / VGG16_FILE
+    place = tmp_path / "hub" / "checkpoints" / VGG16_URL.split("/")[-1]
     place.parent.mkdir(parents=True)
     torch.save(weights, place)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))

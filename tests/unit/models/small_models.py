@@ -14,6 +14,7 @@ from muse_core.losses.fused_topology import fused_topology_loss
 from muse_core.losses.reconstruction import perceptual_loss, reconstruction_loss
 from muse_core.losses.topology_target import TopologyTarget
 from muse_core.models.discriminator import PatchDiscriminator, frozen_logits
+from muse_core.models.gradient_routes import Routing
 from muse_core.models.tokenizer import MuseTokenizer, TokenizerOutput
 
 
@@ -42,7 +43,10 @@ SIZES = {"tiny": TINY, "larger": LARGER}
 
 
 def small_tokenizer(
-    size: Size = TINY, routing: str = "orthogonal", seed: int = 0, attention: str = "multi-head"
+    size: Size = TINY,
+    routing: str | Routing = "orthogonal",
+    seed: int = 0,
+    attention: str = "multi-head",
 ) -> MuseTokenizer:
     """Random weights from a seed."""
     torch.manual_seed(seed)

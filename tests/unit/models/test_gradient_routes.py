@@ -7,15 +7,18 @@ import torch
 
 from muse_core.config.presets import tiny
 from muse_core.config.stage import PIXEL_LOSSES, TRUNK_OPEN, Loss, Stage
+from muse_core.errors import MuseError
 from muse_core.models.gradient_routes import (
     BLOCK_GROUPS,
     ORTHOGONAL,
     ROUTES,
     ROUTINGS,
     Route,
+    Routing,
     WeightGroup,
     may_reach,
     routes_of,
+    routing_given,
     routing_named,
     straight_to,
 )
@@ -27,12 +30,13 @@ from .small_models import SIZES, Size, loss_of, random_images, small_tokenizer
 STAGES = {stage.name: stage for stage in tiny().curriculum}
 
 
-ISOLATING = ("orthogonal", "literal", "literal-open")
-"""Routings whose table closes something, in the connector."""
+OWN = Routing("open attention", attention_cut=False)
+ISOLATING = ("orthogonal", "literal", "literal-open", OWN)
+"""Routings whose table closes something, in the connector; one is no name's."""
 
 
 def gradients(
-    size: Size, stage: Stage, loss: Loss, half: bool = False, routing: str = "orthogonal"
+    size: Size, stage: Stage, loss: Loss, half: bool = False, routing: str | Routing = "orthogonal"
 ) -> dict[str, torch.Tensor | None]:
     """Name -> gradient of one loss after a backward pass of the stage, or in bf16 arithmetic."""
     tokenizer = small_tokenizer(size, routing)
@@ -50,15 +54,15 @@ def is_zero(gradient: torch.Tensor | None) -> bool:
     return gradient is None or not gradient.any()
 
 
-@pytest.mark.parametrize("routing", ISOLATING)
+@pytest.mark.parametrize("routing", ISOLATING, ids=lambda given: getattr(given, "name", given))
 @pytest.mark.parametrize("half", [False, True], ids=["fp32", "bf16"])
 @pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
 @pytest.mark.parametrize("stage", STAGES.values(), ids=STAGES)
 @pytest.mark.parametrize("loss", Loss, ids=str)
 def test_every_loss_reaches_its_groups_and_no_other(
-    size: Size, stage: Stage, loss: Loss, half: bool, routing: str
+    size: Size, stage: Stage, loss: Loss, half: bool, routing: str | Routing
 ) -> None:
-    fields = stage.trunk_hears, stage.trains_backbone, routing_named(routing)
+    fields = stage.trunk_hears, stage.trains_backbone, routing_given(routing)
     measured = gradients(size, stage, loss, half, routing)
     for name, gradient in measured.items():
         if not may_reach(loss, group_of(name), *fields):
@@ -120,7 +124,7 @@ def test_every_weight_stands_in_the_table() -> None:
 
 
 def test_a_weight_outside_the_table_is_refused() -> None:
-    with pytest.raises(LookupError, match="mystery"):
+    with pytest.raises(MuseError, match=r"mystery.*begin its name"):
         group_of("connector.mystery.weight")
 
 

@@ -89,6 +89,21 @@ def test_a_saved_tokenizer_is_whole_and_bit_equal(routing: str, tmp_path) -> Non
     )
 
 
+@torch.no_grad()
+def test_a_routing_of_ones_own_is_saved_with_its_fields(tmp_path) -> None:
+    own, images = Routing("open", attention_cut=False), random_images()
+    tokenizer = small_tokenizer(routing=own).eval()
+    assert tokenizer.routing == own
+    tokenizer.save_pretrained(tmp_path)
+    loaded = MuseTokenizer.from_pretrained(tmp_path).eval()
+    assert loaded.routing == own and small_tokenizer().config.routing == "orthogonal"
+    assert torch.equal(loaded(images).reconstruction, tokenizer(images).reconstruction)
+    with pytest.raises(
+        MuseError, match=r"cannot have the fields .*opened.*give a name of ROUTINGS"
+    ):
+        small_tokenizer(routing={"name": "open", "opened": True})
+
+
 def test_a_checkpoint_that_lacks_a_weight_is_a_sentence(tmp_path) -> None:
     small_tokenizer().save_pretrained(tmp_path)
     file = next(tmp_path.glob("*.safetensors"))

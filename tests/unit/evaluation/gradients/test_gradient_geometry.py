@@ -102,7 +102,7 @@ def test_every_weight_has_exactly_one_place() -> None:
         len(members) == len({id(weight) for weight in members}) == len(list(tokenizer.parameters()))
     )
     assert len(members) == sum(len(group) for group in weight_groups(tokenizer).values())
-    with pytest.raises(LookupError):
+    with pytest.raises(MuseError, match="belongs to no group"):
         kind_of("something.else")
 
 

@@ -12,13 +12,9 @@ from muse_core import paths
 from muse_core.errors import MuseError
 from muse_core.evaluation.features import split_features
 from muse_core.evaluation.reconstruction import metric_networks as module
-from muse_core.evaluation.reconstruction.metric_networks import (
-    ALEXNET_URL,
-    INCEPTION_URL,
-    load_metric_networks,
-    weights_file,
-)
+from muse_core.evaluation.reconstruction.metric_networks import load_metric_networks
 from muse_core.foundations.scene_detector import load_scene_detector
+from muse_core.foundations.torch_weights import ALEXNET_URL, INCEPTION_URL, weights_file
 
 from ..small_evaluations import Changed, small_extractor, small_teacher
 
