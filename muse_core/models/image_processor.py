@@ -59,8 +59,9 @@ class MuseImageProcessor(BaseImageProcessor):
                 )
         if fit not in FITS:
             raise unknown("fit", fit, FITS)
+        super().__init__()
         side = _side(size)
-        super().__init__(size={"height": side, "width": side}, fit=fit)
+        self.size, self.fit = {"height": side, "width": side}, fit
 
     @property
     def side(self) -> int:

@@ -5,6 +5,7 @@ the newest.
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -43,6 +44,12 @@ class NamedTokenizer:
         folder = Path(self.place)
         return folder_fingerprint(folder) if folder.is_dir() else self.place
 
+    @property
+    def record(self) -> dict[str, Any]:
+        """How its stage was trained, as ``records/stageN.json`` says; empty where nothing does."""
+        file = RunFiles(self.run, self.stage).record_file if self.run else None
+        return read_json(file) if file and file.exists() else {}
+
     def preset(self, named: str = "") -> Preset:
         """What it was trained with, as its run recorded it; or the one that is named.
 
@@ -51,13 +58,12 @@ class NamedTokenizer:
         """
         if named:
             return load_preset(named)
-        if not self.run:
+        if not (record := self.record):
             raise MuseError(
                 f"Nothing says what {self.place} was trained with: name it with --preset."
             )
-        record = read_json(RunFiles(self.run, self.stage).record_file)
-        said = (str(record.get(name, "")) for name in ("preset", "overrides"))
-        return preset_of_run(self.run, *said, self.stage)
+        preset, overrides = (str(record.get(name, "")) for name in ("preset", "overrides"))
+        return preset_of_run(self.run, preset, overrides, self.stage)
 
     def __str__(self) -> str:
         return f"{self.run}, {self.stage}" if self.run else self.place
