@@ -27,6 +27,7 @@ from muse_core.models.tokenizer import MuseTokenizer
 from muse_core.paths import writable
 from muse_core.results.records import read_json, whole_file, write_json
 from muse_core.results.tensor_files import write_stored
+from muse_core.training.saving import tidy
 
 MANIFEST = "manifest.json"
 
@@ -119,7 +120,10 @@ def encode_folder(
         listing=_listing(folder, names),
         listed=len(names),
     )
-    manifest = _begun(writable(into), asked).model_copy(update={"not_used": [*notes.lines()]})
+    begins = {"not_used": [*notes.lines()], "complete": False}
+    manifest = _begun(writable(into), asked).model_copy(update=begins)
+    write_json(into / MANIFEST, manifest.model_dump())
+    tidy(into)
     plans = {
         f"{number:06d}.{format}": range(first, min(first + images_per_shard, len(names)))
         for number, first in enumerate(range(0, len(names), images_per_shard))
@@ -244,7 +248,8 @@ def _begun(into: Path, asked: Manifest) -> Manifest:
     """What an earlier run of the same command has finished; ``asked`` where there was none."""
     found = read_manifest(into)
     if found is None:
-        if any(into.iterdir()):
+        # A process that was killed at once leaves a hidden file.
+        if any(not path.name.startswith(".") for path in into.iterdir()):
             raise MuseError(
                 f"{into} is not empty, and `muse encode` did not write it: give an empty folder."
             )

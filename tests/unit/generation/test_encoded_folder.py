@@ -10,7 +10,6 @@ import torch
 from PIL import Image
 
 from muse_core.errors import MuseError
-from muse_core.generation import encoded_folder
 from muse_core.generation.encoded_folder import Manifest, encode_folder
 from muse_core.models.tokenizer import MuseTokenizer
 from muse_core.results.tensor_files import read_stored
@@ -116,6 +115,15 @@ def test_a_shard_that_is_gone_or_cut_is_written_again(folder, tmp_path, tokenize
     assert contents(tmp_path) == whole
 
 
+@pytest.mark.parametrize("left", [".manifest.json.7.tmp", ".000000.safetensors.7.tmp"])
+def test_what_a_killed_process_left_half_written_is_cleared_away(
+    left, folder, tmp_path, tokenizer
+) -> None:
+    (tmp_path / left).write_bytes(b"half")
+    assert encoded(folder, tmp_path, tokenizer).complete
+    assert left not in contents(tmp_path)
+
+
 def test_parquet_holds_the_same_numbers(folder, tmp_path, tokenizer) -> None:
     encoded(folder, tmp_path / "tensors", tokenizer)
     manifest = encoded(folder, tmp_path / "rows", tokenizer, format="parquet")
@@ -191,4 +199,4 @@ def test_latents_that_are_not_finite_are_a_sentence(
     monkeypatch.setattr(tokenizer, "encode", lambda images: encode(images * torch.nan))
     with pytest.raises(MuseError, match=r"The latent of a/1.png or of an image after it"):
         encoded(folder, tmp_path, tokenizer)
-    assert not list(tmp_path.glob("0*")) and encoded_folder.read_manifest(tmp_path) is None
+    assert [*contents(tmp_path)] == ["manifest.json"]
