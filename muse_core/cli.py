@@ -27,6 +27,8 @@ EXAMPLES = """examples:
   muse watch tiny                        how far a run is that another process trains
   muse shards pets:PATH --into shards    that source as tar shards, which wds:shards reads
   muse shards --verify shards            their checksums
+  muse look cat.jpg dog.jpg              your pictures through the newest tokenizer, on one page
+  muse encode photos --into latents      latents and embeddings of every image of a folder
 """
 
 say = partial(print, flush=True)
@@ -47,6 +49,10 @@ RUN = _argument("--run", help="name of the run (default: the preset, else smoke)
 PARAMETERS = _argument(
     "-p", dest="parameters", nargs=2, action="append", default=[], metavar=("NAME", "VALUE")
 )
+TOKENIZER = _argument(
+    "--tokenizer", default="", metavar="FOLDER_OR_RUN", help="(of the newest finished run)"
+)
+DEVICE = _argument("--device", default="auto", help="auto, cpu, cuda or mps (auto)")
 NOTEBOOK = "a number (02) or a name (02_semantic_...)"
 
 
@@ -296,6 +302,38 @@ def _verify(folder: str) -> int:
     return 1 if notes else 0
 
 
+def _look(given: argparse.Namespace) -> int:
+    from muse_core.report.look import look
+    from muse_core.training.named_tokenizer import named_tokenizer
+
+    into = paths.user_path(given.into) if given.into else None
+    options = (given.preset, given.words, given.fit, given.device)
+    say(look(given.images, named_tokenizer(given.tokenizer), into, *options))
+    return 0
+
+
+def _encode(given: argparse.Namespace) -> int:
+    from muse_core.generation.encoded_folder import encode_folder
+    from muse_core.training.distributed import device_for
+    from muse_core.training.named_tokenizer import named_tokenizer
+
+    named, into = named_tokenizer(given.tokenizer), paths.user_path(given.into)
+    written = encode_folder(
+        paths.user_path(given.folder),
+        into,
+        named.load(device_for(given.device)),
+        named.fingerprint,
+        given.format,
+        given.batch_size,
+        given.images_per_shard,
+        given.workers,
+    )
+    say(f"{written.encoded:,} of {written.listed:,} images by {named}: {into}")
+    for note in (*written.not_used, *written.unreadable.values()):
+        print(f"not encoded: {note}", file=sys.stderr)
+    return 0
+
+
 def _list(_: argparse.Namespace) -> int:
     from muse_core.report.arguments import choose_notebooks, known_parameters
     from muse_core.report.stamps import read_notebook, title_and_claim
@@ -381,6 +419,33 @@ COMMANDS = {
         ],
     ),
     "doctor": (_doctor, "say what is installed and found here, and what will work", []),
+    "look": (
+        _look,
+        "show pictures of your own through a tokenizer, on one page",
+        [
+            _argument("images", nargs="+", metavar="IMAGE", help="a path, or cat, coffee, ..."),
+            TOKENIZER,
+            _argument("--preset", default="", help="what it was trained with, if no run says so"),
+            _argument("--words", default="", help="to compare with, commas between"),
+            _argument("--fit", default="", help="crop or pad to a square (as the tokenizer says)"),
+            _argument("--into", default="", metavar="FOLDER", help="(reports/look)"),
+            DEVICE,
+        ],
+    ),
+    "encode": (
+        _encode,
+        "write latents and embeddings of every image of a folder",
+        [
+            _argument("folder", metavar="FOLDER", help="images in it and below"),
+            _argument("--into", required=True, metavar="FOLDER", help="where to write"),
+            TOKENIZER,
+            _argument("--format", default="safetensors", choices=("safetensors", "parquet")),
+            _argument("--batch-size", type=int, default=32, metavar="N", help="(32)"),
+            _argument("--images-per-shard", type=int, default=1024, metavar="N", help="(1024)"),
+            _argument("--workers", type=int, default=0, metavar="N", help="that read images (0)"),
+            DEVICE,
+        ],
+    ),
     "index": (_index, "write reports/index.html again", []),
     "gallery": (
         _gallery,

@@ -78,8 +78,9 @@ class Photo:
     said: str = ""
 
 
-def read_photo(file: Path | io.BufferedIOBase, size: int, fit: str = "crop") -> Photo:
-    """The file as (3, size, size) float32 in [0, 1]; ``fit`` is one of `FITS`.
+def read_photo(file: Path | io.BufferedIOBase | Image.Image, size: int, fit: str = "crop") -> Photo:
+    """A file, or a copy of an open image, as (3, size, size) float32 in [0, 1]; ``fit`` is one of
+    `FITS`.
 
     Raises Unreadable, with the reason, for anything else.
     """
@@ -157,14 +158,17 @@ def centred_square(width: int, height: int) -> Crop:
 
 
 @contextmanager
-def _opened(path: Path | io.BufferedIOBase) -> Iterator[Image.Image]:
-    """The open file, with every way a decoder can fail turned into Unreadable."""
+def _opened(path: Path | io.BufferedIOBase | Image.Image) -> Iterator[Image.Image]:
+    """The open file, with every way a decoder can fail turned into Unreadable; of an image that is
+    open already, a copy.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             source: Any = path
-            with Image.open(source, formats=_formats()) as image:
+            is_open = isinstance(path, Image.Image)
+            with path.copy() if is_open else Image.open(source, formats=_formats()) as image:
                 if image.width * image.height > MOST_PIXELS:
                     raise Unreadable(f"more than {MOST_PIXELS:,} pixels: make it smaller")
                 yield image

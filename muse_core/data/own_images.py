@@ -1,5 +1,5 @@
-"""Images of one's own, a few at a time: files by path, uploaded bytes, or the photographs that
-scikit-image carries.
+"""Images of one's own, a few at a time: files by path, uploaded bytes, images and arrays that are
+open already, or the photographs that scikit-image carries.
 """
 
 import io
@@ -7,10 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image
+from torch import Tensor
 
 from muse_core.data.decode import FITS, Photo, Unreadable, read_photo
+from muse_core.data.image_arrays import picture_of
 from muse_core.errors import MuseError, unknown
 from muse_core.paths import user_path
 from muse_core.shapes import Images
@@ -27,6 +32,12 @@ BUILT_IN = {
 
 SMALLEST = 8
 """Pixels a side below which there is nothing to look at."""
+
+
+Pictures = Any
+"""A path, a name of `BUILT_IN`, a Pillow image, or an array or tensor (`picture_of`); or several of
+them: a list, or an array with one axis more.
+"""
 
 
 @dataclass(frozen=True)
@@ -54,9 +65,23 @@ def own_images(words: str, size: int, fit: str = "crop") -> OwnImages:
     return joined([_from_file(word, size, fit) for word in given])
 
 
+def pictures(given: Pictures, size: int, fit: str = "crop") -> OwnImages:
+    """One picture, or several in their order, of any kind, at ``size`` pixels a side.
+
+    Raises MuseError for what is no picture, with its name or its place.
+    """
+    several = isinstance(given, list | tuple) or getattr(given, "ndim", 0) == 4
+    return joined(
+        [
+            _picture(each, f"image {number}", size, fit)
+            for number, each in enumerate(given if several else [given], 1)
+        ]
+    )
+
+
 def image_from_bytes(name: str, content: bytes, size: int, fit: str = "crop") -> OwnImages:
     """An uploaded file. Raises MuseError where the bytes are no image."""
-    return _read(name, io.BytesIO(content), size, fit)
+    return image_from(name, io.BytesIO(content), size, fit)
 
 
 def joined(several: Sequence[OwnImages]) -> OwnImages:
@@ -74,16 +99,34 @@ def joined(several: Sequence[OwnImages]) -> OwnImages:
 
 def _from_file(word: str, size: int, fit: str) -> OwnImages:
     if word in BUILT_IN:
-        return _read(word, Path(str(files("skimage.data") / BUILT_IN[word])), size, fit)
+        return image_from(word, Path(str(files("skimage.data") / BUILT_IN[word])), size, fit)
     path = user_path(word)
     if not path.is_file():
         raise MuseError(
             f"There is no image file {word!r}: give a path, or one of {', '.join(BUILT_IN)}."
         )
-    return _read(path.name, path, size, fit)
+    return image_from(path.name, path, size, fit)
 
 
-def _read(name: str, file: Path | io.BytesIO, size: int, fit: str) -> OwnImages:
+def _picture(given: Any, name: str, size: int, fit: str) -> OwnImages:
+    if isinstance(given, str | Path):
+        return _from_file(str(given), size, fit)
+    if isinstance(given, np.ndarray | Tensor):
+        given = picture_of(name, given)
+    if isinstance(given, Image.Image):
+        return image_from(name, given, size, fit)
+    raise MuseError(
+        f"{name} is a {type(given).__name__} and no picture: give a path, a Pillow image, an array "
+        "or a tensor."
+    )
+
+
+def image_from(
+    name: str, file: Path | io.BytesIO | Image.Image, size: int, fit: str = "crop"
+) -> OwnImages:
+    """A file, or an image that is open already, under a name of its own. Raises MuseError where it
+    is no image.
+    """
     if fit not in FITS:
         raise unknown("fit", fit, FITS)
     try:

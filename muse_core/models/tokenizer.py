@@ -5,6 +5,7 @@ autoencoders.
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +15,12 @@ from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.autoencoders.vae import DecoderOutput
 from diffusers.models.modeling_utils import ModelMixin
 from einops import rearrange
+from PIL import Image
 from torch import Tensor, nn
 
 from muse_core.attention import QueryKeys
 from muse_core.config.stage import TRUNK_OPEN, Loss
+from muse_core.data.own_images import Pictures
 from muse_core.errors import MuseError
 from muse_core.foundations.backbone import Backbone
 from muse_core.foundations.loading import load_whole, require_folder_or_hub
@@ -26,6 +29,7 @@ from muse_core.models.backbone_routes import backbone_views
 from muse_core.models.block_variants import variant_named
 from muse_core.models.connector import Connector, ConnectorOutput
 from muse_core.models.gradient_routes import SHIPPED, Routing, routing_given, stop_gradient
+from muse_core.models.image_processor import PLACE, MuseImageProcessor
 from muse_core.models.semantic_head import SemanticHead
 from muse_core.models.upload import own_card, upload
 from muse_core.shapes import Embeddings, Float, Images, Latents, Tokens
@@ -73,7 +77,8 @@ class MuseTokenizer(ModelMixin, ConfigMixin):
     over tokens. The decoder sees to_latent(H_L) + W sg(to_semantic(S_L)), with W from zero.
 
     ``backbone_config`` and ``decoder_config`` are the configurations of the two pretrained parts,
-    so that a saved tokenizer is whole: `from_pretrained` needs its own folder and nothing else."""
+    so that a saved tokenizer is whole: `from_pretrained` needs its own folder and nothing else.
+    ``image_processor`` makes its images of pictures, and is saved beside it."""
 
     config_name = "config.json"
 
@@ -125,6 +130,7 @@ class MuseTokenizer(ModelMixin, ConfigMixin):
                 f"A connector {width} wide with {num_heads} heads has no 2-D rotary embedding: "
                 "make the width a multiple of 4 x heads."
             )
+        self.image_processor = MuseImageProcessor(image_size)
         self.backbone = Backbone(backbone_config)
         self.decoder = PixelDecoder(decoder_config)
         shape = width, num_heads, num_blocks, feedforward_ratio
@@ -164,7 +170,20 @@ class MuseTokenizer(ModelMixin, ConfigMixin):
         """
         location = require_folder_or_hub("tokenizer", location)
         remedy = "run the stage that made it again"
-        return load_whole(super().from_pretrained, "tokenizer", location, remedy, **options)
+        tokenizer = load_whole(super().from_pretrained, "tokenizer", location, remedy, **options)
+        place = {name: options[name] for name in PLACE if name in options}
+        tokenizer.image_processor = MuseImageProcessor.from_pretrained(location, **place)
+        return tokenizer
+
+    @wraps(ModelMixin.save_pretrained)
+    def save_pretrained(self, save_directory: str | Path, *given: Any, **options: Any) -> None:
+        super().save_pretrained(save_directory, *given, **options)
+        self.image_processor.save_pretrained(save_directory)
+
+    @property
+    def cell(self) -> int:
+        """Pixels along a side of a token."""
+        return self.backbone.patch_size * self.config.unshuffle
 
     def push_to_hub(self, repo_id: str, card: str = "", **options: Any) -> str:
         """Upload configuration, weights and model card to the hub.
@@ -199,7 +218,7 @@ class MuseTokenizer(ModelMixin, ConfigMixin):
         """Backbone patches (rows, columns). Raises MuseError for an image size that is not a whole
         number of tokens.
         """
-        cell = self.backbone.patch_size * self.config.unshuffle
+        cell = self.cell
         height, width = images.shape[-2:]
         if height % cell or width % cell:
             raise MuseError(
@@ -277,6 +296,30 @@ class MuseTokenizer(ModelMixin, ConfigMixin):
                 images.float(), size, mode="bilinear", antialias=True, align_corners=False
             )
         return DecoderOutput(images)
+
+    def encode_image(self, images: Pictures) -> TokenizerEncoding:
+        """`encode` of pictures as they come, without gradient.
+
+        Args:
+            images: A path, a Pillow image, an array, a tensor, or several (`Pictures`).
+
+        Raises:
+            MuseError: For what is no picture.
+        """
+        batch = self.image_processor(images)["pixel_values"]
+        with torch.no_grad():
+            return self.encode(batch.to(self.device, self.dtype))
+
+    def decode_image(self, latent: Latents) -> list[Image.Image]:
+        """`decode` without gradient to Pillow images, one a latent, of the size that was encoded.
+
+        Args:
+            latent: (batch, channels, rows, columns), as `encode` and `encode_image` give it.
+        """
+        rows, columns = (side * self.cell for side in latent.shape[-2:])
+        with torch.no_grad():
+            images = self.decode(latent.to(self.device, self.dtype), (rows, columns)).sample
+        return self.image_processor.post_process(images)
 
     def forward(
         self,

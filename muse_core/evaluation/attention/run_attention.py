@@ -131,22 +131,22 @@ def run_attention(
     students = {UNTRAINED: frozen(untrained_tokenizer(preset, run), device)} | {
         name.removeprefix("MUSE, "): tokenizer for name, tokenizer in trained.items()
     }
-    networks = teacher_networks(frozen(_teacher(preset), device), final, size)
+    networks = teacher_networks(frozen(own_teacher(preset), device), final, size)
     networks += [student_network(name, tokenizer) for name, tokenizer in students.items()]
     if shared is not None:
         networks.append(student_network(SHARED_ROUTING, shared, "comparison"))
     return [*networks, backbone_network(frozen_backbone(preset, device).network, final)], absent
 
 
-def _teacher(preset: Preset) -> TopologyTeacher:
-    """Of any number of heads: unlike the loss, a picture can average them."""
+def own_teacher(preset: Preset) -> TopologyTeacher:
+    """A preset's, of any number of heads: unlike the loss, a picture can average them."""
     where, blocks = preset.foundations, preset.connector.num_blocks
     layers, size = where.teacher_layers, where.teacher_image_size
     return open_topology_teacher(where.teacher, blocks, layers, size)
 
 
 def _check_size(size: int, tokenizer: MuseTokenizer) -> None:
-    cell = tokenizer.backbone.patch_size * tokenizer.config.unshuffle
+    cell = tokenizer.cell
     if size % cell:
         below = max(cell, size // cell * cell)
         raise MuseError(

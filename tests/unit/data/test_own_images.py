@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from muse_core.data.decode import PADDING
-from muse_core.data.own_images import BUILT_IN, image_from_bytes, own_images
+from muse_core.data.own_images import BUILT_IN, image_from_bytes, own_images, pictures
 from muse_core.errors import MuseError
 
 
@@ -82,3 +82,40 @@ def test_what_is_not_there_is_a_sentence(words: str, complaint: str) -> None:
 def test_an_unknown_fit_names_the_known() -> None:
     with pytest.raises(MuseError, match="crop, pad"):
         own_images("cat", 32, "stretch")
+
+
+def test_pictures_of_any_kind_come_in_their_order(tmp_path) -> None:
+    (tmp_path / "mine.png").write_bytes(png(40, 20))
+    teal = Image.new("RGB", (20, 20), "teal")
+    found = pictures([tmp_path / "mine.png", "cat", teal, np.array(teal), torch.rand(3, 9, 9)], 16)
+    assert found.names == ("mine.png", "cat", "image 3", "image 4", "image 5")
+    assert found.images.shape == (5, 3, 16, 16)
+    assert torch.equal(found.images[2], found.images[3])
+    assert found.notes[4] == "image 5: 9 × 9 pixels, enlarged to 16 × 16"
+
+
+def test_one_picture_or_a_batch_of_them_needs_no_list() -> None:
+    assert pictures(Image.new("L", (9, 9)), 16).images.shape == (1, 3, 16, 16)
+    assert pictures(torch.rand(4, 3, 9, 9), 16).images.shape == (4, 3, 16, 16)
+
+
+def test_an_open_image_is_turned_upright_and_stays_as_it_is(tmp_path) -> None:
+    sideways = Image.new("RGB", (40, 40), "red")
+    sideways.paste("blue", (0, 0, 20, 40))
+    exif = sideways.getexif()
+    # Its left is up.
+    exif[0x0112] = 6
+    sideways.save(tmp_path / "x.png", exif=exif)
+    with Image.open(tmp_path / "x.png") as opened:
+        before = opened.tobytes()
+        found = pictures(opened, 8).images[0]
+        assert opened.tobytes() == before and opened.getexif()[0x0112] == 6
+    assert torch.equal(found, pictures(tmp_path / "x.png", 8).images[0])
+    top, bottom = found[:, 0, 4], found[:, -1, 4]
+    assert top[2] > 0.9 and bottom[0] > 0.9
+
+
+@pytest.mark.parametrize("given", [7, None, {"a": 1}, [b"bytes"]])
+def test_what_is_no_picture_is_a_sentence(given) -> None:
+    with pytest.raises(MuseError, match=r"image 1 is a .* and no picture: give a path"):
+        pictures(given, 8)

@@ -5,10 +5,12 @@ wrong ones.
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from muse_core.data.own_images import own_images
 from muse_core.errors import MuseError
 from muse_core.models.gradient_routes import ROUTINGS, Routing
 from muse_core.models.tokenizer import MuseTokenizer
@@ -162,3 +164,25 @@ def test_a_decoder_in_bfloat16_is_resized_too() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         images = small_tokenizer().eval().decode(torch.randn(1, 8, 4, 4), (48, 40)).sample
     assert images.shape == (1, 3, 48, 40) and images.dtype == torch.float32
+
+
+@torch.no_grad()
+def test_a_picture_is_encoded_and_decoded_as_its_pixels_are() -> None:
+    tokenizer = small_tokenizer(LARGER).eval()
+    images = own_images("cat, coffee", LARGER.image_size).images
+    expected, found = tokenizer.encode(images), tokenizer.encode_image(["cat", "coffee"])
+    for name in ("latent", "semantic", "embedding"):
+        assert torch.equal(getattr(found, name), getattr(expected, name))
+    first, second = tokenizer.decode_image(found.latent)
+    assert first.size == second.size == (LARGER.image_size,) * 2
+    truth = tokenizer.decode(found.latent, tuple(images.shape[-2:])).sample.clamp(0, 1)
+    decoded = torch.from_numpy(np.array(second)).permute(2, 0, 1) / 255
+    assert (decoded - truth[1]).abs().max() <= 0.5 / 255 + 1e-6
+
+
+def test_looking_at_a_picture_records_no_gradient() -> None:
+    tokenizer = small_tokenizer().eval()
+    encoding = tokenizer.encode_image("cat")
+    assert not encoding.latent.requires_grad
+    with pytest.raises(MuseError, match=r"no image file 'cta.jpg'"):
+        tokenizer.encode_image("cta.jpg")
