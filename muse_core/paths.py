@@ -113,8 +113,9 @@ def teacher_views() -> Path:
     return root() / "data" / "teacher_views"
 
 
-GALLERY = "gallery"
-"""The folder of ``reports`` that is committed, and so no run's name."""
+GALLERY, LOOK = "gallery", "look"
+TAKEN = {GALLERY: "make gallery", LOOK: "muse look"}
+"""Folders of ``reports`` that are no run's -> what writes them."""
 
 
 def is_run_name(text: str) -> bool:
@@ -129,9 +130,9 @@ def check_run_name(run: str) -> str:
             f"The run name {shown(run)} is not a folder name: "
             "use letters, digits, '.', '_' and '-'."
         )
-    if run == GALLERY:
+    if run in TAKEN:
         raise MuseError(
-            f"The run name {run!r} is taken: reports/{run} is what `make gallery` writes; "
+            f"The run name {run!r} is taken: reports/{run} is what `{TAKEN[run]}` writes; "
             "use another."
         )
     return run

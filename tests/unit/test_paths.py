@@ -32,9 +32,10 @@ def test_anything_else_is_refused(name) -> None:
         paths.run_folder(name)
 
 
-def test_the_gallerys_folder_is_no_runs() -> None:
-    with pytest.raises(MuseError, match="'gallery' is taken"):
-        paths.report_folder("gallery")
+@pytest.mark.parametrize("name", ["gallery", "look"])
+def test_a_folder_that_a_command_writes_is_no_runs(name: str) -> None:
+    with pytest.raises(MuseError, match=f"'{name}' is taken"):
+        paths.report_folder(name)
 
 
 def test_writable_makes_the_folder_and_leaves_nothing_in_it(tmp_path) -> None:
