@@ -23,6 +23,7 @@ EXAMPLES = """examples:
   muse watch tiny                        how far a run is that another process trains
   muse shards pets:PATH --into shards    that source as tar shards, which wds:shards reads
   muse shards --verify shards            their checksums
+  muse import-release PATH/TO/MUSE-1B    the authors' checkpoint as run release
 """
 
 say = partial(print, flush=True)
@@ -244,6 +245,21 @@ def _verify(folder: str) -> int:
     return 1 if notes else 0
 
 
+def _import_release(given: argparse.Namespace) -> int:
+    from muse_core.models.release_checkpoint import import_release
+    from muse_core.training.imported_run import destination, keep_imported
+
+    folder, run = destination(given.into)
+    imported = import_release(given.folder)
+    keep_imported(imported, folder, run)
+    if imported.left_out:
+        print(f"left out: {len(imported.left_out)} weights of their teacher", file=sys.stderr)
+    say(f"tokenizer in {folder}, routing release")
+    if run:
+        say(f"look at it: muse run 04 05 --run {run} -p preset muse-release")
+    return 0
+
+
 def _list(_: argparse.Namespace) -> int:
     from muse_core.report.arguments import choose_notebooks, known_parameters
     from muse_core.report.stamps import read_notebook, title_and_claim
@@ -315,6 +331,19 @@ COMMANDS = {
             _argument("--limit", type=int, metavar="N", help="samples of each split, at most"),
             _argument("--image-size", type=int, default=64, metavar="PIXELS", help="if drawn (64)"),
             _argument("--verify", metavar="FOLDER", help="compare shards with their checksums"),
+        ],
+    ),
+    "import-release": (
+        _import_release,
+        "turn the authors' released checkpoint into a tokenizer",
+        [
+            _argument("folder", metavar="FOLDER", help="holds their pytorch_model.bin"),
+            _argument(
+                "--into",
+                default="release",
+                metavar="RUN_OR_FOLDER",
+                help="name of a run, or a folder (run release)",
+            ),
         ],
     ),
     "index": (_index, "write reports/index.html again", []),
