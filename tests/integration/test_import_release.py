@@ -44,7 +44,8 @@ def small_release(folder: Path) -> Path:
     torch.manual_seed(0)
     said = {
         "extends": "muse-release",
-        "image_size": 112,
+        # Whole patches of InternViT, and of DC-AE.
+        "image_size": 224,
         "foundations": write_all(folder / "parts"),
         "connector": {"width": WIDTH, "num_heads": HEADS, "num_blocks": BLOCKS},
         "loader_workers": 0,
