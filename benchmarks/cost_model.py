@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from benchmarks.measuring import counted_flops
+from benchmarks.published import BACKBONES
 from benchmarks.sizes import Size, published, tiny_size
 from muse_core.config.stage import PIXEL_LOSSES, Loss, Stage
 from muse_core.models.assembly import new_tokenizer
@@ -234,7 +235,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--check", action="store_true", help="arithmetic over counted operations")
-    sizes = [tiny_size(), published("muse-1b"), published("muse-3b")]
+    sizes = [tiny_size(), *map(published, BACKBONES)]
     if parser.parse_args().check:
         for size in sizes:
             print(size.name, {name: round(ratio, 3) for name, ratio in checks(size).items()})

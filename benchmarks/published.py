@@ -4,7 +4,7 @@ counting and for planning.
 
 from typing import Any
 
-BACKBONE: dict[str, Any] = dict(
+INTERNVIT: dict[str, Any] = dict(
     hidden_size=1024,
     num_hidden_layers=24,
     num_attention_heads=16,
@@ -13,6 +13,19 @@ BACKBONE: dict[str, Any] = dict(
     patch_size=14,
     attention_bias=True,
 )
+SIGLIP2: dict[str, Any] = dict(
+    model_type="siglip_vision_model",
+    hidden_size=768,
+    intermediate_size=3072,
+    num_hidden_layers=12,
+    num_attention_heads=12,
+    image_size=256,
+    patch_size=16,
+    vision_use_head=False,
+    image_mean=[0.5] * 3,
+    image_std=[0.5] * 3,
+)
+BACKBONES = {"muse-small": SIGLIP2, "muse-1b": INTERNVIT, "muse-3b": INTERNVIT}
 _SCALES = ((), (), (), (5,), (5,), (5,))
 _BLOCKS = ("ResBlock",) * 3 + ("EfficientViTBlock",) * 3
 AUTOENCODER: dict[str, Any] = dict(
@@ -32,6 +45,14 @@ AUTOENCODER: dict[str, Any] = dict(
 )
 _DINOV3 = dict(num_register_tokens=4, image_size=224, patch_size=16)
 TEACHERS: dict[str, dict[str, Any]] = {
+    "muse-small": _DINOV3
+    | dict(
+        hidden_size=384,
+        num_hidden_layers=12,
+        num_attention_heads=6,
+        intermediate_size=1536,
+        patch_size=14,
+    ),
     "muse-1b": dict(
         hidden_size=1024, num_hidden_layers=24, num_attention_heads=16, intermediate_size=4096
     )
@@ -46,7 +67,9 @@ TEACHERS: dict[str, dict[str, Any]] = {
     )
     | _DINOV3,
 }
-"""DINOv3 ViT-L/16 and ViT-H+/16."""
+"""DINOv3 ViT-L/16 and ViT-H+/16; for muse-small a DINOv3 of the sizes of DINOv2's ViT-S/14, which
+costs the same.
+"""
 CLIP_TEXT: dict[str, Any] = dict(
     vocab_size=49408,
     hidden_size=768,
@@ -57,3 +80,10 @@ CLIP_TEXT: dict[str, Any] = dict(
     projection_dim=768,
     hidden_act="gelu",
 )
+CLIP_TEXTS = {
+    "muse-small": CLIP_TEXT
+    | dict(hidden_size=512, intermediate_size=2048, num_attention_heads=8, projection_dim=512),
+    "muse-1b": CLIP_TEXT,
+    "muse-3b": CLIP_TEXT,
+}
+"""CLIP-B/32 and CLIP-L/14 of laion2B."""

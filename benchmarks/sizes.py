@@ -21,7 +21,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from benchmarks.published import AUTOENCODER, BACKBONE, CLIP_TEXT, TEACHERS
+from benchmarks.published import AUTOENCODER, BACKBONES, CLIP_TEXT, CLIP_TEXTS, INTERNVIT, TEACHERS
 from muse_core.config.preset import Preset
 from muse_core.config.presets import preset_named
 from muse_core.data.scenes import Scenes
@@ -57,8 +57,9 @@ class Size:
 
 
 def published(name: str) -> Size:
-    """muse-1b or muse-3b as they are."""
-    return Size(name, preset_named(name), BACKBONE, AUTOENCODER, TEACHERS[name], CLIP_TEXT)
+    """muse-small, muse-1b or muse-3b as they are."""
+    parts = BACKBONES[name], AUTOENCODER, TEACHERS[name], CLIP_TEXTS[name]
+    return Size(name, preset_named(name), *parts)
 
 
 def tiny_size() -> Size:
@@ -80,7 +81,7 @@ def reduced() -> Size:
     return Size(
         "reduced",
         preset_named("muse-1b"),
-        BACKBONE | vit,
+        INTERNVIT | vit,
         AUTOENCODER
         | dict(
             encoder_block_out_channels=narrow,
@@ -145,6 +146,7 @@ def scenes(size: Size, batch_size: int, device: torch.device | str):
 
 SIZES: dict[str, Callable[[], Size]] = {
     "reduced": reduced,
+    "muse-small": partial(published, "muse-small"),
     "muse-1b": partial(published, "muse-1b"),
     "muse-3b": partial(published, "muse-3b"),
 }

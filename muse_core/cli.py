@@ -29,6 +29,7 @@ EXAMPLES = """examples:
   muse shards --verify shards            their checksums
   muse look cat.jpg dog.jpg              your pictures through the newest tokenizer, on one page
   muse encode photos --into latents      latents and embeddings of every image of a folder
+  muse import-release PATH/TO/MUSE-1B    the authors' checkpoint as run release
 """
 
 say = partial(print, flush=True)
@@ -334,6 +335,21 @@ def _encode(given: argparse.Namespace) -> int:
     return 0
 
 
+def _import_release(given: argparse.Namespace) -> int:
+    from muse_core.models.release_checkpoint import import_release
+    from muse_core.training.imported_run import destination, keep_imported
+
+    folder, run = destination(given.into)
+    imported = import_release(given.folder)
+    keep_imported(imported, folder, run)
+    if imported.left_out:
+        print(f"left out: {len(imported.left_out)} weights of their teacher", file=sys.stderr)
+    say(f"tokenizer in {folder}, routing release")
+    if run:
+        say(f"look at it: muse run 04 05 --run {run} -p preset muse-release")
+    return 0
+
+
 def _list(_: argparse.Namespace) -> int:
     from muse_core.report.arguments import choose_notebooks, known_parameters
     from muse_core.report.stamps import read_notebook, title_and_claim
@@ -444,6 +460,19 @@ COMMANDS = {
             _argument("--images-per-shard", type=int, default=1024, metavar="N", help="(1024)"),
             _argument("--workers", type=int, default=0, metavar="N", help="that read images (0)"),
             DEVICE,
+        ],
+    ),
+    "import-release": (
+        _import_release,
+        "turn the authors' released checkpoint into a tokenizer",
+        [
+            _argument("folder", metavar="FOLDER", help="holds their pytorch_model.bin"),
+            _argument(
+                "--into",
+                default="release",
+                metavar="RUN_OR_FOLDER",
+                help="name of a run, or a folder (run release)",
+            ),
         ],
     ),
     "index": (_index, "write reports/index.html again", []),

@@ -6,11 +6,19 @@ import json
 from pathlib import Path
 from typing import Any
 
+import timm
 import torch
 from diffusers import AutoencoderDC
 from safetensors.torch import save_file
 from torch import Tensor
-from transformers import CLIPConfig, CLIPModel, DINOv3ViTConfig, DINOv3ViTModel
+from transformers import (
+    CLIPConfig,
+    CLIPModel,
+    DINOv3ViTConfig,
+    DINOv3ViTModel,
+    SiglipConfig,
+    SiglipModel,
+)
 
 from muse_core.data.scenes import Scenes
 from muse_core.foundations.backbone import Backbone
@@ -246,6 +254,49 @@ def write_clip(folder: Path) -> CLIPModel:
     clip.save_pretrained(folder, max_shard_size="50KB")
     words.save_pretrained(folder)
     return clip
+
+
+def write_siglip(folder: Path, **vision: Any) -> SiglipModel:
+    """google/siglip2-base-patch16-256: a whole SigLIP, whose images are normalised to [-1, 1]."""
+    sizes = dict(
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        image_size=64,
+        patch_size=16,
+    )
+    text = dict(sizes, vocab_size=40, max_position_embeddings=8, projection_size=32)
+    whole = SiglipModel(SiglipConfig(vision_config=sizes | vision, text_config=text)).eval()
+    spread(whole)
+    whole.save_pretrained(folder, max_shard_size="50KB")
+    write_json(
+        folder / "preprocessor_config.json", {"image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+    )
+    return whole
+
+
+def write_timm(folder: Path, name: str, **sizes: Any) -> torch.nn.Module:
+    """As timm's ``save_for_hf`` leaves a network, with random weights."""
+    folder.mkdir(parents=True, exist_ok=True)
+    network = timm.create_model(name, num_classes=0, **sizes).eval()
+    save_file(network.state_dict(), folder / "model.safetensors")
+    colours = {key: list(network.pretrained_cfg[key]) for key in ("mean", "std")}
+    said = {"architecture": name, "num_classes": 0, "model_args": sizes, "pretrained_cfg": colours}
+    write_json(folder / "config.json", said)
+    return network
+
+
+def write_small(folder: Path) -> dict[str, str]:
+    """The four of muse-small; notebook parameter -> folder."""
+    write_siglip(folder / "backbone")
+    dino = dict(img_size=56, depth=6, embed_dim=48, num_heads=6)
+    write_timm(folder / "teacher", "vit_small_patch14_reg4_dinov2", **dino)
+    write_autoencoder(folder / "autoencoder")
+    write_clip(folder / "text_tower")
+    return {
+        part: str(folder / part) for part in ("backbone", "teacher", "autoencoder", "text_tower")
+    }
 
 
 def write_all(folder: Path) -> dict[str, str]:

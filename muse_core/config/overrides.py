@@ -69,8 +69,8 @@ def load_preset(name: str, overrides: str = "", stage: str | None = None) -> Pre
     """A preset by name or YAML file, with overrides.
 
     Args:
-        name: "tiny", "smoke", "muse-1b", "muse-3b", or the path of a YAML file that says
-            ``extends: tiny`` and what differs.
+        name: "tiny", "smoke", "muse-small", "muse-1b", "muse-3b", "muse-release", or the path of a
+            YAML file that says ``extends: tiny`` and what differs.
         overrides: ``path=value`` pairs with spaces between them (see the module's table).
         stage: The stage that ``stage.`` and ``weights.`` mean; None for every stage.
 
@@ -336,7 +336,8 @@ def inherited(
     plain = {key: _plain(value) for key, value in model_of(_base(named)).items()}
     origin = {key: _plain(value) for key, value in recorded.get("base", {}).items()}
     for name, value in model.items():
-        before = recorded["model"].get(name)
+        # A record that is older than a field says nothing of it.
+        before = recorded["model"].get(name, value)
         asked = name in given or plain[name] != origin.get(name)
         if asked and name not in own and _plain(value) != _plain(before):
             raise MuseError(

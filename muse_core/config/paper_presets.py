@@ -1,5 +1,5 @@
-"""The paper's two sizes, with the pretrained parts it names; nothing here has been run to its end
-in this workspace.
+"""The paper's two sizes, with the pretrained parts it names, and a small one of public parts;
+nothing here has been run to its end in this workspace.
 
 Steps and learning rates are the paper's. What its text leaves open (loss weights, images a step,
 warm-up, the cosine's end) follows the authors' released configurations, and L_rec counts x0.1
@@ -7,9 +7,17 @@ before stage 3, as in the paper's figure. Ours is the latent's semantic band, 16
 decoder's 32 (`MuseTokenizer`)."""
 
 from dataclasses import replace
+from types import MappingProxyType
 
 from muse_core.config.preset import ConnectorShape, FoundationLocations, Preset
-from muse_core.config.stage import Curriculum, GenerationStage, by_loss, three_stages
+from muse_core.config.stage import (
+    PIXEL_LOSSES,
+    Curriculum,
+    GenerationStage,
+    Loss,
+    by_loss,
+    three_stages,
+)
 
 QUERY_GRID = 16
 """N = 256 learnable queries: one for each token of a 448-pixel image. They are resized to 8 x 8 for
@@ -75,6 +83,59 @@ def muse_3b() -> Preset:
         ),  # the teacher's 20 heads do not divide into 8
         curriculum=Curriculum((*longer, tuning)),
         generation=_generation("sana-1.6b"),
+    )
+
+
+def muse_release() -> Preset:
+    """``muse import-release FOLDER``, then ``muse run 04 05 --run release -p preset muse-release``
+
+    `muse_1b` in the form and with the routing of the authors' released code, for the checkpoint
+    that they published; it trains as well. Their teacher, ViT-H+, has 20 heads, which do not divide
+    into the student's eight: ours is `muse_1b`'s."""
+    paper = muse_1b()
+    return replace(
+        paper,
+        name="muse-release",
+        routing="release",
+        connector=replace(paper.connector, form="release", query_grid=None, semantic_channels=0),
+    )
+
+
+def muse_small() -> Preset:
+    """``muse run 01 02 03 --run mine -p preset muse-small -p data captions:PATH/TO/pairs``
+
+    For one consumer GPU with 16 GB, of parts that nobody has to ask for: SigLIP2-B/16 as backbone,
+    DINOv2-S with registers as teacher, the paper's DC-AE, whose f32 is exactly two patches of 16 on
+    256 pixels, CLIP-B's text tower. The paper's losses and rates; pixels are decoded and judged on
+    a share of each step's images, because the decoder is most of the cost and of the memory.
+    Estimated from 0.26 to 0.55 TFLOP an image, not measured: 3 + 3 + 6 hours at 24 TFLOP/s (40 % of
+    60, such as an RTX 4070 has in bf16). Expected: unknown, nobody has trained it."""
+    paper = muse_1b()
+    warmup, semantic, tuning = paper.curriculum
+    eighth = dict.fromkeys((Loss.RECONSTRUCTION, Loss.PERCEPTUAL), 1 / 8)
+    quarter = dict.fromkeys(PIXEL_LOSSES, 1 / 4)
+    early = dict(steps=30_000, batch_size=32, shares=MappingProxyType(eighth))
+    late = dict(steps=60_000, batch_size=16, shares=MappingProxyType(quarter))
+    return replace(
+        paper,
+        name="muse-small",
+        image_size=256,
+        foundations=FoundationLocations(
+            backbone="google/siglip2-base-patch16-256",
+            autoencoder=AUTOENCODER,
+            teacher="timm:vit_small_patch14_reg4_dinov2.lvd142m",
+            text_tower="laion/CLIP-ViT-B-32-laion2B-s34B-b79K",
+            teacher_image_size=224,
+        ),
+        # The teacher has six heads.
+        connector=replace(paper.connector, width=384, num_heads=6, query_grid=8),
+        curriculum=Curriculum(
+            (replace(warmup, **early), replace(semantic, **early), replace(tuning, **late))
+        ),
+        loader_workers=4,
+        generation=replace(
+            paper.generation, denoiser="sana-small", images=200_000, steps=100_000, batch_size=64
+        ),
     )
 
 

@@ -33,7 +33,7 @@ class ConnectorShape:
     backbone alone, a control; ``attention``: a name in `block_variants`; ``query_grid``: side of
     the grid the learnable queries are stored on, None for that of the images;
     ``semantic_channels``: of the latent's semantic band, 0 for a latent without one
-    (`MuseTokenizer`)."""
+    (`MuseTokenizer`); ``form``: a name in `connector_form.FORMS`."""
 
     unshuffle: Count
     width: Count
@@ -42,6 +42,7 @@ class ConnectorShape:
     attention: str = "multi-head"
     query_grid: int | None = None
     semantic_channels: Annotated[int, Interval(ge=0, le=10**6)] = 0
+    form: str = "muse"
 
 
 @dataclass(frozen=True)
@@ -60,11 +61,12 @@ class DenoiserShape:
 
 DENOISERS = {
     "tiny": DenoiserShape(4, 32, 6, 4, 32, interpolation_scale=1.0),
+    "sana-small": DenoiserShape(24, 32, 12, 12, 64),
     "sana-0.6b": DenoiserShape(36, 32, 28, 16, 72),
     "sana-1.6b": DenoiserShape(70, 32, 20, 20, 112),
 }
-"""1.7 M parameters; the two sizes of the paper's generators: 592 M and 1,604 M with captions 2,304
-wide.
+"""1.7 M parameters; 116 M with captions 512 wide; the two sizes of the paper's generators: 592 M
+and 1,604 M with captions 2,304 wide.
 """
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from muse_core import paths
-from muse_core.config.paper_presets import muse_1b, muse_3b
+from muse_core.config.paper_presets import muse_1b, muse_3b, muse_release, muse_small
 from muse_core.config.preset import ConnectorShape, FoundationLocations, Preset
 from muse_core.config.stage import Curriculum, by_loss, three_stages
 from muse_core.errors import chosen
@@ -94,8 +94,10 @@ PRESETS: dict[str, Callable[[], Preset]] = {
     "smoke": smoke,
     "tiny": tiny,
     "demo": demo,
+    "muse-small": muse_small,
     "muse-1b": muse_1b,
     "muse-3b": muse_3b,
+    "muse-release": muse_release,
 }
 
 

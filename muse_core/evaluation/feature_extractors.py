@@ -136,13 +136,11 @@ class BackboneExtractor(FeatureExtractor[Backbone]):
     probed = segmented = PATCHES
 
     def features(self, images: Images, pixels: bool = True) -> Features:
-        hidden = self.network.all_tokens(images)
-        patches = hidden[:, 1:]
-        rows, columns = (side // self.network.patch_size for side in images.shape[-2:])
+        prefix, patches = self.network.split(images)
         return Features(
             tokens={PATCHES: patches},
-            grid={PATCHES: (rows, columns)},
-            pooled={CLASS_TOKEN: hidden[:, 0]},
+            grid={PATCHES: self.network.grid(images)},
+            pooled={CLASS_TOKEN: prefix[:, 0]} if prefix.shape[1] else {},
             embedding=self.projection(patches.mean(1)) if self.projection is not None else None,
         )
 

@@ -33,9 +33,9 @@ from muse_core.results.trained_code import folder_fingerprint
 from muse_core.training.checkpoint import TOKENIZER_FOLDER
 
 MUSE, SHARED = "MUSE, after stage {}", "shared routing, after stage {}"
-BACKBONE = "frozen backbone (InternViT)"
+BACKBONE, TEACHER = "frozen backbone", "topology teacher"
+"""Their names begin so; what they are follows in brackets."""
 AUTOENCODER = "plain autoencoder (DC-AE)"
-TEACHER = "topology teacher (DINOv3)"
 Device = torch.device | str
 
 
@@ -74,7 +74,7 @@ def run_rows(
     side = preset.image_size // (backbone.network.patch_size * preset.connector.unshuffle)
     grid, heads = (side, side), preset.connector.num_heads
     fingerprint = f"{teacher_fingerprint(preset, teacher)}/{heads} heads/{grid}"
-    yield TeacherExtractor(TEACHER, teacher, fingerprint, heads, grid)
+    yield TeacherExtractor(f"{TEACHER} ({teacher.words})", teacher, fingerprint, heads, grid)
     mean_image = train.first(500).images.mean(0, keepdim=True).to(device)
     yield ChanceExtractor(mean_image, embedding_width(preset), grid)
 
@@ -130,7 +130,7 @@ def frozen_backbone(preset: Preset, device: Device) -> BackboneExtractor:
     if projection is not None:
         weight = blake2b(tensor_bytes(projection.weight), digest_size=8).hexdigest()
         projection, fingerprint = projection.to(device), f"{fingerprint}+{weight}"
-    return BackboneExtractor(BACKBONE, backbone, fingerprint, projection)
+    return BackboneExtractor(f"{BACKBONE} ({backbone.words})", backbone, fingerprint, projection)
 
 
 def teacher_fingerprint(preset: Preset, teacher: TopologyTeacher) -> str:

@@ -90,6 +90,15 @@ def vision_tower(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     return {key: value for key, value in described.items() if key in CONFIG_KEYS}, weights
 
 
+def original_name(name: str) -> str:
+    """The original layout's name of a weight of `InternVLVisionModel`; one for query, key and
+    value.
+    """
+    for original, own in reversed(ORIGINAL_NAMES.items()):
+        name = name.replace(own, original)
+    return re.sub(r"\.attn\.[qkv]_proj\.", ".attn.qkv.", name)
+
+
 def _original_weight(name: str, weight: Tensor) -> dict[str, Tensor]:
     for original, own in ORIGINAL_NAMES.items():
         name = name.replace(original, own)

@@ -3,8 +3,10 @@ hub.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from huggingface_hub.errors import (
 )
 
 from muse_core.errors import MuseError, shown
-from muse_core.foundations.image_normalisation import IMAGENET
+from muse_core.foundations.image_normalisation import COLOUR_KEYS, IMAGENET
 from muse_core.foundations.loading import COPY, read_object, refuse_pickles, require_folder_or_hub
 
 
@@ -26,27 +28,31 @@ from muse_core.foundations.loading import COPY, read_object, refuse_pickles, req
 class Part:
     """``name``: in sentences; ``parameter``: of notebooks and `FoundationLocations`; ``kinds``:
     what ``model_type`` or ``_class_name`` in config.json may be; ``needed``: those kinds in words;
-    ``sees_imagenet``: whether it is given images normalised with ImageNet's mean and deviation."""
+    ``sees_imagenet``: whether it is given images normalised with ImageNet's mean and deviation;
+    ``others``: whether other kinds are let through, for whoever opens them to look at."""
 
     name: str
     parameter: str
     kinds: tuple[str, ...]
     needed: str
     sees_imagenet: bool = False
+    others: bool = False
 
 
 BACKBONE = Part(
     "backbone",
     "backbone",
     ("internvl", "internvl_chat", "internvl_vision", "intern_vit_6b"),
-    "an InternVL3 or its vision tower",
+    "an InternVL3, or another vision transformer whose tokens form a grid (SigLIP, CLIP, DINOv2, "
+    "ViT, timm:NAME)",
     sees_imagenet=True,
+    others=True,
 )
 TEACHER = Part(
     "topology teacher",
     "teacher",
-    ("dinov3_vit",),
-    "a DINOv3 ViT: give such a folder, or timm:NAME for any ViT that timm knows",
+    ("dinov3_vit", "dinov2", "dinov2_with_registers"),
+    "a DINOv3 ViT or a DINOv2: give such a folder, or timm:NAME for any ViT that timm knows",
     sees_imagenet=True,
 )
 AUTOENCODER = Part("autoencoder", "autoencoder", ("AutoencoderDC",), "a DC-AE in diffusers' layout")
@@ -97,10 +103,10 @@ def kept_part(part: Part, location: str | Path) -> Path | None:
 def _looked_through(part: Part, folder: Path) -> Path:
     config = read_config(part, folder)
     kind = config.get("model_type") or config.get("_class_name") or config.get("architecture")
-    if kind not in part.kinds:
+    if kind not in part.kinds and not part.others:
         raise MuseError(f"The {part.name} {str(folder)!r} holds {kind!r}, not {part.needed}.")
     weight_files(part, folder)
-    if part.sees_imagenet:
+    if part.sees_imagenet and kind in part.kinds:
         _check_normalisation(part, folder)
     return folder
 
@@ -147,13 +153,40 @@ def _shards(part: Part, index: Path) -> list[Path]:
 
 
 def _check_normalisation(part: Part, folder: Path) -> None:
+    for file, said in _said_of_colours(part, folder):
+        check_normalisation(part, file, said)
+
+
+def _said_of_colours(part: Part, folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Each file of an image processor, with the mean and the deviation it gives; None for none."""
     for file in (folder / name for name in PROCESSOR_FILES if (folder / name).is_file()):
         config = read_object(part.name, file)
         inner = config.get("image_processor")
         config = inner if isinstance(inner, dict) else config
-        check_normalisation(
-            part, file, {key: config.get(key) for key in ("image_mean", "image_std")}
-        )
+        yield file, {key: config.get(key) for key in COLOUR_KEYS}
+
+
+def colours_of(
+    part: Part, folder: Path, said: Mapping[str, Any] | None = None
+) -> dict[str, list[float]]:
+    """``image_mean`` and ``image_std`` that a checkpoint's images are normalised with: as ``said``,
+    else as the files of its image processor give them.
+
+    Raises:
+        MuseError: Where nothing gives three numbers of each.
+    """
+    for found in (said or {}, *(each for _, each in _said_of_colours(part, folder))):
+        try:
+            colours = {key: [float(each) for each in found[key]] for key in COLOUR_KEYS}
+        except (KeyError, TypeError, ValueError):
+            continue
+        whole = [len(each) for each in colours.values()] == [3, 3]
+        if whole and all(map(isfinite, chain(*colours.values()))) and min(colours["image_std"]) > 0:
+            return colours
+    raise MuseError(
+        f"Nothing in the {part.name} {folder} says how its images are normalised: put its own "
+        f"{PROCESSOR_FILES[0]}, with image_mean and image_std, beside its weights."
+    )
 
 
 def check_normalisation(part: Part, file: Path, said: Mapping[str, Any]) -> None:

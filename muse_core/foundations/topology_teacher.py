@@ -1,34 +1,31 @@
-"""The topology teacher: a self-supervised ViT whose attention shows objects (DINOv3, or any timm
-ViT by name).
+"""The topology teacher: a self-supervised ViT whose attention shows objects (DINOv3, DINOv2, or any
+timm ViT by name).
 """
 
 import copy
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
 from torch import Tensor, nn
-from transformers import DINOv3ViTModel
+from transformers import AutoModel, DINOv3ViTModel, PreTrainedModel
 
 from muse_core.attention import QueryKeys
-from muse_core.errors import MuseError, shown
+from muse_core.errors import MuseError
 from muse_core.foundations.captured_attention import captured_attention
 from muse_core.foundations.image_normalisation import IMAGENET, Normalise
-from muse_core.foundations.loading import fill, load_complete, reading
-from muse_core.foundations.parts import (
-    TEACHER,
-    check_normalisation,
-    open_part,
-    read_config,
-    weight_files,
+from muse_core.foundations.loading import load_complete
+from muse_core.foundations.parts import TEACHER, check_normalisation, open_part
+from muse_core.foundations.timm_networks import (
+    described_by_timm,
+    timm_by_name,
+    timm_from_folder,
 )
+from muse_core.foundations.vision_transformers import TransformersVit
 from muse_core.shapes import AttentionMaps, Float, Images, Tokens
 
 
@@ -74,13 +71,18 @@ class TopologyTeacher(nn.Module, ABC):
         return super().train(False)
 
     @property
+    def words(self) -> str:
+        """What it is called in tables."""
+        return type(self.network).__name__.removesuffix("ViTModel").removesuffix("Model")
+
+    @property
     @abstractmethod
     def num_prefix_tokens(self) -> int:
         """Tokens that stand before the patches: class and registers."""
 
     @abstractmethod
     def attention_of(self, layer: int) -> nn.Module:
-        """The attention module of a layer."""
+        """The module of a layer that attends, once."""
 
     @abstractmethod
     def tokens(self, pixels: Tensor) -> Tokens:
@@ -140,9 +142,9 @@ def spread_layers(num_layers: int, count: int) -> tuple[int, ...]:
 
 
 class DinoV3Teacher(TopologyTeacher):
-    """transformers' `DINOv3ViTModel`."""
+    """transformers' `DINOv3ViTModel`, or its DINOv2, with registers or without."""
 
-    def __init__(self, network: DINOv3ViTModel, layers: Sequence[int], image_size: int) -> None:
+    def __init__(self, network: PreTrainedModel, layers: Sequence[int], image_size: int) -> None:
         super().__init__(layers)
         config: Any = network.config
         self.network, self.image_size, self.patch_size = network, image_size, config.patch_size
@@ -172,11 +174,12 @@ class DinoV3Teacher(TopologyTeacher):
         """
         folder = open_part(TEACHER, location)
         network, _ = load_complete(
-            DINOv3ViTModel.from_pretrained,
+            AutoModel.from_pretrained,
             TEACHER.name,
             str(folder),
             attn_implementation="sdpa",
             dtype=torch.float32,
+            trust_remote_code=False,
         )
         layers = (
             spread_layers(network.config.num_hidden_layers, blocks) if layers is None else layers
@@ -190,14 +193,14 @@ class DinoV3Teacher(TopologyTeacher):
         return cls(network, layers, config.image_size)
 
     def attention_of(self, layer: int) -> nn.Module:
-        return getattr(self.network, "model", self.network).layer[layer].attention
+        return TransformersVit().layers(self.network)[layer]
 
     def tokens(self, pixels: Tensor) -> Tokens:
         return self.network(pixels).last_hidden_state
 
     @property
     def num_prefix_tokens(self) -> int:
-        return 1 + self.network.config.num_register_tokens
+        return 1 + getattr(self.network.config, "num_register_tokens", 0)
 
 
 class TimmTeacher(TopologyTeacher):
@@ -246,27 +249,9 @@ class TimmTeacher(TopologyTeacher):
             MuseError: For an unknown name, for a network that is no ViT, and for weights that
                 cannot be had.
         """
-        import timm
-
-        # timm itself would read folders and pickles.
-        if not re.fullmatch(r"[\w.]+", name):
-            raise MuseError(
-                f"timm:{shown(name)} is no model of timm: give a model's name, such as "
-                "timm:vit_small_patch16_dinov3."
-            )
         if image_size is not None:
             options["img_size"] = image_size
-        try:
-            network: Any = timm.create_model(name, pretrained=pretrained, num_classes=0, **options)
-        except RuntimeError as error:
-            raise MuseError(
-                f"timm has no model {name!r} ({error}): see timm.list_models('*vit*')."
-            ) from error
-        except OSError as error:
-            raise MuseError(
-                f"The weights of timm's {name!r} are not on this machine and could not be fetched: "
-                "fetch them once with a network, or give a local teacher folder."
-            ) from error
+        network = timm_by_name(TEACHER, name, pretrained, **options)
         return cls(name, network, layers, blocks, image_size)
 
     @classmethod
@@ -287,28 +272,9 @@ class TimmTeacher(TopologyTeacher):
             MuseError: For a damaged folder, other weights than its network's, one that is no ViT,
                 and images that are normalised in another way than ImageNet's.
         """
-        import timm
-
-        config, weights = read_config(TEACHER, folder), weight_files(TEACHER, folder)[0]
-        name, given = str(config["architecture"]), config.get("model_args") or {}
-        colours = config.get("pretrained_cfg") or {}
-        said = {key: colours.get(key) for key in ("mean", "std")}
-        check_normalisation(TEACHER, folder / "config.json", said)
-        # The network's own sizes, and nothing that would make timm read another file.
-        options = {
-            key: given[key] for key in given.keys() - signature(timm.create_model).parameters
-        }
-        try:
-            network: Any = timm.create_model(name, pretrained=False, num_classes=0, **options)
-        except (RuntimeError, TypeError, ValueError) as error:
-            raise MuseError(
-                f"timm makes no {shown(name)} of {folder}'s config.json ({error}): use another "
-                "teacher, or a newer timm."
-            ) from error
-        with reading(TEACHER.name, str(folder)):
-            held = load_file(weights)
-        own = {key: value for key, value in held.items() if not key.startswith("head.")}
-        fill(TEACHER.name, str(folder), network, own)
+        name, sizes, colours = described_by_timm(TEACHER, folder)
+        check_normalisation(TEACHER, folder / "config.json", colours)
+        network = timm_from_folder(TEACHER, folder, name, sizes)
         if image_size:
             network.set_input_size(img_size=image_size)
         return cls(name, network, layers, blocks, image_size)

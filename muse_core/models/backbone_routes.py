@@ -17,6 +17,7 @@ from torch import nn
 from torch.func import functional_call
 
 from muse_core.config.stage import PIXEL_LOSSES, SEMANTIC_LOSSES, Loss
+from muse_core.errors import MuseError
 from muse_core.models.gradient_routes import Routing, WeightGroup, may_reach
 from muse_core.models.weight_groups import group_of, weight_groups
 from muse_core.shapes import Images, Tokens
@@ -37,7 +38,7 @@ HEARS: dict[BackbonePart, frozenset[Loss]] = {
 hear all of them.
 """
 
-QUERY_KEY_PATTERN = r"backbone\..*\.attention\.[qk]_(proj|norm)\."
+QUERY_KEY_PATTERN = r"backbone\..*\.(attention|self_attn)\.[qk]_(proj|norm)\."
 
 
 def part_of(name: str) -> BackbonePart | None:
@@ -47,6 +48,19 @@ def part_of(name: str) -> BackbonePart | None:
     if group_of(name) is not WeightGroup.BACKBONE:
         return None
     return BackbonePart.QUERY_KEY if re.match(QUERY_KEY_PATTERN, name) else BackbonePart.CONTENT
+
+
+def check_split(backbone: nn.Module, routing: Routing) -> None:
+    """Raises MuseError where a routing splits a backbone that keeps W_Q, W_K and W_V in one
+    matrix.
+    """
+    parts = {part_of(f"backbone.{name}") for name, _ in backbone.named_parameters()}
+    if routing.backbone_split and BackbonePart.QUERY_KEY not in parts:
+        raise MuseError(
+            f"Routing {routing.name!r} trains W_Q and W_K of the backbone apart from the rest, and "
+            f"{type(backbone.network).__name__} keeps them in one matrix with W_V: choose a "
+            "backbone of transformers, or another routing."
+        )
 
 
 def may_reach_weight(

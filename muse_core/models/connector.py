@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from muse_core.attention import QueryKeys
 from muse_core.config.stage import PIXEL_LOSSES, Loss
 from muse_core.errors import MuseError
+from muse_core.models.connector_form import MUSE_FORM, ConnectorForm
 from muse_core.models.gradient_routes import Routing
 from muse_core.models.release_block import ReleaseBlock
 from muse_core.models.synergistic_block import BlockState, SynergisticBlock
@@ -47,6 +48,7 @@ class Connector(nn.Module):
         query_grid: int,
         routing: Routing,
         block: type[SynergisticBlock] = SynergisticBlock,
+        form: ConnectorForm = MUSE_FORM,
     ) -> None:
         """``query_grid``: side of the grid the queries are stored on; they are resized for other
         grids.
@@ -54,14 +56,21 @@ class Connector(nn.Module):
         Raises MuseError for a variant whose heads do not divide, for one that the release's routing
         does not have, and for no blocks where semantics are a stream of theirs."""
         super().__init__()
-        self.unshuffle, self.query_grid = unshuffle, query_grid
+        self.unshuffle, self.query_grid, self.form = unshuffle, query_grid, form
         self.pools_hidden = routing.pools_hidden
         joined = backbone_width * unshuffle**2
         self.adapter = nn.Sequential(
-            nn.RMSNorm(joined, eps=1e-6), nn.Linear(joined, width, bias=False)
+            nn.RMSNorm(joined, eps=1e-6),
+            nn.Linear(joined, width, bias=False),
+            *([nn.GELU()] if form.adapter_gelu else []),
         )
-        self.queries = nn.Parameter(torch.randn(1, query_grid**2, width) * 0.02)
-        self.rotary = RotaryEmbeddingCat(width // num_heads, in_pixels=False, temperature=100.0)
+        if form.learned_queries:
+            self.queries = nn.Parameter(torch.randn(1, query_grid**2, width) * 0.02)
+        # timm gives half of its width to each of two axes: the raster is one.
+        rotated, base = (2, 10_000.0) if form.raster_rotary else (1, 100.0)
+        self.rotary = RotaryEmbeddingCat(
+            rotated * width // num_heads, in_pixels=False, temperature=base
+        )
         if not num_blocks and not routing.pools_hidden:
             raise MuseError(
                 "A connector without blocks has no semantic stream: use routing=naive with "
@@ -93,7 +102,9 @@ class Connector(nn.Module):
         where that differs (`backbone_routes`)."""
         trunk = self.trunk(tokens, grid)
         structural = None if structure is None else self.trunk(structure, grid)
-        rotary = self.rotary.get_embed([side // self.unshuffle for side in grid]).to(trunk.dtype)
+        rows, columns = (side // self.unshuffle for side in grid)
+        axes = [rows * columns] if self.form.raster_rotary else [rows, columns]
+        rotary = self.rotary.get_embed(axes).to(trunk.dtype)
         heard = trunk if trunk_hears & PIXEL_LOSSES else trunk.detach()
         state, attention = BlockState(heard, torch.zeros_like(trunk), trunk, structural), []
         for block in self.blocks:
@@ -106,12 +117,14 @@ class Connector(nn.Module):
     def trunk(
         self, tokens: Float[Tensor, "batch patches backbone_width"], grid: tuple[int, int]
     ) -> Float[Tensor, "batch tokens width"]:
-        """H_0: adapted patches plus queries."""
+        """H_0: adapted patches, plus queries where the form has them."""
         side = self.unshuffle
         rows, columns = grid[0] // side, grid[1] // side
         cells = {"h": rows, "w": columns, "p": side, "q": side}
         joined = rearrange(tokens, "b (h p w q) c -> b (h w) (p q c)", **cells)
-        return self.adapter(joined) + self.queries_for((rows, columns))
+        adapted = self.adapter(joined)
+        queries = self.form.learned_queries
+        return adapted + self.queries_for((rows, columns)) if queries else adapted
 
     def queries_for(self, grid: tuple[int, int]) -> Tokens:
         """The queries on a grid (rows, columns), resized when it is not the stored one."""

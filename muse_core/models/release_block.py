@@ -7,8 +7,8 @@ baseline "release".
     semantic   S = W_V H_L-1, of the last block's raw input:
                neither normalised, nor gathered by A, nor decoded
 
-Our rotary embedding is 2-D where the release's runs along the raster; that is not what this
-baseline is about."""
+Rotary positions run along the raster, as theirs do, where the tokenizer's form is "release" too
+(`connector_form`); the baseline keeps our 2-D ones, which are not what it is about."""
 
 from dataclasses import replace
 

@@ -13,15 +13,19 @@ INITIAL_LOG_SCALE = math.log(1 / 0.07)
 
 
 class SemanticHead(nn.Module):
-    """z_bar = mean over tokens of what is understood; g_phi(z_bar) = norm, linear, GELU, linear."""
+    """z_bar = mean over tokens of what is understood; g_phi(z_bar) = norm, linear, GELU, linear;
+    ``normed`` False leaves out the norm and the biases.
+    """
 
-    def __init__(self, width: int, hidden_width: int, embedding_width: int) -> None:
+    def __init__(
+        self, width: int, hidden_width: int, embedding_width: int, normed: bool = True
+    ) -> None:
         super().__init__()
         self.projector = nn.Sequential(
-            nn.RMSNorm(width, eps=1e-6),
-            nn.Linear(width, hidden_width),
+            nn.RMSNorm(width, eps=1e-6) if normed else nn.Identity(),
+            nn.Linear(width, hidden_width, bias=normed),
             nn.GELU(),
-            nn.Linear(hidden_width, embedding_width),
+            nn.Linear(hidden_width, embedding_width, bias=normed),
         )
         self.log_scale = nn.Parameter(torch.tensor(INITIAL_LOG_SCALE))
 

@@ -25,9 +25,10 @@ from muse_core.errors import MuseError
 from muse_core.foundations.backbone import Backbone
 from muse_core.foundations.loading import load_whole, require_folder_or_hub
 from muse_core.foundations.pixel_decoder import PixelDecoder
-from muse_core.models.backbone_routes import backbone_views
+from muse_core.models.backbone_routes import backbone_views, check_split
 from muse_core.models.block_variants import variant_named
 from muse_core.models.connector import Connector, ConnectorOutput
+from muse_core.models.connector_form import form_named
 from muse_core.models.gradient_routes import SHIPPED, Routing, routing_given, stop_gradient
 from muse_core.models.image_processor import PLACE, MuseImageProcessor
 from muse_core.models.semantic_head import SemanticHead
@@ -98,6 +99,7 @@ class MuseTokenizer(ModelMixin, ConfigMixin):
         attention: str = "multi-head",
         query_grid: int | None = None,
         semantic_channels: int = 0,
+        form: str = "muse",
     ) -> None:
         """Random weights.
 
@@ -118,6 +120,7 @@ class MuseTokenizer(ModelMixin, ConfigMixin):
                 grid of ``image_size``.
             semantic_channels: Of the latent's semantic band, beside the decoder's own channels; 0
                 for a latent of one band, and the projector reads S_L.
+            form: A name of `connector_form.FORMS`.
 
         Raises:
             MuseError: For a width that does not divide, and unknown names.
@@ -135,13 +138,15 @@ class MuseTokenizer(ModelMixin, ConfigMixin):
         self.decoder = PixelDecoder(decoder_config)
         shape = width, num_heads, num_blocks, feedforward_ratio
         grid = query_grid or image_size // self.backbone.patch_size // unshuffle
-        kind = own, variant_named(attention)
-        self.connector = Connector(self.backbone.width, unshuffle, *shape, grid, *kind)
+        kind, built = (own, variant_named(attention)), form_named(form)
+        check_split(self.backbone, own)
+        self.connector = Connector(self.backbone.width, unshuffle, *shape, grid, *kind, built)
         self.to_latent = nn.Sequential(
-            nn.RMSNorm(width, eps=1e-6), nn.Linear(width, self.decoder.latent_channels)
+            nn.RMSNorm(width, eps=1e-6) if built.normed_heads else nn.Identity(),
+            nn.Linear(width, self.decoder.latent_channels),
         )
-        read = semantic_channels or width
-        self.semantic_head = SemanticHead(read, 2 * width, embedding_width)
+        read, hidden = semantic_channels or width, 2 * width if built.normed_heads else width
+        self.semantic_head = SemanticHead(read, hidden, embedding_width, built.normed_heads)
         if semantic_channels:
             self.to_semantic = nn.Sequential(
                 nn.RMSNorm(width, eps=1e-6), nn.Linear(width, semantic_channels)
@@ -290,11 +295,11 @@ class MuseTokenizer(ModelMixin, ConfigMixin):
             latent, semantics = latent.tensor_split([self.decoder.latent_channels], 1)
             latent = latent + self.semantics_to_decoder(semantics)
         images = self.decoder(latent)
-        # In float32, as there is no antialiasing in bfloat16 on CPUs.
         if size is not None and images.shape[-2:] != size:
-            images = F.interpolate(
-                images.float(), size, mode="bilinear", antialias=True, align_corners=False
-            )
+            how: dict[str, Any] = dict(mode="bilinear", align_corners=False)
+            # In float32, as there is no antialiasing in bfloat16 on CPUs.
+            smooth = self.connector.form.antialiased
+            images = F.interpolate(images.float(), size, antialias=smooth, **how)
         return DecoderOutput(images)
 
     def encode_image(self, images: Pictures) -> TokenizerEncoding:

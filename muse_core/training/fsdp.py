@@ -32,9 +32,9 @@ REFUSED = {
 }
 """Variable -> its name in ``fsdp_config``, of what would change the training and is not built in.
 """
-UNITS = ("backbone.network.encoder.layer", "connector.blocks", "decoder.network.up_blocks")
-"""The lists of blocks: each block is gathered when it is its turn, all that is outside of them for
-the whole step.
+UNITS = ("connector.blocks", "decoder.network.up_blocks")
+"""The lists of blocks, beside the backbone's layers: each block is gathered when it is its turn,
+all that is outside of them for the whole step.
 """
 
 
@@ -129,13 +129,12 @@ class Shards:
 
 
 def units(tokenizer: MuseTokenizer) -> list[nn.Module]:
-    """The blocks of `UNITS`.
+    """The backbone's layers and the blocks of `UNITS`.
 
     Not the backbone's where the routing runs it with some weights exchanged: all of them must be
     there to do so."""
-    split = tokenizer.routing.backbone_split
-    places = [place for place in UNITS if not (split and place.startswith("backbone."))]
-    groups: list[Any] = [tokenizer.get_submodule(place) for place in places]
+    groups: list[Any] = [] if tokenizer.routing.backbone_split else [tokenizer.backbone.layers]
+    groups += [tokenizer.get_submodule(place) for place in UNITS]
     return [block for group in groups for block in group]
 
 

@@ -19,6 +19,7 @@ from muse_core.foundations.image_tower import ImageTower
 from muse_core.foundations.parts import TEACHER, read_config
 from muse_core.foundations.perceptual import PerceptualNetwork, perceptual_network
 from muse_core.foundations.text_tower import TextTower, text_embeddings
+from muse_core.foundations.timm_networks import PREFIX
 from muse_core.foundations.topology_teacher import (
     DinoV3Teacher,
     TeacherView,
@@ -144,10 +145,10 @@ def load_topology_teacher(preset: Preset) -> TopologyTeacher:
 def open_topology_teacher(
     location: str, blocks: int, layers: tuple[int, ...] | None = None, image_size: int | None = None
 ) -> TopologyTeacher:
-    """From a folder or hub id (transformers' DINOv3), ``timm:NAME`` or a folder that timm saved
-    for any ViT of timm; ``layers`` None spreads one layer a block over the depth."""
-    if location.startswith("timm:"):
-        name = location.removeprefix("timm:")
+    """From a folder or hub id (transformers' DINOv3 or DINOv2), ``timm:NAME`` or a folder that timm
+    saved for any ViT of timm; ``layers`` None spreads one layer a block over the depth."""
+    if location.startswith(PREFIX):
+        name = location.removeprefix(PREFIX)
         return TimmTeacher.from_name(name, layers, blocks, image_size)
     folder = user_path(location)
     if (folder / "config.json").is_file() and "architecture" in read_config(TEACHER, folder):

@@ -43,6 +43,10 @@ from muse_core.training.teachers import Teachers
 
 LECAM_WEIGHT = 0.001
 """As in the authors' release."""
+UNSAID = {"form": "muse"}
+"""A tokenizer's fields that came later, with what the configurations of earlier stages, which do
+not have them, mean.
+"""
 
 
 class TokenizerTask(Task):
@@ -215,8 +219,11 @@ class TokenizerTask(Task):
 
     def configuration(self) -> dict[str, Any]:
         own = {name: term for name, term in self.losses.items() if TERMS.get(name) != term}
+        built = self.tokenizer.config.items()
         return {
-            "tokenizer": {k: v for k, v in self.tokenizer.config.items() if not k.startswith("_")},
+            "tokenizer": {
+                k: v for k, v in built if not k.startswith("_") and (k, v) not in UNSAID.items()
+            },
             "start": self.start,
             "teachers": self.teachers.described(),
             "losses": {name: callable_digest(term.compute) for name, term in own.items()},

@@ -17,6 +17,7 @@ from benchmarks.beside_neighbours import fair_share
 from benchmarks.cost_model import checks, costs, meta_tokenizer
 from benchmarks.full_size_step import autocast_for
 from benchmarks.measuring import LiveBytes, Ratio, counted_flops, ratio_in_turns
+from benchmarks.published import BACKBONES
 from benchmarks.release_recipe import ReleaseStep, plain_eager
 from benchmarks.sizes import Size, published, random_trainer, reduced, scenes, tiny_size
 from benchmarks.throughput import encode_and_decode, stages
@@ -137,7 +138,7 @@ def test_plain_eager_trains_the_same_and_forms_every_map(micro: Size) -> None:
     assert plain == pytest.approx(fused, rel=1e-3)
 
 
-@pytest.mark.parametrize("size", [tiny_size(), published("muse-1b"), published("muse-3b")])
+@pytest.mark.parametrize("size", [tiny_size(), *map(published, BACKBONES)])
 def test_the_arithmetic_of_each_part_is_what_torch_counts(size: Size) -> None:
     assert checks(size) == pytest.approx(dict.fromkeys(checks(size), 1.0), abs=0.01)
 

@@ -73,7 +73,7 @@ PSI = (
     Fault(
         name="registers-kept",
         file="muse_core/foundations/topology_teacher.py",
-        old="return 1 + self.network.config.num_register_tokens",
+        old='return 1 + getattr(self.network.config, "num_register_tokens", 0)',
         new="return 1",
         caught_by="tests/unit/foundations/test_topology_teacher.py",
     ),
@@ -91,9 +91,23 @@ FOUNDATIONS = (
     Fault(
         name="class-token-kept",
         file="muse_core/foundations/backbone.py",
-        old="self.all_tokens(images)[:, 1:]",
-        new="self.all_tokens(images)[:, :-1]",
+        old="tokens[:, :prefix], tokens[:, prefix:]",
+        new="tokens[:, :prefix], tokens[:, : rows * columns]",
         caught_by="tests/unit/foundations/test_backbone.py",
+    ),
+    Fault(
+        name="imagenets-colours-for-every-backbone",
+        file="muse_core/foundations/backbone.py",
+        old="Normalise(*(self.colours.values() or IMAGENET))",
+        new="Normalise(*IMAGENET)",
+        caught_by="tests/unit/foundations/test_vision_transformers.py",
+    ),
+    Fault(
+        name="released-halves-turned-as-neighbours",
+        file="muse_core/models/release_checkpoint.py",
+        old='"(heads half i) ... -> (heads i half) ..."',
+        new='"(heads half i) ... -> (heads half i) ..."',
+        caught_by="tests/unit/models/test_release_checkpoint.py",
     ),
     Fault(
         name="images-normalised-twice",

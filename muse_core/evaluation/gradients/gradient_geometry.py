@@ -151,7 +151,7 @@ def places(tokenizer: nn.Module) -> dict[Place, list[nn.Parameter]]:
 def _depth(name: str) -> int:
     """The block, or the backbone's layer; -1 for what lies outside both."""
     block = block_of(name)
-    layer = re.search(r"\.encoder\.layer\.(\d+)\.", name) if part_of(name) else None
+    layer = re.search(r"\.(?:layers?|blocks)\.(\d+)\.", name) if part_of(name) else None
     return block if block is not None else int(layer[1]) if layer else -1
 
 

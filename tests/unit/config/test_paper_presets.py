@@ -3,6 +3,7 @@ fit each other.
 """
 
 import pytest
+import timm
 import torch
 from diffusers import AutoencoderDC
 from torch import nn
@@ -13,9 +14,17 @@ from transformers import (
     DINOv3ViTModel,
 )
 
-from benchmarks.published import AUTOENCODER, BACKBONE, CLIP_TEXT, TEACHERS
+from benchmarks.published import (
+    AUTOENCODER,
+    BACKBONES,
+    CLIP_TEXT,
+    CLIP_TEXTS,
+    INTERNVIT,
+    TEACHERS,
+)
 from muse_core.config.preset import Preset, denoiser_named
 from muse_core.config.presets import preset_named
+from muse_core.config.stage import PIXEL_LOSSES
 from muse_core.foundations.backbone import Backbone
 from muse_core.foundations.pixel_decoder import PixelDecoder
 from muse_core.generation.denoiser import build_denoiser
@@ -30,7 +39,7 @@ def millions(network: nn.Module) -> float:
 
 
 def full_size_tokenizer(preset: Preset) -> MuseTokenizer:
-    return new_tokenizer(preset, BACKBONE, AUTOENCODER, CLIP_TEXT["projection_dim"])
+    return new_tokenizer(preset, INTERNVIT, AUTOENCODER, CLIP_TEXT["projection_dim"])
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +49,7 @@ def meta() -> None:
 
 
 def test_pretrained_parts_have_their_published_sizes() -> None:
-    assert millions(Backbone(BACKBONE)) == pytest.approx(304.01, abs=0.01)
+    assert millions(Backbone(INTERNVIT)) == pytest.approx(304.01, abs=0.01)
     autoencoder = AutoencoderDC(**AUTOENCODER)
     assert millions(PixelDecoder(dict(autoencoder.config))) == pytest.approx(159.22, abs=0.01)
     assert millions(autoencoder) == pytest.approx(312.25, abs=0.01)
@@ -106,6 +115,40 @@ def test_the_teachers_heads_and_layers_fit_the_student(name: str) -> None:
 def test_generators_are_sana_of_the_papers_size(name: str, expected: float) -> None:
     shape = denoiser_named(preset_named(name).generation.denoiser)
     assert millions(build_denoiser(shape, 32, 8, 2304)) == pytest.approx(expected, abs=1)
+
+
+def test_the_small_preset_is_made_of_parts_of_their_published_sizes_that_fit() -> None:
+    preset = preset_named("muse-small")
+    backbone, teacher = Backbone(BACKBONES["muse-small"]), TEACHERS["muse-small"]
+    own = timm.create_model(preset.foundations.teacher.removeprefix("timm:"), num_classes=0)
+    assert millions(backbone) == pytest.approx(85.84, abs=0.01)
+    assert millions(own) == pytest.approx(22.06, abs=0.01)
+    text = CLIPTextModelWithProjection(CLIPTextConfig(**CLIP_TEXTS["muse-small"]))
+    assert millions(text) == pytest.approx(63.43, abs=0.01)
+    # What stands for the teacher where costs are counted has its sizes.
+    stand_in = DINOv3ViTModel(DINOv3ViTConfig(**teacher))
+    assert millions(stand_in) == pytest.approx(millions(own), rel=0.03)
+    assert own.num_prefix_tokens == 1 + teacher["num_register_tokens"] == 5
+    assert own.blocks[0].attn.num_heads == preset.connector.num_heads == 6
+    assert preset.foundations.teacher_image_size % own.patch_embed.patch_size[0] == 0
+
+    tokenizer = new_tokenizer(preset, BACKBONES["muse-small"], AUTOENCODER, 512)
+    images = torch.rand(1, 3, preset.image_size, preset.image_size)
+    output = tokenizer(images)
+    assert millions(tokenizer) == pytest.approx(258.2, abs=0.2)
+    assert output.latent.shape == (1, 32 + 16, 8, 8) and output.embedding.shape == (1, 512)
+    # The decoder's own size is the images': nothing is resized.
+    assert tokenizer.decode(output.latent).sample.shape == images.shape
+    shape = denoiser_named(preset.generation.denoiser)
+    assert millions(build_denoiser(shape, 48, 8, 512)) == pytest.approx(116, abs=1)
+
+
+def test_the_small_preset_decodes_few_images_of_a_step_and_at_least_two() -> None:
+    for stage in preset_named("muse-small").curriculum:
+        decoded = stage.batch_size * max(
+            stage.shares[loss] for loss in PIXEL_LOSSES & {*stage.weights}
+        )
+        assert decoded == 4
 
 
 def test_steps_rates_and_weights_are_the_papers() -> None:
