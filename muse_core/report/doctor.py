@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 from textwrap import wrap
 from typing import Any
@@ -280,8 +281,9 @@ def requirements() -> dict[str, Any]:
     file = paths.checkout() / "pyproject.toml"
     if not file.exists():
         return {}
-    listed = map(Requirement, tomllib.loads(file.read_text())["project"]["dependencies"])
-    return {each.name: each.specifier for each in listed}
+    project = tomllib.loads(file.read_text())["project"]
+    listed = chain(project["dependencies"], *project["optional-dependencies"].values())
+    return {each.name: each.specifier for each in map(Requirement, listed)}
 
 
 def devices() -> list[str]:
