@@ -99,14 +99,15 @@ def summary(run: Path) -> RunSummary:
     found = {number: _record(run, f"stage{number}", TrainedStage) for number in STAGES}
     stages = {f"{number} · {STAGES[number]}": one for number, one in found.items() if one}
     numbers = headline(evaluation) if evaluation else []
+    rows = [notebook_row(report) for report in reports]
     return RunSummary(
         name=run.name,
         title=f"Run {run.name}",
         date=max((stamp.date for stamp in stamps), default=""),
-        facts=_facts(list(stages.values()), evaluation, stamps),
+        facts=_facts(list(stages.values()), evaluation, stamps, sum(row.seconds for row in rows)),
         numbers=numbers,
         measured=_measured(evaluation) if evaluation and numbers else "",
-        notebooks=[notebook_row(report) for report in reports],
+        notebooks=rows,
         stages=stages,
     )
 
@@ -150,10 +151,12 @@ def _measured(evaluation: EvaluationRecord) -> str:
 
 
 def _facts(
-    stages: list[TrainedStage], evaluation: EvaluationRecord | None, stamps: list[Stamp]
+    stages: list[TrainedStage],
+    evaluation: EvaluationRecord | None,
+    stamps: list[Stamp],
+    seconds: float,
 ) -> dict[str, str]:
     """Where a run comes from; where its stages or notebooks differ, each of their answers."""
-    took = sum(stamp.seconds for stamp in stamps) / 60
     each = {
         "Preset": [stamp.preset for stamp in stamps if stamp.preset != "none"],
         "Trained on": [data_words(stage.data) for stage in stages],
@@ -161,7 +164,7 @@ def _facts(
         "Measured on": [data_words(evaluation.data)] if evaluation else [],
         "Commit": [stamp.commit for stamp in stamps],
         "Device": [stamp.device for stamp in stamps],
-        "Time": [f"{took:,.0f} minutes"] if stamps else [],
+        "Time": [f"{seconds / 60:,.0f} minutes"] if stamps else [],
         "Date": [day(stamp.date) for stamp in stamps][-1:],
     }
     facts = {name: ", ".join(dict.fromkeys(filter(None, values))) for name, values in each.items()}

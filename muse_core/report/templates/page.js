@@ -159,7 +159,7 @@ document.addEventListener("DOMContentLoaded", () => {
   }
   document.querySelectorAll("figure[data-name]").forEach(equip);
   document.querySelectorAll("math").forEach(ownLine);
-  document.querySelectorAll(".muse-images .rows, .scroll, .html, table, .equation").forEach(hint);
+  document.querySelectorAll('.muse-images .rows, .scroll, [role="region"], .html, table, .equation').forEach(hint);
   const button = document.getElementById("all-code");
   if (!button) return;
   button.hidden = false;
