@@ -18,6 +18,7 @@ SIZES = "image_size=64 connector.width=48 loader_workers=0"
 SHORT = "stage.steps=2 stage.batch_size=8 stage.checkpoint_every=2 record_every=1"
 
 
+@pytest.mark.long
 def test_every_stage_trains_from_the_layouts_of_its_parts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -32,7 +32,7 @@ print("same", same)
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_tokenizer_is_pushed_with_its_card_and_loaded_from_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -57,7 +57,8 @@ def test_a_tokenizer_is_pushed_with_its_card_and_loaded_from_there(
         "Upload MuseTokenizer"
     ]
     pushed = {path.name: path for path in (hub / "ada/muse-tiny").iterdir()}
-    assert pushed.keys() == {"README.md", "config.json", "diffusion_pytorch_model.safetensors"}
+    weights = {"config.json", "diffusion_pytorch_model.safetensors", "preprocessor_config.json"}
+    assert pushed.keys() == {"README.md"} | weights
     card = pushed["README.md"].read_text()
     assert re.findall(r'from_pretrained\("(.*?)"\)', card) == ["ada/muse-tiny"]
     assert str(tmp_path) not in card + pushed["config.json"].read_text()

@@ -691,8 +691,8 @@ WHOLE_RUNS = (
     Fault(
         name="relative-path-of-the-workspace-first",
         file="muse_core/paths.py",
-        old="workspace if _found(workspace) > _found(here) else here",
-        new="here if _found(here) > _found(workspace) else workspace",
+        old="ours if _found(ours) > _found(here) else here",
+        new="here if _found(here) > _found(ours) else ours",
         caught_by="tests/unit/test_paths.py",
         tier="test",
     ),

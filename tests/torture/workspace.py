@@ -121,10 +121,11 @@ def planted_workspace(folder: Path) -> Iterator[Workspace]:
         (root / name).symlink_to(CHECKOUT / name)
     (folder / "elsewhere.txt").write_text("Nothing here belongs to a run.\n")
     given, offline = (
-        {name: os.environ.get(name) for name in ("MUSE_ROOT", "TORCH_HOME")},
+        {name: os.environ.get(name) for name in ("MUSE_ROOT", "TORCH_HOME", "MUSE_NEEDS")},
         constants.HF_HUB_OFFLINE,
     )
     os.environ |= {"MUSE_ROOT": str(root), "TORCH_HOME": str(folder / "no-torch-home")}
+    os.environ["MUSE_NEEDS"] = "refuse"
     constants.HF_HUB_OFFLINE = True
     try:
         _plant(root)

@@ -56,6 +56,7 @@ def test_it_holds_pages_records_and_weights_that_load(
         *("mine/records/evaluation.json", "mine/records/stage3.json"),
         *(f"tokenizer/{name}" for name in ("README.md", "config.json")),
         "tokenizer/diffusion_pytorch_model.safetensors",
+        "tokenizer/preprocessor_config.json",
     }
     ZipFile(target).extractall(tmp_path / "there")
     MuseTokenizer.from_pretrained(tmp_path / "there/tokenizer")
