@@ -199,10 +199,11 @@ def test_rows_are_compared_with_the_first_one_seed_by_seed() -> None:
     assert other.cells["fd_judge"].difference == 0 and other.cells["fd_judge"].low is None
     assert (other.outcome, lost.outcome) == ("reproduced", "failed")
     assert lost.failures == ["seed 0: the loss is nan"]
-    assert found["said"] == (
-        "Reproduced (1 of the paper's 2 statements): shared.",
-        "Not trained (1 of the paper's 2 statements): lost.",
+    assert found["said"][:2] == (
+        "As the paper says (1 of the paper's 2 statements, 2 seeds: a hint): shared.",
+        "Not trained (1 of the paper's 2 statements, 2 seeds: a hint): lost.",
     )
+    assert "PSNR −1.00 dB" in found["said"][2]
 
 
 def test_only_seeds_that_both_rows_have_are_compared() -> None:
