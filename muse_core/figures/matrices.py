@@ -7,7 +7,17 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 
 from muse_core.errors import MuseError
-from muse_core.figures.marks import Axis, Heat, Number, Panel, decimals, extent, spread, wrapped
+from muse_core.figures.marks import (
+    Axis,
+    Heat,
+    Length,
+    Number,
+    Panel,
+    decimals,
+    extent,
+    spread,
+    wrapped,
+)
 from muse_core.figures.picture import Picture
 from muse_core.figures.theme import HEAT
 
@@ -34,7 +44,7 @@ def similarity_matrix(
     column_labels: Sequence[str],
     title: str = "Similarity of rows and columns",
     unit: str = "cosine",
-    limits: tuple[Number, Number] | None = None,
+    limits: tuple[Length, Length] | None = None,
 ) -> Picture:
     """Row i against column j; a square matrix has its diagonal (the true pairs) outlined.
 

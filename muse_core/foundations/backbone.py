@@ -142,7 +142,7 @@ def opened(location: str | Path) -> tuple[dict[str, Any], dict[str, Tensor], str
 
 def _saved_by_timm(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     name, sizes, colours = described_by_timm(BACKBONE, folder)
-    network = timm_from_folder(BACKBONE, folder, name, sizes | TimmVit.FLEXIBLE)
+    network = timm_from_folder(BACKBONE, folder, name, {**sizes, **TimmVit.FLEXIBLE})
     means = {key: colours[key.removeprefix("image_")] for key in COLOUR_KEYS}
     said = {"architecture": name, "model_args": sizes}
     return said | colours_of(BACKBONE, folder, means), network.state_dict()

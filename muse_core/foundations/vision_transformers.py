@@ -101,8 +101,9 @@ class TimmVit(VitKind):
         import timm
 
         sizes = dict(config["model_args"])
-        network = timm.create_model(
-            config["architecture"], pretrained=False, num_classes=0, **sizes | self.FLEXIBLE
+        options = {**sizes, **self.FLEXIBLE}
+        network: Any = timm.create_model(
+            config["architecture"], pretrained=False, num_classes=0, **options
         )
         network.described = {"architecture": config["architecture"], "model_args": sizes}
         return network
@@ -135,12 +136,14 @@ def vision_config(config: Mapping[str, Any]) -> Any | None:
     SigLIP too; None where there is none.
     """
     kind = config.get("model_type")
-    whole = CONFIG_MAPPING[kind] if isinstance(kind, str) and kind in CONFIG_MAPPING else None
+    known = isinstance(kind, str) and kind in CONFIG_MAPPING
+    whole: Any = CONFIG_MAPPING[kind] if known else None
     inner = config.get("vision_config")
     if whole is not None and isinstance(inner, dict):
         whole, config = whole.sub_configs.get("vision_config"), inner
-    known = whole is not None and whole in MODEL_MAPPING
-    if not known or not {"patch_size", "image_size"} <= vars(whole()).keys():
+    if whole is None or whole not in MODEL_MAPPING:
+        return None
+    if not {"patch_size", "image_size"} <= vars(whole()).keys():
         return None
     found = whole(**{key: value for key, value in config.items() if key != "auto_map"})
     if hasattr(found, "vision_use_head"):

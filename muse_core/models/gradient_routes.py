@@ -170,8 +170,10 @@ def routing_given(given: "str | Mapping[str, Any] | Routing") -> Routing:
     """
     if isinstance(given, str):
         return routing_named(given)
+    if isinstance(given, Routing):
+        return given
     try:
-        return given if isinstance(given, Routing) else Routing(**given)
+        return Routing(**given)
     except TypeError as error:
         raise MuseError(
             f"A routing cannot have the fields {shown(dict(given))}: give a name of ROUTINGS, or "

@@ -7,6 +7,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pytest
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,6 +45,7 @@ def run_without(modules: set[str], code: str) -> subprocess.CompletedProcess[str
     return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
 
 
+@pytest.mark.long
 def test_the_core_needs_no_extra() -> None:
     done = run_without(absent(), "\n".join(f"import {name}" for name in CORE))
     assert not done.returncode, done.stderr[-2000:]

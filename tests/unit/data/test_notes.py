@@ -146,6 +146,7 @@ def test_a_data_set_of_the_hub(root, parts) -> None:
 @pytest.mark.usefixtures("no_hub")
 @ANY
 @given(st.lists(st.booleans(), min_size=3, max_size=9))
+@pytest.mark.long
 def test_what_only_reading_shows_is_said_after_an_epoch(root, whole) -> None:
     folder = fresh(root)
     rows, members = [], []

@@ -201,7 +201,7 @@ def status(found: list[RunState]) -> dict[str, str]:
     return {state.planned.run: state.status for state in found}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_failure_stops_no_other_is_told_with_its_reason_and_done_again(
     study: Study, workspace: Path
 ) -> None:

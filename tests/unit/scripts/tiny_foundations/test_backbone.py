@@ -23,6 +23,7 @@ def test_rare_words_count_more_and_words_of_every_caption_do_not() -> None:
     assert found.item() == pytest.approx(100 * (1 - weight), rel=1e-4)
 
 
+@pytest.mark.long
 def test_training_moves_the_backbone_and_no_text_weight() -> None:
     torch.manual_seed(0)
     tower = small_text_tower()

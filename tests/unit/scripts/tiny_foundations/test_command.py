@@ -8,6 +8,7 @@ from muse_core.results.records import read_json
 from scripts.tiny_foundations.__main__ import main
 
 
+@pytest.mark.long
 def test_parts_are_trained_into_the_folder_and_said_on_its_card(tmp_path, monkeypatch) -> None:
     for part in ("text_tower", "autoencoder"):
         words = ["tiny_foundations", str(tmp_path), "--seed", "3", "--steps", "2", "--parts", part]
