@@ -137,7 +137,7 @@ def vision_config(config: Mapping[str, Any]) -> Any | None:
     """
     kind = config.get("model_type")
     known = isinstance(kind, str) and kind in CONFIG_MAPPING
-    whole: Any = CONFIG_MAPPING[kind] if known else None
+    whole: Any = CONFIG_MAPPING[str(kind)] if known else None
     inner = config.get("vision_config")
     if whole is not None and isinstance(inner, dict):
         whole, config = whole.sub_configs.get("vision_config"), inner
