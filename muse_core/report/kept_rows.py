@@ -67,12 +67,23 @@ def write_kept(file: Path, kept: KeptRow) -> Path:
     return write_json(file, plain(kept))
 
 
+YOUNGER = {"gpu_memory": 0.0, "connector.form": "muse"}
+"""Fields of a preset that are younger than kept rows -> the default at which they say nothing, so
+that a row of before stays a row.
+"""
+
+
 def configuration_digest(preset: Preset, parameters: dict[str, Any]) -> str:
     """Of a preset with its pretrained parts' own weights, and of a run's other parameters.
 
     Where the parts lie and what the run is called does not count.
     """
     resolved = plain(preset) | {"name": ""}
+    for field, default in YOUNGER.items():
+        *inner, last = field.split(".")
+        holder = resolved[inner[0]] if inner else resolved
+        if holder[last] == default:
+            del holder[last]
     for part in PARTS:
         location = resolved["foundations"][part]
         local = Path(location).is_dir()

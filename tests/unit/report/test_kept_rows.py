@@ -20,6 +20,7 @@ from muse_core.report.kept_rows import (
     read_kept,
     write_kept,
 )
+from muse_core.report.study import study_named
 from muse_core.results.measurements import Measurement, Row
 from muse_core.results.trained_code import code_digests
 
@@ -62,3 +63,17 @@ def test_the_configuration_is_all_that_decides_the_figures(tmp_path: Path) -> No
     card = tmp_path / "parts" / "backbone" / "config.json"
     card.write_text(card.read_text() + " ")
     assert digest != configuration_digest(moved, GIVEN)
+
+
+def test_the_rows_that_the_repository_keeps_are_still_rows_of_their_study() -> None:
+    """A change of preset or study that makes them others must be meant, and removes them."""
+    study = study_named("decide")
+    rows = {file.stem for file in kept_file("decide", "full", 0).parent.glob("*.json")}
+    planned = {f"{run.row}.{run.seed}": run for run in study.runs}
+    assert rows and rows <= planned.keys()
+    assert not [name for name in rows if study.kept(planned[name]) is None]
+
+
+def test_a_younger_field_counts_where_it_says_something() -> None:
+    other = replace(tiny(), gpu_memory=1.0)
+    assert configuration_digest(tiny(), GIVEN) != configuration_digest(other, GIVEN)
