@@ -152,6 +152,7 @@ def test_the_page_is_made_again_when_something_that_it_shows_has_changed(
         lambda: write_notebook("00_a", "print('changed')"),
         lambda: executed_copy(source, "another"),
         lambda: (records / "stage1.json").write_text("{}"),
+        lambda: (records / "stage1.json").write_text("[]"),
         lambda: (alone / "stage1.json").write_text("{}"),
         lambda: shutil.rmtree(workspace / "reports/another"),
         lambda: page.write_bytes("cut shört".encode()[:-2]),
