@@ -7,13 +7,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from muse_core import paths
+from muse_core.config.presets import preset_named
 from muse_core.errors import MuseError
 from muse_core.report import run as pipeline
 from muse_core.report.arguments import choose_notebooks
+from muse_core.report.needed_stages import train_and_measure
 from muse_core.results.records import read_json
+from muse_core.training.stage_run import StageRun
 
 PRESET = "demo"
-NOTEBOOKS = ("01", "02", "03", "04")
+EXPLORER = "04"
 NEXT = """What to do next:
   muse lab                          change something: notebook 02 begins with a loss of your own
   muse run all -p preset tiny       the real thing, half an hour on two cores
@@ -34,7 +37,9 @@ def demo(say: Callable[[str], None] = print) -> Path:
         MuseError: A notebook stopped.
     """
     say("Three short trainings and the explorer, about four minutes on two cores.")
-    tasks = pipeline.plan(choose_notebooks(list(NOTEBOOKS)), PRESET, {"preset": PRESET})
+    for stage in preset_named(PRESET).curriculum:
+        train_and_measure(StageRun(run=PRESET, preset=PRESET, stage=stage.name))
+    tasks = pipeline.plan(choose_notebooks([EXPLORER]), PRESET, {"preset": PRESET})
     last = pipeline.run(tasks, say=say)[-1]
     if last.error:
         raise MuseError(f"{last.notebook} stopped: {last.error}")

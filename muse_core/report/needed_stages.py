@@ -25,19 +25,24 @@ OWN = ("stage.", "weights.")
 
 
 def train_needed(notebook: str, checked: Any) -> None:
-    """Train what `needed` finds, and say so with the time it took."""
+    """Train what `needed` finds, and say so."""
     for named in needed(notebook, checked):
-        opened, began = named.open(), time.monotonic()
-        stage = opened.stage
-        print(
-            f"{stage.name} of run {named.run!r} is needed and not there: training it first, "
-            f"{stage.steps:,} steps of {stage.batch_size} images"
-        )
-        result = opened.trainer().fit()
-        limit = opened.preset.held_out_images
-        held_out = measure_held_out(result.tokenizer, opened.held_out, opened.teachers, limit)
-        write_json(named.files.record_file, replace(result.record, held_out=vars(held_out)))
-        print(f"{stage.name} took {duration(time.monotonic() - began)}")
+        print(f"{named.stage} of run {named.run!r} is needed and not there: training it first")
+        train_and_measure(named)
+
+
+def train_and_measure(named: StageRun) -> None:
+    """Train a stage, or take it as it is trained already, and note in its record what it reaches on
+    held-out images. Says how much there is to do, and how long it took.
+    """
+    opened, began = named.open(), time.monotonic()
+    stage = opened.stage
+    print(f"{stage.name}: {stage.steps:,} steps of {stage.batch_size} images", flush=True)
+    result = opened.trainer().fit()
+    limit = opened.preset.held_out_images
+    held_out = measure_held_out(result.tokenizer, opened.held_out, opened.teachers, limit)
+    write_json(named.files.record_file, replace(result.record, held_out=vars(held_out)))
+    print(f"{stage.name} took {duration(time.monotonic() - began)}", flush=True)
 
 
 def needed(notebook: str, checked: Any) -> list[StageRun]:

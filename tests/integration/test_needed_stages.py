@@ -35,6 +35,7 @@ def test_the_stages_before_are_trained_first_and_measured(
     assert {first["seed"], second["seed"]} == {3} and first["held_out"]["psnr"] > 0
     said = capsys.readouterr().out
     assert "01_topology_warmup of run 'opened-first' is needed and not there" in said
+    assert "02_semantic_injection: 2 steps of" in said and "02_semantic_injection took" in said
     assert missing("03_synergistic_tuning", **given) == []
 
 
