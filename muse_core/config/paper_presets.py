@@ -119,6 +119,7 @@ def muse_small() -> Preset:
     return replace(
         paper,
         name="muse-small",
+        gpu_memory=16.0,
         image_size=256,
         foundations=FoundationLocations(
             backbone="google/siglip2-base-patch16-256",
