@@ -5,6 +5,8 @@ The same folder and tokenizer give the same files. A shard appears whole or not 
 interrupted run has finished is kept, and the same command goes on after it.
 """
 
+import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -27,9 +29,10 @@ from muse_core.models.tokenizer import MuseTokenizer
 from muse_core.paths import writable
 from muse_core.results.records import read_json, whole_file, write_json
 from muse_core.results.tensor_files import write_stored
-from muse_core.training.saving import tidy
 
 MANIFEST = "manifest.json"
+HALF_WRITTEN = re.compile(r"\.(manifest\.json|\d{6}\.\w+)\.\d+\.tmp")
+"""Names of what a process that was killed leaves here; another hidden file is somebody's own."""
 
 Columns = Mapping[str, Tensor]
 """What is written of a shard's images, each (images, ...), float32 on the CPU."""
@@ -109,6 +112,7 @@ def encode_folder(
         raise MuseError(f"{folder} holds no image: give a folder with JPEG, PNG or WebP files.")
     if into.resolve() == folder.resolve():
         raise MuseError(f"{into} is the folder of the images itself: give another with --into.")
+    _refuse_alike(names)
     processor = tokenizer.image_processor
     asked = Manifest(
         tokenizer=fingerprint,
@@ -123,7 +127,7 @@ def encode_folder(
     begins = {"not_used": [*notes.lines()], "complete": False}
     manifest = _begun(writable(into), asked).model_copy(update=begins)
     write_json(into / MANIFEST, manifest.model_dump())
-    tidy(into)
+    _clear_half_written(into)
     plans = {
         f"{number:06d}.{format}": range(first, min(first + images_per_shard, len(names)))
         for number, first in enumerate(range(0, len(names), images_per_shard))
@@ -237,7 +241,7 @@ def read_manifest(into: Path) -> Manifest | None:
         return None
     try:
         return Manifest.model_validate(read_json(into / MANIFEST))
-    except (ValidationError, RecursionError) as error:
+    except (ValidationError, RecursionError, MuseError) as error:
         raise MuseError(
             f"{into / MANIFEST} is not what `muse encode` writes: delete it, or give another "
             "folder."
@@ -248,8 +252,7 @@ def _begun(into: Path, asked: Manifest) -> Manifest:
     """What an earlier run of the same command has finished; ``asked`` where there was none."""
     found = read_manifest(into)
     if found is None:
-        # A process that was killed at once leaves a hidden file.
-        if any(not path.name.startswith(".") for path in into.iterdir()):
+        if any(not HALF_WRITTEN.fullmatch(path.name) for path in into.iterdir()):
             raise MuseError(
                 f"{into} is not empty, and `muse encode` did not write it: give an empty folder."
             )
@@ -261,6 +264,22 @@ def _begun(into: Path, asked: Manifest) -> Manifest:
                 "give another folder, or delete this one."
             )
     return found
+
+
+def _clear_half_written(into: Path) -> None:
+    for path in into.iterdir():
+        if HALF_WRITTEN.fullmatch(path.name):
+            path.unlink()
+
+
+def _refuse_alike(names: list[str]) -> None:
+    """Raises MuseError for two files whose names, as text, are one: a latent is found by it."""
+    found = Counter(map(readable, names))
+    if alike := [name for name, times in found.items() if times > 1]:
+        raise MuseError(
+            f"{found[alike[0]]} images read as {alike[0]!r}, since bytes of their names are no "
+            "UTF-8: rename them, as a latent is found by its image's name."
+        )
 
 
 def _listing(folder: Path, names: list[str]) -> str:

@@ -8,8 +8,10 @@
 Equal content gives equal bytes, and no file names a folder of the machine it comes from."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from itertools import chain
 from pathlib import Path
-from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
+from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 from tqdm import tqdm
 
@@ -29,6 +31,11 @@ TEXT = (".html", ".json", ".jsonl", ".md")
 PACKED = (".safetensors", ".png", ".webp")
 """What a zip makes no smaller."""
 TOKENIZER = "tokenizer"
+SAVED = (
+    *("README.md", "config.json", "preprocessor_config.json"),
+    *("diffusion_pytorch_model*.safetensors", "diffusion_pytorch_model.safetensors.index.json"),
+)
+"""What is packed of a tokenizer's folder, which a user may have put other things into."""
 LEAD = "Its pages need neither a kernel nor a network."
 PIECE = 1 << 20
 """Bytes that are copied at a time."""
@@ -56,11 +63,24 @@ def export(run: str, into: str = "", partial: bool = False) -> Path:
         refuse_unfinished(report, weights)
     target = paths.user_path(into) if into else report.with_name(f"{run}.zip")
     target = target / f"{run}.zip" if target.is_dir() else target
+    _refuse_foreign(target)
     write_cards(run)
     files = dict(sorted(_files(report, weights)))
     with whole_file(target) as temporary:
         _write_zip(temporary, files, target.name)
     return target
+
+
+def _refuse_foreign(target: Path) -> None:
+    """Raises MuseError where something stands that no export wrote."""
+    if not target.exists():
+        return
+    with suppress(BadZipFile, OSError), ZipFile(target) as archive:
+        if {"README.md", "index.html"} <= {*archive.namelist()}:
+            return
+    raise MuseError(
+        f"{target} is there already and no export of a run: name another file with --into."
+    )
 
 
 def last_tokenizer(run: str) -> Path | None:
@@ -92,7 +112,7 @@ def _files(report: Path, weights: Path | None) -> Iterator[tuple[str, Path | byt
     found = [*filter(Path.exists, pages), *report.glob("records/*.json*"), *report.glob("assets/*")]
     for file in found:
         yield f"{report.name}/{file.relative_to(report).as_posix()}", _as_shown(file)
-    for file in sorted(weights.iterdir()) if weights else ():
+    for file in sorted(chain(*map(weights.glob, SAVED))) if weights else ():
         yield f"{TOKENIZER}/{file.name}", _as_shown(file)
 
 

@@ -1,6 +1,7 @@
 """A folder of images becomes shards: all of it, in order, once, whatever stops it on the way."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -180,16 +181,39 @@ def test_a_folder_that_changed_or_cannot_be_is_a_sentence(folder, tmp_path, toke
     (tmp_path / "full" / "x.txt").touch()
     (tmp_path / "out2").mkdir()
     (tmp_path / "out2" / "manifest.json").write_text("{}")
+    (tmp_path / "out3").mkdir()
+    (tmp_path / "out3" / "manifest.json").write_text('{"tokenizer"')
     for given, into, words in (
         ("photos", "out", "was written with listing"),
         ("photos", "photos", "is the folder of the images itself"),
         ("photos", "full", "is not empty"),
         ("photos", "out2", "is not what `muse encode` writes"),
+        ("photos", "out3", "is not what `muse encode` writes"),
         ("full", "other", "holds no image"),
         ("nowhere", "other", "There is no folder"),
     ):
         with pytest.raises(MuseError, match=words):
             encoded(tmp_path / given, tmp_path / into, tokenizer)
+
+
+def test_hidden_files_of_others_are_left_alone(folder, tmp_path, tokenizer) -> None:
+    (tmp_path / ".env.tmp").write_text("mine")
+    with pytest.raises(MuseError, match="is not empty"):
+        encoded(folder, tmp_path, tokenizer)
+    (tmp_path / ".env.tmp").rename(tmp_path.with_suffix(".kept"))
+    encoded(folder, tmp_path, tokenizer)
+    (tmp_path / ".env.tmp").write_text("mine")
+    encoded(folder, tmp_path, tokenizer)
+    assert (tmp_path / ".env.tmp").read_text() == "mine"
+
+
+def test_names_that_read_alike_are_refused(folder, tmp_path, tokenizer) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for name in (b"caf\xe9.png", "café.png".encode()):
+        (photos / os.fsdecode(name)).write_bytes((folder / NAMES[0]).read_bytes())
+    with pytest.raises(MuseError, match=r"2 images read as 'café\.png'"):
+        encoded(photos, tmp_path / "out", tokenizer)
 
 
 def test_latents_that_are_not_finite_are_a_sentence(

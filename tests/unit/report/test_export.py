@@ -116,6 +116,21 @@ def test_a_run_without_weights_says_so(workspace: Path, write_notebook: Writer) 
     assert not [name for name in files if name.startswith("tokenizer")]
 
 
+def test_only_what_an_export_wrote_is_replaced_and_only_saved_files_are_packed(
+    run: Path, workspace: Path
+) -> None:
+    theirs = workspace / "thesis.zip"
+    theirs.write_bytes(b"years of work")
+    with pytest.raises(MuseError, match="is there already and no export of a run"):
+        export("mine", into=str(theirs))
+    assert theirs.read_bytes() == b"years of work"
+    tokenizer = next(workspace.glob("data/runs/mine/*/tokenizer"))
+    (tokenizer / "notes.txt").write_text("private")
+    assert "tokenizer/notes.txt" not in contents(export("mine"))
+    # An export takes the place of an earlier one.
+    export("mine")
+
+
 def test_a_run_that_is_not_there_is_a_sentence(workspace: Path) -> None:
     with pytest.raises(MuseError, match="There is no run 'none'"):
         export("none", partial=True)
