@@ -108,8 +108,8 @@ def _run(given: argparse.Namespace) -> int:
     from muse_core.report.arguments import choose_notebooks
 
     parameters = dict(given.parameters)
-    run = _run_name(given.run, parameters)
-    tasks = pipeline.plan(choose_notebooks(given.notebooks), run, parameters)
+    run, notebooks = _run_name(given.run, parameters), choose_notebooks(given.notebooks)
+    tasks = pipeline.plan(notebooks, run, _with_preset(run, parameters, notebooks))
     last = pipeline.run(tasks, force=given.force, fresh=given.fresh, say=say)[-1]
     if last.error:
         print(f"muse: {last.notebook} stopped: {last.error}", file=sys.stderr)
@@ -210,6 +210,16 @@ def _run_name(given: str | None, parameters: dict[str, Any]) -> str:
     if given and also and given != also:
         raise MuseError(f"The run has two names, --run {given} and -p run {also}: give one.")
     return given or also or Path(parameters.get("preset", "smoke")).stem
+
+
+def _with_preset(run: str, parameters: dict[str, Any], notebooks: list[Path]) -> dict[str, Any]:
+    """A run that is named after a preset is of that preset, unless another is given."""
+    from muse_core.config.presets import PRESETS
+    from muse_core.report.arguments import known_parameters
+
+    known = [known_parameters(each) for each in notebooks] if run in PRESETS else []
+    defaults = {each["preset"].default for each in known if "preset" in each}
+    return {"preset": run} | parameters if defaults - {repr(run)} else parameters
 
 
 def _study(given: argparse.Namespace) -> int:
@@ -351,6 +361,7 @@ def _import_release(given: argparse.Namespace) -> int:
 
 
 def _list(_: argparse.Namespace) -> int:
+    from muse_core.config.overrides import SHORTHANDS
     from muse_core.report.arguments import choose_notebooks, known_parameters
     from muse_core.report.stamps import read_notebook, title_and_claim
 
@@ -359,6 +370,10 @@ def _list(_: argparse.Namespace) -> int:
         for one in known_parameters(source).values():
             kind = f": {one.type}" if one.type else ""
             say(f"    {one.name}{kind} = {one.default}" + (f"  # {one.help}" if one.help else ""))
+    say(
+        "Set one with -p NAME VALUE; any field of a preset with -p overrides "
+        f"'weights.topology=2', and these by their own names: {', '.join(SHORTHANDS)}"
+    )
     return 0
 
 

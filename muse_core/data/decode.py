@@ -91,6 +91,10 @@ def read_photo(file: Path | io.BufferedIOBase | Image.Image, size: int, fit: str
         )  # JPEG decodes at 1/2, 1/4, 1/8 for little; a no-op for other formats
         rgb, said = _to_rgb(_upright(image))
         if fit == "pad":
+            if max(rgb.size) ** 2 > MOST_PIXELS:
+                raise Unreadable(
+                    f"padded to a square it has more than {MOST_PIXELS:,} pixels: make it smaller"
+                )
             rgb = ImageOps.pad(rgb, (max(rgb.size), max(rgb.size)), color=PADDING)
         crop = centred_square(*rgb.size)
         square = rgb.resize((size, size), Image.Resampling.BICUBIC, box=_in_pixels(crop, rgb.size))
@@ -168,6 +172,9 @@ def _opened(path: Path | io.BufferedIOBase | Image.Image) -> Iterator[Image.Imag
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             source: Any = path
             is_open = isinstance(path, Image.Image)
+            # A pipe would be waited for.
+            if isinstance(path, Path) and path.exists() and not path.is_file():
+                raise Unreadable("not a file with bytes in it")
             with path.copy() if is_open else Image.open(source, formats=_formats()) as image:
                 if image.width * image.height > MOST_PIXELS:
                     raise Unreadable(f"more than {MOST_PIXELS:,} pixels: make it smaller")

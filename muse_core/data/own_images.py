@@ -16,6 +16,7 @@ from torch import Tensor
 
 from muse_core.data.decode import FITS, Photo, Unreadable, read_photo
 from muse_core.data.image_arrays import picture_of
+from muse_core.data.text_files import readable
 from muse_core.errors import MuseError, unknown
 from muse_core.paths import user_path
 from muse_core.shapes import Images
@@ -105,7 +106,7 @@ def _from_file(word: str, size: int, fit: str) -> OwnImages:
         raise MuseError(
             f"There is no image file {word!r}: give a path, or one of {', '.join(BUILT_IN)}."
         )
-    return image_from(path.name, path, size, fit)
+    return image_from(readable(path.name), path, size, fit)
 
 
 def _picture(given: Any, name: str, size: int, fit: str) -> OwnImages:

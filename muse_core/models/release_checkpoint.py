@@ -85,6 +85,7 @@ def import_release(folder: str | Path) -> ImportedRelease:
     held = _read(file)
     left_out = tuple(name for name in held if name.startswith(TEACHER))
     weights = {name: weight for name, weight in held.items() if name not in left_out}
+    _check_numbers(weights, file)
     tokenizer = MuseTokenizer(**sizes_of(weights, file)).eval()
     own = tokenizer.state_dict()
     _check_names(own, weights, file)
@@ -195,11 +196,31 @@ def _decoder_of(shape: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
 
 
 def _count(shape: Iterable[str], pattern: str) -> int:
-    """One more than the highest number in these names. Raises KeyError where there is none."""
-    numbers = [int(found[1]) for name in shape if (found := re.match(pattern, name))]
-    if not numbers:
-        raise KeyError(pattern.replace("\\", "").replace("(d+)", "0") + "*")
-    return max(numbers) + 1
+    """How many numbers from 0 on stand in these names. Raises KeyError, with the first that does
+    not, where there is none or one is left out.
+    """
+    numbers = {int(found[1]) for name in shape if (found := re.match(pattern, name))}
+    lacking = next(number for number in range(len(numbers) + 1) if number not in numbers)
+    if lacking < max(len(numbers), 1):
+        raise KeyError(pattern.replace("\\", "").replace("(d+)", str(lacking)) + "*")
+    return len(numbers)
+
+
+def _check_numbers(weights: Mapping[str, Tensor], file: Path) -> None:
+    """Raises MuseError for weights of no floating type, or larger together than the file."""
+    others = [
+        f"{name} ({each.dtype})" for name, each in weights.items() if not each.is_floating_point()
+    ]
+    if others:
+        raise MuseError(
+            f"{file} holds weights that are no floating numbers: {_listed(others)}: give the file "
+            "that the authors published, not quantised."
+        )
+    if sum(each.numel() * each.element_size() for each in weights.values()) > file.stat().st_size:
+        raise MuseError(
+            f"{file} is smaller than the weights it tells of: give the file that the authors "
+            "published, whole and unchanged."
+        )
 
 
 def _check_names(own: Mapping[str, Tensor], weights: Mapping[str, Tensor], file: Path) -> None:

@@ -119,15 +119,24 @@ def facts() -> dict[str, str]:
         "device": "; ".join(devices()) or "unknown, as torch cannot be imported",
         "memory": _memory(),
         "cores": f"{usable} (OMP_NUM_THREADS={threads or 'unset'}, OMP_WAIT_POLICY={wait})",
-        "workspace": f"{paths.root()}, {_gigabytes(shutil.disk_usage(paths.root()).free)} free",
-        "runs": runs() or "none yet: muse run all",
+        "workspace": _workspace(),
+        "runs": runs() or "none yet: `muse demo`, or `muse run all`",
     }
+
+
+def _workspace() -> str:
+    if (where := paths.workspace()) is None:
+        return "none here: `muse new FOLDER` makes one"
+    if not where.is_dir():
+        return f"{where}, which is not there: mend MUSE_ROOT"
+    return f"{where}, {_gigabytes(shutil.disk_usage(where).free)} free"
 
 
 def runs() -> str:
     """Name of each run with a finished stage, the newest first, and how many stages it has."""
     found: dict[str, list[float]] = {}
-    for record in (paths.root() / "reports").glob("*/records/stage[0-9].json"):
+    where = paths.workspace() or Path()
+    for record in (where / "reports").glob("*/records/stage[0-9].json"):
         found.setdefault(record.parts[-3], []).append(record.stat().st_mtime)
     named = sorted(found, key=lambda run: -max(found[run]))
     words = [f"{run} ({len(found[run])} of 3 stages)" for run in named[:SHOWN_RUNS]]
@@ -330,8 +339,10 @@ def _gigabytes(count: float) -> str:
 def _short(location: str) -> str:
     """A path from the workspace on, where it lies in it."""
     path = Path(location)
-    inside = path.is_absolute() and path.is_relative_to(paths.root())
-    return str(path.relative_to(paths.root())) if inside else location
+    for home in paths.homes() if path.is_absolute() else ():
+        if path.is_relative_to(home):
+            return str(path.relative_to(home))
+    return location
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> str:

@@ -5,6 +5,7 @@ elsewhere.
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
@@ -79,14 +80,23 @@ def look(
         fit: How pictures become square, "crop" or "pad"; as the tokenizer says where it is empty.
         device: "auto", "cpu", "cuda" or "mps".
 
+    Returns:
+        The page. Its name ends on a hash of pictures, tokenizer and options: other pictures of the
+        same names get a page of their own.
+
     Raises:
-        MuseError: For what is no picture, no tokenizer, or a disk that refuses.
+        MuseError: For what is no picture, no tokenizer, a preset that is none, or a disk that
+            refuses.
     """
     where = device_for(device)
     tokenizer, notes = named.load(where), list[str]()
     processor = tokenizer.image_processor
     shown = pictures([*given], processor.side, fit or processor.fit)
-    known = _if_there("teacher and words", lambda: named.preset(preset), notes)
+    known = (
+        named.preset(preset)
+        if preset
+        else _if_there("teacher and words", lambda: named.preset(), notes)
+    )
     reconstructed, embeddings = _through(tokenizer, shown)
     tower = known and _if_there("words", lambda: _tower(known, tokenizer, where), notes)
     if known and tower and not _anchored(known, named.stage):
@@ -119,7 +129,10 @@ def look(
         explorer=explorer or "",
     )
     folder = paths.writable(into or paths.root() / "reports" / "look")
-    path = folder / f"{_file_name(shown.names, named.run or Path(named.place).name)}.html"
+    asked = (named.fingerprint, preset, words, fit or processor.fit)
+    digest = blake2b(shown.images.numpy().tobytes() + repr(asked).encode(), digest_size=3)
+    stem = _file_name(shown.names, named.run or Path(named.place).name)
+    path = folder / f"{stem}-{digest.hexdigest()}.html"
     with whole_file(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
     return path

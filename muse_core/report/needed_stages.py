@@ -20,8 +20,9 @@ from muse_core.report.run import duration
 from muse_core.results.records import write_json
 from muse_core.training.stage_run import StageRun
 
-OWN = ("stage.", "weights.")
+OWN = ("stage.", "weights.", "shares.")
 """Begin the overrides that mean the notebook's own stage."""
+NOT_ALL = (*OWN, "08")
 
 
 def train_needed(notebook: str, checked: Any) -> None:
@@ -54,11 +55,13 @@ def needed(notebook: str, checked: Any) -> list[StageRun]:
     """
     if not isinstance(checked, Configured):
         return []
-    stages = [stage.name for stage in load_preset(checked.preset).curriculum]
+    curriculum = load_preset(checked.preset, _of_any_stage(checked)).curriculum
+    stages = [stage.name for stage in curriculum]
     runs = [_stage_run(name, checked) for name in stages]
     unfinished = [run for run in runs if not (run.tokenizer_folder / "config.json").exists()]
     if isinstance(checked, StageParameters) and notebook in stages:
-        before = stages[: stages.index(notebook)]
+        begins = curriculum[notebook].starts_from is None
+        before = [] if begins else stages[: stages.index(notebook)]
         return [run for run in unfinished if run.stage in before]
     if isinstance(checked, GenerationParameters):
         return unfinished
@@ -67,17 +70,21 @@ def needed(notebook: str, checked: Any) -> list[StageRun]:
     return []
 
 
+def _of_any_stage(checked: Any) -> str:
+    """The overrides that do not mean the notebook's own stage, or the generator's."""
+    given = parse(checked.overrides).items()
+    return shlex.join(f"{path}={value}" for path, value in given if not path.startswith(NOT_ALL))
+
+
 def _stage_run(stage: str, checked: Any) -> StageRun:
     """A stage of the notebook's run, with what its parameters say of any stage."""
-    given = parse(checked.overrides)
     return StageRun(
         run=getattr(checked, "tokenizers", "") or checked.run,
         preset=checked.preset,
         stage=stage,
         data=checked.data,
-        overrides=shlex.join(
-            f"{path}={value}" for path, value in given.items() if not path.startswith((*OWN, "08"))
-        ),
+        overrides=_of_any_stage(checked),
         seed=getattr(checked, "seed", 0),
         device=checked.device,
+        resume=getattr(checked, "resume", False),
     )

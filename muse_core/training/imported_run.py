@@ -23,15 +23,17 @@ def destination(into: str) -> tuple[Path, str]:
     slash, and what is a folder already.
 
     Raises:
-        MuseError: Where a tokenizer stands there, or it is no name of a run.
+        MuseError: Where the folder, or anything of that run, is there, or it is no name of a run.
     """
     is_folder = "/" in into or into.startswith((".", "~")) or paths.user_path(into).is_dir()
     run = "" if is_folder else paths.check_run_name(into)
     folder = paths.run_folder(run) / STAGE / TOKENIZER_FOLDER if run else paths.user_path(into)
-    if folder.exists() and any(folder.iterdir()):
-        raise MuseError(
-            f"{folder} is not empty: name another run or folder with --into, or remove it."
-        )
+    taken = (paths.run_folder(run), paths.report_folder(run)) if run else (folder,)
+    for each in taken:
+        if each.exists() and (not each.is_dir() or any(each.iterdir())):
+            raise MuseError(
+                f"{each} is not empty: name another run or folder with --into, or remove it."
+            )
     return folder, run
 
 

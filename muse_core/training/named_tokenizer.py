@@ -20,7 +20,7 @@ from muse_core.training.checkpoint import TOKENIZER_FOLDER
 from muse_core.training.stage_run import preset_of_run
 from muse_core.training.trainer import RunFiles
 
-TRAIN_ONE = "`muse run 01 02 03 -p preset tiny` trains one in a quarter of an hour"
+TRAIN_ONE = "`muse demo` trains one in a few minutes"
 
 
 @dataclass(frozen=True)

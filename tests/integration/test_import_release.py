@@ -77,6 +77,9 @@ def test_it_stands_where_a_trained_one_would_and_is_never_written_over(
     expected = released_forward(released_weights(), images)["latent"]
     torch.testing.assert_close(own, expected, rtol=1e-3, atol=1e-4)
 
+    (paths.run_folder("begun") / "01_topology_warmup").mkdir(parents=True)
+    assert main(["import-release", str(released), "--into", "begun"]) == 2
+    assert "begun is not empty" in capsys.readouterr().err
     assert main(["import-release", str(released), "--into", "theirs"]) == 2
     assert "is not empty: name another run or folder" in capsys.readouterr().err
     where = released.parent / "elsewhere" / "tokenizer"

@@ -49,3 +49,13 @@ def test_a_look_at_a_run_needs_one_stage_at_least_and_generation_the_last() -> N
     assert missing("08_generation", **generation) == list(STAGES)
     assert missing("08_generation", **generation | {"tokenizers": "whole"}) == []
     assert missing("01_topology_warmup", run="nobody", **GIVEN) == []
+
+
+@pytest.mark.usefixtures("micro")
+def test_only_the_notebooks_own_stage_hears_its_shares_and_all_of_them_resume() -> None:
+    overrides = "shares.perceptual=0.5 connector.num_blocks=3"
+    given = GIVEN | {"run": "nobody", "overrides": overrides, "resume": True}
+    checked = PARAMETERS["03_synergistic_tuning"].check(**given)
+    runs = needed("03_synergistic_tuning", checked)
+    assert [run.overrides for run in runs] == ["connector.num_blocks=3"] * 2
+    assert all(run.resume for run in runs)

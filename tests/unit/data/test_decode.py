@@ -1,4 +1,5 @@
 import io
+import os
 
 import numpy as np
 import pytest
@@ -157,6 +158,19 @@ def test_says_when_the_file_was_smaller(tmp_path, save, size, enlarged) -> None:
 
 def test_a_line_of_pixels_is_no_trouble(tmp_path, save) -> None:
     assert colour_of(save(tmp_path / "a.png", size=(1, 300))) == [200, 100, 50]
+
+
+def test_a_line_that_padding_would_make_enormous_is_refused(tmp_path, save) -> None:
+    path = save(tmp_path / "line.png", size=(20_000, 2))
+    assert read_photo(path, 8).pixels.shape == (3, 8, 8)
+    with pytest.raises(Unreadable, match="padded to a square it has more than"):
+        read_photo(path, 8, "pad")
+
+
+def test_a_pipe_is_not_waited_for(tmp_path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(Unreadable, match="not a file with bytes in it"):
+        read_photo(tmp_path / "pipe.png", 8)
 
 
 def test_mask_and_photograph_are_cut_alike(tmp_path) -> None:

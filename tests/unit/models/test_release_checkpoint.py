@@ -133,6 +133,18 @@ def without(*names: str) -> Callable[[dict[str, Tensor]], dict[str, Tensor]]:
             lambda weights: weights | {"to_latent.bias": torch.full((8,), float("nan"))},
             r"not finite \(first: to_latent",
         ),
+        (
+            lambda weights: weights | {"muse_blocks.99999999.v_sem.weight": torch.zeros(1)},
+            r"for want of muse_blocks\.3\.\*",
+        ),
+        (
+            lambda weights: weights | {"to_latent.bias": torch.zeros(8, dtype=torch.int8)},
+            r"no floating numbers: to_latent\.bias \(torch\.int8\)",
+        ),
+        (
+            lambda weights: weights | {"to_latent.bias": torch.zeros(1).expand(10**9)},
+            "smaller than the weights it tells of",
+        ),
         (lambda weights: {"state_dict": weights}, "no plain dictionary of tensors"),
         (lambda weights: {}, "for want of adapter_mlp"),
         (lambda weights: {"x": Path("a")}, "cannot be read"),

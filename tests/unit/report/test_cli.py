@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from muse_core.cli import _run_name, main
+from muse_core.cli import _run_name, _with_preset, main
 from muse_core.errors import MuseError
 from muse_core.report.stamps import page_key, read_stamp, write_stamp
 from muse_core.results.records import write_json
@@ -128,6 +128,14 @@ def test_the_run_is_named_after_the_preset() -> None:
     assert _run_name(None, {"run": "also"}) == "also"
     with pytest.raises(MuseError):
         _run_name("a", {"run": "b"})
+
+
+def test_a_run_named_after_a_preset_is_of_that_preset(workspace, write_notebook: Writer) -> None:
+    known = [write_notebook("00_a")]
+    assert _with_preset("tiny", {}, known) == {"preset": "tiny"}
+    assert _with_preset("tiny", {"preset": "demo"}, known) == {"preset": "demo"}
+    assert _with_preset("mine", {}, known) == {}
+    assert _with_preset("tiny", {}, []) == {}
 
 
 def test_shards_are_written_and_verified(

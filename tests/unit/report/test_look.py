@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from muse_core.config.overrides import load_preset
 from muse_core.config.presets import PRESETS
@@ -42,9 +43,26 @@ def tokenizer(saved: NamedTokenizer) -> MuseTokenizer:
 
 def test_the_page_asks_the_network_for_nothing_and_says_what_it_shows(page, tokenizer) -> None:
     text = page.read_text()
-    assert page.name == "cat-coffee-mine.html" and external_requests(text) == []
+    assert re.fullmatch(r"cat-coffee-mine-[0-9a-f]{6}\.html", page.name)
+    assert external_requests(text) == []
     assert "data-muse-explorer" in text and f"8 × 8 × {tokenizer.latent_channels} numbers" in text
     assert "<h2>cat</h2>" in text and "reduced to 64 × 64" in text
+
+
+def test_other_pictures_of_the_same_names_get_a_page_of_their_own(saved, tmp_path) -> None:
+    pages = []
+    for folder, seed in (("a", 10), ("b", 200)):
+        (tmp_path / folder).mkdir()
+        Image.new("RGB", (64, 64), (seed, 0, 0)).save(tmp_path / folder / "x.png")
+        given = [str(tmp_path / folder / "x.png")]
+        pages.append(look(given, saved, tmp_path, preset="tiny", words="a cat", device="cpu"))
+    assert len({*pages}) == 2
+
+
+def test_a_preset_that_is_none_is_refused(saved, tmp_path) -> None:
+    with pytest.raises(MuseError, match="Unknown preset 'tyni'"):
+        look(["cat"], saved, tmp_path, preset="tyni", device="cpu")
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_psnr_is_that_of_the_reconstructions(page, tokenizer) -> None:
