@@ -119,7 +119,7 @@ def _run(given: argparse.Namespace) -> int:
 def _new(given: argparse.Namespace) -> int:
     from muse_core.report.workspace import new_workspace
 
-    folder = new_workspace(Path(given.folder).expanduser().absolute())
+    folder = new_workspace(paths.new_path(given.folder))
     say(f"{folder} is a workspace: go there, and begin with `muse demo`")
     return 0
 

@@ -204,6 +204,7 @@ def setup(notebook: str, namespace: Mapping[str, Any], needs: str = "") -> Any:
     """
     if notebook not in PARAMETERS:
         raise unknown("notebook", notebook, PARAMETERS)
+    _stand_somewhere()
     model = PARAMETERS[notebook]
     checked = model.check(**_given(model, namespace))
     asked = needs or os.environ.get("MUSE_NEEDS", "make")
@@ -218,6 +219,13 @@ def setup(notebook: str, namespace: Mapping[str, Any], needs: str = "") -> Any:
     if isinstance(lab, StageLab):
         lab.say_unused(lab.train, lab.held_out)
     return lab
+
+
+def _stand_somewhere() -> None:
+    """A notebook that was opened outside of any workspace, as on Colab, writes beside itself."""
+    if paths.workspace() is None:
+        os.environ["MUSE_ROOT"] = os.getcwd()
+        print(f"{'workspace':<13}{os.getcwd()}, as this notebook lies in none")
 
 
 def _opened(notebook: str, checked: Any) -> Lab:

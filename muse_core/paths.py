@@ -6,7 +6,9 @@ import os
 import re
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
 
 from muse_core.errors import MuseError, shown
 
@@ -185,10 +187,28 @@ def user_path(text: str) -> Path:
         return (ours if _found(ours) > _found(here) else here).resolve()
     # Too long, a NUL byte, the home of nobody, or a working directory that is gone.
     except (OSError, ValueError, RuntimeError) as error:
-        raise MuseError(
-            f"{shown(text)} can be no path on this machine ({type(error).__name__}): "
-            "give a path that is."
-        ) from error
+        _no_path(text, type(error).__name__)
+
+
+def new_path(text: str) -> Path:
+    """Where something new is to be made: ``~`` expanded, a relative one from where it was typed.
+
+    Raises:
+        MuseError: For what can be no path.
+    """
+    if not text.strip():
+        _no_path(text, "it is empty")
+    try:
+        path = Path(text).expanduser().absolute()
+        with suppress(FileNotFoundError, NotADirectoryError):
+            path.lstat()
+        return path
+    except (OSError, ValueError, RuntimeError) as error:
+        _no_path(text, type(error).__name__)
+
+
+def _no_path(text: str, why: str) -> NoReturn:
+    raise MuseError(f"{shown(text)} can be no path on this machine ({why}): give a path that is.")
 
 
 def _found(path: Path) -> int:

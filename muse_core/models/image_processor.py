@@ -14,7 +14,7 @@ from transformers import BatchFeature
 from transformers.image_processing_utils import BaseImageProcessor
 from transformers.utils import IMAGE_PROCESSOR_NAME
 
-from muse_core.data.decode import FITS
+from muse_core.data.decode import FITS, MOST_PIXELS
 from muse_core.data.own_images import Pictures, pictures
 from muse_core.errors import MuseError, shown, unknown
 from muse_core.figures.images import pixels
@@ -121,10 +121,13 @@ class MuseImageProcessor(BaseImageProcessor):
 
 def _side(size: Any) -> int:
     """Raises MuseError for anything but one positive number of pixels."""
-    sides = set(size.values()) if isinstance(size, Mapping) else {size}
-    side = sides.pop() if len(sides) == 1 else None
-    if not isinstance(side, int) or isinstance(side, bool) or side < 1:
-        raise MuseError(f"The size {shown(size)} is no square of pixels: give one positive number.")
+    sides = [*size.values()] if isinstance(size, Mapping) else [size]
+    side = sides[0] if sides and all(each == sides[0] for each in sides) else None
+    if not isinstance(side, int) or isinstance(side, bool) or not 1 <= side <= MOST_PIXELS**0.5:
+        raise MuseError(
+            f"The size {shown(size)} is no square of pixels: give one positive number, at most "
+            f"{MOST_PIXELS**0.5:,.0f}."
+        )
     return side
 
 

@@ -332,7 +332,7 @@ def _memory() -> str:
     return f"{_gigabytes(found.total)}, {_gigabytes(found.available)} free"
 
 
-def _gigabytes(count: float) -> str:
+def _gigabytes(count: int | float) -> str:
     return f"{count / 1e9:,.0f} GB"
 
 

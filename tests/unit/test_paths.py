@@ -134,6 +134,32 @@ def test_installed_code_has_its_own_copies_and_nothing_is_written_beside_it(
         paths.run_folder("mine")
 
 
+def test_outside_any_workspace_a_notebook_writes_beside_itself_and_doctor_says_so(
+    tmp_path, monkeypatch, capsys
+) -> None:
+    from muse_core.notebook import setup
+    from muse_core.report.doctor import facts
+
+    monkeypatch.delenv("MUSE_ROOT", raising=False)
+    monkeypatch.setattr(paths, "workspace", lambda: None)
+    assert facts()["workspace"] == "none here: `muse new FOLDER` makes one"
+    monkeypatch.undo()
+    monkeypatch.setenv("MUSE_ROOT", "")
+    monkeypatch.setattr(paths, "__file__", str(tmp_path / "site" / "muse_core" / "paths.py"))
+    monkeypatch.chdir(tmp_path)
+    given = dict(run="a", preset="tyni", data="scenes", seed=0, device="cpu", resume=False)
+    with pytest.raises(MuseError, match="Unknown preset"):
+        setup("02_semantic_injection", given)
+    assert f"workspace    {tmp_path}" in capsys.readouterr().out
+    assert paths.run_folder("a") == tmp_path / "data/runs/a"
+
+
+@pytest.mark.parametrize("typed", ["", "a" * 300, "a\0b", "~nobody-of-this-name/x"])
+def test_what_can_be_no_path_is_a_sentence(typed: str) -> None:
+    with pytest.raises(MuseError, match="can be no path on this machine"):
+        paths.new_path(typed)
+
+
 def test_the_checkouts_scripts_can_be_imported_from_any_folder(tmp_path, monkeypatch) -> None:
     checkout = Path(paths.__file__).resolve().parents[1]
     elsewhere = [path for path in sys.path if Path(path or ".").resolve() != checkout]

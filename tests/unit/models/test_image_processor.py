@@ -82,6 +82,7 @@ def test_a_tokenizer_keeps_its_processor(tmp_path) -> None:
         ("{", "The image processor .* cannot be read"),
         ('{"size": 32, "fit": "stretch"}', "Unknown fit 'stretch': choose one of crop, pad"),
         ('{"size": {"shortest_edge": 32, "longest_edge": 64}}', "is no square of pixels"),
+        ('{"size": 1000000000}', "is no square of pixels"),
         ('{"size": 32, "do_normalize": true}', "no do_normalize=True: it takes size and fit"),
         ('{"size": 32, "image_processor_type": "CLIPImageProcessor"}', "CLIPImageProcessor"),
     ],
