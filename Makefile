@@ -94,7 +94,7 @@ check: $(STAMP) ## in two minutes on 2 cores: lint, types, the tests of architec
 	$(MAKE) --jobs 2 --output-sync=target lint core-tests types
 
 core-tests: $(STAMP)
-	$(PYTEST) -q -m "not slow and not long" $(CORE_TESTS)
+	$(PYTEST) -q -n auto --maxprocesses 4 --dist loadfile -m "not slow and not long" $(CORE_TESTS)
 
 test: lint ## everything a change can break: types, pytest on every core, with the notebooks' cells (nbval) on one of them
 	$(MAKE) --jobs 2 types short-tests

@@ -32,6 +32,7 @@ from muse_core.data.batch import Batch, Source
 from muse_core.data.sources import open_source
 from muse_core.errors import unknown
 from muse_core.evaluation.held_out import HeldOut, measure_held_out
+from muse_core.foundations.drawn import drawn_only, of_photographs
 from muse_core.models.tokenizer import MuseTokenizer
 from muse_core.report.needed_stages import train_needed
 from muse_core.results.records import provenance, read_json, write_json
@@ -115,7 +116,20 @@ class Lab:
         facts = {"preset": given.preset} if hasattr(given, "preset") else {}
         if getattr(given, "overrides", ""):
             facts["overrides"] = given.overrides
-        return facts | ({"data": given.data} if hasattr(given, "data") else {})
+        facts |= {"data": given.data} if hasattr(given, "data") else {}
+        return facts | self._about_photographs()
+
+    def _about_photographs(self) -> dict[str, str]:
+        """Said where photographs meet foundations that have seen drawn scenes only."""
+        given = self.parameters
+        photographs = getattr(given, "data", "scenes") != "scenes" or getattr(given, "image", "")
+        if not photographs or not (drawn := drawn_only(self.preset)):
+            return {}
+        return {
+            "notice": f"the {', '.join(drawn)} of preset {self.preset.name} have seen drawn scenes "
+            "only: of photographs expect coarse colours, and no words; "
+            f"{', '.join(of_photographs())} have seen photographs"
+        }
 
 
 class StageLab(Lab):
@@ -215,7 +229,9 @@ def setup(notebook: str, namespace: Mapping[str, Any], needs: str = "") -> Any:
     lab = _opened(notebook, checked)
     facts = lab.facts() | provenance(str(lab.device)).__dict__
     facts |= {"threads": str(torch.get_num_threads())}
-    print("\n".join(f"{name:<13}{value}" for name, value in facts.items()))
+    for name, value in facts.items():
+        indents = dict(initial_indent=f"{name:<13}", subsequent_indent=" " * 13)
+        print(fill(value, 110, **indents, break_long_words=False, break_on_hyphens=False))
     if isinstance(lab, StageLab):
         lab.say_unused(lab.train, lab.held_out)
     return lab

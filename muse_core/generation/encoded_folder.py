@@ -107,6 +107,9 @@ def encode_folder(
             "cannot be: give positive numbers."
         )
     write, notes = chosen("format", format, FORMATS), Notes()
+    if format == "parquet":
+        # Where it is not installed, that is said before the work.
+        import pyarrow.parquet  # noqa: F401
     names = image_files(existing_folder(folder, "images in it or below"), notes)
     if not names:
         raise MuseError(f"{folder} holds no image: give a folder with JPEG, PNG or WebP files.")

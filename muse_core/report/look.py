@@ -16,7 +16,6 @@ from torch import Tensor
 
 from muse_core import paths
 from muse_core.config.preset import Preset
-from muse_core.config.presets import PRESETS
 from muse_core.config.stage import Loss
 from muse_core.data.class_prompts import photo_caption
 from muse_core.data.own_images import OwnImages, pictures
@@ -34,18 +33,18 @@ from muse_core.evaluation.reconstruction.pixel_metrics import psnr
 from muse_core.figures.explorer import explorer_fragment
 from muse_core.figures.image_page import html
 from muse_core.figures.images import image_grid
+from muse_core.foundations.drawn import TOWER, drawn_only, of_photographs
 from muse_core.foundations.text_tower import TextTower, text_embeddings
 from muse_core.models.tokenizer import MuseTokenizer
 from muse_core.report.index import render
 from muse_core.report.summary import data_words
-from muse_core.results.records import read_json, whole_file
+from muse_core.results.records import whole_file
 from muse_core.shapes import Embeddings
 from muse_core.training.distributed import device_for
 from muse_core.training.named_tokenizer import NamedTokenizer
 
 NEAREST, IN_EXPLORER, AT_ONCE, ERROR_GAIN = 5, 12, 16, 4
 PROMPTS_AT_ONCE = 256
-TOWER = "text tower"
 Part = TypeVar("Part")
 
 
@@ -123,7 +122,7 @@ def look(
         title=", ".join(shown.names),
         facts=_facts(tokenizer, named, known),
         drawn=drawn_only(known) if known else [],
-        others=[name for name, make in PRESETS.items() if not drawn_only(make())],
+        others=of_photographs(),
         notes=notes,
         looked=_looked(shown, reconstructed, nearest),
         explorer=explorer or "",
@@ -136,20 +135,6 @@ def look(
     with whole_file(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
     return path
-
-
-def drawn_only(preset: Preset) -> list[str]:
-    """The foundations that, by the card beside them, drawn scenes are all they ever saw."""
-    where = preset.foundations
-    parts = {"backbone": where.backbone, "teacher": where.teacher, TOWER: where.text_tower}
-    return [name for name, place in parts.items() if _trained_on(place).startswith("scenes")]
-
-
-def _trained_on(place: str) -> str:
-    """What ``card.json`` beside a foundation's folder says of its data; "" where there is none."""
-    card = Path(place).parent / "card.json"
-    part = read_json(card).get("parts", {}).get(Path(place).name, {}) if card.is_file() else {}
-    return str(part.get("data", ""))
 
 
 def _if_there(what: str, make: Callable[[], Part], notes: list[str]) -> Part | None:

@@ -35,17 +35,19 @@ def _write(folder: Path, files: dict[str, str | None]) -> None:
 
 def _command(_: str, row: Row) -> BadInput:
     command, names, fix = row
-    notebooks = {
+    files: dict[str, str | None] = {
         "brace.ipynb": "{",
         "empty.ipynb": "",
         "list.ipynb": "[1, 2]",
         "unparsable.ipynb": "$NOTEBOOK",
+        "photos/a.png": "$PNG",
+        "words/a.txt": "no picture",
     }
 
     def act(desk: Desk) -> int:
         return main([word.replace("DESK", str(desk.folder)) for word in command.split()])
 
-    return BadInput(command, names, fix, act, lambda desk: _write(desk.folder, notebooks))
+    return BadInput(command, names, fix, act, lambda desk: _write(desk.folder, files))
 
 
 def _parameter(notebook: str, row: Row) -> BadInput:

@@ -2,12 +2,15 @@
 does any work.
 """
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
+from muse_core.config.presets import preset_named
 from muse_core.data.batch import Batch
 from muse_core.errors import MuseError
-from muse_core.notebook import _print_file_notes, example_queries, setup
+from muse_core.notebook import Lab, _print_file_notes, example_queries, setup
 from muse_core.results.records import provenance
 from muse_core.training.stage_record import StageRecord
 
@@ -46,6 +49,22 @@ def test_the_first_query_lies_on_the_largest_object() -> None:
 )
 def test_without_an_object_the_middle_is_asked(mask: torch.Tensor | None) -> None:
     assert example_queries(batch(mask), 0, (4, 6)) == [2 * 6 + 3, 5]
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"data": "scenes"}, False),
+        ({"data": "folder:photos"}, True),
+        ({"data": "scenes", "image": "cat"}, True),
+        ({"data": "scenes", "image": ""}, False),
+    ],
+)
+def test_photographs_before_foundations_of_drawings_are_a_notice(given: dict, told: bool) -> None:
+    facts = Lab(SimpleNamespace(preset="tiny", **given), preset_named("tiny")).facts()
+    assert ("have seen drawn scenes only" in facts.get("notice", "")) == told
+    assert not told or "muse-small" in facts["notice"]
+    assert "notice" not in Lab(SimpleNamespace(**given), preset_named("muse-small")).facts()
 
 
 @pytest.mark.parametrize(

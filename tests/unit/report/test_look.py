@@ -10,16 +10,16 @@ import torch
 from PIL import Image
 
 from muse_core.config.overrides import load_preset
-from muse_core.config.presets import PRESETS
 from muse_core.data.own_images import own_images
 from muse_core.errors import MuseError
 from muse_core.evaluation.attention.run_attention import untrained_tokenizer
 from muse_core.evaluation.reconstruction.pixel_metrics import psnr
+from muse_core.foundations.drawn import drawn_only, of_photographs
 from muse_core.foundations.text_tower import TextTower
 from muse_core.models.image_processor import MuseImageProcessor
 from muse_core.models.tokenizer import MuseTokenizer
 from muse_core.report.html import external_requests
-from muse_core.report.look import _anchored, drawn_only, look
+from muse_core.report.look import _anchored, look
 from muse_core.training.named_tokenizer import NamedTokenizer
 
 
@@ -95,7 +95,7 @@ def test_words_can_be_given_and_pictures_padded(saved, tmp_path) -> None:
 
 def test_it_says_when_the_foundations_have_seen_drawings_alone(page) -> None:
     assert drawn_only(load_preset("tiny")) == ["backbone", "teacher", "text tower"]
-    others = [name for name, make in PRESETS.items() if not drawn_only(make())]
+    others = of_photographs()
     assert "muse-1b" in others and "tiny" not in others
     text = " ".join(page.read_text().split())
     assert "The backbone, teacher, text tower of this tokenizer have seen drawn scenes only" in text

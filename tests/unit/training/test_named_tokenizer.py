@@ -75,7 +75,7 @@ def test_a_run_knows_its_preset_with_its_overrides(workspace: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ("", r"No run of .* has a finished stage.*`muse run 01 02 03 -p preset tiny`"),
+        ("", r"No run of .* has a finished stage.*`muse demo`"),
         ("nobody", "no tokenizer in 'nobody', neither a folder nor a run"),
         ("empty", "no tokenizer in 'empty'"),
         ("a/b/c", "no tokenizer in 'a/b/c'"),
