@@ -230,8 +230,8 @@ def setup(notebook: str, namespace: Mapping[str, Any], needs: str = "") -> Any:
     facts = lab.facts() | provenance(str(lab.device)).__dict__
     facts |= {"threads": str(torch.get_num_threads())}
     for name, value in facts.items():
-        whole = dict(break_long_words=False, break_on_hyphens=False)
-        print(fill(f"{name:<13}{value}", 110, subsequent_indent=" " * 13, **whole))
+        text = f"{name:<13}{value}"
+        print(fill(text, 110, subsequent_indent=" " * 13, break_long_words=False))
     if isinstance(lab, StageLab):
         lab.say_unused(lab.train, lab.held_out)
     return lab
