@@ -80,6 +80,10 @@ def main(words: list[str] | None = None) -> int:
         0; 1 when a notebook failed; 2 for a mistake in the command; 130 after Ctrl-C; 141 when the
         reader of a pipe went away.
     """
+    words = sys.argv[1:] if words is None else words
+    if not words:
+        parser().print_help()
+        return 0
     given = parser().parse_args(words)
     try:
         code = COMMANDS[given.command][0](given)

@@ -107,8 +107,17 @@ def last_tokenizer(preset: Preset, run: str, device: Device) -> TokenizerExtract
         folder = tokenizer_folder(run, stage.name)
         if (folder / "config.json").exists():
             return TokenizerExtractor.from_pretrained(MUSE.format(number), folder, device)
-    command = all_stages(preset, run)
-    raise MuseError(f"Run {run!r} has no tokenizer yet: first train one with `{command}`.")
+    raise without_tokenizer(preset, run)
+
+
+def without_tokenizer(preset: Preset, run: str) -> MuseError:
+    """The sentence about a run of which no stage is finished; it names the runs that have one."""
+    found = (paths.root() / "data" / "runs").glob("*/[0-9][0-9]_*/tokenizer/config.json")
+    others = sorted({each.parts[-4] for each in found} - {run})
+    more = f"; runs that have one: {', '.join(others[:8])}" if others else ""
+    return MuseError(
+        f"Run {run!r} has no tokenizer yet: first train one with `{all_stages(preset, run)}`{more}."
+    )
 
 
 def _tokenizer(

@@ -30,7 +30,7 @@ TRAINING = (
 
 BESIDE: dict[str, tuple[str, ...]] = {
     "notebooks and pages (muse run)": ("papermill", "ipykernel", "nbconvert", "latex2mathml"),
-    "JupyterLab (make lab)": ("jupyterlab", "ipywidgets", "anywidget"),
+    "JupyterLab (muse lab)": ("jupyterlab", "ipywidgets", "anywidget"),
     "figures": ("plotly", "matplotlib"),
     "evaluation (notebook 05)": ("scipy", "sklearn", "torchmetrics", "torch_fidelity", "lpips"),
     "data hf:NAME, hf-stream:NAME": ("datasets",),
@@ -279,7 +279,9 @@ def lacking_packages(packages: Iterable[str]) -> str:
         if not fits:
             wrong.append((f"{name} {found or 'is not installed'}", f"'{name}{asked}'"))
     said = ", ".join(words for words, _ in wrong)
-    return f"{said}: `make env`, or `pip install {' '.join(n for _, n in wrong)}`" if wrong else ""
+    prepared = "`make env`, or " if (paths.checkout() / "Makefile").exists() else ""
+    install = f"`pip install {' '.join(name for _, name in wrong)}`"
+    return f"{said}: {prepared}{install}" if wrong else ""
 
 
 @cache

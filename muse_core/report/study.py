@@ -92,7 +92,7 @@ class StudyFile(BaseModel):
     """
 
     model_config = ConfigDict(extra="allow", frozen=True)
-    extends: str | None = Field(None, pattern=r"^[\w.-]+$")
+    extends: Any = None
     only: list[str] | None = None
     common: dict[str, Any] = Field(default_factory=dict)
     rows: dict[str, Any] = Field(default_factory=dict)
@@ -244,11 +244,13 @@ def _resolved(file: Path, children: tuple[Path, ...] = ()) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name not in ("extends", "only")}
 
 
-def _parent(file: Path, named: str, children: tuple[Path, ...]) -> Path:
-    parent = file.with_name(f"{named}.yaml")
-    if parent.is_file() and parent not in children:
+def _parent(file: Path, named: Any, children: tuple[Path, ...]) -> Path:
+    beside = isinstance(named, str) and re.fullmatch(r"[\w.-]+", named)
+    parent = file.with_name(f"{named}.yaml") if beside else None
+    if parent and parent.is_file() and parent not in children:
         return parent
-    why = "extends this one" if parent in children else "is not there"
+    absent = "is not there" if beside else "is no name of a file beside it"
+    why = "extends this one" if parent in children else absent
     raise MuseError(
         f"The study {file.name} extends {shown(named)}, which {why}: name one file beside it, "
         "without .yaml."

@@ -24,10 +24,17 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
 def picture(
     width: int = 32, height: int = 32, mode: str = "RGB", kind: str = "PNG", **options: Any
 ) -> bytes:
-    """A colourful image of this size."""
+    """Grey levels from black to white, in the colours of ``mode``."""
     ramp = np.linspace(0, 255, width * height, dtype=np.uint8).reshape(height, width)
     image, buffer = Image.fromarray(ramp).convert(mode), io.BytesIO()
     image.save(buffer, format=kind, **options)
+    return buffer.getvalue()
+
+
+def red(mode: str) -> bytes:
+    """A picture with colours, unlike `picture`'s greys."""
+    buffer = io.BytesIO()
+    Image.new(mode, (32, 32), "red").save(buffer, format="PNG")
     return buffer.getvalue()
 
 
@@ -77,10 +84,11 @@ ROWS_OF_IMAGES = [{"bytes": PNG, "path": None}] * 3
 CONTENTS: dict[str, bytes] = BROKEN | {
     "PNG": PNG,
     "GREY": picture(mode="L"),
-    "RGBA": picture(mode="RGBA"),
+    "RGBA": red("RGBA"),
     "DOT": picture(2, 2),
     "LINE": picture(500, 3),
-    "BYTES": b"\xff\xfe\x00\x01",
+    "COLOURS": red("RGB"),
+    "BYTES": b"\xff\xfe\x00",
     "EVERY BYTE": bytes(range(256)),
     "GZIP": b"\x1f\x8b" + bytes(999),
     "BRACKETS": b"[" * 100_000,
@@ -99,7 +107,7 @@ CONTENTS: dict[str, bytes] = BROKEN | {
     "PARQUET WITHOUT ROWS": parquet(image=[]),
     "PARQUET OF WORDS": parquet(words=["a"] * 3),
     "PARQUET OF NUMBERS": parquet(image=[1, 2, 3]),
-    "PARQUET OF ADDRESSES": parquet(image=["https://example.org/1.jpg"] * 3),
+    "PARQUET OF ADDRESSES": parquet(image=[f"https://example.org/{n}.jpg" for n in range(30)]),
     "PARQUET OF TEXT": parquet(image=[b"cat"] * 3),
     "PARQUET OF PATHS": parquet(image=[{"bytes": None, "path": "/etc/passwd"}]),
     "NOTEBOOK": json.dumps(

@@ -2,17 +2,21 @@
 and nothing that was made before it changes; `make torture` tries them all.
 """
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from muse_core.errors import MuseError
+from muse_core.results.records import read_json
 from tests.torture.bad_input import BadInput, tried
 from tests.torture.bad_inputs import table
 from tests.torture.workspace import Desk, Workspace, planted_workspace
 
-TABLE = table()
+TABLE, ROOT = table(), Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +29,15 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
 def test_it_is_one_clear_sentence_and_nothing_is_lost(workspace: Workspace, group: str) -> None:
     verdict = tried(group, TABLE[group][0], workspace)
     assert not verdict.why, f"{verdict.name}: {verdict.why}: {verdict.said}"
+
+
+@pytest.mark.long
+def test_so_is_every_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a process whose shapes nobody checks, as a user's."""
+    monkeypatch.setenv("MUSE_ROOT", str(tmp_path))
+    subprocess.run([sys.executable, "-m", "tests.torture", "inputs"], check=True, cwd=ROOT)
+    found = read_json(tmp_path / "reports" / "torture" / "torture.json")
+    assert found["unclear"] == [] and found["bad_inputs"] >= 440
 
 
 def test_the_table_is_large_and_no_row_stands_twice() -> None:

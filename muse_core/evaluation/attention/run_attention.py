@@ -17,10 +17,10 @@ from muse_core.evaluation.feature_extractors import eval_mode, frozen
 from muse_core.evaluation.run_rows import (
     SHARED,
     Absent,
-    all_stages,
     embedding_width,
     frozen_backbone,
     trained_rows,
+    without_tokenizer,
 )
 from muse_core.figures.explorer import AttentionView
 from muse_core.foundations.backbone import Backbone
@@ -122,10 +122,7 @@ def run_attention(
     trained = {row.name: row.network for row in rows if not isinstance(row, Absent)}
     shared = trained.pop(SHARED.format(len(preset.curriculum.stages)), None)
     if not trained:
-        raise MuseError(
-            f"Run {run!r} has no tokenizer to look at: first train one with "
-            f"`{all_stages(preset, run)}`."
-        )
+        raise without_tokenizer(preset, run)
     final = list(trained.values())[-1]
     _check_size(size, final)
     students = {UNTRAINED: frozen(untrained_tokenizer(preset, run), device)} | {

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from muse_core.cli import _run_name, _with_preset, main
+from muse_core.cli import COMMANDS, _run_name, _with_preset, main
 from muse_core.errors import MuseError
 from muse_core.report.stamps import page_key, read_stamp, write_stamp
 from muse_core.results.records import write_json
@@ -89,6 +89,12 @@ def test_a_command_that_does_not_parse_is_one_sentence_too(
     assert caught.value.code == 2 and capsys.readouterr().err.startswith(
         "muse: the following arguments are required"
     )
+
+
+def test_without_a_command_the_commands_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    said = capsys.readouterr().out
+    assert all(f"\n    {name} " in said for name in COMMANDS) and "examples:" in said
 
 
 def test_no_notebooks_is_said(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:

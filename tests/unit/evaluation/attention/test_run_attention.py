@@ -101,7 +101,7 @@ def test_at_a_resolution_where_both_grids_are_one_the_teacher_is_shown_once(
 
 def test_a_run_without_a_tokenizer_names_the_command(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("MUSE_ROOT", str(tmp_path))
-    words = "no tokenizer to look at: first train one with `muse run 01 02 03 --run mine"
+    words = "no tokenizer yet: first train one with `muse run 01 02 03 --run mine"
     with pytest.raises(MuseError, match=words):
         run_attention(PRESET, "mine", "mine-shared", "cpu", 64)
 
