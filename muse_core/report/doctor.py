@@ -113,7 +113,7 @@ def facts() -> dict[str, str]:
     threads, wait = (os.environ.get(f"OMP_{name}") for name in ("NUM_THREADS", "WAIT_POLICY"))
     packages = (f"{name} {installed(name) or 'not installed'}" for name in VERSIONS)
     return {
-        "muse": f"{__version__}, commit {commit()}",
+        "muse": " at ".join(dict.fromkeys([__version__, commit()])),
         "python": f"{platform.python_version()} ({sys.executable})",
         "packages": ", ".join(packages),
         "device": "; ".join(devices()) or "unknown, as torch cannot be imported",

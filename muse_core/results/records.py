@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from safetensors import SafetensorError
 
-from muse_core import paths
+from muse_core import __version__, paths
 from muse_core.errors import MuseError
 
 Kind = TypeVar("Kind")
@@ -200,11 +200,11 @@ class Provenance:
 
 def commit() -> str:
     """The commit of the checkout that holds this code, with ``+changes`` when its files differ from
-    it; "unknown" outside git.
+    it; outside git the version, "0.1.0".
     """
     checkout = paths.checkout()
     if not (checkout / ".git").exists():
-        return "unknown"
+        return __version__
     try:
         options: dict[str, Any] = dict(text=True, timeout=10, stderr=subprocess.PIPE)
         run = lambda *words: subprocess.check_output(
@@ -213,7 +213,7 @@ def commit() -> str:
         changed = run("status", "--porcelain", "--", "muse_core", "notebooks", "data/foundations")
         return run("rev-parse", "--short=10", "HEAD") + ("+changes" if changed else "")
     except (OSError, subprocess.SubprocessError):
-        return "unknown"
+        return __version__
 
 
 def provenance(device: str = "cpu") -> Provenance:

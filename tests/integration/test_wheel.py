@@ -1,5 +1,6 @@
 """The wheel in a fresh environment, from an empty folder: what a stranger types first."""
 
+import json
 import os
 import subprocess
 import sys
@@ -77,3 +78,20 @@ def test_the_core_alone_says_what_a_notebook_needs(built: Path, tmp_path: Path) 
     run(muse, "new", "mine", folder=tmp_path)
     said = run(muse, "run", "01", folder=tmp_path / "mine", fails=True)
     assert "is not installed: pip install 'muse-workspace[notebooks,train]'" in said
+
+
+def test_the_first_cell_of_a_notebook_installs_what_is_missing(built: Path, tmp_path: Path) -> None:
+    """As on Colab, where other packages are there already, and this one is not."""
+    commands = environment_with(built, "[notebooks,train]", tmp_path)
+    python, (wheel,) = str(commands / "python"), built.glob("*.whl")
+    pip = (sys.executable, "-m", "uv", "pip")
+    run(*pip, "uninstall", "-q", "--python", python, "muse-workspace", folder=tmp_path)
+    run(*pip, "install", "-q", "--python", python, "pip", folder=tmp_path)
+    load = "from muse_core.notebook import setup"
+    assert "No module named" in run(python, "-c", load, folder=tmp_path, fails=True)
+    cells = json.loads((ROOT / "notebooks" / "02_semantic_injection.ipynb").read_text())["cells"]
+    (cell,) = (each for each in cells if "install" in each["metadata"].get("tags", []))
+    (tmp_path / "cell.ipy").write_text("".join(cell["source"]))
+    told = {"MUSE_SOURCE": f"muse-workspace @ {wheel.as_uri()}", "PIP_CONSTRAINT": CONSTRAINTS}
+    run(str(commands / "ipython"), "cell.ipy", folder=tmp_path, **told)
+    run(python, "-c", load, folder=tmp_path)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from muse_core import __version__
 from muse_core.errors import MuseError
 from muse_core.results import records
 
@@ -64,9 +65,9 @@ def test_rows_that_cannot_be_written_are_a_sentence(tmp_path) -> None:
         records.append_jsonl(tmp_path / "file" / "rows.jsonl", [{"step": 1}])
 
 
-def test_outside_git_the_commit_is_unknown(tmp_path, monkeypatch) -> None:
+def test_outside_git_the_commit_is_the_version(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(records.paths, "checkout", lambda: tmp_path)
-    assert records.commit() == "unknown"
+    assert records.commit() == __version__
 
 
 def test_the_commit_is_that_of_the_code_wherever_runs_are_kept(tmp_path, monkeypatch) -> None:
