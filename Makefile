@@ -17,7 +17,7 @@ export JUPYTER_PLATFORM_DIRS := 1
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo reports tokenizer baseline ablations generation generation-long bench torture gallery docs lint types check core-tests test short-tests test-all lab clean-env
+.PHONY: help env demo reports tokenizer baseline ablations generation generation-long bench torture gallery docs docs-tools lint types check core-tests test short-tests test-all lab clean-env
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -78,10 +78,12 @@ torture: $(STAMP) ## kills at random moments, every wrong input, an hour of trai
 gallery: $(STAMP) ## a finished run into reports/gallery, light enough to commit (RUN)
 	$(BIN)/muse gallery --run $(RUN)
 
-docs: $(STAMP) ## the site of guides, reports and reference in site/; no network once its tools are there
+docs: docs-tools ## the site of guides, reports and reference in site/; no network once its tools are there
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
+
+docs-tools: $(STAMP)
 	@$(BIN)/python -c 'import material, mkdocstrings_handlers.python' 2>/dev/null || \
 	  $(BIN)/python -m uv pip install -q --python $(BIN)/python -c constraints.txt -e '.[docs]'
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
 lint: $(STAMP) ## ruff check and ruff format --check
 	$(BIN)/ruff check
@@ -102,7 +104,7 @@ test: lint ## everything a change can break: types, pytest on every core, with t
 short-tests: $(STAMP)
 	$(PYTEST) $(EVERY_CORE) -m "not long" --ignore notebooks/studies notebooks tests
 
-test-all: lint types ## the long forms as well
+test-all: lint types docs-tools ## the long forms as well
 	$(PYTEST) $(EVERY_CORE) notebooks tests
 
 lab: $(STAMP) ## JupyterLab on the notebooks, which it saves with the widgets in them
