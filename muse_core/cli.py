@@ -46,7 +46,9 @@ def _argument(*names: str, **options: Any) -> tuple[tuple[str, ...], dict[str, A
     return names, options
 
 
-RUN = _argument("--run", help="name of the run (default: the preset, else smoke)")
+RUN = _argument(
+    "--run", help="its name (that of the preset, else smoke); one named after a preset is of it"
+)
 PARAMETERS = _argument(
     "-p", dest="parameters", nargs=2, action="append", default=[], metavar=("NAME", "VALUE")
 )
@@ -185,6 +187,7 @@ def _train(given: argparse.Namespace) -> int:
 
     parameters = dict(given.parameters)
     run, notebook = _run_name(given.run, parameters), choose_notebooks([given.notebook])[0]
+    parameters = _with_preset(run, parameters, [notebook])
     values = parameter_values(notebook, parameters) | {"run": run}
     stages = load_preset(values.get("preset", "smoke")).curriculum
     if notebook.stem not in (names := [stage.name for stage in stages]):

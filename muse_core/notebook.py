@@ -128,7 +128,7 @@ class Lab:
         return {
             "notice": f"the {', '.join(drawn)} of preset {self.preset.name} have seen drawn scenes "
             "only: of photographs expect coarse colours, and no words; "
-            f"{', '.join(of_photographs())} have seen photographs"
+            f"{', '.join(of_photographs())} stand on published networks"
         }
 
 
@@ -231,7 +231,16 @@ def setup(notebook: str, namespace: Mapping[str, Any], needs: str = "") -> Any:
     facts |= {"threads": str(torch.get_num_threads())}
     for name, value in facts.items():
         text = f"{name:<13}{value}"
-        print(fill(text, 110, subsequent_indent=" " * 13, break_long_words=False))
+        indent = " " * 13
+        print(
+            fill(
+                text,
+                110,
+                subsequent_indent=indent,
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+        )
     if isinstance(lab, StageLab):
         lab.say_unused(lab.train, lab.held_out)
     return lab

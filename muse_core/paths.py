@@ -154,6 +154,15 @@ def records_folder(run: str) -> Path:
     return report_folder(run) / "records"
 
 
+def trained_runs() -> list[str]:
+    """The runs of this workspace that have a tokenizer, the newest first."""
+    newest: dict[str, float] = {}
+    for file in (root() / "data" / "runs").glob("*/[0-9][0-9]_*/tokenizer/config.json"):
+        name = file.parts[-4]
+        newest[name] = max(newest.get(name, 0.0), file.stat().st_mtime)
+    return sorted(newest, key=lambda name: -newest[name])
+
+
 def writable(folder: Path) -> Path:
     """The folder, made if absent and tried with a small file. Raises MuseError when nothing can be
     written there.
@@ -203,6 +212,11 @@ def new_path(text: str) -> Path:
         with suppress(FileNotFoundError, NotADirectoryError):
             path.lstat()
         return path
+    except PermissionError as error:
+        raise MuseError(
+            f"{shown(text)} may not be looked at ({error.strerror}): choose another folder, or "
+            "mend the permissions of those above it."
+        ) from error
     except (OSError, ValueError, RuntimeError) as error:
         _no_path(text, type(error).__name__)
 

@@ -91,15 +91,20 @@ def read_photo(file: Path | io.BufferedIOBase | Image.Image, size: int, fit: str
         )  # JPEG decodes at 1/2, 1/4, 1/8 for little; a no-op for other formats
         rgb, said = _to_rgb(_upright(image))
         if fit == "pad":
-            if max(rgb.size) ** 2 > MOST_PIXELS:
-                raise Unreadable(
-                    f"padded to a square it has more than {MOST_PIXELS:,} pixels: make it smaller"
-                )
-            rgb = ImageOps.pad(rgb, (max(rgb.size), max(rgb.size)), color=PADDING)
+            rgb = _padded(rgb, size)
         crop = centred_square(*rgb.size)
         square = rgb.resize((size, size), Image.Resampling.BICUBIC, box=_in_pixels(crop, rgb.size))
         values = torch.from_numpy(np.array(square)).permute(2, 0, 1).contiguous()
     return Photo(values.float().div_(255), enlarged, crop, stored, said)
+
+
+def _padded(image: Image.Image, side: int) -> Image.Image:
+    """All of it, as large as fits, in the middle of a square."""
+    width, height = (max(1, round(each * side / max(image.size))) for each in image.size)
+    square = Image.new("RGB", (side, side), PADDING)
+    inside = image.resize((width, height), Image.Resampling.BICUBIC)
+    square.paste(inside, ((side - width) // 2, (side - height) // 2))
+    return square
 
 
 def rgb_image(file: Path | io.BufferedIOBase) -> Image.Image:

@@ -13,9 +13,17 @@ from muse_core.data.class_prompts import class_words, photo_caption
 from muse_core.data.folders import existing_folder, image_files
 from muse_core.data.notes import Notes
 from muse_core.data.reading import MaskMeaning, ReadSource, Sample, Stored
-from muse_core.data.splits import NO_OPTIONS, SPLITS, Options, keys_of, named_parts, split_called
+from muse_core.data.splits import (
+    NO_OPTIONS,
+    SPLITS,
+    Options,
+    check_parts,
+    keys_of,
+    named_parts,
+    split_called,
+)
 from muse_core.data.text_files import readable
-from muse_core.errors import MuseError, unknown
+from muse_core.errors import MuseError
 
 LAYOUT = (
     "one sub-folder of images a class (PATH/cat/1.jpg), or such folders under PATH/train and "
@@ -182,10 +190,7 @@ def _places(folders: list[list[str]], root: Path, options: Options) -> tuple[int
     ):
         top += 1
     names, asked = level(top), {options[split] for split in SPLITS if split in options}
-    for split in SPLITS:
-        if options.get(split, "") not in names | {""}:
-            there = sorted(names) or ["(it has no folder)"]
-            raise unknown(f"part of {root} for the split {split!r}", options[split], there)
+    check_parts(sorted(names), root, options)
     called = {name for name in names if split_called(name)} | asked
     splits = {split_called(name) for name in called}
     if called and (called == names or asked or {"train"} < splits):

@@ -7,7 +7,7 @@ here, so that names and rules are the same for all.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from hashlib import blake2b
 from pathlib import Path
 
@@ -79,10 +79,9 @@ def named_parts(
         MuseError: where two parts could be the same split, or none of several has the name of one.
     """
     names, found = list(parts), {}
+    check_parts(names, place, options)
     for split in SPLITS:
         asked = options.get(split)
-        if asked and asked not in names:
-            raise unknown(f"part of {place} for the split {split!r}", asked, names)
         free = [name for name in names if name not in options.values()]
         fitting = [asked] if asked else [name for name in free if split_called(name) == split]
         if len(fitting) > 1:
@@ -92,6 +91,18 @@ def named_parts(
     if not found and len(names) > 1:
         raise _which("train", place, names)
     return found or {"train": names[0]}
+
+
+def check_parts(names: Collection[str], place: Path | str, options: Options) -> None:
+    """Raises MuseError where the part that is asked for a split is none of these."""
+    for split in SPLITS:
+        asked = options.get(split)
+        if asked and not any(names):
+            raise MuseError(
+                f"{place} has no parts, so ?{split}={asked} means nothing: leave it away."
+            )
+        if asked and asked not in names:
+            raise unknown(f"part of {place} for the split {split!r}", asked, names)
 
 
 def share_of(

@@ -112,9 +112,9 @@ def last_tokenizer(preset: Preset, run: str, device: Device) -> TokenizerExtract
 
 def without_tokenizer(preset: Preset, run: str) -> MuseError:
     """The sentence about a run of which no stage is finished; it names the runs that have one."""
-    found = (paths.root() / "data" / "runs").glob("*/[0-9][0-9]_*/tokenizer/config.json")
-    others = sorted({each.parts[-4] for each in found} - {run})
-    more = f"; runs that have one: {', '.join(others[:8])}" if others else ""
+    others = [each for each in paths.trained_runs() if each != run]
+    named = ", ".join(others[:8]) + (f" and {len(others) - 8} more" if others[8:] else "")
+    more = f"; runs that have one: {named}" if others else ""
     return MuseError(
         f"Run {run!r} has no tokenizer yet: first train one with `{all_stages(preset, run)}`{more}."
     )

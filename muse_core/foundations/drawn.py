@@ -10,14 +10,14 @@ TOWER = "text tower"
 
 
 def drawn_only(preset: Preset) -> list[str]:
-    """The foundations that, by the card beside them, drawn scenes are all they ever saw."""
+    """The foundations that have seen nothing but drawn scenes, as the card beside each says."""
     where = preset.foundations
     parts = {"backbone": where.backbone, "teacher": where.teacher, TOWER: where.text_tower}
     return [name for name, place in parts.items() if _trained_on(place).startswith("scenes")]
 
 
 def of_photographs() -> list[str]:
-    """The presets none of whose foundations are such."""
+    """The presets without such a foundation: theirs are published networks."""
     return [name for name, make in PRESETS.items() if not drawn_only(make())]
 
 

@@ -6,7 +6,7 @@ interrupted run has finished is kept, and the same command goes on after it.
 """
 
 import re
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -24,15 +24,17 @@ from muse_core.data.folders import existing_folder, image_files
 from muse_core.data.notes import Notes
 from muse_core.data.own_images import image_from
 from muse_core.data.text_files import readable
-from muse_core.errors import MuseError, chosen
+from muse_core.errors import MuseError, chosen, shown
 from muse_core.models.tokenizer import MuseTokenizer
 from muse_core.paths import writable
 from muse_core.results.records import read_json, whole_file, write_json
 from muse_core.results.tensor_files import write_stored
 
 MANIFEST = "manifest.json"
-HALF_WRITTEN = re.compile(r"\.(manifest\.json|\d{6}\.\w+)\.\d+\.tmp")
+HALF_WRITTEN = re.compile(r"\.(manifest\.json|\d{6,}\.\w+)\.\d+\.tmp|\.write-test-\d+")
 """Names of what a process that was killed leaves here; another hidden file is somebody's own."""
+OF_THE_SYSTEM = (".DS_Store",)
+"""Does not make a folder full."""
 
 Columns = Mapping[str, Tensor]
 """What is written of a shard's images, each (images, ...), float32 on the CPU."""
@@ -255,7 +257,8 @@ def _begun(into: Path, asked: Manifest) -> Manifest:
     """What an earlier run of the same command has finished; ``asked`` where there was none."""
     found = read_manifest(into)
     if found is None:
-        if any(not HALF_WRITTEN.fullmatch(path.name) for path in into.iterdir()):
+        names = {path.name for path in into.iterdir()} - {*OF_THE_SYSTEM}
+        if any(not HALF_WRITTEN.fullmatch(name) for name in names):
             raise MuseError(
                 f"{into} is not empty, and `muse encode` did not write it: give an empty folder."
             )
@@ -277,11 +280,13 @@ def _clear_half_written(into: Path) -> None:
 
 def _refuse_alike(names: list[str]) -> None:
     """Raises MuseError for two files whose names, as text, are one: a latent is found by it."""
-    found = Counter(map(readable, names))
-    if alike := [name for name, times in found.items() if times > 1]:
+    found = defaultdict[str, list[str]](list)
+    for name in names:
+        found[readable(name)].append(name)
+    if alike := next((each for each in found.values() if len(each) > 1), []):
         raise MuseError(
-            f"{found[alike[0]]} images read as {alike[0]!r}, since bytes of their names are no "
-            "UTF-8: rename them, as a latent is found by its image's name."
+            f"The images {' and '.join(map(shown, alike[:3]))} read alike, since bytes of a name "
+            "are no UTF-8: rename one, as a latent is found by its image's name."
         )
 
 

@@ -85,10 +85,11 @@ def import_release(folder: str | Path) -> ImportedRelease:
     held = _read(file)
     left_out = tuple(name for name in held if name.startswith(TEACHER))
     weights = {name: weight for name, weight in held.items() if name not in left_out}
-    _check_numbers(weights, file)
+    _check_sizes(weights, file)
     tokenizer = MuseTokenizer(**sizes_of(weights, file)).eval()
     own = tokenizer.state_dict()
     _check_names(own, weights, file)
+    _check_types(weights, file)
     for name, weight in own.items():
         if (theirs := release_name(name)) is not None:
             weight.copy_(_as_ours(name, weights[theirs], tokenizer))
@@ -206,8 +207,18 @@ def _count(shape: Iterable[str], pattern: str) -> int:
     return len(numbers)
 
 
-def _check_numbers(weights: Mapping[str, Tensor], file: Path) -> None:
-    """Raises MuseError for weights of no floating type, or larger together than the file."""
+def _check_sizes(weights: Mapping[str, Tensor], file: Path) -> None:
+    """Raises MuseError for a weight with more numbers than the file holds for it."""
+    for name, each in weights.items():
+        if each.numel() * each.element_size() > each.untyped_storage().nbytes():
+            raise MuseError(
+                f"{file} is smaller than the weights it tells of, {name} for one: give the file "
+                "that the authors published, whole and unchanged."
+            )
+
+
+def _check_types(weights: Mapping[str, Tensor], file: Path) -> None:
+    """Raises MuseError for weights of no floating type."""
     others = [
         f"{name} ({each.dtype})" for name, each in weights.items() if not each.is_floating_point()
     ]
@@ -215,11 +226,6 @@ def _check_numbers(weights: Mapping[str, Tensor], file: Path) -> None:
         raise MuseError(
             f"{file} holds weights that are no floating numbers: {_listed(others)}: give the file "
             "that the authors published, not quantised."
-        )
-    if sum(each.numel() * each.element_size() for each in weights.values()) > file.stat().st_size:
-        raise MuseError(
-            f"{file} is smaller than the weights it tells of: give the file that the authors "
-            "published, whole and unchanged."
         )
 
 

@@ -18,7 +18,7 @@ from muse_core.training.stage_run import StageRun
 PRESET = "demo"
 EXPLORER = "04"
 NEXT = """What to do next:
-  muse lab                          change something: notebook 02 begins with a loss of your own
+  muse lab                          change something: notebook 02 shows a loss of your own
   muse run all -p preset tiny       the real thing, half an hour on two cores
   muse list                         every notebook with its parameters"""
 

@@ -120,8 +120,9 @@ def facts() -> dict[str, str]:
         "memory": _memory(),
         "cores": f"{usable} (OMP_NUM_THREADS={threads or 'unset'}, OMP_WAIT_POLICY={wait})",
         "workspace": _workspace(),
-        "runs": runs() or "none yet: `muse demo`, or `muse run all`",
-    }
+    } | (
+        {"runs": runs() or "none yet: `muse demo`, or `muse run all`"} if paths.workspace() else {}
+    )
 
 
 def _workspace() -> str:
@@ -135,8 +136,7 @@ def _workspace() -> str:
 def runs() -> str:
     """Name of each run with a finished stage, the newest first, and how many stages it has."""
     found: dict[str, list[float]] = {}
-    where = paths.workspace() or Path()
-    for record in (where / "reports").glob("*/records/stage[0-9].json"):
+    for record in (paths.root() / "reports").glob("*/records/stage[0-9].json"):
         found.setdefault(record.parts[-3], []).append(record.stat().st_mtime)
     named = sorted(found, key=lambda run: -max(found[run]))
     words = [f"{run} ({len(found[run])} of 3 stages)" for run in named[:SHOWN_RUNS]]

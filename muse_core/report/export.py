@@ -37,6 +37,8 @@ SAVED = (
 )
 """What is packed of a tokenizer's folder, which a user may have put other things into."""
 LEAD = "Its pages need neither a kernel nor a network."
+MARK = b"A run of MUSE, packed by muse export"
+"""The zip's comment, by which a later export knows what it may replace."""
 PIECE = 1 << 20
 """Bytes that are copied at a time."""
 
@@ -76,7 +78,7 @@ def _refuse_foreign(target: Path) -> None:
     if not target.exists():
         return
     with suppress(BadZipFile, OSError), ZipFile(target) as archive:
-        if {"README.md", "index.html"} <= {*archive.namelist()}:
+        if archive.comment == MARK:
             return
     raise MuseError(
         f"{target} is there already and no export of a run: name another file with --into."
@@ -135,6 +137,7 @@ def _write_zip(target: Path, files: Mapping[str, Path | bytes], name: str) -> No
     }
     bar = tqdm(total=sum(sizes.values()), unit="B", unit_scale=True, desc=name, delay=2)
     with bar, ZipFile(target, "w") as archive:
+        archive.comment = MARK
         for place, one in files.items():
             about = ZipInfo(place, (1980, 1, 1, 0, 0, 0))
             about.create_system, about.external_attr = 3, 0o644 << 16

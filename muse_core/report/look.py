@@ -87,7 +87,7 @@ def look(
         MuseError: For what is no picture, no tokenizer, a preset that is none, or a disk that
             refuses.
     """
-    where = device_for(device)
+    where, fingerprint = device_for(device), named.fingerprint
     tokenizer, notes = named.load(where), list[str]()
     processor = tokenizer.image_processor
     shown = pictures([*given], processor.side, fit or processor.fit)
@@ -120,7 +120,7 @@ def look(
         "look.html.j2",
         [],
         title=", ".join(shown.names),
-        facts=_facts(tokenizer, named, known),
+        facts=_facts(tokenizer, named, known) | {"Weights": fingerprint},
         drawn=drawn_only(known) if known else [],
         others=of_photographs(),
         notes=notes,
@@ -128,7 +128,7 @@ def look(
         explorer=explorer or "",
     )
     folder = paths.writable(into or paths.root() / "reports" / "look")
-    asked = (named.fingerprint, preset, words, fit or processor.fit)
+    asked = (fingerprint, preset, words, fit or processor.fit)
     digest = blake2b(shown.images.numpy().tobytes() + repr(asked).encode(), digest_size=3)
     stem = _file_name(shown.names, named.run or Path(named.place).name)
     path = folder / f"{stem}-{digest.hexdigest()}.html"
@@ -243,7 +243,6 @@ def _facts(
         "Trained on": data_words(named.record.get("data", "")),
         "Image": f"{side} × {side} × 3 numbers",
         "Latent": f"{grid} numbers",
-        "Weights": named.fingerprint,
     }
 
 

@@ -55,7 +55,8 @@ def needed(notebook: str, checked: Any) -> list[StageRun]:
     """
     if not isinstance(checked, Configured):
         return []
-    curriculum = load_preset(checked.preset, _of_any_stage(checked)).curriculum
+    own = notebook if isinstance(checked, StageParameters | GenerationParameters) else None
+    curriculum = load_preset(checked.preset, checked.overrides, own).curriculum
     stages = [stage.name for stage in curriculum]
     runs = [_stage_run(name, checked) for name in stages]
     unfinished = [run for run in runs if not (run.tokenizer_folder / "config.json").exists()]

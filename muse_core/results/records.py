@@ -200,7 +200,7 @@ class Provenance:
 
 def commit() -> str:
     """The commit of the checkout that holds this code, with ``+changes`` when its files differ from
-    it; outside git the version, "0.1.0".
+    it; outside git the version, "0.1.0"; "unknown" where git does not answer.
     """
     checkout = paths.checkout()
     if not (checkout / ".git").exists():
@@ -213,7 +213,7 @@ def commit() -> str:
         changed = run("status", "--porcelain", "--", "muse_core", "notebooks", "data/foundations")
         return run("rev-parse", "--short=10", "HEAD") + ("+changes" if changed else "")
     except (OSError, subprocess.SubprocessError):
-        return __version__
+        return "unknown"
 
 
 def provenance(device: str = "cpu") -> Provenance:

@@ -59,3 +59,7 @@ def test_only_the_notebooks_own_stage_hears_its_shares_and_all_of_them_resume() 
     runs = needed("03_synergistic_tuning", checked)
     assert [run.overrides for run in runs] == ["connector.num_blocks=3"] * 2
     assert all(run.resume for run in runs)
+    alone = GIVEN | {"run": "nobody", "overrides": "connector.num_blocks=0 weights.topology=0"}
+    assert missing("01_topology_warmup", **alone) == []
+    first = GIVEN | {"run": "nobody", "overrides": "stage.starts_from=none"}
+    assert missing("02_semantic_injection", **first) == []

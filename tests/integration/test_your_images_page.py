@@ -1,5 +1,5 @@
 """Every command and snippet of docs/your_images.md is run, one after the other, with a micro run
-for the run tiny.
+for the run demo.
 """
 
 import json
@@ -45,10 +45,10 @@ def test_everything_on_the_page_runs(desk: Path, micro: Path, capsys) -> None:
     known: dict[str, Any] = {}
     for language, code in blocks():
         if language == "python":
-            exec(code.replace("data/runs/tiny", str(micro / "data/runs/whole")), known)
+            exec(code.replace("data/runs/demo", str(micro / "data/runs/whole")), known)
             continue
         for line in code.splitlines():
-            assert main(shlex.split(line.replace("--tokenizer tiny", "--tokenizer whole"))[1:]) == 0
+            assert main(shlex.split(line.replace("--tokenizer demo", "--tokenizer whole"))[1:]) == 0
     said = capsys.readouterr()
     default = Path(said.out.splitlines()[0])
     assert default.parent == micro / "reports" / "look" and default.is_file()
@@ -74,7 +74,7 @@ def test_everything_on_the_page_runs(desk: Path, micro: Path, capsys) -> None:
 def test_the_pages_names_are_those_of_the_workspace() -> None:
     from muse_core.config.presets import PRESETS
 
-    assert {"tiny", "smoke", "muse-1b"} <= PRESETS.keys()
+    assert {"demo", "tiny", "smoke", "muse-1b"} <= PRESETS.keys()
     languages = [language for language, _ in blocks()]
     assert languages.count("bash") == 4 and languages.count("python") == 4
 

@@ -116,7 +116,9 @@ def test_a_shard_that_is_gone_or_cut_is_written_again(folder, tmp_path, tokenize
     assert contents(tmp_path) == whole
 
 
-@pytest.mark.parametrize("left", [".manifest.json.7.tmp", ".000000.safetensors.7.tmp"])
+@pytest.mark.parametrize(
+    "left", [".manifest.json.7.tmp", ".000000.safetensors.7.tmp", ".write-test-7"]
+)
 def test_what_a_killed_process_left_half_written_is_cleared_away(
     left, folder, tmp_path, tokenizer
 ) -> None:
@@ -210,9 +212,12 @@ def test_hidden_files_of_others_are_left_alone(folder, tmp_path, tokenizer) -> N
 def test_names_that_read_alike_are_refused(folder, tmp_path, tokenizer) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
-    for name in (b"caf\xe9.png", "café.png".encode()):
-        (photos / os.fsdecode(name)).write_bytes((folder / NAMES[0]).read_bytes())
-    with pytest.raises(MuseError, match=r"2 images read as 'café\.png'"):
+    try:
+        for name in (b"caf\xe9.png", "café.png".encode()):
+            (photos / os.fsdecode(name)).write_bytes((folder / NAMES[0]).read_bytes())
+    except OSError:
+        pytest.skip("names are UTF-8 on this disk")
+    with pytest.raises(MuseError, match="read alike"):
         encoded(photos, tmp_path / "out", tokenizer)
 
 

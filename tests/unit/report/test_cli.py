@@ -141,6 +141,7 @@ def test_a_run_named_after_a_preset_is_of_that_preset(workspace, write_notebook:
     assert _with_preset("tiny", {}, known) == {"preset": "tiny"}
     assert _with_preset("tiny", {"preset": "demo"}, known) == {"preset": "demo"}
     assert _with_preset("mine", {}, known) == {}
+    assert _with_preset("smoke", {}, known) == {}, "their default, and no key of a page changes"
     assert _with_preset("tiny", {}, []) == {}
 
 

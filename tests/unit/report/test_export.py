@@ -119,11 +119,16 @@ def test_a_run_without_weights_says_so(workspace: Path, write_notebook: Writer) 
 def test_only_what_an_export_wrote_is_replaced_and_only_saved_files_are_packed(
     run: Path, workspace: Path
 ) -> None:
-    theirs = workspace / "thesis.zip"
+    theirs, site = workspace / "thesis.zip", workspace / "site.zip"
     theirs.write_bytes(b"years of work")
-    with pytest.raises(MuseError, match="is there already and no export of a run"):
-        export("mine", into=str(theirs))
-    assert theirs.read_bytes() == b"years of work"
+    with ZipFile(site, "w") as archive:
+        archive.writestr("README.md", "mine")
+        archive.writestr("index.html", "mine")
+    for file in (theirs, site):
+        before = file.read_bytes()
+        with pytest.raises(MuseError, match="is there already and no export of a run"):
+            export("mine", into=str(file))
+        assert file.read_bytes() == before
     tokenizer = next(workspace.glob("data/runs/mine/*/tokenizer"))
     (tokenizer / "notes.txt").write_text("private")
     assert "tokenizer/notes.txt" not in contents(export("mine"))

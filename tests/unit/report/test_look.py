@@ -55,8 +55,9 @@ def test_other_pictures_of_the_same_names_get_a_page_of_their_own(saved, tmp_pat
         (tmp_path / folder).mkdir()
         Image.new("RGB", (64, 64), (seed, 0, 0)).save(tmp_path / folder / "x.png")
         given = [str(tmp_path / folder / "x.png")]
-        pages.append(look(given, saved, tmp_path, preset="tiny", words="a cat", device="cpu"))
-    assert len({*pages}) == 2
+        options = dict(preset="tiny", words="a cat", device="cpu")
+        pages.append(look(given, saved, tmp_path, **options))
+    assert len({*pages}) == 2 and look(given, saved, tmp_path, **options) == pages[1]
 
 
 def test_a_preset_that_is_none_is_refused(saved, tmp_path) -> None:

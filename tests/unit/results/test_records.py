@@ -68,6 +68,8 @@ def test_rows_that_cannot_be_written_are_a_sentence(tmp_path) -> None:
 def test_outside_git_the_commit_is_the_version(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(records.paths, "checkout", lambda: tmp_path)
     assert records.commit() == __version__
+    (tmp_path / ".git").write_text("damaged")
+    assert records.commit() == "unknown"
 
 
 def test_the_commit_is_that_of_the_code_wherever_runs_are_kept(tmp_path, monkeypatch) -> None:
