@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
-from muse_core import paths
+from muse_core import __version__, paths
 from muse_core.errors import MuseError
 
 EXAMPLES = """examples:
@@ -53,7 +53,7 @@ PARAMETERS = _argument(
     "-p", dest="parameters", nargs=2, action="append", default=[], metavar=("NAME", "VALUE")
 )
 TOKENIZER = _argument(
-    "--tokenizer", default="", metavar="FOLDER_OR_RUN", help="(of the newest finished run)"
+    "--tokenizer", default="", metavar="FOLDER_OR_RUN", help="(that of the newest finished run)"
 )
 DEVICE = _argument("--device", default="auto", help="auto, cpu, cuda or mps (auto)")
 NOTEBOOK = "a number (02) or a name (02_semantic_...)"
@@ -63,10 +63,11 @@ def parser() -> argparse.ArgumentParser:
     """The commands with their arguments, from the table `COMMANDS`."""
     top = _Parser(
         prog="muse",
-        description=__doc__,
+        description="Runs notebooks, trains, follows, and writes pages and shards.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    top.add_argument("--version", action="version", version=f"muse {__version__}")
     commands = top.add_subparsers(dest="command", required=True)
     for name, (_, words, arguments) in COMMANDS.items():
         command = commands.add_parser(name, help=words)
@@ -326,16 +327,26 @@ def _look(given: argparse.Namespace) -> int:
 
     into = paths.user_path(given.into) if given.into else None
     options = (given.preset, given.words, given.fit, given.device)
-    say(look(given.images, named_tokenizer(given.tokenizer), into, *options))
+    named = _said(named_tokenizer(given.tokenizer), given.tokenizer)
+    say(look(given.images, named, into, *options))
     return 0
 
 
+def _said(named: Any, given: str) -> Any:
+    """A tokenizer that nobody named is said."""
+    if not given:
+        print(f"with {named}, the newest; --tokenizer names another", file=sys.stderr)
+    return named
+
+
 def _encode(given: argparse.Namespace) -> int:
-    from muse_core.generation.encoded_folder import encode_folder
+    from muse_core.generation.encoded_folder import encode_folder, read_manifest
     from muse_core.training.distributed import device_for
     from muse_core.training.named_tokenizer import named_tokenizer
 
-    named, into = named_tokenizer(given.tokenizer), paths.user_path(given.into)
+    named = _said(named_tokenizer(given.tokenizer), given.tokenizer)
+    into = paths.user_path(given.into)
+    before = read_manifest(into)
     written = encode_folder(
         paths.user_path(given.folder),
         into,
@@ -346,7 +357,8 @@ def _encode(given: argparse.Namespace) -> int:
         given.images_per_shard,
         given.workers,
     )
-    say(f"{written.encoded:,} of {written.listed:,} images by {named}: {into}")
+    done = ", as they were already" if written == before else ""
+    say(f"{written.encoded:,} of {written.listed:,} images by {named}{done}: {into}")
     for note in (*written.not_used, *written.unreadable.values()):
         print(f"not encoded: {note}", file=sys.stderr)
     return 0

@@ -154,13 +154,23 @@ def records_folder(run: str) -> Path:
     return report_folder(run) / "records"
 
 
-def trained_runs() -> list[str]:
-    """The runs of this workspace that have a tokenizer, the newest first."""
-    newest: dict[str, float] = {}
-    for file in (root() / "data" / "runs").glob("*/[0-9][0-9]_*/tokenizer/config.json"):
-        name = file.parts[-4]
-        newest[name] = max(newest.get(name, 0.0), file.stat().st_mtime)
-    return sorted(newest, key=lambda name: -newest[name])
+def stage_tokenizers(run: Path) -> list[Path]:
+    """The folders of the tokenizers that a run's stages left, in the stages' order; what was set
+    aside, ``01_topology_warmup.previous``, is none.
+    """
+    found = run.glob("[0-9][0-9]_*/tokenizer/config.json")
+    return sorted(each.parent for each in found if "." not in each.parents[1].name)
+
+
+def trained_runs() -> dict[str, int]:
+    """The runs of this workspace that have a tokenizer, the newest first, and how many stages left
+    one.
+    """
+    found: dict[str, list[float]] = {}
+    for run in (root() / "data" / "runs").glob("*"):
+        if stages := stage_tokenizers(run):
+            found[run.name] = [(each / "config.json").stat().st_mtime for each in stages]
+    return {name: len(found[name]) for name in sorted(found, key=lambda name: -max(found[name]))}
 
 
 def writable(folder: Path) -> Path:

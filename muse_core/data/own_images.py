@@ -102,6 +102,8 @@ def _from_file(word: str, size: int, fit: str) -> OwnImages:
     if word in BUILT_IN:
         return image_from(word, Path(str(files("skimage.data") / BUILT_IN[word])), size, fit)
     path = user_path(word)
+    if path.is_dir():
+        raise MuseError(f"{word!r} is a folder: name the pictures in it, as {word}/*.jpg.")
     if not path.is_file():
         raise MuseError(
             f"There is no image file {word!r}: give a path, or one of {', '.join(BUILT_IN)}."

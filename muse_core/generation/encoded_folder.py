@@ -263,6 +263,13 @@ def _begun(into: Path, asked: Manifest) -> Manifest:
                 f"{into} is not empty, and `muse encode` did not write it: give an empty folder."
             )
         return asked
+    if found.listing != asked.listing:
+        many = f"{asked.listed:,} images instead of {found.listed:,}"
+        other = many if asked.listed != found.listed else "other images, by their names or sizes"
+        raise MuseError(
+            f"{into} was written when the folder held other images (now {other}): give another "
+            "folder with --into, or delete this one, and all of them are encoded again."
+        )
     for name, value in asked.asked().items():
         if found.asked()[name] != value:
             raise MuseError(

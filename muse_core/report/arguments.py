@@ -83,6 +83,10 @@ def choose_notebooks(words: list[str]) -> list[Path]:
 
 def _matching(word: str, available: list[Path]) -> list[Path]:
     stem = Path(word).name.removesuffix(".ipynb")
+    stem = stem.zfill(2) if stem.isdecimal() else stem
+    copy = paths.notebooks() / f"{stem}.ipynb"
+    if copy not in available and copy.is_file():
+        return [copy]
     found = [
         path for path in available if word == "all" or stem in (path.stem, path.stem.split("_")[0])
     ]

@@ -135,12 +135,9 @@ def _workspace() -> str:
 
 def runs() -> str:
     """Name of each run with a finished stage, the newest first, and how many stages it has."""
-    found: dict[str, list[float]] = {}
-    for record in (paths.root() / "reports").glob("*/records/stage[0-9].json"):
-        found.setdefault(record.parts[-3], []).append(record.stat().st_mtime)
-    named = sorted(found, key=lambda run: -max(found[run]))
-    words = [f"{run} ({len(found[run])} of 3 stages)" for run in named[:SHOWN_RUNS]]
-    more = [f"and {len(named) - SHOWN_RUNS} more"] if named[SHOWN_RUNS:] else []
+    found = paths.trained_runs()
+    words = [f"{run} ({stages} of 3 stages)" for run, stages in [*found.items()][:SHOWN_RUNS]]
+    more = [f"and {len(found) - SHOWN_RUNS} more"] if len(found) > SHOWN_RUNS else []
     return ", ".join([*words, *more])
 
 

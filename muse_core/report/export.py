@@ -87,8 +87,8 @@ def _refuse_foreign(target: Path) -> None:
 
 def last_tokenizer(run: str) -> Path | None:
     """The folder of the last finished stage's tokenizer; None where no stage is finished."""
-    found = sorted(paths.run_folder(run).glob(f"[0-9][0-9]_*/{TOKENIZER}/config.json"))
-    return found[-1].parent if found else None
+    found = paths.stage_tokenizers(paths.run_folder(run))
+    return found[-1] if found else None
 
 
 def refuse_unfinished(report: Path, weights: Path | None) -> None:

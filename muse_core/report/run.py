@@ -197,7 +197,8 @@ def execute(source: Path, report: Path, parameters: dict[str, Any]) -> tuple[str
         except papermill.PapermillExecutionError as error:
             return "failed", _sentence(error)
         except KeyboardInterrupt:
-            return "interrupted", "interrupted from the keyboard; run it again to go on from here"
+            why = "interrupted from the keyboard; run it again, a training with -p resume true"
+            return "interrupted", why
         except (DeadKernelError, CellControlSignal):
             return "failed", "the kernel died, perhaps for want of memory; try a smaller batch_size"
         except RuntimeError as error:

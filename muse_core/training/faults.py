@@ -57,4 +57,7 @@ def torn(what: str, step: int) -> str:
 
 def interrupted(what: str, step: int) -> str:
     """A stop between two steps."""
-    return f"Interrupted {what} at step {step}; it is saved: run again with resume=True to go on."
+    if not step:
+        return f"Interrupted {what} before its first step: nothing is lost; run it again."
+    again = "run again with resume=True to go on (`-p resume true` on the command line)"
+    return f"Interrupted {what} at step {step}; it is saved: {again}."

@@ -82,7 +82,7 @@ def named_tokenizer(given: str = "") -> NamedTokenizer:
     if not given:
         return _newest()
     folders = [paths.user_path(given)]
-    folders += [paths.run_folder(given)] if paths.is_run_name(given) else []
+    folders += [paths.run_folder(given)] if paths.workspace() and paths.is_run_name(given) else []
     if found := next(filter(None, map(_inside, folders)), None):
         return _of_run(found)
     if re.fullmatch(r"[\w.-]+/[\w.-]+", given) and not folders[0].exists():
@@ -107,13 +107,13 @@ def _newest() -> NamedTokenizer:
 
 def _inside(folder: Path) -> Path | None:
     """The folder of the tokenizer: this one, or that of its last finished stage."""
-    stages = sorted(folder.glob(f"[0-9][0-9]_*/{TOKENIZER_FOLDER}"))
-    places = [folder, folder / TOKENIZER_FOLDER, *stages]
+    places = [folder, folder / TOKENIZER_FOLDER, *paths.stage_tokenizers(folder)]
     whole = [place for place in places if (place / "config.json").is_file()]
     return whole[-1] if whole else None
 
 
 def _of_run(folder: Path) -> NamedTokenizer:
     stage, run = folder.parent.name, folder.parents[1].name
-    known = paths.is_run_name(run) and folder == RunFiles(run, stage).folder / TOKENIZER_FOLDER
+    named = bool(paths.workspace()) and paths.is_run_name(run)
+    known = named and folder == RunFiles(run, stage).folder / TOKENIZER_FOLDER
     return NamedTokenizer(str(folder), *((run, stage) if known else ()))

@@ -267,7 +267,7 @@ class Trainer:
             for folder in (self.files.folder, self.files.checkpoints):
                 tidy(folder)
         goes_on = self.options.resume and not self.options.fresh
-        self.start = self._resume(configuration) if goes_on else self._begin()
+        self.start = self._resume(configuration) if goes_on else self._begin(configuration)
         task.accelerator.wait_for_everyone()
         logger.began = time.monotonic()
         self._call("on_train_begin", self)
@@ -351,20 +351,41 @@ class Trainer:
             spent = self.logger.callbacks.get(name, 0.0) + time.monotonic() - began
             self.logger.callbacks[name] = spent
 
-    def _begin(self) -> int:
-        """A fresh start: what an earlier training left is set aside once, as
-        ``<stage>.previous``.
-        """
-        folder = self.files.folder
+    def _begin(self, configuration: dict[str, Any]) -> int:
+        """A fresh start: what an earlier training left is set aside."""
         if self.logger.writes:
             if any(self.files.checkpoints.glob("step-*")) or self.finished.exists():
-                previous = folder.with_name(folder.name + ".previous")
-                shutil.rmtree(previous, ignore_errors=True)
-                folder.rename(previous)
-                folder.mkdir()
+                self._set_aside(configuration)
             self.files.metrics_file.unlink(missing_ok=True)
-            keep_files(self.data, folder)
+            keep_files(self.data, self.files.folder)
         return 0
+
+    def _set_aside(self, configuration: dict[str, Any]) -> None:
+        """The last finished training is kept once, as ``<stage>.previous``; an attempt that left no
+        network does not take its place.
+        """
+        folder, finished = self.files.folder, self.finished.exists()
+        previous = folder.with_name(folder.name + ".previous")
+        if finished or not (previous / self.finished.name).exists():
+            shutil.rmtree(previous, ignore_errors=True)
+            folder.rename(previous)
+        else:
+            shutil.rmtree(folder)
+        folder.mkdir()
+        if finished:
+            print(
+                f"{self.what} was trained before{self._otherwise(configuration)}: that is kept in"
+            )
+            print(f"{previous.relative_to(paths.root())} until another training takes its place.")
+
+    def _otherwise(self, configuration: dict[str, Any]) -> str:
+        """What the training on record had that this one has not, in words."""
+        try:
+            record = read_record(self.files.record_file, StageRecord)
+        except MuseError:
+            return ""
+        said = difference(record.configuration, configuration)
+        return f" with {said[0]}={said[1]!r}, and now {said[2]!r}" if said else ""
 
     def _resume(self, configuration: dict[str, Any]) -> int:
         """The step of the newest intact checkpoint, restored; 0 where there is none yet.
@@ -373,7 +394,7 @@ class Trainer:
         """
         checkpoint = latest_checkpoint(self.files.checkpoints)
         if checkpoint is None:
-            return self._begin()
+            return self._begin(configuration)
         state = load_state(checkpoint)
         if said := difference(state.facts.get("configuration", {}), configuration):
             name, before, now = said

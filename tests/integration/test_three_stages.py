@@ -209,6 +209,19 @@ def test_starting_over_sets_the_earlier_run_aside(whole, micro) -> None:
     assert_equal_to_the_whole_run(run)
 
 
+def test_attempts_do_not_take_the_place_of_what_was_finished(whole, micro, capsys) -> None:
+    run = begin(STAGES[0], "twice")
+    train_stage(run)
+    capsys.readouterr()
+    previous = micro / "data" / "runs" / "twice" / f"{STAGES[0]}.previous"
+    for seed in (7, 8):
+        with pytest.raises(MuseError, match="Interrupted"):
+            train_stage(replace(run, seed=seed), [stopping_at(2, KeyboardInterrupt())])
+        assert (previous / "tokenizer" / "config.json").exists()
+        said = capsys.readouterr().out
+        assert ("trained before with seed=0, and now 7: that is kept in" in said) == (seed == 7)
+
+
 @pytest.mark.parametrize(
     "changed", [{"seed": 7}, {"steps": 12}, {"batch_size": 2}, {"routing": "shared"}]
 )

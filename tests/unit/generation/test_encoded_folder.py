@@ -186,7 +186,7 @@ def test_a_folder_that_changed_or_cannot_be_is_a_sentence(folder, tmp_path, toke
     (tmp_path / "out3").mkdir()
     (tmp_path / "out3" / "manifest.json").write_text('{"tokenizer"')
     for given, into, words in (
-        ("photos", "out", "was written with listing"),
+        ("photos", "out", "2 images instead of 1"),
         ("photos", "photos", "is the folder of the images itself"),
         ("photos", "full", "is not empty"),
         ("photos", "out2", "is not what `muse encode` writes"),

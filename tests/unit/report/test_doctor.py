@@ -125,6 +125,6 @@ def test_an_older_version_than_the_workspace_needs_is_said(monkeypatch) -> None:
 
 def test_runs_are_listed_with_their_finished_stages(workspace: Path) -> None:
     assert doctor.runs() == ""
-    for place in ("wide/records/stage1", "wide/records/stage2", "wide/records/evaluation"):
-        write_json(workspace / f"reports/{place}.json", {})
+    for place in ("01_a", "02_b", "02_b.previous"):
+        write_json(workspace / f"data/runs/wide/{place}/tokenizer/config.json", {})
     assert doctor.runs() == "wide (2 of 3 stages)"

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from muse_core import paths
 from muse_core.errors import MuseError
+from muse_core.models.tokenizer import MuseTokenizer
 from muse_core.results.records import write_json
 from muse_core.results.trained_code import folder_fingerprint
 from muse_core.training.named_tokenizer import NamedTokenizer, named_tokenizer
@@ -33,6 +35,7 @@ def finished(workspace: Path, run: str, stage: str, written: int = 0) -> Path:
 def test_a_run_is_its_last_finished_stage(workspace: Path) -> None:
     finished(workspace, "mine", FIRST)
     last = finished(workspace, "mine", LAST)
+    finished(workspace, "mine", f"{LAST}.previous", 40)
     (workspace / "data/runs/mine/08_generation").mkdir()
     expected = NamedTokenizer(str(last), "mine", LAST)
     for words in ("mine", "data/runs/mine", f"data/runs/mine/{LAST}", str(last)):
@@ -46,6 +49,22 @@ def test_without_a_name_the_newest_of_those_that_are_furthest_is_meant(workspace
     newest = finished(workspace, "new", LAST, 20)
     finished(workspace, "just-begun", FIRST, 30)
     assert named_tokenizer() == NamedTokenizer(str(newest), "new", LAST)
+
+
+def test_outside_a_workspace_a_folder_is_enough(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_tokenizer().save_pretrained(workspace / "copied")
+    monkeypatch.setattr(paths, "workspace", lambda: None)
+    assert named_tokenizer(str(workspace / "copied")).load() is not None
+    with pytest.raises(MuseError, match="There is no tokenizer in 'mine'"):
+        named_tokenizer("mine")
+
+
+def test_a_runs_folder_says_where_its_tokenizer_is(workspace: Path) -> None:
+    finished(workspace, "mine", FIRST)
+    with pytest.raises(MuseError, match=f"holds one: give .*{FIRST}/tokenizer"):
+        MuseTokenizer.from_pretrained("data/runs/mine")
 
 
 def test_a_folder_of_its_own_is_of_no_run_and_its_preset_is_asked_for(workspace: Path) -> None:
