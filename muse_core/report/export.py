@@ -95,7 +95,10 @@ def refuse_unfinished(report: Path, weights: Path | None) -> None:
     """Raises MuseError unless every numbered notebook has a whole page, and weights are there."""
     states = {source.stem: "missing" for source in sources()}
     states |= {one.stem: state(one) for one in executed(report)}
-    wrong = [f"{stem} is {found}" for stem, found in states.items() if found not in FINISHED]
+    absent = [stem[:2] for stem, found in states.items() if found == "missing"]
+    wrong = [f"{', '.join(absent)} {'are' if absent[1:] else 'is'} missing"] if absent else []
+    others = {stem: found for stem, found in states.items() if found not in (*FINISHED, "missing")}
+    wrong += [f"{stem} is {found}" for stem, found in others.items()]
     wrong += ["no stage left a tokenizer"] if weights is None else []
     if wrong:
         raise MuseError(

@@ -16,9 +16,17 @@ from muse_core import paths
 from muse_core.config.parameters import PARAMETERS, Configured, placed
 from muse_core.errors import MuseError
 from muse_core.report.arguments import Parameter, check_names, known_parameters, values_for
-from muse_core.report.stamps import Stamp, page_key, page_note, read_stamp, write_stamp
+from muse_core.report.stamps import (
+    Stamp,
+    page_key,
+    page_note,
+    read_notebook,
+    read_stamp,
+    write_stamp,
+)
 from muse_core.results import records
 
+NOTE = "note: "
 STARTS = 3
 """Two kernels that start at once may choose the same port, and one of them never answers."""
 
@@ -128,7 +136,17 @@ def _run_one(task: Task, force: bool, extra: dict[str, Any], say: Callable[[str]
         say(f"{name}  its data is another than on {before.date[:10]}")
     stamp = _execute(task, {name: each for name, each in extra.items() if name in task.known})
     say(f"{name}  {stamp.status} after {duration(stamp.seconds)}  {page}")
+    for note in _notes(task.report):
+        say(f"{name}  {note}")
     return Outcome(task.source.stem, stamp.status, page, stamp.seconds, stamp.error)
+
+
+def _notes(report: Path) -> list[str]:
+    """What cells printed for whoever started the run: lines that begin with "note: "."""
+    cells = read_notebook(report).get("cells", [])
+    outputs = (output for cell in cells for output in cell.get("outputs", []))
+    lines = "".join("".join(each.get("text", "")) for each in outputs).splitlines()
+    return [line.removeprefix(NOTE) for line in lines if line.startswith(NOTE)]
 
 
 def _key(task: Task) -> str:

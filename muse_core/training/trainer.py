@@ -373,10 +373,9 @@ class Trainer:
             shutil.rmtree(folder)
         folder.mkdir()
         if finished:
-            print(
-                f"{self.what} was trained before{self._otherwise(configuration)}: that is kept in"
-            )
-            print(f"{previous.relative_to(paths.root())} until another training takes its place.")
+            before, kept = self._otherwise(configuration), previous.relative_to(paths.root())
+            # `muse run` tells on the terminal what a page says after "note: ".
+            print(f"note: {self.what} was trained before{before}; that is kept in {kept}")
 
     def _otherwise(self, configuration: dict[str, Any]) -> str:
         """What the training on record had that this one has not, in words."""

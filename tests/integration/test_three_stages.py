@@ -219,7 +219,10 @@ def test_attempts_do_not_take_the_place_of_what_was_finished(whole, micro, capsy
             train_stage(replace(run, seed=seed), [stopping_at(2, KeyboardInterrupt())])
         assert (previous / "tokenizer" / "config.json").exists()
         said = capsys.readouterr().out
-        assert ("trained before with seed=0, and now 7: that is kept in" in said) == (seed == 7)
+        assert (
+            "note: 01_topology_warmup of run 'twice' was trained before with seed=0, and now 7"
+            in said
+        ) == (seed == 7)
 
 
 @pytest.mark.parametrize(

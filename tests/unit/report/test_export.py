@@ -101,7 +101,7 @@ def test_an_unfinished_run_is_refused_unless_a_part_is_asked_for(
     write_notebook("02_c", "1")
     assert main(["export", "mine"]) == 2
     said = capsys.readouterr().err
-    assert "Run 'mine' is not finished, as 02_c is missing" in said and said.count("\n") == 1
+    assert "Run 'mine' is not finished, as 02 is missing" in said and said.count("\n") == 1
     assert not run.with_name("mine.zip").exists()
     assert main(["export", "mine", "--partial", "--into", str(run.parent)]) == 0
     assert "mine/01_b.html" in contents(run.with_name("mine.zip"))

@@ -50,6 +50,13 @@ def test_a_changed_notebook_makes_those_after_it_stale(write_notebook: Writer) -
     assert run(["all"]) == [("00_a", "done"), ("01_b", "done")]
 
 
+def test_what_a_cell_notes_is_told_on_the_terminal(write_notebook: Writer) -> None:
+    write_notebook("00_a", "print('loud')\nprint('note: kept elsewhere')")
+    said: list[str] = []
+    run(["00"], say=said.append)
+    assert said[-1] == "smoke/00_a  kept elsewhere" and "loud" not in " ".join(said)
+
+
 def test_force_and_another_value_run_again(write_notebook: Writer) -> None:
     write_notebook("00_a", "print(x)", parameters="x: int = 1")
     run(["00"])
