@@ -322,6 +322,10 @@ def _verify(folder: str) -> int:
 
 
 def _look(given: argparse.Namespace) -> int:
+    from muse_core.data.own_files import own_file
+
+    for word in given.images:
+        own_file(word)
     from muse_core.report.look import look
     from muse_core.training.named_tokenizer import named_tokenizer
 
@@ -340,6 +344,9 @@ def _said(named: Any, given: str) -> Any:
 
 
 def _encode(given: argparse.Namespace) -> int:
+    folder = paths.user_path(given.folder)
+    if not folder.is_dir():
+        raise MuseError(f"There is no folder {folder}: give the path of a folder with images.")
     from muse_core.generation.encoded_folder import encode_folder, read_manifest
     from muse_core.training.distributed import device_for
     from muse_core.training.named_tokenizer import named_tokenizer
@@ -348,7 +355,7 @@ def _encode(given: argparse.Namespace) -> int:
     into = paths.user_path(given.into)
     before = read_manifest(into)
     written = encode_folder(
-        paths.user_path(given.folder),
+        folder,
         into,
         named.load(device_for(given.device)),
         named.fingerprint,

@@ -5,7 +5,6 @@ open already, or the photographs that scikit-image carries.
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +15,11 @@ from torch import Tensor
 
 from muse_core.data.decode import FITS, Photo, Unreadable, read_photo
 from muse_core.data.image_arrays import picture_of
+from muse_core.data.own_files import BUILT_IN, own_file
 from muse_core.data.text_files import readable
 from muse_core.errors import MuseError, unknown
 from muse_core.paths import user_path
 from muse_core.shapes import Images
-
-BUILT_IN = {
-    "astronaut": "astronaut.png",
-    "camera": "camera.png",
-    "cat": "chelsea.png",
-    "coffee": "coffee.png",
-    "coins": "coins.png",
-    "rocket": "rocket.jpg",
-}
-"""Names of photographs, and their files in `skimage.data`; no download."""
 
 SMALLEST = 8
 """Pixels a side below which there is nothing to look at."""
@@ -99,16 +89,8 @@ def joined(several: Sequence[OwnImages]) -> OwnImages:
 
 
 def _from_file(word: str, size: int, fit: str) -> OwnImages:
-    if word in BUILT_IN:
-        return image_from(word, Path(str(files("skimage.data") / BUILT_IN[word])), size, fit)
-    path = user_path(word)
-    if path.is_dir():
-        raise MuseError(f"{word!r} is a folder: name the pictures in it, as {word}/*.jpg.")
-    if not path.is_file():
-        raise MuseError(
-            f"There is no image file {word!r}: give a path, or one of {', '.join(BUILT_IN)}."
-        )
-    return image_from(readable(path.name), path, size, fit)
+    path = own_file(word)
+    return image_from(word if word in BUILT_IN else readable(path.name), path, size, fit)
 
 
 def _picture(given: Any, name: str, size: int, fit: str) -> OwnImages:

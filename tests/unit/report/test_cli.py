@@ -49,6 +49,13 @@ def test_what_has_nothing_to_do_imports_nothing_heavy(
     assert "00_a" in (workspace / "reports/index.html").read_text()
 
 
+@pytest.mark.parametrize("words", [["look", "ca"], ["encode", "nowhere", "--into", "out"]])
+def test_a_misspelt_word_is_told_before_anything_heavy_is_imported(
+    workspace: Path, words: list[str]
+) -> None:
+    assert loaded(workspace, f"import muse_core.cli as m; assert m.main({words}) == 2") == "[]"
+
+
 def test_a_reader_who_goes_away_ends_the_list_without_a_word(write_notebook: Writer) -> None:
     for number in range(40):
         write_notebook(f"{number:02}_a", parameters="\n".join(f"x{i}: int = 1" for i in range(60)))
