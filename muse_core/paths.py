@@ -154,11 +154,15 @@ def records_folder(run: str) -> Path:
     return report_folder(run) / "records"
 
 
+TOKENIZER_FOLDER = "tokenizer"
+"""What a finished stage leaves its tokenizer in."""
+
+
 def stage_tokenizers(run: Path) -> list[Path]:
     """The folders of the tokenizers that a run's stages left, in the stages' order; what was set
     aside, ``01_topology_warmup.previous``, is none.
     """
-    found = run.glob("[0-9][0-9]_*/tokenizer/config.json")
+    found = run.glob(f"[0-9][0-9]_*/{TOKENIZER_FOLDER}/config.json")
     return sorted(each.parent for each in found if "." not in each.parents[1].name)
 
 

@@ -29,8 +29,8 @@ from muse_core.foundations.image_tower import image_projection
 from muse_core.foundations.pixel_decoder import load_autoencoder
 from muse_core.foundations.text_tower import text_config
 from muse_core.foundations.topology_teacher import TopologyTeacher
+from muse_core.paths import TOKENIZER_FOLDER
 from muse_core.results.trained_code import folder_fingerprint
-from muse_core.training.checkpoint import TOKENIZER_FOLDER
 
 MUSE, SHARED = "MUSE, after stage {}", "shared routing, after stage {}"
 BACKBONE, TEACHER = "frozen backbone", "topology teacher"

@@ -33,7 +33,7 @@ from muse_core.models.gradient_routes import SHIPPED, Routing, routing_given, st
 from muse_core.models.image_processor import PLACE, MuseImageProcessor
 from muse_core.models.semantic_head import SemanticHead
 from muse_core.models.upload import own_card, upload
-from muse_core.paths import stage_tokenizers
+from muse_core.paths import TOKENIZER_FOLDER, stage_tokenizers
 from muse_core.shapes import Embeddings, Float, Images, Latents, Tokens
 
 
@@ -358,7 +358,7 @@ class MuseTokenizer(ModelMixin, ConfigMixin):
 
 def _refuse_folder_of_one(folder: Path) -> None:
     """Raises MuseError for a run's or a stage's folder, with the place of the tokenizer in it."""
-    inside = [*stage_tokenizers(folder), folder / "tokenizer"] if folder.is_dir() else []
+    inside = [*stage_tokenizers(folder), folder / TOKENIZER_FOLDER] if folder.is_dir() else []
     held = [each for each in inside if (each / "config.json").exists()]
     if held and not (folder / "config.json").exists():
         raise MuseError(f"{folder} is no tokenizer, but holds one: give {held[-1]}.")

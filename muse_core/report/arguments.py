@@ -84,9 +84,9 @@ def choose_notebooks(words: list[str]) -> list[Path]:
 def _matching(word: str, available: list[Path]) -> list[Path]:
     stem = Path(word).name.removesuffix(".ipynb")
     stem = stem.zfill(2) if stem.isdecimal() else stem
-    copy = paths.notebooks() / f"{stem}.ipynb"
-    if copy not in available and copy.is_file():
-        return [copy]
+    copies = {path.stem: path for path in paths.notebooks().glob("*.ipynb")}
+    if stem in copies and copies[stem] not in available:
+        return [copies[stem]]
     found = [
         path for path in available if word == "all" or stem in (path.stem, path.stem.split("_")[0])
     ]

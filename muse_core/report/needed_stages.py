@@ -20,9 +20,8 @@ from muse_core.report.run import duration
 from muse_core.results.records import write_json
 from muse_core.training.stage_run import StageRun
 
-OWN = ("stage.", "weights.", "shares.")
-"""Begin the overrides that mean the notebook's own stage."""
-NOT_ALL = (*OWN, "08")
+OF_ONE_STAGE = ("stage.", "weights.", "shares.", "08")
+"""Begin the overrides that mean the notebook's own stage, or the generator's."""
 
 
 def train_needed(notebook: str, checked: Any) -> None:
@@ -74,7 +73,9 @@ def needed(notebook: str, checked: Any) -> list[StageRun]:
 def _of_any_stage(checked: Any) -> str:
     """The overrides that do not mean the notebook's own stage, or the generator's."""
     given = parse(checked.overrides).items()
-    return shlex.join(f"{path}={value}" for path, value in given if not path.startswith(NOT_ALL))
+    return shlex.join(
+        f"{path}={value}" for path, value in given if not path.startswith(OF_ONE_STAGE)
+    )
 
 
 def _stage_run(stage: str, checked: Any) -> StageRun:

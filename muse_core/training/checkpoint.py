@@ -12,13 +12,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from muse_core.errors import MuseError
+from muse_core.paths import TOKENIZER_FOLDER
 from muse_core.results.records import read_json, write_json
 from muse_core.training.fsdp import part_of
 from muse_core.training.saving import remove, written_whole
 
 STATE_FILE = "state.json"
 TENSORS_FILE = "training.safetensors"
-TOKENIZER_FOLDER = "tokenizer"
 KEPT = 2
 """Checkpoints kept per stage where nothing else is said: the last one, and the one before in case
 the last is damaged.

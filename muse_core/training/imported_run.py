@@ -9,8 +9,8 @@ from muse_core import paths
 from muse_core.config.paper_presets import muse_release
 from muse_core.errors import MuseError
 from muse_core.models.release_checkpoint import ImportedRelease
+from muse_core.paths import TOKENIZER_FOLDER
 from muse_core.results.records import write_json
-from muse_core.training.checkpoint import TOKENIZER_FOLDER
 from muse_core.training.saving import save_whole
 
 STAGE = muse_release().curriculum.stages[-1].name

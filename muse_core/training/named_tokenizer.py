@@ -14,9 +14,9 @@ from muse_core.config.overrides import load_preset
 from muse_core.config.preset import Preset
 from muse_core.errors import MuseError, shown
 from muse_core.models.tokenizer import MuseTokenizer
+from muse_core.paths import TOKENIZER_FOLDER
 from muse_core.results.records import read_json
 from muse_core.results.trained_code import folder_fingerprint
-from muse_core.training.checkpoint import TOKENIZER_FOLDER
 from muse_core.training.stage_run import preset_of_run
 from muse_core.training.trainer import RunFiles
 

@@ -20,8 +20,9 @@ from muse_core.losses.adversarial import LeCamAnchors, discriminator_loss, lecam
 from muse_core.losses.objective import LossTerms, as_floats
 from muse_core.models.discriminator import PatchDiscriminator
 from muse_core.models.tokenizer import MuseTokenizer
+from muse_core.paths import TOKENIZER_FOLDER
 from muse_core.shapes import Images
-from muse_core.training.checkpoint import TOKENIZER_FOLDER, TrainingState
+from muse_core.training.checkpoint import TrainingState
 from muse_core.training.distributed import mean_over_processes
 from muse_core.training.freshness import callable_digest, weights_digest
 from muse_core.training.fsdp import Shards, average_copies, safe_to_fail, wanted

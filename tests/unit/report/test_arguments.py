@@ -46,6 +46,9 @@ def test_notebooks_come_in_the_pipelines_order_and_paths_last(write_notebook: Wr
     second, first, other = (write_notebook(stem) for stem in ("01_b", "00_a", "one_run"))
     assert arguments.choose_notebooks([str(other), "01", "00_a"]) == [first, second, other]
     assert arguments.choose_notebooks(["all"]) == [first, second]
+    assert arguments.choose_notebooks(["1", "one_run"]) == [second, other], "a copy of one's own"
+    with pytest.raises(MuseError, match="can be no path"):
+        arguments.choose_notebooks(["x" * 300])
 
 
 def test_a_near_miss_is_recognised(write_notebook: Writer) -> None:

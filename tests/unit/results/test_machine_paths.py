@@ -28,10 +28,10 @@ def test_a_path_of_this_machine_is_seen(text: str, found: str) -> None:
 def test_paths_of_the_workspace_begin_there_and_others_keep_their_last_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MUSE_ROOT", str(tmp_path / "work"))
+    monkeypatch.setenv("MUSE_ROOT", str(tmp_path / "desk"))
     given = {
-        f'"{tmp_path}/work/data/runs/tiny/x.json"': '"data/runs/tiny/x.json"',
-        f"in {tmp_path}/work": "in work",
+        f'"{tmp_path}/desk/data/runs/tiny/x.json"': '"data/runs/tiny/x.json"',
+        f"in {tmp_path}/desk": "in desk",
         '"folder:/home/ada/my-photos"': '"folder:my-photos"',
         "<b>/Users/ada/a.png</b>, https://a.b/home/c": "<b>a.png</b>, https://a.b/home/c",
         "A" * 200 + "/home/ada/x": "A" * 200 + "/home/ada/x",
