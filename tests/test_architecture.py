@@ -14,6 +14,7 @@ LADDER = (
     "data",
     "foundations",
     "models",
+    "baselines",
     "training",
     "generation",
     "evaluation",

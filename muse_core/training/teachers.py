@@ -15,6 +15,7 @@ from muse_core.config.preset import FoundationLocations, Preset
 from muse_core.config.stage import Loss
 from muse_core.data.batch import Batch
 from muse_core.errors import MuseError
+from muse_core.foundations.backbone import Backbone
 from muse_core.foundations.image_tower import ImageTower
 from muse_core.foundations.parts import TEACHER, read_config
 from muse_core.foundations.perceptual import PerceptualNetwork, perceptual_network
@@ -30,7 +31,7 @@ from muse_core.foundations.topology_teacher import (
 from muse_core.losses.topology import Grid
 from muse_core.losses.topology_target import TopologyTarget, topology_targets
 from muse_core.paths import user_path
-from muse_core.shapes import Embeddings, Images
+from muse_core.shapes import Embeddings, Images, Tokens
 from muse_core.training.teacher_cache import TeacherCache, halved
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -50,6 +51,8 @@ class Teachers:
     """Where they were loaded from."""
     cache: TeacherCache | None = None
     """What the topology teacher said of images before."""
+    backbone: Backbone | None = None
+    """The backbone as it was, for systems whose losses look at its tokens."""
 
     def look(self, images: Images) -> TeacherView:
         """What the topology teacher sees, in half precision and without gradient."""
@@ -69,8 +72,10 @@ class Targets:
     here carries gradient.
     """
 
-    def __init__(self, teachers: Teachers, batch: Batch, grid: Grid, heads: int) -> None:
-        """For a student with this grid of tokens and number of heads."""
+    def __init__(
+        self, teachers: Teachers, batch: Batch, grid: Grid = (1, 1), heads: int = 1
+    ) -> None:
+        """For a student with this grid of tokens and number of heads, where it attends."""
         self.teachers, self.batch, self.grid, self.heads = teachers, batch, grid, heads
         self._said: dict[str, tuple[int, Any]] = {}
 
@@ -108,6 +113,22 @@ class Targets:
                 "presets with distillation: give a stage the weight distillation."
             )
         return self._once("image", lambda batch: tower(batch.images))
+
+    @property
+    def teacher_tokens(self) -> Tokens:
+        """The topology teacher's last patch tokens."""
+        return self._view.features
+
+    @property
+    def backbone_tokens(self) -> Tokens:
+        """The frozen backbone's patch tokens. Raises MuseError where it was not loaded."""
+        if (backbone := self.teachers.backbone) is None:
+            raise MuseError(
+                "This loss looks at the frozen backbone's tokens, and the teachers hold no "
+                "backbone: give them one, "
+                "replace(teachers, backbone=Backbone.from_pretrained(...))."
+            )
+        return self._once("backbone", lambda batch: backbone(batch.images))
 
     @property
     def _view(self) -> TeacherView:

@@ -1,7 +1,7 @@
 """`TokenizerTask`: a tokenizer and its critic, and one update of them by the losses of a stage."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -11,18 +11,15 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from diffusers.training_utils import EMAModel
-from torch import nn
 
 from muse_core.config.stage import Loss, Stage, Surgery
 from muse_core.data.batch import NO_LABEL, Batch
 from muse_core.errors import MuseError
-from muse_core.losses.adversarial import LeCamAnchors, discriminator_loss, lecam_penalty
-from muse_core.losses.objective import LossTerms, as_floats
-from muse_core.models.discriminator import PatchDiscriminator
+from muse_core.losses.objective import LossTerms
 from muse_core.models.tokenizer import MuseTokenizer
 from muse_core.paths import TOKENIZER_FOLDER
-from muse_core.shapes import Images
 from muse_core.training.checkpoint import TrainingState
+from muse_core.training.critic import Critic
 from muse_core.training.distributed import mean_over_processes
 from muse_core.training.freshness import callable_digest, weights_digest
 from muse_core.training.fsdp import Shards, average_copies, safe_to_fail, wanted
@@ -42,8 +39,6 @@ from muse_core.training.stage_record import StageRecord
 from muse_core.training.task import Task
 from muse_core.training.teachers import Teachers
 
-LECAM_WEIGHT = 0.001
-"""As in the authors' release."""
 UNSAID = {"form": "muse"}
 """A tokenizer's fields that came later, with what the configurations of earlier stages, which do
 not have them, mean.
@@ -51,7 +46,7 @@ not have them, mean.
 
 
 class TokenizerTask(Task):
-    """Tokenizer, critic, optimisers, moving average and LeCam anchors of one stage.
+    """Tokenizer, critic, optimiser and moving average of one stage.
 
     Several processes hold a copy each, or the tokenizer in ``shards``; the critic always in copies.
     """
@@ -78,28 +73,20 @@ class TokenizerTask(Task):
         self.start = self._start(tokenizer)
         self.tokenizer = self.network = tokenizer.to(accelerator.device)
         freeze(self.tokenizer, stage, {term.like for term in self.losses.values()})
-        self.discriminator = PatchDiscriminator().to(accelerator.device)
+        self.critic = Critic(stage, accelerator)
+        self.discriminator = self.critic.network
         self._freeze_unheard()
         self.shards = Shards.of(self.tokenizer, accelerator) if wanted(accelerator) else None
         optimiser = optimiser_for(self.tokenizer, stage)
-        critic_group = {
-            "name": "discriminator",
-            "params": list(self.discriminator.parameters()),
-            "peak_rate": stage.learning_rate * stage.discriminator_rate,
-        }
-        critic_optimiser = torch.optim.AdamW([critic_group], betas=(0.5, 0.99), fused=True)
         self.model = accelerator.prepare(self.tokenizer) if self.shards is None else self.tokenizer
-        self.critic, self.optimiser, self.critic_optimiser = accelerator.prepare(
-            self.discriminator, optimiser, critic_optimiser
-        )
+        self.optimiser = accelerator.prepare(optimiser)
         self.optimisers = {
             "optimiser": (self.optimiser, self.tokenizer),
-            "critic_optimiser": (self.critic_optimiser, self.discriminator),
+            "critic_optimiser": (self.critic.optimiser, self.discriminator),
         }
         self.helpers = {"critic": self.discriminator}
         self.weights = trainable(self.tokenizer)
         self.average = EMAModel(self.weights.values(), decay=stage.ema_decay, foreach=True)
-        self.anchors = LeCamAnchors()
         self.captions_truncated = 0
         self.views = self._views()
 
@@ -130,7 +117,7 @@ class TokenizerTask(Task):
             return self._update(batch, step)
 
     def _update(self, batch: Batch, step: int) -> dict[str, float]:
-        for optimiser in (self.optimiser, self.critic_optimiser):
+        for optimiser in (self.optimiser, self.critic.optimiser):
             set_rates(optimiser, rate_factor(step, self.stage))
         with self.accelerator.autocast():
             networks = self.model, self.tokenizer, self.discriminator, self.teachers
@@ -144,7 +131,7 @@ class TokenizerTask(Task):
         if Loss.ADVERSARIAL in self.stage.weights:
             seen = images_seen(self.stage, Loss.ADVERSARIAL, len(batch))
             fake = output.reconstruction[:seen].detach()
-            critic_step = self._critic_gradient(batch.images[:seen], fake)
+            critic_step = self.critic.gradient(batch.images[:seen], fake)
         norms = self.descend(partial(self._backward, terms))
         row = {f"loss/{name}": value for name, value in losses.items()}
         if critic_step is not None:
@@ -160,34 +147,6 @@ class TokenizerTask(Task):
         else:
             tasks = task_losses(terms, self.stage.weights, self.losses)
             backward_without_conflict(tasks, list(self.weights.values()))
-
-    def _critic_gradient(self, real: Images, fake: Images) -> Callable[[], float]:
-        """The critic's gradient, and the function that takes its step and returns its loss.
-
-        Raises FloatingPointError when either is not finite.
-        """
-        with self.accelerator.autocast():
-            real_logits, fake_logits = self.critic(real), self.critic(fake)
-            loss = discriminator_loss(real_logits, fake_logits)
-            lecam = lecam_penalty(real_logits, fake_logits, self.anchors)
-            regularised = loss + LECAM_WEIGHT * lecam
-        self.critic_optimiser.zero_grad()
-        self.accelerator.backward(regularised)
-        gradients = [weight.grad for weight in self.discriminator.parameters()]
-        norm = nn.utils.get_total_norm([each for each in gradients if each is not None])
-        noted = {"loss": loss, "real": real_logits.mean(), "fake": fake_logits.mean()}
-        noted = mean_over_processes(as_floats(noted | {"norm": norm}), self.accelerator)
-        if not (math.isfinite(noted["loss"]) and math.isfinite(noted["norm"])):
-            raise FloatingPointError(
-                f"the critic's loss is {noted['loss']}, its gradient's norm {noted['norm']}"
-            )
-
-        def step() -> float:
-            self.critic_optimiser.step()
-            self.anchors.update(noted["real"], noted["fake"])
-            return noted["loss"]
-
-        return step
 
     @contextmanager
     def averaged(self) -> Iterator[MuseTokenizer]:
@@ -240,11 +199,10 @@ class TokenizerTask(Task):
         }
 
     def remembered(self) -> dict[str, Any]:
-        lecam = [self.anchors.real, self.anchors.fake]
-        return {"lecam": lecam, "captions_truncated": self.captions_truncated}
+        return self.critic.remembered() | {"captions_truncated": self.captions_truncated}
 
     def recall(self, facts: Mapping[str, Any]) -> None:
-        self.anchors = LeCamAnchors(*facts["lecam"])
+        self.critic.recall(facts)
         self.captions_truncated = facts["captions_truncated"]
 
     def _start(self, tokenizer: MuseTokenizer) -> str:

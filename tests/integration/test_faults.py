@@ -18,7 +18,7 @@ from muse_core.data.scenes import Scenes
 from muse_core.errors import MuseError
 from muse_core.results.records import read_json
 from muse_core.training import task
-from muse_core.training import tokenizer_task as trainer_module
+from muse_core.training import critic as critic_module
 from muse_core.training.checkpoint import latest_checkpoint
 from muse_core.training.stage_run import train_stage
 from muse_core.training.tokenizer_task import TokenizerTask
@@ -89,13 +89,13 @@ def nan_gradient(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def nan_critic(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    plain, calls = trainer_module.discriminator_loss, []
+    plain, calls = critic_module.discriminator_loss, []
 
     def poisoned(real, fake):
         calls.append(1)
         return plain(real, fake) * (torch.nan if len(calls) == step + 1 else 1)
 
-    monkeypatch.setattr(trainer_module, "discriminator_loss", poisoned)
+    monkeypatch.setattr(critic_module, "discriminator_loss", poisoned)
 
 
 @pytest.mark.parametrize("poison", [nan_batch, nan_gradient, nan_critic])
