@@ -29,6 +29,7 @@ EXAMPLES = """examples:
   muse shards --verify shards            their checksums
   muse look cat.jpg dog.jpg              your pictures through the newest tokenizer, on one page
   muse encode photos --into latents      latents and embeddings of every image of a folder
+  muse evaluate some-org/some-vae        any network with the figures of notebook 05
   muse import-release PATH/TO/MUSE-1B    the authors' checkpoint as run release
 """
 
@@ -336,6 +337,24 @@ def _look(given: argparse.Namespace) -> int:
     return 0
 
 
+def _evaluate(given: argparse.Namespace) -> int:
+    from muse_core.config.overrides import load_preset
+    from muse_core.data.own_files import own_data
+    from muse_core.evaluation.network_place import network_place
+
+    place, preset = network_place(given.location), load_preset(given.preset)
+    if given.images < 0 or given.images == 1:
+        raise MuseError(f"--images must be 2 or more images: got {given.images}.")
+    data = own_data(given.data)
+    from muse_core.report.evaluate_command import evaluate_network, of_images
+
+    options = (data, given.split, given.seed, given.device)
+    aside = partial(print, file=sys.stderr)
+    found = evaluate_network(place, of_images(preset, given.images), *options, aside)
+    say(f"{found.table}\n{found.file}")
+    return 0
+
+
 def _said(named: Any, given: str) -> Any:
     """A tokenizer that nobody named is said."""
     if not given:
@@ -500,6 +519,19 @@ COMMANDS = {
             _argument("--batch-size", type=int, default=32, metavar="N", help="(32)"),
             _argument("--images-per-shard", type=int, default=1024, metavar="N", help="(1024)"),
             _argument("--workers", type=int, default=0, metavar="N", help="that read images (0)"),
+            DEVICE,
+        ],
+    ),
+    "evaluate": (
+        _evaluate,
+        "measure one network, of a folder or the hub, with the protocol of notebook 05",
+        [
+            _argument("location", metavar="LOCATION", help="a folder, run, OWNER/NAME, timm:NAME"),
+            _argument("--data", default="scenes", metavar="SOURCE", help="pets:PATH, ... (scenes)"),
+            _argument("--preset", default="tiny", help="whose frozen networks judge (tiny)"),
+            _argument("--images", type=int, default=0, metavar="N", help="measured (as preset)"),
+            _argument("--split", default="test", choices=("val", "test", "verdict")),
+            _argument("--seed", type=int, default=0, help="of probes and intervals (0)"),
             DEVICE,
         ],
     ),

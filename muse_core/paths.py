@@ -115,8 +115,8 @@ def teacher_views() -> Path:
     return root() / "data" / "teacher_views"
 
 
-GALLERY, LOOK = "gallery", "look"
-TAKEN = {GALLERY: "make gallery", LOOK: "muse look"}
+GALLERY, LOOK, EVALUATE = "gallery", "look", "evaluate"
+TAKEN = {GALLERY: "make gallery", LOOK: "muse look", EVALUATE: "muse evaluate"}
 """Folders of ``reports`` that are no run's -> what writes them."""
 
 
@@ -164,6 +164,13 @@ def stage_tokenizers(run: Path) -> list[Path]:
     """
     found = run.glob(f"[0-9][0-9]_*/{TOKENIZER_FOLDER}/config.json")
     return sorted(each.parent for each in found if "." not in each.parents[1].name)
+
+
+def tokenizer_inside(folder: Path) -> Path | None:
+    """The folder of the tokenizer: this one, or that of its last finished stage."""
+    places = [folder, folder / TOKENIZER_FOLDER, *stage_tokenizers(folder)]
+    whole = [place for place in places if (place / "config.json").is_file()]
+    return whole[-1] if whole else None
 
 
 def trained_runs() -> dict[str, int]:

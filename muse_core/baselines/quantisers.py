@@ -101,7 +101,9 @@ class SharedIndex(nn.Module):
             unit_codes(codes, pixel_width),
         )
 
-    def nearest(self, semantic: Points, pixel: Points) -> Int[Tensor, "..."]:
+    def nearest(
+        self, semantic: Float[Tensor, "... semantic"], pixel: Float[Tensor, "... pixel"]
+    ) -> Int[Tensor, "..."]:
         """argmin over codes of d_semantic + d_pixel, of points that are made unit vectors here."""
         apart = [
             squared_distances(F.normalize(points, dim=-1), F.normalize(codes, dim=-1))
@@ -109,7 +111,11 @@ class SharedIndex(nn.Module):
         ]
         return sum(apart[1:], apart[0]).argmin(-1)
 
-    def forward(self, semantic: Latents, pixel: Latents) -> Quantised:
+    def forward(
+        self,
+        semantic: Float[Tensor, "batch semantic rows columns"],
+        pixel: Float[Tensor, "batch pixel rows columns"],
+    ) -> Quantised:
         """Of both latents, (batch, width, side, side): one latent with their channels in this
         order.
         """

@@ -2,7 +2,7 @@
 
 Zheng et al. 2025, "Diffusion Transformers with Representation Autoencoders" (arXiv 2510.11690)."""
 
-from typing import Any, Self
+from typing import Any
 
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
@@ -30,6 +30,7 @@ class Rae(VisualTokenizer, ConfigMixin):
     """
 
     words = "RAE"
+    built_from = ("backbone",)
     probed = segmented = PATCHES
     fixed = ("backbone.", "projection.")
     departures = (
@@ -79,7 +80,7 @@ class Rae(VisualTokenizer, ConfigMixin):
         self.projection = nn.Linear(self.backbone.width, embedding_width, bias=False)
 
     @classmethod
-    def assembled(cls, parts: Parts) -> Self:
+    def assembled(cls, parts: Parts) -> "Rae":
         """Raises MuseError where the backbone has no projection into the text space."""
         found = cls(
             backbone_config=parts.backbone.describe(),

@@ -42,7 +42,9 @@ def agreement_loss(student: Logits, target: Logits) -> Scalar:
     return -(target * F.log_softmax(student.float() / STUDENT_TEMPERATURE, -1)).sum(-1).mean()
 
 
-def random_crops(images: Images, side: int, smallest: float, largest: float) -> Images:
+def random_crops(
+    images: Images, side: int, smallest: float, largest: float
+) -> Float[Tensor, "batch 3 side side"]:
     """One crop an image, resized to ``side`` pixels, of a share of its area drawn between the two,
     mirrored half the time.
     """

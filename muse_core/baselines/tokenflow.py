@@ -4,7 +4,7 @@ Qu et al. 2024, "TokenFlow: Unified Image Tokenizer for Multimodal Understanding
 (arXiv 2412.03069)."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -37,7 +37,7 @@ class TokenFlow(VisualTokenizer, ConfigMixin):
 
     words = "TokenFlow"
     probed = segmented = CODES
-    asks_backbone = True
+    asks_backbone, built_from = True, ("backbone",)
     pretrained, fixed = ("semantic_encoder.",), ("projection.",)
     departures = (
         "1,024 code pairs of 16 + 8 channels on scales 1, 2, 4, 8 instead of 32,768 of 32 + 8 on "
@@ -95,16 +95,22 @@ class TokenFlow(VisualTokenizer, ConfigMixin):
         self.projection = nn.Linear(width, embedding_width, bias=False)
 
     @classmethod
-    def assembled(cls, parts: Parts) -> Self:
+    def assembled(cls, parts: Parts) -> "TokenFlow":
         """Raises MuseError where the backbone has no projection into the text space."""
+        side = parts.image_size // parts.backbone.patch_size
         found = cls(
             backbone_config=parts.backbone.describe(),
             embedding_width=parts.embedding_width,
             image_size=parts.image_size,
+            scales=(*(2**power for power in range(side.bit_length()) if 2**power < side), side),
         )
         found.semantic_encoder.load_state_dict(parts.backbone.state_dict())
         found.projection.load_state_dict(parts.projection().state_dict())
         return found
+
+    @property
+    def codebooks(self) -> tuple[int, int]:
+        return 1, self.config.codes
 
     def encode(self, images: Images) -> Encoded:
         rows, columns = self.semantic_encoder.grid(images)

@@ -4,7 +4,7 @@ Tang et al. 2025, "UniLIP: Adapting CLIP for Unified Multimodal Understanding, G
 Editing" (arXiv 2507.23278)."""
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
 import torch.nn.functional as F
 from diffusers.configuration_utils import ConfigMixin, register_to_config
@@ -47,7 +47,7 @@ class UniLip(VisualTokenizer, ConfigMixin):
 
     words = "UniLIP"
     probed = segmented = PATCHES
-    asks_backbone = True
+    asks_backbone, built_from = True, ("backbone", "autoencoder")
     pretrained, fixed = ("backbone.",), ("projection.",)
     departures = (
         "No pixel unshuffle and no language model's projector: this world's backbone has neither; "
@@ -89,7 +89,7 @@ class UniLip(VisualTokenizer, ConfigMixin):
         self.projection = nn.Linear(width, embedding_width, bias=False)
 
     @classmethod
-    def assembled(cls, parts: Parts) -> Self:
+    def assembled(cls, parts: Parts) -> "UniLip":
         """Raises MuseError where the backbone has no projection into the text space."""
         decoder = PixelDecoder.from_autoencoder(parts.autoencoder)
         found = cls(

@@ -4,14 +4,13 @@ Ma et al. 2025, "UniTok: A Unified Tokenizer for Visual Generation and Understan
 2502.20321)."""
 
 from collections.abc import Mapping, Sequence
-from typing import Self
 
 import torch.nn.functional as F
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.autoencoders.vae import DecoderOutput
 from einops import rearrange
 from timm.models.vitamin import GeGluMlp
-from torch import nn
+from torch import Tensor, nn
 
 from muse_core.baselines.networks import Contrast, HybridDecoder, HybridEncoder
 from muse_core.baselines.quantisers import SubCodebooks
@@ -25,7 +24,7 @@ from muse_core.baselines.visual_tokenizer import (
     grid_of,
     to_tokens,
 )
-from muse_core.shapes import Images, Latents, Scalar, Tokens
+from muse_core.shapes import Float, Images, Latents, Scalar, Tokens
 
 CODES, ENCODED = "codes", "encoder's tokens"
 
@@ -45,7 +44,7 @@ class AttentionProjection(nn.Module):
             nn.LayerNorm(out_width), GeGluMlp(out_width, 2 * out_width)
         )
 
-    def forward(self, tokens: Tokens) -> Tokens:
+    def forward(self, tokens: Tokens) -> Float[Tensor, "batch tokens out_width"]:
         normed = self.norm(tokens)
         split = "b n (h c) -> b h n c"
         query, key = (
@@ -61,6 +60,7 @@ class UniTok(VisualTokenizer, ConfigMixin):
     """Hybrid encoder, attention projection to a narrow width, `SubCodebooks`, and back."""
 
     words = "UniTok"
+    training_only = ("contrast.",)
     probed = segmented = CODES
     departures = (
         "Four blocks 96 wide and 8 codebooks of 256 codes instead of 31 blocks 1,024 wide and 8 of "
@@ -109,8 +109,12 @@ class UniTok(VisualTokenizer, ConfigMixin):
         self.contrast = Contrast()
 
     @classmethod
-    def assembled(cls, parts: Parts) -> Self:
+    def assembled(cls, parts: Parts) -> "UniTok":
         return cls(embedding_width=parts.embedding_width, image_size=parts.image_size)
+
+    @property
+    def codebooks(self) -> tuple[int, int]:
+        return self.config.codebooks, self.config.codes
 
     def encode(self, images: Images) -> Encoded:
         grown = self.encoder(images)

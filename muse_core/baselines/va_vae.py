@@ -3,7 +3,6 @@
 Yao et al. 2025, "Reconstruction vs. Generation" (arXiv 2501.01423)."""
 
 from collections.abc import Mapping, Sequence
-from typing import Self
 
 import torch
 import torch.nn.functional as F
@@ -54,6 +53,7 @@ class VaVae(VisualTokenizer, ConfigMixin):
     """Generation only: its latent is aligned, but no embedding of it is ever trained."""
 
     words = "VA-VAE"
+    training_only = ("to_features.",)
     probed = segmented = LATENT
     departures = (
         "Widths of 16, 32, 64 and 96 channels, one layer a resolution, no attention in the middle "
@@ -87,7 +87,7 @@ class VaVae(VisualTokenizer, ConfigMixin):
         self.to_features = nn.Conv2d(channels, feature_width, 1, bias=False)
 
     @classmethod
-    def assembled(cls, parts: Parts) -> Self:
+    def assembled(cls, parts: Parts) -> "VaVae":
         return cls(feature_width=parts.teacher_width, image_size=parts.image_size)
 
     def encode(self, images: Images) -> Encoded:

@@ -57,23 +57,29 @@ class Pass:
     reconstruction: Images
 
 
-class Supervision(Protocol):
-    """What frozen networks say of a batch; each is asked when a loss first looks."""
+if TYPE_CHECKING:
 
-    @property
-    def text(self) -> Embeddings:
-        """Of the captions."""
-        ...
+    class Supervision(Protocol):
+        """What frozen networks say of a batch; each is asked when a loss first looks."""
 
-    @property
-    def teacher_tokens(self) -> Tokens:
-        """The topology teacher's last patch tokens."""
-        ...
+        @property
+        def text(self) -> Embeddings:
+            """Of the captions."""
+            ...
 
-    @property
-    def backbone_tokens(self) -> Tokens:
-        """The frozen backbone's patch tokens."""
-        ...
+        @property
+        def teacher_tokens(self) -> Tokens:
+            """The topology teacher's last patch tokens."""
+            ...
+
+        @property
+        def backbone_tokens(self) -> Tokens:
+            """The frozen backbone's patch tokens."""
+            ...
+
+else:
+    # A check of types while running would ask every property, and so every network.
+    Supervision = Any
 
 
 @dataclass(frozen=True)
@@ -145,6 +151,10 @@ class VisualTokenizer(ModelMixin, ABC):
     """
     fixed: ClassVar[tuple[str, ...]] = ()
     """Beginnings of the names of weights that no stage trains."""
+    training_only: ClassVar[tuple[str, ...]] = ()
+    """Beginnings of the names of weights that neither `encode` nor `decode` reads."""
+    built_from: ClassVar[tuple[str, ...]] = ()
+    """The pretrained parts in it: "backbone", "autoencoder"."""
     own_weights: ClassVar[Mapping[str, float]] = {}
     """Its own losses with their weights, for a system that `muse_core.config.table_one` does not
     list.
@@ -152,7 +162,7 @@ class VisualTokenizer(ModelMixin, ABC):
 
     @classmethod
     @abstractmethod
-    def assembled(cls, parts: Parts) -> Self:
+    def assembled(cls, parts: Parts) -> "VisualTokenizer":
         """A new one on its pretrained parts."""
 
     @abstractmethod
@@ -169,6 +179,11 @@ class VisualTokenizer(ModelMixin, ABC):
         """One pass for all losses."""
         encoded = self.encode(images)
         return Pass(images, encoded, self.decode(encoded.latent, size_of(images)).sample)
+
+    @property
+    def codebooks(self) -> tuple[int, int] | None:
+        """(how many codebooks, codes of each); None for a continuous latent."""
+        return None
 
     def own_losses(self, step: Pass, said: Supervision) -> Mapping[str, Scalar]:
         """Its losses beside those on pixels, by the names that a stage weights."""
@@ -190,7 +205,7 @@ class VisualTokenizer(ModelMixin, ABC):
         def to(self, *where: Any, **options: Any) -> Self: ...
 
     @classmethod
-    def from_pretrained(cls, location: str | Path, **options: Any) -> Self:
+    def from_pretrained(cls, location: str | Path, **options: Any) -> "VisualTokenizer":
         """A saved one, whole.
 
         Args:

@@ -6,7 +6,6 @@ Yao et al. 2025, "Towards Scalable Pre-training of Visual Tokenizers for Generat
 import copy
 import math
 from collections.abc import Mapping
-from typing import Self
 
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
@@ -36,7 +35,7 @@ from muse_core.baselines.visual_tokenizer import (
 from muse_core.foundations.image_normalisation import IMAGENET, Normalise
 from muse_core.shapes import Bool, Float, Images, Latents, Scalar, Tokens
 
-PATCHES, LATENT = "patch tokens", "latent z"
+PATCHES, LATENT = "encoder's tokens", "latent z"
 GLOBAL_CROPS, LOCAL_CROPS = (0.4, 1.0), (0.1, 0.4)
 """Shares of an image's area."""
 MASKED = 0.3
@@ -72,6 +71,7 @@ class Vtp(VisualTokenizer, ConfigMixin):
     words = "VTP"
     probed = segmented = PATCHES
     fixed = ("teacher.",)
+    training_only = ("teacher.", "student.dino.", "student.ibot.", "contrast.")
     departures = (
         "Six blocks 96 wide instead of 24 of 1,024, patches of 8 pixels, LayerNorm for RMSNorm; a "
         "bottleneck of 16 channels instead of 64.",
@@ -131,7 +131,7 @@ class Vtp(VisualTokenizer, ConfigMixin):
         self.contrast = Contrast()
 
     @classmethod
-    def assembled(cls, parts: Parts) -> Self:
+    def assembled(cls, parts: Parts) -> "Vtp":
         return cls(embedding_width=parts.embedding_width, image_size=parts.image_size)
 
     def encode(self, images: Images) -> Encoded:

@@ -210,8 +210,28 @@ class StudyRunParameters(Configured):
     fresh: bool = False
 
 
+class SystemParameters(Configured):
+    """What ``studies/one_system`` asks for: a row of Table 1, and how it is measured."""
+
+    system: Filled
+    data: Filled
+    split: Literal["val", "test", "verdict"] = Field(
+        "test",
+        description="val to choose between designs, test, or verdict: scenes that no choice saw",
+    )
+    seed: Seed
+    learning_rate: Annotated[
+        float, Field(ge=0, allow_inf_nan=False, description="a rate, or 0 for the preset's")
+    ] = 0.0
+    generator_seed: Seed = 0
+    denoiser_steps: Annotated[
+        Whole, Field(ge=0, le=MOST, description="a number of steps, or 0 for no generator")
+    ]
+    fresh: bool = False
+
+
 class StudyParameters(NotebookParameters):
-    """What notebooks 06 and 07 ask for: a study's file, or the name of one in ``studies/``."""
+    """What notebooks 06, 07 and 09 ask for: a study's file, or the name of one in ``studies/``."""
 
     run: RunName
     study: Filled
@@ -294,7 +314,9 @@ PARAMETERS: dict[str, type[NotebookParameters]] = {
     "06_gradient_orthogonality": StudyParameters,
     "07_ablations": StudyParameters,
     "08_generation": GenerationParameters,
+    "09_table_one": StudyParameters,
     "one_run": StudyRunParameters,
+    "one_system": SystemParameters,
     "two_runs": CompareParameters,
 }
 """A notebook's name -> its parameters."""

@@ -10,13 +10,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
-from typing import ClassVar, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import torch
 from diffusers import AutoencoderDC
 from einops import rearrange
 from torch import Tensor, nn
 
+from muse_core.baselines.visual_tokenizer import VisualTokenizer
 from muse_core.evaluation.attention.student_teacher import student_attention, teacher_attention
 from muse_core.foundations.backbone import Backbone
 from muse_core.foundations.pixel_decoder import encode_with, reconstruct_with
@@ -49,18 +50,24 @@ class Features:
     reconstruction: Images | None = None
 
 
-@dataclass
-class FeatureExtractor(ABC, Generic[Network]):
-    """A frozen network to measure, under its row's ``name``; ``fingerprint`` tells its weights.
+class Read:
+    """What of a network's features is read: ``probed`` names the one whose mean the linear probe
+    reads, ``segmented`` the one behind the mIoU; ``has_latent``: whether a generator can be trained
+    on it.
+    """
 
-    ``probed`` names the feature whose mean the linear probe reads, ``segmented`` the one behind
-    the mIoU."""
+    probed: str
+    segmented: str
+    has_latent: bool = False
+
+
+@dataclass
+class FeatureExtractor(Read, ABC, Generic[Network]):
+    """A frozen network to measure, under its row's ``name``; ``fingerprint`` tells its weights."""
 
     name: str
     network: Network
     fingerprint: str
-    probed: ClassVar[str]
-    segmented: ClassVar[str]
 
     @abstractmethod
     def features(self, images: Images, pixels: bool = True) -> Features:
@@ -90,6 +97,7 @@ class TokenizerExtractor(FeatureExtractor[MuseTokenizer]):
     stands beside, with those of H_0 and z."""
 
     probed = segmented = SEMANTIC
+    has_latent = True
 
     @classmethod
     def from_pretrained(
@@ -151,6 +159,7 @@ class BackboneExtractor(FeatureExtractor[Backbone]):
 class AutoencoderExtractor(FeatureExtractor[AutoencoderDC]):
     """The plain DC-AE: pixels only, nothing ever taught it what an image shows."""
 
+    has_latent = True
     probed = segmented = LATENT
 
     def features(self, images: Images, pixels: bool = True) -> Features:
@@ -160,6 +169,27 @@ class AutoencoderExtractor(FeatureExtractor[AutoencoderDC]):
             tokens={LATENT: latent_tokens(latent)},
             grid={LATENT: (rows, columns)},
             reconstruction=reconstruct_with(self.network, images) if pixels else None,
+        )
+
+
+@dataclass
+class SystemExtractor(FeatureExtractor[VisualTokenizer]):
+    """A system of Table 1, probed on the features that its class names."""
+
+    has_latent = True
+
+    def __post_init__(self) -> None:
+        self.probed, self.segmented = self.network.probed, self.network.segmented
+
+    def features(self, images: Images, pixels: bool = True) -> Features:
+        """Its own, and its latent."""
+        encoded, size = self.network.encode(images), (images.shape[-2], images.shape[-1])
+        rows, columns = encoded.latent.shape[-2:]
+        return Features(
+            tokens={LATENT: latent_tokens(encoded.latent)} | encoded.tokens,
+            grid={LATENT: (rows, columns)} | encoded.grid,
+            embedding=encoded.embedding,
+            reconstruction=self.network.decode(encoded.latent, size).sample if pixels else None,
         )
 
 

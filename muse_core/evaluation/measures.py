@@ -170,6 +170,11 @@ def _zero_shot(bench: Bench) -> dict[str, Measurement]:
     labels, source = bench.labels(bench.test), bench.protocol.test
     if bench.test.embedding is None:
         raise MuseError("this network has no embedding in the text space")
+    if bench.test.embedding.shape[1] != bench.classes.shape[1]:
+        raise MuseError(
+            f"this network's text space is {bench.test.embedding.shape[1]} wide and that of the "
+            f"preset's text tower {bench.classes.shape[1]}: name the preset it was trained with"
+        )
     ranked = ranked_classes(bench.test.embedding, bench.classes.cpu())
     prompts, count = len(source.class_prompts()[0]), ranked.shape[1]
     words = f"nearest of {count} classes, mean of {prompts} prompts a class"

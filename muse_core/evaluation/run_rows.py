@@ -70,7 +70,7 @@ def run_rows(
     yield backbone
     location = preset.foundations.autoencoder
     autoencoder = frozen(load_autoencoder(location), device)
-    yield AutoencoderExtractor(AUTOENCODER, autoencoder, _fingerprint(location))
+    yield AutoencoderExtractor(AUTOENCODER, autoencoder, location_fingerprint(location))
     side = preset.image_size // (backbone.network.patch_size * preset.connector.unshuffle)
     grid, heads = (side, side), preset.connector.num_heads
     fingerprint = f"{teacher_fingerprint(preset, teacher)}/{heads} heads/{grid}"
@@ -135,7 +135,7 @@ def frozen_backbone(preset: Preset, device: Device) -> BackboneExtractor:
     """
     location = preset.foundations.backbone
     backbone = frozen(Backbone.from_pretrained(location), device)
-    projection, fingerprint = image_projection(location), _fingerprint(location)
+    projection, fingerprint = image_projection(location), location_fingerprint(location)
     if projection is not None:
         weight = blake2b(tensor_bytes(projection.weight), digest_size=8).hexdigest()
         projection, fingerprint = projection.to(device), f"{fingerprint}+{weight}"
@@ -144,10 +144,10 @@ def frozen_backbone(preset: Preset, device: Device) -> BackboneExtractor:
 
 def teacher_fingerprint(preset: Preset, teacher: TopologyTeacher) -> str:
     """Which weights and layers compare and teach."""
-    return f"{_fingerprint(preset.foundations.teacher)}/{teacher.layers}"
+    return f"{location_fingerprint(preset.foundations.teacher)}/{teacher.layers}"
 
 
-def _fingerprint(location: str) -> str:
+def location_fingerprint(location: str) -> str:
     """Of the files where they are local, else the hub's name."""
     return folder_fingerprint(Path(location)) if Path(location).is_dir() else str(location)
 

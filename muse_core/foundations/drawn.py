@@ -1,6 +1,9 @@
-"""Which pretrained parts have never seen a photograph, as the cards beside them say."""
+"""What pretrained parts have seen: whether drawings alone, and how many images, as the cards beside
+them say.
+"""
 
 from pathlib import Path
+from typing import Any
 
 from muse_core.config.preset import Preset
 from muse_core.config.presets import PRESETS
@@ -21,8 +24,20 @@ def of_photographs() -> list[str]:
     return [name for name, make in PRESETS.items() if not drawn_only(make())]
 
 
+def images_seen(place: str) -> int | None:
+    """How many images a foundation was trained on, those seen again counted again; None where no
+    card says so.
+    """
+    card = _card(place)
+    return card["steps"] * card["batch_size"] if {"steps", "batch_size"} <= card.keys() else None
+
+
 def _trained_on(place: str) -> str:
-    """What ``card.json`` beside a foundation's folder says of its data; "" where there is none."""
+    """What its card says of a foundation's data; "" where there is none."""
+    return str(_card(place).get("data", ""))
+
+
+def _card(place: str) -> dict[str, Any]:
+    """What ``card.json`` beside a foundation's folder says of it."""
     card = Path(place).parent / "card.json"
-    part = read_json(card).get("parts", {}).get(Path(place).name, {}) if card.is_file() else {}
-    return str(part.get("data", ""))
+    return read_json(card).get("parts", {}).get(Path(place).name, {}) if card.is_file() else {}

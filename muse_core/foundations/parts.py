@@ -84,7 +84,8 @@ def open_part(part: Part, location: str | Path) -> Path:
             expects images that are normalised in another way.
     """
     given = require_folder_or_hub(part.name, location)
-    folder = Path(given) if Path(given).is_dir() else _fetched(part, given)
+    instead = f"`-p {part.parameter} FOLDER`"
+    folder = Path(given) if Path(given).is_dir() else fetched(part.name, given, instead)
     return _looked_through(part, folder)
 
 
@@ -218,18 +219,28 @@ def _alike(value: Any, expected: Sequence[float]) -> bool:
         return False
 
 
-def _fetched(part: Part, hub_id: str) -> Path:
-    """The local folder of a hub id. Raises MuseError where the licence is not accepted, the id is
-    unknown or there is no network.
+def fetched(
+    what: str, hub_id: str, instead: str, files: Sequence[str] = tuple(FETCHED_FILES)
+) -> Path:
+    """The local folder of a hub id.
+
+    Args:
+        what: What it is, in sentences.
+        hub_id: OWNER/NAME.
+        instead: The command that takes a local copy.
+        files: Patterns of what is fetched.
+
+    Raises:
+        MuseError: Where the licence is not accepted, the id is unknown or there is no network.
     """
-    page, instead = f"huggingface.co/{hub_id}", f"`-p {part.parameter} FOLDER`"
+    page = f"huggingface.co/{hub_id}"
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", hub_id):
         raise MuseError(
-            f"The {part.name} {hub_id!r} is neither a folder nor a hub id (OWNER/NAME): "
+            f"The {what} {hub_id!r} is neither a folder nor a hub id (OWNER/NAME): "
             f"give a local copy with {instead}."
         )
     try:
-        return Path(snapshot_download(hub_id, allow_patterns=FETCHED_FILES))
+        return Path(snapshot_download(hub_id, allow_patterns=[*files]))
     except (HfHubHTTPError, HFValidationError, OSError) as error:
         wrong, remedy = f"could not be fetched ({type(error).__name__})", f"check the id on {page}"
         if isinstance(error, GatedRepoError):
@@ -241,5 +252,5 @@ def _fetched(part: Part, hub_id: str) -> Path:
                 f"download it once with `hf download {hub_id}` where there is a network ({page})"
             )
         raise MuseError(
-            f"The {part.name} {hub_id} {wrong}: {remedy}, or give a local copy with {instead}."
+            f"The {what} {hub_id} {wrong}: {remedy}, or give a local copy with {instead}."
         ) from error

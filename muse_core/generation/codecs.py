@@ -1,4 +1,6 @@
-"""`Codec`: images to latents and back, by MUSE of any routing or by the plain autoencoder."""
+"""`Codec`: images to latents and back, by MUSE of any routing, a system of Table 1, or the plain
+autoencoder.
+"""
 
 from typing import Any
 
@@ -6,6 +8,7 @@ import torch
 from diffusers import AutoencoderDC
 from torch import nn
 
+from muse_core.baselines.visual_tokenizer import VisualTokenizer
 from muse_core.errors import MuseError
 from muse_core.models.tokenizer import MuseTokenizer
 from muse_core.shapes import Images, Latents
@@ -16,21 +19,22 @@ class Codec:
     """A frozen tokenizer; its latents are raw here, `LatentNormalisation` scales them.
 
     Args:
-        network: A `MuseTokenizer`, or diffusers' ``AutoencoderDC``.
+        network: A `MuseTokenizer`, a `VisualTokenizer`, or diffusers' ``AutoencoderDC``.
 
     Raises:
-        MuseError: The network is neither.
+        MuseError: The network is none of them.
     """
 
     def __init__(self, network: nn.Module) -> None:
-        if not isinstance(network, MuseTokenizer | AutoencoderDC):
+        if not isinstance(network, MuseTokenizer | VisualTokenizer | AutoencoderDC):
             raise MuseError(
-                f"A {type(network).__name__} has no latents to generate: give a MuseTokenizer or "
-                "an AutoencoderDC."
+                f"A {type(network).__name__} has no latents to generate: give a MuseTokenizer, a "
+                "VisualTokenizer or an AutoencoderDC."
             )
-        self.network: MuseTokenizer | AutoencoderDC = network.eval().requires_grad_(False)
+        self.network: MuseTokenizer | VisualTokenizer | AutoencoderDC = network.eval()
+        self.network.requires_grad_(False)
         self.fingerprint = weights_digest(network)
-        # DC-AE works on [-1, 1], MUSE on [0, 1].
+        # DC-AE works on [-1, 1], the others on [0, 1].
         self.scale, self.shift = (2, -1) if isinstance(network, AutoencoderDC) else (1, 0)
 
     @property

@@ -20,7 +20,7 @@ from muse_core.generation.codecs import Codec
 from muse_core.generation.denoiser import load_denoiser, velocity
 from muse_core.generation.latent_normalisation import LatentNormalisation
 from muse_core.generation.latents import LatentBatch
-from muse_core.generation.pipeline import MusePipeline
+from muse_core.generation.pipeline import MusePipeline, check_folder
 from muse_core.losses.flow_matching import flow_matching_loss, logit_normal_times, noised
 from muse_core.losses.objective import as_floats
 from muse_core.training.distributed import mean_over_processes, own_part
@@ -122,20 +122,22 @@ class DenoiserTask(Task):
         return load_denoiser(folder)
 
     def save(self, averaged: SanaTransformer2DModel, folder: Path) -> None:
-        save_whole(self.pipeline(), folder)
+        save_whole(self.pipeline(averaged), folder)
 
     def finished(self, folder: Path) -> MusePipeline:
-        pipeline = MusePipeline.from_pretrained(folder).to(self.accelerator.device)
+        check_folder(folder, MusePipeline.__name__, ("vae",))
+        denoiser = load_denoiser(folder / "transformer").eval()
+        pipeline = self.pipeline(denoiser).to(self.accelerator.device)
         pipeline.set_progress_bar_config(disable=True)
         return pipeline
 
-    def pipeline(self) -> MusePipeline:
-        """The denoiser as it is now with all it needs to draw; inside `averaged`, the average."""
+    def pipeline(self, denoiser: SanaTransformer2DModel) -> MusePipeline:
+        """A denoiser with all it needs to draw."""
         return MusePipeline(
             self.conditions.codec.network,
             self.text.network,
             self.text.tokenizer,
-            self.denoiser,
+            denoiser,
             FlowMatchEulerDiscreteScheduler(shift=self.stage.shift),
             self.normalisation,
             self.conditions.known_words,

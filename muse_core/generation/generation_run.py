@@ -33,6 +33,8 @@ from muse_core.training.stage_run import NamedRun, StageRun, finished_tokenizer,
 from muse_core.training.trainer import RunFiles, RunOptions, StageResult, Trainer
 
 MUSE, SHARED, AUTOENCODER = "muse", "shared", "autoencoder"
+OWN = "own"
+"""Latents of a tokenizer that the caller holds."""
 LATENTS = {MUSE: "MUSE", SHARED: "shared routing", AUTOENCODER: "plain autoencoder"}
 """Whose latents -> how tables and figures call them."""
 

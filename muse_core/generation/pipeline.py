@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -250,12 +251,13 @@ class MusePipeline(DiffusionPipeline):
         return ImagePipelineOutput(images)
 
 
-def check_folder(folder: Path, kind: str) -> None:
+def check_folder(folder: Path, kind: str, given: Collection[str] = ()) -> None:
     """Look at a pipeline's folder before anything of it is loaded.
 
     Args:
         folder: Where the pipeline lies.
         kind: The class that its index has to name.
+        given: Parts that the caller has, which are not loaded from the folder.
 
     Raises:
         MuseError: It is another pipeline's, names code, or leaves a part to a pickle.
@@ -277,7 +279,8 @@ def check_folder(folder: Path, kind: str) -> None:
         raise MuseError(
             f"The pipeline's {index} is that of a {shown(found)}, which is not ours: {REMEDY}."
         )
-    for part, origin in origins.items():
+    for part in origins.keys() - set(given):
+        origin = origins[part]
         if origin.split(".")[0] not in LIBRARIES:
             raise MuseError(
                 f"The pipeline's {index} takes {part} from {shown(listed[part])}, which is not "

@@ -73,6 +73,10 @@ that a row of before stays a row.
 """
 
 
+OF_SYSTEMS = ("system", "learning_rate", "generator_seed", "denoiser_steps")
+"""Parameters that only rows of Table 1 have."""
+
+
 def configuration_digest(preset: Preset, parameters: dict[str, Any]) -> str:
     """Of a preset with its pretrained parts' own weights, and of a run's other parameters.
 
@@ -89,6 +93,7 @@ def configuration_digest(preset: Preset, parameters: dict[str, Any]) -> str:
         local = Path(location).is_dir()
         resolved["foundations"][part] = folder_fingerprint(Path(location)) if local else location
     own = {name: parameters.get(name) for name in ("data", "split", "seed", "geometry_every")}
+    own |= {name: parameters[name] for name in OF_SYSTEMS if name in parameters}
     if own["data"] == "scenes":
         own["judge"] = folder_fingerprint(paths.foundations("tiny") / "scene_detector")
     text = json.dumps([resolved, own], sort_keys=True, default=str)

@@ -6,6 +6,7 @@ Here it is read and checked, and what it still lacks is run, several runs at a t
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from ast import literal_eval
@@ -19,11 +20,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from muse_core import paths
 from muse_core.config.overrides import SHORTHANDS, load_preset, shorthand
-from muse_core.config.parameters import Seed, StudyRunParameters
+from muse_core.config.parameters import PARAMETERS, Seed
 from muse_core.config.preset import Preset
 from muse_core.config.safe_yaml import Unreadable, read_yaml
 from muse_core.errors import MuseError, shown, unknown
 from muse_core.report.arguments import Parameter, check_names, known_parameters, parse_value, typed
+from muse_core.report.kept_images import kept_folder
 from muse_core.report.kept_rows import (
     MEASURING,
     KeptRow,
@@ -42,7 +44,6 @@ from muse_core.results.trained_code import code_digests
 if TYPE_CHECKING:
     from muse_core.evaluation.evaluate import Evaluated
 
-ONE_RUN = "one_run.ipynb"
 DIRECTIONS = ("lower", "higher", "same")
 LOG = "study.log"
 MOST_JOBS = 8
@@ -153,6 +154,15 @@ class Study:
     def kept_file(self, run: PlannedRun) -> Path:
         """Where the repository keeps the run's row."""
         return kept_file(self.spec.name, run.row, run.seed)
+
+    def kept_image(self, run: PlannedRun, name: str) -> Path:
+        """Where the repository keeps an image of the run."""
+        return self.kept_file(run).with_suffix(f".{name}.png")
+
+    def image(self, run: PlannedRun, name: str) -> Path | None:
+        """An image that the run left, here or in the repository; None for none."""
+        here = kept_folder(run.run) / f"{name}.png"
+        return next((file for file in (here, self.kept_image(run, name)) if file.is_file()), None)
 
     def kept(self, run: PlannedRun) -> KeptRow | None:
         """The run's row as the repository keeps it; None for none, and for one that was trained or
@@ -266,12 +276,12 @@ def _check_expectations(row: RowSpec) -> None:
 
 
 def _check_parameters(study: Study, run: PlannedRun) -> None:
-    """Raises MuseError for the first value that our own notebook would refuse, before anything is
+    """Raises MuseError for the first value that a notebook of ours would refuse, before anything is
     trained.
     """
-    if study.notebook.name == ONE_RUN:
+    if asked := PARAMETERS.get(study.notebook.stem):
         try:
-            StudyRunParameters.check(**study.all_parameters(run))
+            asked.check(**study.all_parameters(run))
             study.preset(run)
         except MuseError as error:
             where = f"In the row {run.row!r} of the study {study.spec.name!r}"
@@ -395,17 +405,19 @@ def _keep(study: Study, state: RunState) -> None:
     # Here, as `muse study --list` loads no torch.
     from muse_core.evaluation.study_rows import read_row
 
-    run = state.planned
-    *_, last = sorted(paths.records_folder(run.run).glob("stage[0-9].json"))
+    run, records = state.planned, paths.records_folder(state.planned.run)
+    trained = [read_json(file)["code"] for file in sorted(records.glob("s*[0-9].json"))[-1:]]
     kept = KeptRow(
         row=read_row(run.run).row,
         parameters=run.parameters,
         configuration=study.configuration(run),
-        code=code_by_folder(read_json(last)["code"] | code_digests(MEASURING)),
+        code=code_by_folder((trained or [code_digests()])[0] | code_digests(MEASURING)),
         commit=state.commit,
         seconds=state.seconds,
     )
     write_kept(study.kept_file(run), kept)
+    for image in sorted(kept_folder(run.run).glob("*.png")):
+        shutil.copy(image, study.kept_image(run, image.stem))
 
 
 def row_of(study: Study, run: PlannedRun) -> "Evaluated":

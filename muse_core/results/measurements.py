@@ -51,6 +51,7 @@ METRICS: dict[str, Metric] = {
     "attention_rank": Metric("rank correlation with the teacher", "", +1, 3),
     "gradient_cosine": Metric("gradient cosine", "", +1, 3),
     "gfid": Metric("gFID", "", -1, 2),
+    "gfd_judge": Metric("Fréchet distance of generated images, judge", "", -1, 2),
     "precision": Metric("precision", "%", +1, 1, 100.0),
     "recall": Metric("recall", "%", +1, 1, 100.0),
     "follows_shape": Metric("shape", "%", +1, 1, 100.0),
@@ -58,6 +59,13 @@ METRICS: dict[str, Metric] = {
     "follows_count": Metric("count", "%", +1, 1, 100.0),
     "follows_relation": Metric("relation", "%", +1, 1, 100.0),
     "follows_all": Metric("whole prompt", "%", +1, 1, 100.0),
+    "parameters": Metric("parameters", "M", -1, 2, 1e-6),
+    "bits_an_image": Metric("latent of an image", "kbit", -1, 1, 1e-3),
+    "seconds_an_image": Metric("time an image", "ms", -1, 2, 1e3),
+    "pretrained_images": Metric("images seen by pretrained parts", "thousand", -1, 0, 1e-3),
+    "trained_images": Metric("images trained on", "thousand", -1, 1, 1e-3),
+    "codes_used": Metric("codes used", "%", +1, 1, 100.0),
+    "perplexity": Metric("perplexity of the codes", "codes", +1, 1),
 }
 """Names in ``evaluation.json`` -> how a table shows them. ``lpips`` and ``rfid`` appear only where
 the real networks measured. A metric of one's own gets a line before a table shows it.

@@ -14,7 +14,7 @@ from muse_core.config.overrides import load_preset
 from muse_core.config.preset import Preset
 from muse_core.errors import MuseError, shown
 from muse_core.models.tokenizer import MuseTokenizer
-from muse_core.paths import TOKENIZER_FOLDER
+from muse_core.paths import TOKENIZER_FOLDER, tokenizer_inside
 from muse_core.results.records import read_json
 from muse_core.results.trained_code import folder_fingerprint
 from muse_core.training.stage_run import preset_of_run
@@ -83,7 +83,7 @@ def named_tokenizer(given: str = "") -> NamedTokenizer:
         return _newest()
     folders = [paths.user_path(given)]
     folders += [paths.run_folder(given)] if paths.workspace() and paths.is_run_name(given) else []
-    if found := next(filter(None, map(_inside, folders)), None):
+    if found := next(filter(None, map(tokenizer_inside, folders)), None):
         return _of_run(found)
     if re.fullmatch(r"[\w.-]+/[\w.-]+", given) and not folders[0].exists():
         return NamedTokenizer(given)
@@ -95,7 +95,7 @@ def named_tokenizer(given: str = "") -> NamedTokenizer:
 
 def _newest() -> NamedTokenizer:
     runs = (paths.root() / "data" / "runs").glob("*")
-    found = [one for run in runs if paths.is_run_name(run.name) and (one := _inside(run))]
+    found = [one for run in runs if paths.is_run_name(run.name) and (one := tokenizer_inside(run))]
     if not found:
         raise MuseError(
             f"No run of {paths.root()} has a finished stage, so there is no tokenizer to use: "
@@ -103,13 +103,6 @@ def _newest() -> NamedTokenizer:
         )
     written = lambda folder: (folder / "config.json").stat().st_mtime
     return _of_run(max(found, key=lambda folder: (folder.parent.name, written(folder))))
-
-
-def _inside(folder: Path) -> Path | None:
-    """The folder of the tokenizer: this one, or that of its last finished stage."""
-    places = [folder, folder / TOKENIZER_FOLDER, *paths.stage_tokenizers(folder)]
-    whole = [place for place in places if (place / "config.json").is_file()]
-    return whole[-1] if whole else None
 
 
 def _of_run(folder: Path) -> NamedTokenizer:

@@ -39,6 +39,10 @@ class SystemRun(NamedRun):
     system: str
     learning_rate: float = 0.0
 
+    def load_preset(self) -> Preset:
+        """The preset with this run's overrides. Raises MuseError for an unknown name."""
+        return load_preset(self.preset, self.overrides)
+
     def open(self) -> "OpenedSystem":
         """Everything that training needs.
 
@@ -47,7 +51,7 @@ class SystemRun(NamedRun):
         """
         if self.processes > 1:
             raise MuseError("Systems of Table 1 train in one process: leave processes at 1.")
-        return OpenedSystem(self, load_preset(self.preset, self.overrides))
+        return OpenedSystem(self, self.load_preset())
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ def test_anything_else_is_refused(name) -> None:
         paths.run_folder(name)
 
 
-@pytest.mark.parametrize("name", ["gallery", "look"])
+@pytest.mark.parametrize("name", ["gallery", "look", "evaluate"])
 def test_a_folder_that_a_command_writes_is_no_runs(name: str) -> None:
     with pytest.raises(MuseError, match=f"'{name}' is taken"):
         paths.report_folder(name)
