@@ -34,7 +34,7 @@ def system_named(name: str) -> type[VisualTokenizer]:
     module, _, called = name.partition(":")
     try:
         found = getattr(importlib.import_module(module), called)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise MuseError(f"{name} cannot be imported ({error}): write module:Class.") from error
     if not (isinstance(found, type) and issubclass(found, VisualTokenizer)):
         raise MuseError(f"{name} is no VisualTokenizer: derive your class from it.")

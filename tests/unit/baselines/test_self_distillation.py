@@ -14,16 +14,17 @@ from muse_core.baselines.self_distillation import (
 )
 
 
-def test_sinkhorn_gives_distributions_that_use_all_prototypes_nearly_alike() -> None:
+def test_sinkhorn_gives_distributions_that_use_all_prototypes_nearly_alike(monkeypatch) -> None:
     logits = torch.randn(64, 6).clamp(-3, 3) / 4
     logits[:, 0] += 0.5
     found, plain = sinkhorn(logits), torch.softmax(logits / 0.06, 1)
     torch.testing.assert_close(found.sum(1), torch.ones(64))
     assert (found >= 0).all()
     spread = lambda target: target.sum(0).max() / target.sum(0).min()
-    assert spread(plain) > 5 and spread(found) < 1.3
-    many = logits
-    torch.testing.assert_close(sinkhorn(many + 3), found, msg="a shift of all logits says nothing")
+    assert spread(plain) > 20 and spread(found) < 2
+    torch.testing.assert_close(sinkhorn(logits + 3), found)
+    monkeypatch.setattr("muse_core.baselines.self_distillation.SINKHORN_ROUNDS", 300)
+    assert spread(sinkhorn(logits)) < 1.01
 
 
 def test_sinkhorn_keeps_the_order_within_rows_that_ask_alike() -> None:
@@ -63,7 +64,10 @@ def ramps(count: int, side: int) -> torch.Tensor:
 def test_crops_are_windows_of_the_shares_asked_for_half_of_them_mirrored() -> None:
     found = random_crops(ramps(200, 64), 32, 0.1, 0.4)
     assert found.shape == (200, 3, 32, 32)
-    wide, high = (found[:, 0, 16, -5] - found[:, 0, 16, 4]), (found[:, 1, -5, 16] - found[:, 1, 4, 16])
+    wide, high = (
+        (found[:, 0, 16, -5] - found[:, 0, 16, 4]),
+        (found[:, 1, -5, 16] - found[:, 1, 4, 16]),
+    )
     step = 32 / 23  # of 32 pixels, 23 steps lie between those looked at
     torch.testing.assert_close(wide.abs(), high, rtol=0.03, atol=0.003)
     shares = (high * step).square()
