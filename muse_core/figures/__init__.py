@@ -38,3 +38,4 @@ from muse_core.figures.result_tables import (
     study_table,
     variant_table,
 )
+from muse_core.figures.table_one import ORDERS, frontier, order, table_one

@@ -61,6 +61,7 @@ class RowSpec(BaseModel):
             with, or "below NUMBER".
         against: The row it is compared with; "" for the first.
         control: It is no arm of the method, and its differences are judged apart.
+        figures: Metric -> what the paper reports of it, in the unit of tables.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -70,6 +71,7 @@ class RowSpec(BaseModel):
     expects: dict[str, str] = Field(default_factory=dict)
     against: str = ""
     control: bool = False
+    figures: dict[str, float] = Field(default_factory=dict)
 
 
 class StudySpec(BaseModel):
@@ -268,9 +270,10 @@ def _parent(file: Path, named: Any, children: tuple[Path, ...]) -> Path:
 
 
 def _check_expectations(row: RowSpec) -> None:
-    for metric, direction in row.expects.items():
+    for metric in (*row.expects, *row.figures):
         if metric not in METRICS:
             raise unknown("metric", metric, METRICS)
+    for direction in row.expects.values():
         if direction not in DIRECTIONS and not re.fullmatch(r"below -?\d+(\.\d+)?", direction):
             raise unknown("direction", direction, (*DIRECTIONS, "below NUMBER"))
 

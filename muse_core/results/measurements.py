@@ -238,7 +238,8 @@ class StudyCell:
 class StudyRow:
     """One row of a study. ``words``: what it changes; ``paper``: what the paper says of it;
     ``expects``: metric -> what this means: a direction ("lower", "higher", "same"), or "below
-    NUMBER"; ``failures``: seeds that did not finish, and why."""
+    NUMBER"; ``failures``: seeds that did not finish, and why; ``figures``: metric -> what the paper
+    reports, in the unit of tables."""
 
     name: str
     words: str
@@ -248,6 +249,7 @@ class StudyRow:
     cells: dict[str, StudyCell]
     failures: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    figures: dict[str, float] = field(default_factory=dict)
 
     @property
     def outcome(self) -> str:
