@@ -1,9 +1,12 @@
-"""``python -m tests.golden`` trains the three micro stages, in float32 and with bf16 arithmetic, and
-writes their first five steps to ``curves_fp32.json`` and ``curves_bf16.json``.
+"""``python -m tests.golden [NAME ...]`` trains the three micro stages, in float32 and with bf16
+arithmetic, and the systems of Table 1, and writes their first five steps to ``curves_NAME.json``.
+
+Names: fp32, bf16, systems; all of them where none is given.
 
 Do this only when a change is meant to change training, and say why in the commit.
 """
 
+import argparse
 import json
 import platform
 import tempfile
@@ -13,17 +16,22 @@ from pathlib import Path
 
 import pytest
 
-from .curves import CURVES, PRECISIONS, TOLERANCE, measured_curves
+from .curves import CURVES, TOLERANCE, measured
 
 
 def main() -> None:
-    for precision in PRECISIONS:
-        record(precision)
+    parser = argparse.ArgumentParser(prog="python -m tests.golden", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME")
+    names = parser.parse_args().names or [*CURVES]
+    if unknown := set(names) - CURVES.keys():
+        parser.error(f"unknown {', '.join(sorted(unknown))}: choose of {', '.join(CURVES)}")
+    for name in names:
+        record(name)
 
 
-def record(precision: str) -> None:
+def record(name: str) -> None:
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as monkeypatch:
-        curves = measured_curves(Path(folder), monkeypatch, precision)
+        curves = measured(name, Path(folder), monkeypatch)
     made = {
         "how": "python -m tests.golden: the micro preset of tests/integration/micro.py (random "
         "foundations, seed 0)",
@@ -31,14 +39,14 @@ def record(precision: str) -> None:
         "machine": f"CPU, {platform.machine()}, {platform.system()}, Python "
         f"{platform.python_version()}",
         "versions": {
-            name: version(name)
-            for name in ("torch", "transformers", "diffusers", "timm", "tokenizers")
+            package: version(package)
+            for package in ("torch", "transformers", "diffusers", "timm", "tokenizers")
         },
-        "tolerance": f"relative {TOLERANCE[precision]}: kernels and thread counts differ between "
+        "tolerance": f"relative {TOLERANCE[name]}: kernels and thread counts differ between "
         "machines",
     }
-    CURVES[precision].write_text(json.dumps({"made": made, "curves": curves}, indent=2) + "\n")
-    print(f"Wrote {CURVES[precision]}")
+    CURVES[name].write_text(json.dumps({"made": made, "curves": curves}, indent=2) + "\n")
+    print(f"Wrote {CURVES[name]}")
 
 
 if __name__ == "__main__":

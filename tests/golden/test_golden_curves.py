@@ -6,21 +6,19 @@ import json
 
 import pytest
 
-from .curves import CURVES, PRECISIONS, STEPS, TOLERANCE, measured_curves
+from .curves import CURVES, STEPS, TOLERANCE, measured
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("precision", PRECISIONS)
-def test_the_first_steps_of_each_stage_are_the_recorded_ones(
-    tmp_path, monkeypatch, precision
-) -> None:
-    recorded = json.loads(CURVES[precision].read_text())
-    measured = measured_curves(tmp_path, monkeypatch, precision)
-    assert measured.keys() == recorded["curves"].keys()
+@pytest.mark.parametrize("name", CURVES)
+def test_the_first_steps_of_each_stage_are_the_recorded_ones(tmp_path, monkeypatch, name) -> None:
+    recorded = json.loads(CURVES[name].read_text())
+    found = measured(name, tmp_path, monkeypatch)
+    assert found.keys() == recorded["curves"].keys()
     for stage, curves in recorded["curves"].items():
-        assert measured[stage].keys() == curves.keys()
-        for name, values in curves.items():
+        assert found[stage].keys() == curves.keys()
+        for loss, values in curves.items():
             assert len(values) == STEPS
-            assert measured[stage][name] == pytest.approx(
-                values, rel=TOLERANCE[precision], abs=1e-5
-            ), f"{stage} {name} differs from what {recorded['made']['versions']} gave"
+            assert found[stage][loss] == pytest.approx(values, rel=TOLERANCE[name], abs=1e-5), (
+                f"{stage} {loss} differs from what {recorded['made']['versions']} gave"
+            )

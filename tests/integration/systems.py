@@ -25,7 +25,7 @@ def furnish(root: Path) -> Path:
 
 def system_run(system: str, run: str, steps: int = 1, **options: Any) -> SystemRun:
     """A system by names; its stages have three times ``steps`` together, of four images."""
-    overrides = f"stage.steps={steps} stage.checkpoint_every=1"
+    overrides = f"stage.steps={steps} stage.checkpoint_every=9"
     return SystemRun(
         run=run, preset=PRESET, system=system, device="cpu", overrides=overrides, **options
     )

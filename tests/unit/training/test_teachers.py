@@ -64,3 +64,24 @@ def test_any_timm_vit_can_teach_by_name(preset, monkeypatch) -> None:
     )
     load_topology_teacher(located(preset, teacher="timm:vit_small_patch16_dinov3"))
     assert asked == ["vit_small_patch16_dinov3"] and tiny().connector.num_blocks == 6
+
+
+def test_tokens_of_a_backbone_that_was_not_loaded_are_a_sentence(preset) -> None:
+    from muse_core.data.scenes import Scenes
+    from muse_core.foundations.backbone import Backbone
+    from muse_core.foundations.perceptual import TeacherFeatures
+    from muse_core.training.teachers import Targets, Teachers
+
+    from ...integration.micro import BACKBONE, small_text_tower
+
+    topology, batch = load_topology_teacher(preset), Scenes("train", 32).first(2)
+    alone = Teachers(topology, small_text_tower(), TeacherFeatures(topology))
+    with pytest.raises(MuseError, match=r"the teachers hold no backbone: give them one, replace\("):
+        Targets(alone, batch).backbone_tokens  # noqa: B018
+    backbone, asked = Backbone(BACKBONE).eval(), []
+    backbone.register_forward_hook(lambda *_: asked.append(1))
+    targets = Targets(replace(alone, backbone=backbone), batch)
+    tokens = targets.backbone_tokens
+    assert torch.equal(tokens, backbone(batch.images)) and not tokens.requires_grad
+    assert torch.equal(targets.first(1).backbone_tokens, tokens[:1])
+    assert len(asked) == 2, "once for the targets, once here"
