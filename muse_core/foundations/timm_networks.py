@@ -59,7 +59,7 @@ def described_by_timm(part: Part, folder: Path) -> tuple[str, dict[str, Any], di
 
     config = read_config(part, folder)
     given, colours = config.get("model_args") or {}, config.get("pretrained_cfg") or {}
-    own = given.keys() - signature(timm.create_model).parameters
+    own = given.keys() - signature(timm.create_model).parameters - {"num_classes"}
     said = {key: colours.get(key) for key in ("mean", "std")}
     return str(config["architecture"]), {key: given[key] for key in sorted(own)}, said
 
