@@ -1,5 +1,5 @@
-"""Any network that can be evaluated, from where it lies to a `FeatureExtractor`: a MUSE tokenizer, a
-system of Table 1, an autoencoder of diffusers, a vision transformer.
+"""Any network that can be evaluated, from where it lies to a `FeatureExtractor`: a MUSE tokenizer,
+a system of Table 1, an autoencoder of diffusers, a vision transformer.
 """
 
 from collections.abc import Callable, Mapping
@@ -140,7 +140,7 @@ class NamedNetwork(FeatureExtractor[Any]):
     def attention(self, images: Images) -> tuple[AttentionMaps, ...] | None:
         return self.inner.attention(self.fitted(images))
 
-    def fitted(self, images: Images) -> Images:
+    def fitted(self, images: Images) -> Tensor:
         """Images at the size that the network is shown."""
         if images.shape[-2:] == (self.side, self.side):
             return images
@@ -170,7 +170,7 @@ class NamedNetwork(FeatureExtractor[Any]):
         return f"images of {side} px shown to it at {self.side} px{back}" if other else ""
 
 
-def _resized(images: Images, size: tuple[int, int]) -> Images:
+def _resized(images: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(images, size, mode="bicubic", align_corners=False, antialias=True)
 
 
@@ -298,7 +298,7 @@ def _kind(place: NetworkPlace, config: Mapping[str, Any]) -> str:
             f"tokenizer, a system of Table 1 ({', '.join(BY_CLASS)}), an autoencoder of diffusers "
             f"({', '.join(AUTOENCODERS)}), or {BACKBONE.needed}."
         )
-    return named
+    return str(named)
 
 
 def _is_vision_transformer(place: NetworkPlace, config: Mapping[str, Any]) -> bool:

@@ -82,7 +82,9 @@ def evaluate_network(
         say(f"not used: {each}")
     protocol = open_protocol(preset, train, test, load_teachers(preset, where), seed)
     row = _measured(network, protocol, note)
-    absent = [f"not measured, as its weights are absent: {each}" for each in protocol.networks.absent]
+    absent = [
+        f"not measured, as its weights are absent: {each}" for each in protocol.networks.absent
+    ]
     record = EvaluationRecord(
         run=place.title,
         preset=preset.name,
@@ -142,7 +144,7 @@ def text_table(record: EvaluationRecord) -> str:
     shown = [metric for metric in COLUMNS if metric in row.measurements]
     lines = [("metric", "value", "95 % interval", "n"), *(_line(row, each) for each in shown)]
     reasons = dict.fromkeys(
-        (row.measurements[each].protocol for each in shown if row.value(each) is None)
+        row.measurements[each].protocol for each in shown if row.value(each) is None
     )
     head = f"{row.name}: {record.data}, {record.split}, preset {record.preset}, "
     counts = f"{record.n_train:,} train and {record.n_test:,} measured images"

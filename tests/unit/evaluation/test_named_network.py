@@ -33,7 +33,7 @@ from muse_core.evaluation.named_network import (
 from muse_core.evaluation.network_place import NetworkPlace, network_place
 from muse_core.evaluation.reconstruction.pixel_metrics import eight_bits
 from muse_core.foundations import parts
-from tests.integration.micro import AUTOENCODER, BACKBONE
+from tests.integration.micro import AUTOENCODER
 from tests.unit.models.small_models import small_tokenizer
 
 from .small_evaluations import Changed, photographs, small_protocol
@@ -111,9 +111,7 @@ def by_hand(kind: str, network: torch.nn.Module, images: torch.Tensor) -> torch.
     if kind == "AutoencoderTiny":
         latent = network.encode(images * 2 - 1).latents
         return network.decode(latent).sample / 2 + 0.5
-    return network(images * 2 - 1).sample / 2 + 0.5 if kind != "AutoencoderDC" else (
-        network(images * 2 - 1).sample / 2 + 0.5
-    )
+    return network(images * 2 - 1).sample / 2 + 0.5
 
 
 @pytest.mark.parametrize("kind", SAVED)
@@ -148,7 +146,8 @@ def test_a_discrete_latent_is_of_vectors_of_the_codebook(tmp_path, preset) -> No
     codes = saved("VQModel", tmp_path).quantize.embedding.weight
     with torch.no_grad():
         tokens = opened(tmp_path, preset).features(photographs(SIDE)[:2]).tokens[LATENT]
-    assert torch.cdist(tokens.flatten(0, 1), codes).min(dim=1).values.max() < 1e-6
+        apart = (tokens.flatten(0, 1)[:, None] - codes).abs().amax(-1)
+    assert apart.min(dim=1).values.max() < 1e-6
 
 
 @pytest.mark.parametrize(("kind", "side"), [("AutoencoderKL", 32), ("AutoencoderDC", 32)])
@@ -198,7 +197,9 @@ def test_an_embedding_of_another_text_space_is_said(tmp_path, preset) -> None:
     classes = F.normalize(torch.randn(10, 24), dim=-1)
     row = evaluate(opened(tmp_path, preset), small_protocol(classes=classes)).row
     assert row.value("zero_shot") is None
-    assert "16 wide and that of the preset's text tower 24" in row.measurements["zero_shot"].protocol
+    assert (
+        "16 wide and that of the preset's text tower 24" in row.measurements["zero_shot"].protocol
+    )
 
 
 def test_a_saved_system_is_read_as_its_class_says(tmp_path, preset) -> None:
@@ -221,15 +222,26 @@ def test_a_backbone_with_its_projection_names_images(preset) -> None:
 
 
 def test_a_vision_transformer_of_another_patch_sees_whole_patches(tmp_path, preset) -> None:
-    vit = timm.create_model(
-        "vit_tiny_patch16_224", img_size=42, patch_size=14, embed_dim=32, depth=1, num_classes=0
-    )
-    sizes = dict(img_size=42, patch_size=14, embed_dim=32, depth=1)
+    sizes = dict(img_size=42, patch_size=14, embed_dim=32, depth=1, num_heads=2)
+    vit = timm.create_model("vit_tiny_patch16_224", num_classes=5, **sizes)
     save_for_hf(vit, tmp_path, model_args=sizes, safe_serialization=True)
     network = opened(tmp_path, preset)
     assert network.note(SIDE) == "images of 32 px shown to it at 42 px"
     with torch.no_grad():
         assert network.features(photographs(SIDE)[:2]).grid[PATCHES] == (3, 3)
+
+
+def test_a_name_of_timm_is_opened_with_timms_weights(preset, monkeypatch) -> None:
+    made, real = [], timm.create_model
+
+    def create(name: str, pretrained: bool = False, **options: object) -> torch.nn.Module:
+        made.append(pretrained)
+        return real(name, pretrained=False, **options)
+
+    monkeypatch.setattr(timm, "create_model", create)
+    network = opened("timm:vit_tiny_patch16_224", preset)
+    assert made[0] and network.name == "timm:vit_tiny_patch16_224 (VisionTransformer)"
+    assert network.fingerprint == "timm:vit_tiny_patch16_224, 32 px" and network.note(SIDE) == ""
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,18 @@ def test_what_has_nothing_to_do_imports_nothing_heavy(
     assert "00_a" in (workspace / "reports/index.html").read_text()
 
 
-@pytest.mark.parametrize("words", [["look", "ca"], ["encode", "nowhere", "--into", "out"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["look", "ca"],
+        ["encode", "nowhere", "--into", "out"],
+        ["evaluate", "nowhere"],
+        ["evaluate", "owner/name", "--preset", "tyni"],
+        ["evaluate", "owner/name", "--data", "folder:nowhere"],
+        ["evaluate", "owner/name", "--data", "scene"],
+        ["evaluate", "owner/name", "--images", "1"],
+    ],
+)
 def test_a_misspelt_word_is_told_before_anything_heavy_is_imported(
     workspace: Path, words: list[str]
 ) -> None:
