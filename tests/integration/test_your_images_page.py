@@ -48,7 +48,8 @@ def test_everything_on_the_page_runs(desk: Path, micro: Path, capsys) -> None:
             exec(code.replace("data/runs/demo", str(micro / "data/runs/whole")), known)
             continue
         for line in code.splitlines():
-            assert main(shlex.split(line.replace("--tokenizer demo", "--tokenizer whole"))[1:]) == 0
+            words = re.sub("(tokenizer|evaluate) demo", r"\1 whole", line)
+            assert main(shlex.split(words)[1:]) == 0
     said = capsys.readouterr()
     default = Path(said.out.splitlines()[0])
     assert default.parent == micro / "reports" / "look" and default.is_file()
@@ -57,6 +58,7 @@ def test_everything_on_the_page_runs(desk: Path, micro: Path, capsys) -> None:
     assert given.name.startswith("cat-coffee-whole-")
     assert "2 of 3 images by whole, 03_synergistic_tuning" in said.out
     assert said.err.count("not encoded: broken.jpg cannot be used as an image") == 2
+    assert (micro / "reports/evaluate/whole-03_synergistic_tuning.json").is_file()
     again = Image.open(desk / "cat-again.png")
     assert again.size == (IMAGE_SIZE, IMAGE_SIZE)
     assert len(known["pictures"]) == len(known["encoding"].latent) == 2
@@ -76,7 +78,7 @@ def test_the_pages_names_are_those_of_the_workspace() -> None:
 
     assert {"demo", "tiny", "smoke", "muse-1b"} <= PRESETS.keys()
     languages = [language for language, _ in blocks()]
-    assert languages.count("bash") == 4 and languages.count("python") == 4
+    assert languages.count("bash") == 5 and languages.count("python") == 4
 
 
 def test_without_a_run_one_sentence_names_the_fix(
