@@ -618,7 +618,7 @@ GENERATION = (
 WHOLE_RUNS = (
     Fault(
         name="lecam-anchors-forgotten",
-        file="muse_core/training/tokenizer_task.py",
+        file="muse_core/training/critic.py",
         old='LeCamAnchors(*facts["lecam"])',
         new="LeCamAnchors()",
         caught_by=STAGES + "test_a_hard_stop_resumes_from_the_last_checkpoint",
@@ -707,12 +707,80 @@ WHOLE_RUNS = (
 )
 """What only several packages together show."""
 
+SYSTEMS = (
+    Fault(
+        name="shared-index-hears-one-codebook",
+        file="muse_core/baselines/quantisers.py",
+        old="return sum(apart[1:], apart[0]).argmin(-1)",
+        new="return apart[0].argmin(-1)",
+        caught_by="tests/unit/baselines/test_quantisers.py",
+    ),
+    Fault(
+        name="residual-not-taken-away",
+        file="muse_core/baselines/quantisers.py",
+        old="total, rest = total + grown, rest - grown.detach()",
+        new="total, rest = total + grown, together.detach()",
+        caught_by="tests/unit/baselines/test_quantisers.py",
+    ),
+    Fault(
+        name="vision-foundation-margin-ignored",
+        file="muse_core/baselines/va_vae.py",
+        old="distance = F.relu(apart - distance_margin).mean()",
+        new="distance = apart.mean()",
+        caught_by="tests/unit/baselines/test_va_vae.py",
+    ),
+    Fault(
+        name="heads-of-the-projection-summed",
+        file="muse_core/baselines/unitok.py",
+        old="F.scaled_dot_product_attention(query, key, value).mean(1)",
+        new="F.scaled_dot_product_attention(query, key, value).sum(1)",
+        caught_by="tests/unit/baselines/test_unitok.py",
+    ),
+    Fault(
+        name="student-sees-what-is-hidden",
+        file="muse_core/baselines/vtp.py",
+        old="seen, guessed = self.student(views, hidden)",
+        new="seen, guessed = self.student(views)",
+        caught_by="tests/unit/baselines/test_vtp.py",
+    ),
+    Fault(
+        name="teachers-momentum-turned-round",
+        file="muse_core/baselines/self_distillation.py",
+        old="mean.lerp_(weight.to(mean), 1 - momentum)",
+        new="mean.lerp_(weight.to(mean), momentum)",
+        caught_by="tests/unit/baselines/test_self_distillation.py",
+    ),
+    Fault(
+        name="noise-outside-training",
+        file="muse_core/baselines/rae.py",
+        old="self.with_noise(latent) if self.training else latent",
+        new="self.with_noise(latent)",
+        caught_by="tests/unit/baselines/test_rae.py",
+    ),
+    Fault(
+        name="backbone-at-the-whole-rate",
+        file="muse_core/training/visual_tokenizer_task.py",
+        old="(tuned, rate * self.stage.backbone_rate)",
+        new="(tuned, rate)",
+        caught_by="tests/unit/baselines/test_unilip.py",
+    ),
+    Fault(
+        name="adaptive-weight-turned-round",
+        file="muse_core/training/visual_tokenizer_task.py",
+        old='min(sizes["pixels"] / (sizes["own"] + 1e-4), LARGEST_RATIO)',
+        new='min(sizes["own"] / (sizes["pixels"] + 1e-4), LARGEST_RATIO)',
+        caught_by="tests/unit/training/test_visual_tokenizer_task.py",
+    ),
+)
+"""The systems of Table 1."""
+
 FAULTS = (
     *PSI,
     *FOUNDATIONS,
     *LOSSES,
     *ROUTES,
     *MODELS,
+    *SYSTEMS,
     *TRAINING,
     *DATA,
     *EVALUATION,
