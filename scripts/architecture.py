@@ -17,6 +17,7 @@ LADDER = (
     "data",
     "foundations",
     "models",
+    "baselines",
     "training",
     "generation",
     "evaluation",

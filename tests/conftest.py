@@ -45,7 +45,7 @@ def impatient_loader(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loader, "LOOK_EVERY", 0.2)
 
 
-ALONE = ("00", "06", "07", "studies")
+ALONE = ("00", "06", "07", "09", "studies")
 """Notebooks that read no run of another one."""
 
 

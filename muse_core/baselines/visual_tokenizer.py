@@ -156,8 +156,8 @@ class VisualTokenizer(ModelMixin, ABC):
     built_from: ClassVar[tuple[str, ...]] = ()
     """The pretrained parts in it: "backbone", "autoencoder"."""
     own_weights: ClassVar[Mapping[str, float]] = {}
-    """Its own losses with their weights, for a system that `muse_core.config.table_one` does not
-    list.
+    """Its own losses with their weights, for a system that is not among
+    `muse_core.config.system_stages.RECIPES`.
     """
 
     @classmethod

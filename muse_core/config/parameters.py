@@ -140,6 +140,12 @@ def _file(text: str) -> str:
     return absolute_path(text) if "." in text else text
 
 
+def _system(text: str) -> str:
+    """``FILE.py:Class`` of the user's; any other text is a name."""
+    place, colon, name = text.rpartition(":")
+    return f"{absolute_path(place)}:{name}" if colon and place.endswith(".py") else text
+
+
 def _images(text: str) -> str:
     """One file, or names of files with commas between."""
     whole = _file(text)
@@ -151,6 +157,7 @@ _PLACES: dict[str, Callable[[str], str]] = {
     "image": _images,
     "preset": _file,
     "study": _file,
+    "system": _system,
     "overrides": with_absolute_paths,
     **dict.fromkeys((*PARTS, "accelerate_config"), absolute_path),
 }

@@ -111,8 +111,8 @@ def _frontier(record: StudyRecord, x_metric: str, y_metric: str) -> marks.Panel 
     }
     points = np.array([[x[0], y[0]] for x, y in ends.values()])
     best = points[_undominated(points * [kind.better for kind in kinds])]
-    line = best[np.argsort(best[:, 0])].T
-    drawn.append(Line(*line, "nothing beats these in both", MUTED, 1.5, "dot", hover=()))
+    x_line, y_line = best[np.argsort(best[:, 0])].T
+    drawn.append(Line(x_line, y_line, "nothing beats these in both", MUTED, 1.5, "dot", hover=()))
     for name, (x, y) in ends.items():
         drawn += _crossed(name, x, y, OURS if name == record.rows[0].name else THEIRS)
         side = _side(points[:, 0], x[0])

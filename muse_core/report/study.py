@@ -113,11 +113,14 @@ class PlannedRun:
 
 @dataclass(frozen=True)
 class Study:
-    """A study that was read; ``known``: the parameters of the notebook that it executes."""
+    """A study that was read; ``known``: the parameters of the notebook that it executes;
+    ``folder``: where its file lies.
+    """
 
     spec: StudySpec
     notebook: Path
     known: dict[str, Parameter]
+    folder: Path
 
     @property
     def runs(self) -> list[PlannedRun]:
@@ -130,6 +133,8 @@ class Study:
         run = paths.check_run_name(f"{self.spec.name}.{row}.{seed}")
         given = self.spec.common | self.spec.rows[row].change | {"seed": seed, "run": run}
         own = {name: value for name, value in given.items() if name in (*self.known, "run")}
+        if isinstance(system := own.get("system"), str):
+            own["system"] = self._beside(system)
         fields = {name: value for name, value in given.items() if name not in own}
         words = [*self.known, *(SHORTHANDS if "overrides" in self.known else ())]
         check_names({name: 0 for name in fields if not self._path(name)}, words)
@@ -137,6 +142,12 @@ class Study:
         if pairs:
             own["overrides"] = " ".join(filter(None, [own.get("overrides"), *pairs]))
         return PlannedRun(row, seed, run, own)
+
+    def _beside(self, system: str) -> str:
+        """``FILE.py:Class`` whose file lies beside the study's, with its whole path."""
+        file, colon, name = system.rpartition(":")
+        there = self.folder / file
+        return f"{there}:{name}" if colon and there.is_file() else system
 
     def _path(self, name: str) -> str | None:
         """The field of the preset that a word or a path stands for, where the notebook has any."""
@@ -178,22 +189,31 @@ class Study:
         return configuration_digest(self.preset(run), self.all_parameters(run))
 
 
-def study_named(text: str) -> Study:
+def study_named(text: str, notebook: str = "") -> Study:
     """A study by its file, or by its name in ``studies/``.
 
+    Args:
+        text: Name or file.
+        notebook: The name of the notebook that it has to run; "" for any.
+
     Raises:
-        MuseError: Anything is wrong in the file; one sentence.
+        MuseError: Anything is wrong in the file, or it runs another notebook; one sentence.
     """
     file = _file(text)
     spec = _checked(StudySpec, _resolved(file), file)
-    notebook = paths.user_path(spec.notebook)
-    if not notebook.is_file():
+    file_of = paths.user_path(spec.notebook)
+    if not file_of.is_file():
         raise MuseError(
             f"The study {file.name} runs {spec.notebook}, which is no file: name a notebook."
         )
+    if notebook and file_of.stem != notebook:
+        raise MuseError(
+            f"The study {file.name} runs {file_of.stem}, and this page is of one that runs "
+            f"{notebook}: choose {' or '.join(_running(notebook)) or 'another'}."
+        )
     if len(set(spec.seeds)) < len(spec.seeds):
         raise MuseError(f"The study {file.name} names a seed twice: give each once.")
-    study = Study(spec, notebook, known_parameters(notebook))
+    study = Study(spec, file_of, known_parameters(file_of), file.absolute().parent)
     for row in spec.rows.values():
         _check_expectations(row)
         if row.against and row.against not in spec.rows:
@@ -201,6 +221,13 @@ def study_named(text: str) -> Study:
     for run in study.runs:
         _check_parameters(study, run)
     return study
+
+
+def _running(notebook: str) -> list[str]:
+    """The studies of ours that run a notebook."""
+    files = sorted(paths.studies().glob("*.yaml"))
+    said = {file.stem: _resolved(file).get("notebook", "") for file in files}
+    return [name for name, runs in said.items() if Path(runs).stem == notebook]
 
 
 def _file(text: str) -> Path:

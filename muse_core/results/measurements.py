@@ -148,6 +148,12 @@ class EvaluationRecord:
     provenance: Provenance
 
 
+COSTS = (
+    *("pretrained_images", "trained_images", "parameters", "bits_an_image", "seconds_an_image"),
+    *("codes_used", "perplexity"),
+)
+"""What a row of Table 1 costs, and how it uses its codes."""
+
 FOLLOWING = tuple(name for name in METRICS if name.startswith("follows_"))
 """Does an image show what its prompt says? By category."""
 

@@ -14,7 +14,7 @@ from muse_core.callback import Callback
 from muse_core.config.overrides import load_preset
 from muse_core.config.preset import Preset
 from muse_core.config.stage import Curriculum, Stage
-from muse_core.config.table_one import RECIPES, SystemStage, system_curriculum
+from muse_core.config.system_stages import RECIPES, SystemStage, system_curriculum
 from muse_core.data.batch import Source
 from muse_core.data.sources import open_source
 from muse_core.errors import MuseError

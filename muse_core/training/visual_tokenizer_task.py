@@ -28,6 +28,7 @@ from muse_core.training.fsdp import refuse
 from muse_core.training.loss_terms import images_seen
 from muse_core.training.optimiser import rate_factor, set_rates, trainable
 from muse_core.training.saving import save_whole
+from muse_core.training.system_card import write_system_card
 from muse_core.training.task import Task
 from muse_core.training.teachers import Targets, Teachers
 
@@ -216,6 +217,9 @@ class VisualTokenizerTask(Task):
 
     def save(self, averaged: VisualTokenizer, folder: Path) -> None:
         save_whole(averaged, folder)
+
+    def describe(self, folder: Path, record: Any) -> None:
+        write_system_card(folder, self.network, record)
 
     def finished(self, folder: Path) -> VisualTokenizer:
         return self.load(folder).to(self.accelerator.device).eval()

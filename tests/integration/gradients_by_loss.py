@@ -74,7 +74,9 @@ def gradients(
                 f"critic/{name}": weight.grad
                 for name, weight in trainer.discriminator.named_parameters()
             }
-            found["lecam"] = torch.tensor([trainer.critic.anchors.real, trainer.critic.anchors.fake])
+            found["lecam"] = torch.tensor(
+                [trainer.critic.anchors.real, trainer.critic.anchors.fake]
+            )
     return {name: value.detach().clone() for name, value in found.items()}
 
 

@@ -17,8 +17,8 @@ from muse_core.data.image_files import FileSource
 from muse_core.data.scenes import Scenes
 from muse_core.errors import MuseError
 from muse_core.results.records import read_json
-from muse_core.training import task
 from muse_core.training import critic as critic_module
+from muse_core.training import task
 from muse_core.training.checkpoint import latest_checkpoint
 from muse_core.training.stage_run import train_stage
 from muse_core.training.tokenizer_task import TokenizerTask

@@ -1,6 +1,7 @@
 """What a generator on some latents draws, and how good it is, in one go."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from muse_core import paths
 from muse_core.config.preset import Preset
@@ -37,12 +38,13 @@ def generated_from(
     test = protocol.test.described()
     real = test.first(min(preset.generated_images, len(test)))
     images = draw(pipeline, real.captions, protocol.seed, guidance, preset.sampling_steps)
-    features = [set_features(protocol.networks, each) for each in (real.images, images)]
-    found = frechet_distances(*features, protocol.seed)
+    of_real, of_drawn = (set_features(protocol.networks, each) for each in (real.images, images))
+    found = frechet_distances(of_real, of_drawn, protocol.seed)
     found["gfd_judge"] = found.pop("fd_judge")
     if test.name == "scenes":
         folder = paths.foundations("tiny") / "scene_detector"
-        detector = load_scene_detector(folder).to(pipeline.device)
+        detector: Any = load_scene_detector(folder)
+        detector = detector.to(pipeline.device)
         followed = prompt_following(detector, images, real.captions, protocol.seed)
         found |= {f"follows_{category}": each for category, each in followed.items()}
     return Drawn(images, found)

@@ -12,7 +12,7 @@ from muse_core.baselines.systems import SYSTEMS
 from muse_core.baselines.visual_tokenizer import Parts, VisualTokenizer
 from muse_core.config.preset import Preset
 from muse_core.config.stage import Stage
-from muse_core.config.table_one import RECIPES, system_curriculum
+from muse_core.config.system_stages import RECIPES, system_curriculum
 from muse_core.data.batch import Batch
 from muse_core.data.scenes import Scenes
 from muse_core.foundations.backbone import Backbone

@@ -4,7 +4,7 @@ import pytest
 
 from muse_core.baselines.systems import SYSTEMS, system_named
 from muse_core.baselines.visual_tokenizer import VisualTokenizer
-from muse_core.config.table_one import RECIPES
+from muse_core.config.system_stages import RECIPES
 from muse_core.errors import MuseError
 
 from .own_system import NAME, OwnSystem

@@ -122,7 +122,7 @@ def test_a_folder_of_none_is_a_sentence(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_its_losses_are_numbers_by_the_names_that_stages_weight(world, system) -> None:
-    from muse_core.config.table_one import RECIPES
+    from muse_core.config.system_stages import RECIPES
 
     network, batch = world.new(system), scenes()
     losses = network.own_losses(network(batch.images), world.targets(batch))

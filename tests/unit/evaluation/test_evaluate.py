@@ -36,7 +36,7 @@ from muse_core.evaluation.reconstruction.metric_networks import MetricNetworks
 from muse_core.evaluation.understanding.segmentation import predict, segmentation_probe
 from muse_core.foundations.backbone import Backbone
 from muse_core.losses.topology import topology_loss
-from muse_core.results.measurements import FOLLOWING, METRICS
+from muse_core.results.measurements import COSTS, FOLLOWING, METRICS
 from tests.integration.micro import BACKBONE
 
 from .small_evaluations import (
@@ -49,7 +49,8 @@ from .small_evaluations import (
     without,
 )
 
-EVALUATED = set(METRICS) - {"gradient_cosine"} - {"gfid", "precision", "recall", *FOLLOWING}
+GENERATED = {"gfid", "gfd_judge", "precision", "recall", *FOLLOWING}
+EVALUATED = set(METRICS) - {"gradient_cosine"} - GENERATED - {*COSTS}
 """The others are measured while training, and of generated images."""
 
 HERE = EVALUATED - {"rfid", "lpips"}

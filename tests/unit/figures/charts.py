@@ -41,6 +41,7 @@ def every_chart() -> dict[str, Picture]:
     return {
         "loss_curves": figures.loss_curves(ROWS),
         "convergence": figures.convergence({"a": ([1, 9], [3.0, 1.0])}, "t", "FD", ("real", 0.5)),
+        "frontier": figures.frontier(study(), ["psnr"], "psnr", "t"),
         "bars": figures.bars({"a": 24.1, "b": 21.3, "c": float("nan")}, "t", target=23.0),
         "intervals": figures.intervals([measured("a", 20.0), measured("b", 22.0)], "psnr", "t"),
         "study_differences": figures.study_differences(study(), "psnr", "t"),

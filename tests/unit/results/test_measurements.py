@@ -8,6 +8,7 @@ import pytest
 
 from muse_core.evaluation.measures import MEASURES, PROTOCOLS
 from muse_core.results.measurements import (
+    COSTS,
     FOLLOWING,
     METRICS,
     Comparison,
@@ -24,8 +25,9 @@ def test_every_measured_name_has_its_words() -> None:
     measured = {name for names, _ in MEASURES for name in names}
     elsewhere = {
         "gradient_cosine",
-        *("gfid", "fd_judge", "precision", "recall", *FOLLOWING),
-    }  # from the recorder, and of generated images
+        *("gfid", "gfd_judge", "fd_judge", "precision", "recall", *FOLLOWING),
+        *COSTS,
+    }  # from the recorder, of generated images, and of Table 1
     assert measured | PROTOCOLS.keys() | elsewhere == set(METRICS)
 
 
@@ -34,7 +36,9 @@ def test_every_metric_has_a_direction_and_shares_are_shown_in_percent() -> None:
         assert metric.better in (-1, +1) and metric.words, name
         assert (metric.unit == "%") == (metric.scale == 100), name
     less = {name for name, metric in METRICS.items() if metric.better < 0}
-    assert less == {"lpips", "perceptual_judge", "rfid", "fd_judge", "attention_kl", "gfid"}
+    distances = {"lpips", "perceptual_judge", "rfid", "fd_judge", "attention_kl"}
+    generated = {"gfid", "gfd_judge"}
+    assert less == distances | generated | {*COSTS} - {"codes_used", "perplexity"}
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from muse_core.baselines.systems import SYSTEMS
-from muse_core.config.table_one import RECIPES
+from muse_core.config.system_stages import RECIPES
 from muse_core.errors import MuseError
 from muse_core.training.system_run import SystemRun
 from muse_core.training.visual_tokenizer_task import VisualTokenizerTask

@@ -1,0 +1,65 @@
+"""Cells from seeds: means, Student's intervals, differences on shared seeds alone, one family of
+p-values.
+"""
+
+import numpy as np
+import pytest
+from scipy.stats import false_discovery_control, ttest_1samp, ttest_rel
+
+from muse_core.evaluation.evaluate import Evaluated
+from muse_core.evaluation.seed_cells import cells_over_seeds
+from muse_core.results.measurements import Measurement, Row
+
+MUSE = {"psnr": [25.0, 25.2, 25.1], "miou": [0.50, 0.52, 0.49], "ssim": [0.9, 0.9, 0.91]}
+OTHER = {"psnr": [24.0, 24.3, 23.9], "miou": [0.51, 0.49, 0.52], "ssim": [0.8, 0.82, 0.8]}
+
+
+def measured(values: dict[str, list[float]], seeds=(1, 2, 3)) -> dict[int, Evaluated]:
+    return {
+        seed: Evaluated(
+            Row(
+                "row", "weights", {name: Measurement(held[at], 9) for name, held in values.items()}
+            ),
+            {},
+        )
+        for at, seed in enumerate(seeds)
+    }
+
+
+def test_means_intervals_and_paired_differences() -> None:
+    cells = cells_over_seeds({"muse": measured(MUSE), "other": measured(OTHER)}, "muse", ["psnr"])
+    cell = cells["other"]["psnr"]
+    assert cell.value == pytest.approx(np.mean(OTHER["psnr"])) and cell.by_seed == OTHER["psnr"]
+    ends = ttest_1samp(OTHER["psnr"], 0).confidence_interval()
+    assert (cell.low, cell.high) == pytest.approx(tuple(ends))
+    assert cell.difference == pytest.approx(-1.0333, abs=1e-3)
+    pair = ttest_rel(OTHER["psnr"], MUSE["psnr"])
+    told = (cell.difference_low, cell.difference_high)
+    assert told == pytest.approx(tuple(pair.confidence_interval()))
+    assert cell.p == pytest.approx(pair.pvalue) and cell.direction == "lower"
+    assert cells["muse"]["psnr"].difference is None
+
+
+def test_p_values_of_the_family_are_adjusted_together_and_no_others() -> None:
+    rows = {"muse": measured(MUSE), "other": measured(OTHER)}
+    cells = cells_over_seeds(rows, "muse", ["psnr", "miou"])["other"]
+    plain = [ttest_rel(OTHER[name], MUSE[name]).pvalue for name in ("psnr", "miou", "ssim")]
+    assert [cells["psnr"].p, cells["miou"].p] == pytest.approx(
+        false_discovery_control(plain[:2]).tolist()
+    )
+    assert cells["ssim"].p == pytest.approx(plain[2])
+
+
+def test_seeds_that_only_one_side_has_count_for_its_mean_alone() -> None:
+    rows = {"muse": measured(MUSE, (1, 2, 3)), "other": measured(OTHER, (2, 3, 4))}
+    cell = cells_over_seeds(rows, "muse", [])["other"]["psnr"]
+    assert cell.value == pytest.approx(np.mean(OTHER["psnr"]))
+    assert cell.differences_by_seed == pytest.approx([24.0 - 25.2, 24.3 - 25.1])
+    assert cell.p is None and cell.difference_low is None
+
+
+def test_one_seed_has_no_interval_and_a_missing_figure_no_cell() -> None:
+    rows = {"muse": measured(MUSE, (1,)), "other": measured({"psnr": [24.0]}, (1,))}
+    cells = cells_over_seeds(rows, "muse", ["psnr"])
+    assert cells["other"].keys() == {"psnr"}
+    assert cells["other"]["psnr"].low is None and cells["other"]["psnr"].difference == -1.0
