@@ -59,5 +59,10 @@ def _of_file(file: Path) -> ModuleType:
         raise FileNotFoundError(f"there is no file {file.name}")
     module = module_from_spec(spec)
     sys.modules[file.stem] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        # Half a module would be taken for the whole one the next time.
+        del sys.modules[file.stem]
+        raise
     return module
