@@ -10,7 +10,7 @@ OFFLINE := HF_HUB_OFFLINE=1
 PYTEST := $(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 EVERY_CORE := --nbval-lax --nbval-current-env -n auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 CORE_TESTS := $(addprefix tests/,test_architecture.py test_safety.py test_notebook_conventions.py test_start.py) \
-  $(addprefix tests/unit/,config losses models foundations training results) $(wildcard tests/mutations)
+  $(addprefix tests/unit/,config losses models baselines foundations training results) $(wildcard tests/mutations)
 HALF_THE_CORES := $(shell $(PYTHON) -c 'import os; print(max(1, os.cpu_count() // 2))')
 
 export JUPYTER_PLATFORM_DIRS := 1

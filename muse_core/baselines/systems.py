@@ -26,6 +26,10 @@ SYSTEMS: dict[str, type[VisualTokenizer]] = {
 }
 
 
+OWN = "own_"
+"""Before the name of a user's file, as a module."""
+
+
 def system_named(name: str) -> type[VisualTokenizer]:
     """A system of ours by its name, or one of the user's as ``FILE.py:Class`` or ``module:Class``.
 
@@ -50,19 +54,20 @@ def system_named(name: str) -> type[VisualTokenizer]:
 
 
 def _of_file(file: Path) -> ModuleType:
-    """The file as a module of its own name, once a process."""
-    held = sys.modules.get(file.stem)
+    """The file as a module, once a process; its name takes no other module's place."""
+    called = f"{OWN}{file.stem}"
+    held = sys.modules.get(called)
     if held is not None and getattr(held, "__file__", None) == str(file):
         return held
-    spec = spec_from_file_location(file.stem, file)
+    spec = spec_from_file_location(called, file)
     if spec is None or spec.loader is None or not file.is_file():
         raise FileNotFoundError(f"there is no file {file.name}")
     module = module_from_spec(spec)
-    sys.modules[file.stem] = module
+    sys.modules[called] = module
     try:
         spec.loader.exec_module(module)
     except BaseException:
         # Half a module would be taken for the whole one the next time.
-        del sys.modules[file.stem]
+        del sys.modules[called]
         raise
     return module

@@ -4,6 +4,7 @@ one, how it was trained.
 
 from pathlib import Path
 
+from muse_core.baselines.systems import OWN
 from muse_core.baselines.visual_tokenizer import VisualTokenizer
 from muse_core.results.machine_paths import data_words, without_machine_paths
 from muse_core.training.stage_record import StageRecord
@@ -53,7 +54,7 @@ def write_system_card(folder: Path, network: VisualTokenizer, record: StageRecor
     card = CARD.format(
         words=f"{kind.words}, {record.stage}",
         about=about,
-        module=kind.__module__,
+        module=kind.__module__.removeprefix(OWN),
         kind=kind.__name__,
         folder=folder.name,
         size=network.config.image_size,

@@ -54,7 +54,17 @@ def rows(run: SystemRun) -> list[dict[str, float]]:
     return [json.loads(line) for line in lines]
 
 
-@pytest.mark.parametrize("system", SYSTEMS)
+IN_MAKE_TEST = ("unilip", "vtp")
+"""One of two stages, and one with a moving average of its own; the others in `make test-all`."""
+
+
+@pytest.mark.parametrize(
+    "system",
+    [
+        pytest.param(name, marks=[] if name in IN_MAKE_TEST else pytest.mark.long)
+        for name in SYSTEMS
+    ],
+)
 def test_an_interrupt_saves_and_resuming_equals_never_stopping(workspace, system) -> None:
     whole = system_run(system, f"whole-{system}")
     results = train_system(whole)

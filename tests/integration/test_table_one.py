@@ -63,7 +63,16 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(intervals, "RESAMPLES", 50)
 
 
-@pytest.mark.parametrize("system", MEASURED)
+IN_MAKE_TEST = ("muse", "unitok")
+
+
+@pytest.mark.parametrize(
+    "system",
+    [
+        pytest.param(name, marks=[] if name in IN_MAKE_TEST else pytest.mark.long)
+        for name in MEASURED
+    ],
+)
 def test_a_row_has_every_figure_that_it_can_have(micro: Path, system: str) -> None:
     found = one_system(system)["evaluated"].row.measurements
     assert {name for name in MEASURED[system] if found[name].value is None} == set()
