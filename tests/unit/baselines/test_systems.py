@@ -30,7 +30,7 @@ def test_a_users_own_is_found_by_module_or_file_and_class() -> None:
     assert system_named(NAME) is OwnSystem
     file = Path(own_system.__file__)
     found = system_named(f"{file}:OwnSystem")
-    assert found.words == OwnSystem.words and found.__module__ == file.stem
+    assert found.words == OwnSystem.words and found.__module__ == f"own_{file.stem}"
     assert system_named(f"{file}:OwnSystem") is found, "read once a process"
 
 
