@@ -3,7 +3,7 @@
 The folders read from left to right, and imports only go left:
 
     base -> config -> losses, figures -> data -> foundations -> models -> baselines -> training
-         -> generation -> evaluation -> report
+         -> generation -> unified -> evaluation -> report
 
 *base* is errors, shapes, paths, attention and `results`; `cli` and `notebook` stand at the end.
 """

@@ -20,6 +20,7 @@ LADDER = (
     "baselines",
     "training",
     "generation",
+    "unified",
     "evaluation",
     "report",
 )

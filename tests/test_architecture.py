@@ -17,6 +17,7 @@ LADDER = (
     "baselines",
     "training",
     "generation",
+    "unified",
     "evaluation",
     "report",
     "entry",

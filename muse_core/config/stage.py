@@ -120,6 +120,17 @@ class GenerationStage(Schedule):
     shift: float = 1.0
 
 
+@dataclass(frozen=True, kw_only=True)
+class LanguageStage(Schedule):
+    """Training a projector from a tokenizer's tokens to a language model's words.
+
+    ``images``: how many images are asked about, a question of every kind each; ``unshuffle``: s x s
+    tokens become one word."""
+
+    images: Count
+    unshuffle: Count = 2
+
+
 TRUNK_CLOSED = PIXEL_LOSSES
 """Stages 1 and 2, the strict reading of the paper: topology trains only W_Q and W_K, semantics only
 W_V and the projector.

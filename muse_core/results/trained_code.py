@@ -7,7 +7,7 @@ from pathlib import Path
 from muse_core import paths
 from muse_core.errors import MuseError
 
-CODE = ("baselines", "foundations", "generation", "losses", "models", "training")
+CODE = ("baselines", "foundations", "generation", "losses", "models", "training", "unified")
 """Folders whose code decides what a training does."""
 
 

@@ -1,0 +1,180 @@
+"""`SeeingModel`: a tokenizer, a projector and a frozen language model, that answers questions about
+an image.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from muse_core.data.own_images import Pictures
+from muse_core.errors import MuseError, chosen
+from muse_core.foundations.language_model import TURN_END, LanguageModel
+from muse_core.foundations.loading import read_object
+from muse_core.models.tokenizer import MuseTokenizer
+from muse_core.results.records import write_json
+from muse_core.shapes import Images, Tokens
+from muse_core.training.saving import written_whole
+from muse_core.unified.conversation import Prompts, Turn, filled, prompts, with_image
+from muse_core.unified.projector import VisualProjector
+
+LONGEST_ANSWER = 32
+"""Tokens."""
+
+
+def _semantic(tokenizer: MuseTokenizer, images: Images) -> Tokens:
+    return tokenizer.encode(images).semantic
+
+
+def _latent(tokenizer: MuseTokenizer, images: Images) -> Tokens:
+    return tokenizer.encode(images).latent.flatten(2).transpose(1, 2)
+
+
+def _both(tokenizer: MuseTokenizer, images: Images) -> Tokens:
+    encoded = tokenizer.encode(images)
+    return torch.cat([encoded.semantic, encoded.latent.flatten(2).transpose(1, 2)], -1)
+
+
+READS = {"semantic": _semantic, "latent": _latent, "both": _both}
+"""Which of MUSE's tokens a language model reads: S_L, z, or both side by side."""
+
+
+class SeeingModel(nn.Module):
+    """Answers questions about images. Nothing but the projector is ever trained here.
+
+    Args:
+        tokenizer: What sees.
+        projector: What turns its tokens into words' embeddings.
+        language_model: What reads them.
+        reads: A name of `READS`.
+
+    Raises:
+        MuseError: An unknown name, or widths that do not fit.
+    """
+
+    def __init__(
+        self,
+        tokenizer: MuseTokenizer,
+        projector: VisualProjector,
+        language_model: LanguageModel,
+        reads: str = "semantic",
+    ) -> None:
+        super().__init__()
+        chosen("kind of tokens", reads, READS)
+        if projector.config["language_width"] != language_model.width:
+            raise MuseError(
+                f"The projector makes words {projector.config['language_width']} wide, and the "
+                f"language model reads {language_model.width}: train a projector for this one."
+            )
+        self.tokenizer, self.projector, self.reads = tokenizer, projector, reads
+        self.language_model = language_model
+        for frozen in (tokenizer, language_model):
+            frozen.eval().requires_grad_(False)
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.projector.parameters()).device
+
+    @torch.no_grad()
+    def see(self, images: Images) -> Tokens:
+        """Images in [0, 1] -> what the language model reads in their places."""
+        tokens = READS[self.reads](self.tokenizer, images)
+        return self.projector(tokens, self.tokenizer.token_grid(images))
+
+    def chat(
+        self, image: Pictures, question: str, history: Sequence[Turn] = ()
+    ) -> tuple[str, list[Turn]]:
+        """The answer to a question, and the conversation with it, to go on with.
+
+        Args:
+            image: A path, a Pillow image, an array or a tensor, as
+                `muse_core.models.image_processor.MuseImageProcessor` takes it; one.
+            question: In words that the language model knows; "<image>" may say where the image
+                stands.
+            history: What an earlier call returned.
+
+        Raises:
+            MuseError: No image or several, an empty question, unknown words, or too many.
+        """
+        answer = "".join(self.stream(image, question, history))
+        return answer, [*history, Turn(question, answer)]
+
+    def stream(self, image: Pictures, question: str, history: Sequence[Turn] = ()) -> Iterator[str]:
+        """`chat`'s answer, piece by piece as it is found."""
+        model = self.language_model
+        if not question.replace("<image>", "").strip():
+            raise MuseError("The question is empty: ask something.")
+        model.check_words(question.replace("<image>", ""))
+        pixels = self.tokenizer.image_processor(image)["pixel_values"]
+        if len(pixels) != 1:
+            raise MuseError(f"There are {len(pixels)} images, and this model reads one.")
+        turns = with_image([*history, Turn(question)])
+        seen = self.see(pixels.to(self.device))
+        batch = prompts(model, [turns], seen.shape[1]).to(self.device)
+        said: list[int] = []
+        for step in answers(model, batch, seen, LONGEST_ANSWER):
+            if (word := int(step[0])) == model.id_of(TURN_END):
+                return
+            before = str(model.tokenizer.decode(said))
+            said.append(word)
+            yield str(model.tokenizer.decode(said))[len(before) :]
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """All three and a configuration, in one folder; raises MuseError when the disk refuses."""
+        with written_whole(Path(folder)) as temporary:
+            temporary.mkdir(parents=True)
+            for name in PARTS:
+                getattr(self, name).save_pretrained(temporary / name)
+            write_json(
+                temporary / CONFIG, {"_class_name": type(self).__name__, "reads": self.reads}
+            )
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path) -> "SeeingModel":
+        """From a folder that `save_pretrained` wrote. Raises MuseError for a damaged one."""
+        place = Path(folder)
+        said: dict[str, Any] = read_object("seeing model", place / CONFIG, REMEDY)
+        if said.get("_class_name") != cls.__name__:
+            raise MuseError(f"{place} holds no {cls.__name__}: {REMEDY}.")
+        return cls(
+            MuseTokenizer.from_pretrained(place / "tokenizer"),
+            VisualProjector.from_pretrained(place / "projector"),
+            LanguageModel.from_pretrained(place / "language_model"),
+            str(said.get("reads")),
+        ).eval()
+
+
+PARTS = ("tokenizer", "projector", "language_model")
+CONFIG, REMEDY = "config.json", "give the folder that notebook 10 wrote, or run notebook 10 again"
+
+
+@torch.no_grad()
+def answers(model: LanguageModel, batch: Prompts, image: Tokens, longest: int) -> Iterator[Tensor]:
+    """The likeliest next words of a batch of conversations, (batch,) a step, until all have ended.
+
+    Args:
+        model: What speaks.
+        batch: Conversations whose last turn is open.
+        image: What stands in their images' places.
+        longest: Steps, at most.
+    """
+    embedded, mask, cache = filled(model, batch.ids, image), batch.mask, None
+    ended = torch.zeros(len(batch), dtype=torch.bool, device=mask.device)
+    end = model.id_of(TURN_END)
+    for _ in range(longest):
+        found = model.network(
+            inputs_embeds=embedded,
+            attention_mask=mask,
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        word = found.logits[:, -1].argmax(-1).where(~ended, end)
+        yield word
+        ended = ended | (word == end)
+        if ended.all():
+            return
+        cache, embedded = found.past_key_values, model.embed(word[:, None])
+        mask = torch.cat([mask, mask.new_ones(len(mask), 1)], 1)

@@ -1,0 +1,232 @@
+"""The stand-in for InternVL3's language model: about a million weights, trained on text about drawn
+scenes, what they show, what is asked about them, and facts that no picture tells.
+
+A scene is told cell by cell, sixteen of them in raster order, as an image's tokens will be: each
+cell arrives as the words that hold there, weighted by how much of it they cover, summed into one
+embedding. No pixel is ever seen.
+"""
+
+import math
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers
+from torch import Tensor, nn
+from tqdm import tqdm
+from transformers import (
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    get_cosine_schedule_with_warmup,
+)
+
+from muse_core.data.scene_facts import FACTS
+from muse_core.data.scene_questions import (
+    ASKED,
+    GROUND,
+    SceneObject,
+    ask,
+    cell_words,
+    scene_objects,
+    word_shares,
+)
+from muse_core.data.scenes import Scenes, captions_of, draw, visible_pixels
+from muse_core.errors import MuseError
+from muse_core.foundations.language_model import (
+    IMAGE_TOKEN,
+    SPECIALS,
+    TURN_END,
+    LanguageModel,
+)
+from muse_core.unified.conversation import PLACEHOLDER, Turn, prompts
+
+PAD, UNKNOWN = "<pad>", "<unk>"
+GRID = 4
+ASKED_OF_A_SCENE = 8
+NOISE = 0.3
+"""On what stands in an image's places, in standard deviations of an embedding's entries."""
+FACT_SHARE, CAPTION_SHARE = 0.12, 0.08
+"""Of the texts: facts without a scene, and scenes that are described instead of asked about."""
+LEARNING_RATE = 2e-3
+POOL = 4096
+"""Scenes that are drawn at once, to be asked about many times."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """One scene: its objects, and ``shares`` (cells, words) over the vocabulary."""
+
+    objects: list[SceneObject]
+    shares: Tensor
+    caption: str
+
+
+def vocabulary() -> list[str]:
+    """Every word that questions, answers, facts and captions use."""
+    source, words = Scenes("train").described(), set()
+    batch = source.first(2000)
+    for caption in batch.captions:
+        words |= set(caption.split())
+    rng = np.random.default_rng(0)
+    found = source.parameters(list(range(2000)))
+    assert batch.instance_masks is not None
+    visible = visible_pixels(batch.instance_masks)
+    for row in range(2000):
+        objects = scene_objects(found, visible, row, source.image_size)
+        for question in filter(None, (ask(objects, kind, rng) for kind in ASKED)):
+            words |= set(f"{question.text} {question.answer}".split())
+            words |= {word for each in question.choices for word in each.split()}
+        words |= {word for each in objects for word in each.words}
+    for question, answer in FACTS:
+        words |= set(f"{question} {answer}".split())
+    words |= {GROUND, *re.findall(r"[a-z]+", CAPTION_ASKED), "?", "user", "assistant"}
+    return [PAD, UNKNOWN, *SPECIALS, *sorted(words)]
+
+
+CAPTION_ASKED = "what is in the picture ?"
+
+
+def ordered(model: LanguageModel) -> list[str]:
+    """The vocabulary by id."""
+    known = model.tokenizer.get_vocab()
+    return sorted(known, key=lambda word: known[word])
+
+
+def scenes(source: Scenes, indices: Sequence[int], words: Sequence[str]) -> list[Told]:
+    """What scenes show, in these words."""
+    found = source.parameters(list(indices))
+    _, instances = draw(found, source.image_size)
+    visible = visible_pixels(instances)
+    captions = captions_of(found, visible, source.wording)
+    found_scenes = []
+    for row in range(len(instances)):
+        objects = scene_objects(found, visible, row, source.image_size)
+        shares = word_shares(cell_words(objects, instances[row : row + 1], GRID), words)
+        found_scenes.append(Told(objects, shares, captions[row]))
+    return found_scenes
+
+
+def word_tokenizer(words: list[str]) -> PreTrainedTokenizerFast:
+    """A word is a token; others are ``<unk>``."""
+    known = {word: index for index, word in enumerate(words)}
+    tokenizer = Tokenizer(models.WordLevel(known, unk_token=UNKNOWN))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token=PAD,
+        unk_token=UNKNOWN,
+        eos_token=TURN_END,
+        additional_special_tokens=list(SPECIALS),
+        model_max_length=CONTEXT,
+    )
+
+
+CONTEXT = 256
+
+
+def new_language_model() -> LanguageModel:
+    """Random weights, 1.1 million."""
+    tokenizer = word_tokenizer(vocabulary())
+    known = tokenizer.get_vocab()
+    config = Qwen2Config(
+        vocab_size=len(tokenizer),
+        hidden_size=128,
+        intermediate_size=320,
+        num_hidden_layers=6,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=CONTEXT,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=known[TURN_END],
+        pad_token_id=known[PAD],
+    )
+    return LanguageModel(Qwen2ForCausalLM(config), tokenizer)
+
+
+@dataclass(frozen=True)
+class Texts:
+    """What a step reads: conversations, and what their image places hold, (batch, cells, words)."""
+
+    turns: list[list[Turn]]
+    shares: Tensor
+
+
+class TextsAboutScenes:
+    """Endless texts, drawn by the seed: questions of every kind, captions, and facts."""
+
+    def __init__(self, words: Sequence[str], seed: int, split: str = "train") -> None:
+        self.words, self.draw = list(words), np.random.default_rng(seed)
+        self.source = Scenes(split).described()
+        self.pool: list[Told] = []
+
+    def scene(self) -> Told:
+        """One scene of the pool, which is drawn anew after each has been asked about often."""
+        if not self.pool or self.draw.random() < 1 / (ASKED_OF_A_SCENE * POOL):
+            indices = self.draw.integers(len(self.source), size=POOL).tolist()
+            self.pool = scenes(self.source, indices, self.words)
+        return self.pool[self.draw.integers(len(self.pool))]
+
+    def text(self) -> tuple[list[Turn], Tensor]:
+        """A conversation and its image places."""
+        scene, chance = self.scene(), self.draw.random()
+        if chance < FACT_SHARE:
+            return [Turn(*FACTS[self.draw.integers(len(FACTS))])], scene.shares
+        if chance < FACT_SHARE + CAPTION_SHARE:
+            return [Turn(f"{PLACEHOLDER} {CAPTION_ASKED}", scene.caption)], scene.shares
+        kinds = list(ASKED)
+        question = None
+        while question is None:
+            question = ask(scene.objects, kinds[self.draw.integers(len(kinds))], self.draw)
+        return [Turn(f"{PLACEHOLDER} {question.text}", question.answer)], scene.shares
+
+    def batch(self, size: int) -> Texts:
+        """So many conversations."""
+        turns, shares = zip(*(self.text() for _ in range(size)), strict=True)
+        return Texts(list(turns), torch.stack(shares))
+
+
+def loss_of(model: LanguageModel, texts: Texts, noise: float) -> Tensor:
+    """Cross-entropy of the answers, in nats a token."""
+    batch = prompts(model, texts.turns, GRID**2)
+    table = model.network.get_input_embeddings().weight
+    image = texts.shares @ table
+    image = image + noise * table.std() * torch.randn_like(image)
+    # A fact has no image: its row stays as it is.
+    places = batch.ids == model.id_of(IMAGE_TOKEN)
+    embedded = model.embed(batch.ids)
+    embedded = embedded.masked_scatter(places[..., None], image[places.any(1)])
+    found = model.network(inputs_embeds=embedded, attention_mask=batch.mask, labels=batch.labels)
+    return found.loss
+
+
+def train_language_model(
+    source: Scenes, *, steps: int, batch_size: int, seed: int
+) -> tuple[LanguageModel, list[float]]:
+    """From nothing, on `TextsAboutScenes`; ``source`` is not looked at: no pixel is.
+
+    Raises MuseError where the loss is no number.
+    """
+    torch.manual_seed(seed)
+    model = new_language_model()
+    texts = TextsAboutScenes(ordered(model), seed)
+    optimiser = torch.optim.AdamW(
+        model.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0.02
+    )
+    schedule = get_cosine_schedule_with_warmup(optimiser, max(1, steps // 20), steps)
+    losses = []
+    for step in tqdm(range(steps), desc="language model", file=sys.stdout, mininterval=10):
+        loss = loss_of(model, texts.batch(batch_size), NOISE)
+        if not math.isfinite(loss.item()):
+            raise MuseError(f"Training the language model diverged at step {step}.")
+        optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        schedule.step()
+        losses.append(loss.item())
+    return model.eval(), losses
