@@ -83,8 +83,8 @@ class SubCodebooks(nn.Module):
 
 class SharedIndex(nn.Module):
     """Two codebooks of unit codes, semantic and of pixels, with one index: the code pair whose
-    summed distance is least; applied to the residual of ever finer grids (TokenFlow, arXiv
-    2412.03069, with VAR's scales).
+    summed distance is least; applied to the normalised residual of ever finer grids (TokenFlow,
+    arXiv 2412.03069, with VAR's scales).
     """
 
     def __init__(
@@ -126,20 +126,23 @@ class SharedIndex(nn.Module):
                 f"{', '.join(map(str, self.scales))}: give images of the size it was built for."
             )
         widths = [semantic.shape[1], pixel.shape[1]]
-        total, rest, indices, losses = torch.zeros_like(together), together.detach(), [], []
+        books = [F.normalize(codes, dim=-1) for codes in (self.semantic, self.pixel)]
+        total, rest, indices, losses = torch.zeros_like(together), together, [], []
         for scale in self.scales:
             points = to_tokens(F.interpolate(rest, (scale, scale), mode="area"))
-            index = self.nearest(*points.split(widths, -1))
-            unit = [F.normalize(codes, dim=-1) for codes in (self.semantic, self.pixel)]
-            chosen = torch.cat([codes[index] for codes in unit], -1)
-            grown = chosen.transpose(1, 2).unflatten(2, (scale, scale))
+            halves = [F.normalize(half, dim=-1) for half in points.split(widths, -1)]
+            index = self.nearest(*halves)
+            chosen = [codes[index] for codes in books]
+            losses += [codebook_loss(*pair) for pair in zip(halves, chosen, strict=True)]
+            through = map(straight_through, halves, chosen)
+            grown = torch.cat(list(through), -1).transpose(1, 2).unflatten(2, (scale, scale))
             if scale != side:
                 grown = F.interpolate(grown, (side, side), mode="bicubic")
             total, rest = total + grown, rest - grown.detach()
-            losses.append(codebook_loss(together, total))
             indices.append(index)
         codes = torch.cat(indices, 1)[..., None]
-        return Quantised(straight_through(together, total), codes, torch.stack(losses).mean())
+        # Both halves of a scale together, as one code pair.
+        return Quantised(total, codes, 2 * torch.stack(losses).mean())
 
 
 def require_codes(codes: int) -> None:
@@ -151,25 +154,24 @@ def require_codes(codes: int) -> None:
 @dataclass(frozen=True)
 class CodebookUse:
     """``used``: share of all codes that some token has; ``perplexity``: exp of the entropy of how
-    often each is had, mean over codebooks, at most ``codes``.
+    often each is had, mean over codebooks, at most ``codes``; ``least``: of the codebook where it
+    is smallest.
     """
 
     codes: int
     tokens: int
     used: float
     perplexity: float
+    least: float
 
     @property
     def warning(self) -> str:
         """What is wrong with it, in a sentence, or ""."""
-        if self.codes > self.tokens:
+        if too_many := more_codes_than(self.tokens, self.codes):
+            return too_many
+        if self.least < COLLAPSED * self.codes:
             return (
-                f"A codebook of {self.codes:,} codes was asked for {self.tokens:,} tokens alone: "
-                "most cannot be used, take fewer codes or more images."
-            )
-        if self.perplexity < COLLAPSED * self.codes:
-            return (
-                f"The codebook has collapsed: a perplexity of {self.perplexity:.1f} of "
+                f"The codebook has collapsed: a perplexity of {self.least:.1f} of "
                 f"{self.codes:,} codes; lower the learning rate, or take fewer codes."
             )
         return ""
@@ -184,5 +186,16 @@ def codebook_use(codes: Int[Tensor, "batch positions codebooks"], count: int) ->
     flat = codes.flatten(0, 1)
     shares = torch.stack([torch.bincount(each, minlength=count) for each in flat.unbind(1)])
     shares = shares.double() / len(flat)
-    perplexity = torch.special.entr(shares).sum(1).exp().mean()
-    return CodebookUse(count, len(flat), (shares > 0).double().mean().item(), perplexity.item())
+    each = torch.special.entr(shares).sum(1).exp()
+    used = (shares > 0).double().mean().item()
+    return CodebookUse(count, len(flat), used, each.mean().item(), each.min().item())
+
+
+def more_codes_than(tokens: int, codes: int) -> str:
+    """The sentence for a codebook larger than the tokens it is asked for, or ""."""
+    if codes <= tokens:
+        return ""
+    return (
+        f"A codebook of {codes:,} codes was asked for {tokens:,} tokens alone: most cannot be "
+        "used, take fewer codes or more images."
+    )

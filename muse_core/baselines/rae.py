@@ -11,6 +11,8 @@ from diffusers.models.autoencoders.vae import DecoderOutput
 from torch import Tensor, nn
 
 from muse_core.baselines.visual_tokenizer import (
+    OF_ALL_ROWS,
+    PATCHES,
     Encoded,
     Parts,
     VisualTokenizer,
@@ -18,10 +20,9 @@ from muse_core.baselines.visual_tokenizer import (
     from_tokens,
     to_tokens,
 )
+from muse_core.config.system_stages import SystemStage
 from muse_core.foundations.backbone import Backbone
 from muse_core.shapes import Images, Latents
-
-PATCHES = "patch tokens"
 
 
 class Rae(VisualTokenizer, ConfigMixin):
@@ -37,7 +38,11 @@ class Rae(VisualTokenizer, ConfigMixin):
         "A decoder of four blocks 128 wide instead of 24 of 1,024.",
         "The backbone is that of all rows, so zero-shot, probe and mIoU are the frozen backbone's.",
         "Its generator is that of all rows; the published one is made wide enough for tokens.",
+        "Means and deviations of 128 images normalise the backbone's tokens as they come; "
+        "published: of the whole corpus, after a LayerNorm without its affine part.",
+        OF_ALL_ROWS + "L1 + LPIPS and a DINO critic that starts late.",
     )
+    stages = (SystemStage(),)
 
     @register_to_config
     def __init__(

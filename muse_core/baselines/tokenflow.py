@@ -10,11 +10,12 @@ import torch
 import torch.nn.functional as F
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.autoencoders.vae import DecoderOutput
-from torch import nn
+from torch import Tensor, nn
 
 from muse_core.baselines.networks import ConvolutionalDecoder, ConvolutionalEncoder, blocks
 from muse_core.baselines.quantisers import SharedIndex
 from muse_core.baselines.visual_tokenizer import (
+    OF_ALL_ROWS,
     Encoded,
     Parts,
     Pass,
@@ -24,6 +25,8 @@ from muse_core.baselines.visual_tokenizer import (
     grid_of,
     to_tokens,
 )
+from muse_core.config.system_stages import SystemStage
+from muse_core.errors import MuseError
 from muse_core.foundations.backbone import Backbone
 from muse_core.shapes import Images, Latents, Scalar
 
@@ -37,7 +40,8 @@ class TokenFlow(VisualTokenizer, ConfigMixin):
 
     words = "TokenFlow"
     probed = segmented = CODES
-    asks_backbone, built_from = True, ("backbone",)
+    built_from, supervised_by = ("backbone",), ("backbone",)
+    stages = (SystemStage({"codebook": 1.0, "semantic_decoder": 1.0}, backbone_rate=0.5),)
     pretrained, fixed = ("semantic_encoder.",), ("projection.",)
     departures = (
         "1,024 code pairs of 16 + 8 channels on scales 1, 2, 4, 8 instead of 32,768 of 32 + 8 on "
@@ -45,7 +49,9 @@ class TokenFlow(VisualTokenizer, ConfigMixin):
         "The semantic encoder starts from this world's backbone and is tuned with all the rest.",
         "Zero-shot reads the semantic decoder's tokens by the backbone's own projection into the "
         "text space; the published system hands its codes to a language model instead.",
-        "The denoiser generates the codes' vectors; the published one predicts the next scale.",
+        "The denoiser generates the codes' vectors, which are put on their nearest codes before "
+        "they are decoded; the published one predicts the next scale.",
+        OF_ALL_ROWS + "L2 + LPIPS, a critic from step 20,000 at 0.5.",
     )
 
     @register_to_config
@@ -75,20 +81,25 @@ class TokenFlow(VisualTokenizer, ConfigMixin):
             decoder_depth: Blocks of the semantic decoder.
 
         Raises:
-            MuseError: For a codebook of fewer than two codes.
+            MuseError: For a codebook of fewer than two codes, and grids of two sizes.
         """
         super().__init__()
         self.semantic_encoder = Backbone(backbone_config)
+        if (patch := self.semantic_encoder.patch_size) != 2 ** (len(widths) - 1):
+            raise MuseError(
+                f"TokenFlow's pixel encoder halves {len(widths) - 1} times, and its semantic "
+                f"encoder has patches of {patch} pixels: give it as many widths as make "
+                "the grids equal."
+            )
         width, grid = self.semantic_encoder.width, image_size // self.semantic_encoder.patch_size
         self.to_semantic = nn.Sequential(
             nn.Linear(width, width), nn.Tanh(), nn.Linear(width, semantic_width)
         )
         self.pixel_encoder = ConvolutionalEncoder(widths, pixel_width)
         self.quantiser = SharedIndex(codes, semantic_width, pixel_width, scales)
-        together = semantic_width + pixel_width
-        self.pixel_decoder = ConvolutionalDecoder(widths, together)
+        self.pixel_decoder = ConvolutionalDecoder(widths, pixel_width)
         self.positions = nn.Parameter(0.02 * torch.randn(1, grid**2, width))
-        self.from_codes = nn.Linear(together, width)
+        self.from_codes = nn.Linear(semantic_width, width)
         self.semantic_decoder = nn.Sequential(
             blocks(width, decoder_depth, heads=4), nn.LayerNorm(width), nn.Linear(width, width)
         )
@@ -118,7 +129,8 @@ class TokenFlow(VisualTokenizer, ConfigMixin):
         pixel = self.pixel_encoder(images)
         found = self.quantiser(semantic, pixel)
         codes = to_tokens(found.latent)
-        decoded = self.semantic_decoder(self.from_codes(codes) + self.positions)
+        meaning = codes[..., : self.config.semantic_width]
+        decoded = self.semantic_decoder(self.from_codes(meaning) + self.positions)
         return Encoded(
             latent=found.latent,
             tokens={CODES: codes, SEMANTIC: decoded},
@@ -129,7 +141,16 @@ class TokenFlow(VisualTokenizer, ConfigMixin):
         )
 
     def decode(self, latent: Latents, size: tuple[int, int] | None = None) -> DecoderOutput:
-        return DecoderOutput(self.pixel_decoder(latent))
+        """The codes of pixels alone: those of semantics are for the semantic decoder."""
+        return DecoderOutput(self.pixel_decoder(self._bands(latent)[1]))
+
+    def on_codes(self, latent: Latents) -> Latents:
+        return self.quantiser(*self._bands(latent)).latent
+
+    def _bands(self, latent: Latents) -> tuple[Tensor, Tensor]:
+        """(semantic, pixel)."""
+        semantic, pixel = latent.tensor_split([self.config.semantic_width], 1)
+        return semantic, pixel
 
     def own_losses(self, step: Pass, said: Supervision) -> Mapping[str, Scalar]:
         """Codebook, and 1 - cos between the semantic decoder's tokens and the frozen backbone's."""

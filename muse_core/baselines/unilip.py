@@ -12,6 +12,9 @@ from diffusers.models.autoencoders.vae import DecoderOutput
 from torch import nn
 
 from muse_core.baselines.visual_tokenizer import (
+    LATENT,
+    OF_ALL_ROWS,
+    PATCHES,
     Encoded,
     Parts,
     Pass,
@@ -20,11 +23,10 @@ from muse_core.baselines.visual_tokenizer import (
     from_tokens,
     to_tokens,
 )
+from muse_core.config.system_stages import SystemStage
 from muse_core.foundations.backbone import Backbone
 from muse_core.foundations.pixel_decoder import PixelDecoder
 from muse_core.shapes import Images, Latents, Scalar, Tokens
-
-PATCHES, LATENT = "patch tokens", "latent z"
 
 
 class ResidualBlock(nn.Module):
@@ -47,7 +49,7 @@ class UniLip(VisualTokenizer, ConfigMixin):
 
     words = "UniLIP"
     probed = segmented = PATCHES
-    asks_backbone, built_from = True, ("backbone", "autoencoder")
+    built_from = ("backbone", "autoencoder")
     pretrained, fixed = ("backbone.",), ("projection.",)
     departures = (
         "No pixel unshuffle and no language model's projector: this world's backbone has neither; "
@@ -56,6 +58,15 @@ class UniLip(VisualTokenizer, ConfigMixin):
         "The latent is 16 channels wide, as its pretrained decoder asks.",
         "Zero-shot reads the tuned backbone by the frozen one's projection into the text space; "
         "the published system puts it under an unchanged language model.",
+        "Its latent begins at random before the pretrained decoder, as published; MUSE's begins "
+        "fitted to that decoder by least squares.",
+        OF_ALL_ROWS
+        + "MSE + 1.1 x (LPIPS + 0.1 x ConvNeXt features), no critic in the first stage.",
+    )
+    supervised_by = ("backbone",)
+    stages = (
+        SystemStage(share=0.5),
+        SystemStage({"distillation": 1.0}, backbone_rate=0.1, share=0.5),
     )
 
     @register_to_config

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from muse_core.baselines.networks import Contrast, HybridDecoder, HybridEncoder
 from muse_core.baselines.quantisers import SubCodebooks
 from muse_core.baselines.visual_tokenizer import (
+    OF_ALL_ROWS,
     Encoded,
     Parts,
     Pass,
@@ -24,9 +25,10 @@ from muse_core.baselines.visual_tokenizer import (
     grid_of,
     to_tokens,
 )
+from muse_core.config.system_stages import SystemStage
 from muse_core.shapes import Float, Images, Latents, Scalar, Tokens
 
-CODES, ENCODED = "codes", "encoder's tokens"
+CODES, PROJECTED, ENCODED = "codes", "projected codes", "encoder's tokens"
 
 
 class AttentionProjection(nn.Module):
@@ -61,15 +63,19 @@ class UniTok(VisualTokenizer, ConfigMixin):
 
     words = "UniTok"
     training_only = ("contrast.",)
-    probed = segmented = CODES
+    probed = segmented = PROJECTED
     departures = (
         "Four blocks 96 wide and 8 codebooks of 256 codes instead of 31 blocks 1,024 wide and 8 of "
         "4,096; f8 instead of f16.",
         "The contrast is with this world's frozen text tower, as in all rows; the published one "
         "trains its own from scratch.",
         "The critic is that of all rows, without augmentation; it starts with the training.",
-        "The denoiser generates the codes' vectors; the published generator predicts sub-codes.",
+        "The denoiser generates the codes' vectors, which are put on their nearest codes before "
+        "they are decoded; the published generator predicts sub-codes.",
+        OF_ALL_ROWS + "0.2 x L1 + L2 + LPIPS, a DINOv2 critic at an adaptive weight of 0.4, late.",
     )
+    supervised_by = ("text_tower",)
+    stages = (SystemStage({"codebook": 1.0, "anchor": 1.0}),)
 
     @register_to_config
     def __init__(
@@ -121,14 +127,19 @@ class UniTok(VisualTokenizer, ConfigMixin):
         narrow = from_tokens(self.project(to_tokens(grown)), grid_of(grown))
         found = self.quantiser(narrow)
         codes = to_tokens(found.latent)
+        projected = self.project_back(codes)
+        tokens = {PROJECTED: projected, CODES: codes, ENCODED: to_tokens(grown)}
         return Encoded(
             latent=found.latent,
-            tokens={CODES: codes, ENCODED: to_tokens(grown)},
-            grid=dict.fromkeys((CODES, ENCODED), grid_of(grown)),
-            embedding=self.head(self.project_back(codes).mean(1)),
+            tokens=tokens,
+            grid=dict.fromkeys(tokens, grid_of(grown)),
+            embedding=self.head(projected.mean(1)),
             codes=found.codes,
             aside={"codebook": found.loss},
         )
+
+    def on_codes(self, latent: Latents) -> Latents:
+        return self.quantiser(latent).latent
 
     def decode(self, latent: Latents, size: tuple[int, int] | None = None) -> DecoderOutput:
         wide = from_tokens(self.project_back(to_tokens(latent)), grid_of(latent))

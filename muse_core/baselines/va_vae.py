@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from muse_core.baselines.networks import ConvolutionalDecoder, ConvolutionalEncoder
 from muse_core.baselines.visual_tokenizer import (
+    LATENT,
+    OF_ALL_ROWS,
     Encoded,
     Parts,
     Pass,
@@ -21,11 +23,11 @@ from muse_core.baselines.visual_tokenizer import (
     grid_of,
     to_tokens,
 )
+from muse_core.config.system_stages import SystemStage
 from muse_core.shapes import Images, Latents, Scalar, Tokens
 
 DISTANCE_MARGIN, COSINE_MARGIN = 0.25, 0.5
 """Of the released recipe's last phase: what is nearer than this is near enough."""
-LATENT = "latent z"
 
 
 def vision_foundation_loss(
@@ -63,7 +65,13 @@ class VaVae(VisualTokenizer, ConfigMixin):
         "Pixel losses are means over pixels as in all rows, not sums with a learned variance; the "
         "KL weight is scaled to that.",
         "One phase with the margins of the last, not three.",
+        "The teacher's tokens are resized to the latent's grid; published: the image is, so that "
+        "the grids agree.",
+        OF_ALL_ROWS + "L1 + LPIPS, a critic from step 5,001 at an adaptive weight of 0.5.",
     )
+    supervised_by = ("teacher",)
+    # The published weight of KL, 1e-6, is of sums over pixels and channels.
+    stages = (SystemStage({"vision_foundation": 0.1, "kl": 1e-7}),)
 
     @register_to_config
     def __init__(

@@ -15,12 +15,22 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
 from muse_core.config.preset import Preset
+from muse_core.config.system_stages import SystemStage
 from muse_core.errors import MuseError
 from muse_core.foundations.backbone import Backbone
 from muse_core.foundations.image_tower import image_projection
 from muse_core.foundations.loading import load_whole, require_folder_or_hub
 from muse_core.foundations.pixel_decoder import load_autoencoder
-from muse_core.shapes import Embeddings, Images, Int, Latents, Scalar, Tokens
+from muse_core.shapes import Embeddings, Float, Images, Int, Latents, Scalar, Tokens
+
+LATENT, PATCHES = "latent z", "patch tokens"
+"""Names that features have in all tables."""
+OF_ALL_ROWS = (
+    "Pixel losses (L1 + 5 x L2, features of this world's perceptual network, a critic from the "
+    "first step at a fixed weight), optimiser and moving average are those of MUSE's last stage, "
+    "as in all rows. Published: "
+)
+"""The beginning of a departure that every system has."""
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -37,6 +47,7 @@ class Encoded:
         grid: Feature name -> (rows, columns).
         embedding: Of the image in the text space, (batch, width), or None.
         codes: Index of each code, (batch, positions, codebooks), or None for a continuous latent.
+        pooled: Features that are one vector an image, name -> (batch, width).
         aside: What the system's own losses look at, by name.
     """
 
@@ -45,6 +56,7 @@ class Encoded:
     grid: dict[str, tuple[int, int]] = field(default_factory=dict)
     embedding: Embeddings | None = None
     codes: Int[Tensor, "batch positions codebooks"] | None = None
+    pooled: dict[str, Float[Tensor, "batch pooled"]] = field(default_factory=dict)
     aside: dict[str, Any] = field(default_factory=dict)
 
 
@@ -105,12 +117,15 @@ class Parts:
     @cached_property
     def backbone(self) -> Backbone:
         """The pretrained backbone. Raises MuseError where it cannot be loaded."""
-        return Backbone.from_pretrained(self.preset.foundations.backbone)
+        # What a system draws at random must not depend on what was loaded before.
+        with torch.random.fork_rng():
+            return Backbone.from_pretrained(self.preset.foundations.backbone)
 
     @cached_property
     def autoencoder(self) -> Any:
         """The pretrained DC-AE. Raises MuseError where it cannot be loaded."""
-        return load_autoencoder(self.preset.foundations.autoencoder)
+        with torch.random.fork_rng():
+            return load_autoencoder(self.preset.foundations.autoencoder)
 
     def projection(self) -> nn.Linear:
         """The backbone's own projection into the text space.
@@ -118,7 +133,8 @@ class Parts:
         Raises:
             MuseError: None lies beside it.
         """
-        found = image_projection(self.preset.foundations.backbone)
+        with torch.random.fork_rng():
+            found = image_projection(self.preset.foundations.backbone)
         if found is None:
             raise MuseError(
                 "This system names images by the backbone's own projection into the text space, "
@@ -143,8 +159,6 @@ class VisualTokenizer(ModelMixin, ABC):
     """The feature whose mean the linear probe reads."""
     segmented: ClassVar[str]
     """The feature behind the mIoU."""
-    asks_backbone: ClassVar[bool] = False
-    """Whether its own losses look at the frozen backbone's tokens."""
     pretrained: ClassVar[tuple[str, ...]] = ()
     """Beginnings of the names of weights that come from the backbone: a stage has a rate for
     them.
@@ -155,9 +169,11 @@ class VisualTokenizer(ModelMixin, ABC):
     """Beginnings of the names of weights that neither `encode` nor `decode` reads."""
     built_from: ClassVar[tuple[str, ...]] = ()
     """The pretrained parts in it: "backbone", "autoencoder"."""
-    own_weights: ClassVar[Mapping[str, float]] = {}
-    """Its own losses with their weights, for a system that is not among
-    `muse_core.config.system_stages.RECIPES`.
+    supervised_by: ClassVar[tuple[str, ...]] = ()
+    """The pretrained networks that its own losses ask: "teacher", "text_tower", "backbone"."""
+    stages: ClassVar[tuple[SystemStage, ...]] = (SystemStage(),)
+    """How it is trained: weights of its own losses, published ones where there are any, and shares
+    of the images.
     """
 
     @classmethod
@@ -176,9 +192,19 @@ class VisualTokenizer(ModelMixin, ABC):
         """
 
     def forward(self, images: Images) -> Pass:
-        """One pass for all losses."""
+        """One pass for all losses. Raises MuseError where images come back in another size."""
         encoded = self.encode(images)
-        return Pass(images, encoded, self.decode(encoded.latent, size_of(images)).sample)
+        decoded = self.decode(encoded.latent, size_of(images)).sample
+        if decoded.shape != images.shape:
+            raise MuseError(
+                f"{self.words} gives images of {size_of(images)} pixels back as "
+                f"{size_of(decoded)}: choose an image size that divides into its tokens."
+            )
+        return Pass(images, encoded, decoded)
+
+    def on_codes(self, latent: Latents) -> Latents:
+        """A latent that something else made, on the nearest codes of a discrete system."""
+        return latent
 
     @property
     def codebooks(self) -> tuple[int, int] | None:

@@ -23,6 +23,8 @@ from muse_core.baselines.self_distillation import (
     sinkhorn,
 )
 from muse_core.baselines.visual_tokenizer import (
+    LATENT,
+    OF_ALL_ROWS,
     Encoded,
     Parts,
     Pass,
@@ -32,10 +34,11 @@ from muse_core.baselines.visual_tokenizer import (
     frozen,
     to_tokens,
 )
+from muse_core.config.system_stages import SystemStage
 from muse_core.foundations.image_normalisation import IMAGENET, Normalise
 from muse_core.shapes import Bool, Float, Images, Latents, Scalar, Tokens
 
-PATCHES, LATENT = "encoder's tokens", "latent z"
+PATCHES, POOLED = "encoder's tokens", "class token and mean token"
 GLOBAL_CROPS, LOCAL_CROPS = (0.4, 1.0), (0.1, 0.4)
 """Shares of an image's area."""
 MASKED = 0.3
@@ -69,8 +72,9 @@ class Vtp(VisualTokenizer, ConfigMixin):
     The bottleneck stands before the decoder alone: all that understands reads the full width."""
 
     words = "VTP"
-    probed = segmented = PATCHES
-    fixed = ("teacher.",)
+    probed, segmented = POOLED, PATCHES
+    fixed, supervised_by = ("teacher.",), ("text_tower",)
+    stages = (SystemStage({"anchor": 1.0, "dino": 1.0, "ibot": 1.0}),)
     training_only = ("teacher.", "student.dino.", "student.ibot.", "contrast.")
     departures = (
         "Six blocks 96 wide instead of 24 of 1,024, patches of 8 pixels, LayerNorm for RMSNorm; a "
@@ -78,8 +82,8 @@ class Vtp(VisualTokenizer, ConfigMixin):
         "No training code and no loss weights were released: the three objectives weigh 1 each, "
         "beside the pixel losses of all rows.",
         "The contrast is with this world's frozen text tower; the published one trains its own.",
-        "Two global and two local crops, 512 prototypes; the critic is there from the start, the "
-        "published decoder is tuned with one afterwards.",
+        "Two global and two local crops, 512 prototypes, no KoLeo.",
+        OF_ALL_ROWS + "L1 + perceptual; the decoder is tuned with a critic afterwards.",
     )
 
     @register_to_config
@@ -120,6 +124,7 @@ class Vtp(VisualTokenizer, ConfigMixin):
             use_gated_mlp=True,
             hidden_act="silu",
             layerscale_value=1.0,
+            pos_embed_rescale=None,
         )
         self.student = Student(config, prototypes)
         self.teacher = frozen(copy.deepcopy(self.student))
@@ -143,6 +148,7 @@ class Vtp(VisualTokenizer, ConfigMixin):
             tokens={PATCHES: patches, LATENT: to_tokens(latent)},
             grid=dict.fromkeys((PATCHES, LATENT), (rows, columns)),
             embedding=self.to_text(seen),
+            pooled={POOLED: torch.cat([seen, patches.mean(1)], -1)},
         )
 
     def decode(self, latent: Latents, size: tuple[int, int] | None = None) -> DecoderOutput:

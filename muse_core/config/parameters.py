@@ -4,6 +4,7 @@ import difflib
 import shlex
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -18,6 +19,7 @@ from muse_core.config.overrides import (
     with_absolute_paths,
 )
 from muse_core.config.preset import Preset
+from muse_core.config.system_stages import AS_THEY_ARE, SYSTEM_NAMES
 from muse_core.errors import MuseError, shown
 
 _WORDS = {
@@ -217,10 +219,29 @@ class StudyRunParameters(Configured):
     fresh: bool = False
 
 
+def _known_system(text: str) -> str:
+    place, colon, name = text.strip().rpartition(":")
+    if not colon and text.strip() not in (*SYSTEM_NAMES, *AS_THEY_ARE):
+        raise ValueError("unknown")
+    if colon and (not place or not name or (place.endswith(".py") and not Path(place).is_file())):
+        raise ValueError("no file")
+    return text.strip()
+
+
+SystemName = Annotated[
+    str,
+    AfterValidator(_known_system),
+    Field(
+        description=f"one of {', '.join((*SYSTEM_NAMES, *AS_THEY_ARE))}, or your own as "
+        "FILE.py:Class with a file that is there"
+    ),
+]
+
+
 class SystemParameters(Configured):
     """What ``studies/one_system`` asks for: a row of Table 1, and how it is measured."""
 
-    system: Filled
+    system: SystemName
     data: Filled
     split: Literal["val", "test", "verdict"] = Field(
         "test",

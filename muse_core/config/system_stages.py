@@ -25,19 +25,10 @@ class SystemStage:
     share: float = 1.0
 
 
-RECIPES: dict[str, tuple[SystemStage, ...]] = {
-    # The published weight of KL, 1e-6, is of sums over pixels and channels.
-    "va-vae": (SystemStage({"vision_foundation": 0.1, "kl": 1e-7}),),
-    "tokenflow": (SystemStage({"codebook": 1.0, "semantic_decoder": 1.0}, backbone_rate=0.5),),
-    "unitok": (SystemStage({"codebook": 1.0, "anchor": 1.0}),),
-    "unilip": (
-        SystemStage(share=0.5),
-        SystemStage({"distillation": 1.0}, backbone_rate=0.1, share=0.5),
-    ),
-    "vtp": (SystemStage({"anchor": 1.0, "dino": 1.0, "ibot": 1.0}),),
-    "rae": (SystemStage(),),
-}
-"""System -> its stages. Weights are those published, or 1 where none were."""
+SYSTEM_NAMES = ("va-vae", "tokenflow", "unitok", "unilip", "vtp", "rae")
+"""The systems of `muse_core.baselines`, by name; each class says its own stages."""
+AS_THEY_ARE = ("muse", "backbone", "autoencoder")
+"""Rows of Table 1 that are none of them: the preset's own curriculum, and its untrained parts."""
 
 
 def system_curriculum(

@@ -16,7 +16,7 @@ from muse_core import paths
 from muse_core.results.tensor_files import Stored, read_stored, write_stored
 from muse_core.results.trained_code import code_digests
 
-MEASURING = ("data", "foundations", "models", "losses", "evaluation")
+MEASURING = ("baselines", "data", "foundations", "models", "losses", "evaluation")
 
 
 @lru_cache

@@ -17,7 +17,7 @@ from diffusers import AutoencoderDC
 from einops import rearrange
 from torch import Tensor, nn
 
-from muse_core.baselines.visual_tokenizer import VisualTokenizer
+from muse_core.baselines.visual_tokenizer import LATENT, PATCHES, VisualTokenizer
 from muse_core.evaluation.attention.student_teacher import student_attention, teacher_attention
 from muse_core.foundations.backbone import Backbone
 from muse_core.foundations.pixel_decoder import encode_with, reconstruct_with
@@ -26,9 +26,10 @@ from muse_core.losses.topology import Grid
 from muse_core.models.tokenizer import MuseTokenizer
 from muse_core.results.trained_code import folder_fingerprint
 from muse_core.shapes import AttentionMaps, Embeddings, Float, Images, Tokens
+from muse_core.training.freshness import own_code
 
-SEMANTIC, HIDDEN, LATENT, TRUNK = "semantic stream", "block output", "latent z", "trunk H_0"
-PATCHES, CLASS_TOKEN = "patch tokens", "class token"
+SEMANTIC, HIDDEN, TRUNK = "semantic stream", "block output", "trunk H_0"
+CLASS_TOKEN = "class token"
 RANDOM, RANDOM_WIDTH = "random numbers", 64
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -179,15 +180,20 @@ class SystemExtractor(FeatureExtractor[VisualTokenizer]):
     has_latent = True
 
     def __post_init__(self) -> None:
+        """Weights do not tell what is read of them: the class counts too."""
         self.probed, self.segmented = self.network.probed, self.network.segmented
+        kind = type(self.network)
+        code = "" if kind.__module__.startswith("muse_core.") else own_code(kind)
+        self.fingerprint += f"/{kind.__name__}{code}"
 
     def features(self, images: Images, pixels: bool = True) -> Features:
         """Its own, and its latent."""
         encoded, size = self.network.encode(images), (images.shape[-2], images.shape[-1])
         rows, columns = encoded.latent.shape[-2:]
         return Features(
-            tokens={LATENT: latent_tokens(encoded.latent)} | encoded.tokens,
-            grid={LATENT: (rows, columns)} | encoded.grid,
+            tokens=encoded.tokens | {LATENT: latent_tokens(encoded.latent)},
+            grid=encoded.grid | {LATENT: (rows, columns)},
+            pooled=encoded.pooled,
             embedding=encoded.embedding,
             reconstruction=self.network.decode(encoded.latent, size).sample if pixels else None,
         )

@@ -6,6 +6,8 @@ from typing import Any
 
 from muse_core.baselines.visual_tokenizer import VisualTokenizer
 from muse_core.config.preset import Preset
+from muse_core.config.system_stages import AS_THEY_ARE
+from muse_core.errors import MuseError
 from muse_core.evaluation.feature_extractors import (
     AutoencoderExtractor,
     FeatureExtractor,
@@ -38,28 +40,34 @@ class TableOneRow:
         extractor: The frozen network.
         results: Of its stages, in order; empty where nothing was trained.
         built_from: The pretrained parts in it, by their fields of `FoundationLocations`.
+        supervised_by: The frozen networks that taught it, likewise.
         departures: How it differs from the published system, a sentence each.
     """
 
     extractor: FeatureExtractor[Any]
     results: list[StageResult] = field(default_factory=list)
     built_from: tuple[str, ...] = ()
+    supervised_by: tuple[str, ...] = ()
     departures: tuple[str, ...] = ()
 
     def images(self, preset: Preset) -> dict[str, Measurement]:
-        """How many images its pretrained parts saw, and how many it was trained on."""
-        places = {part: getattr(preset.foundations, part) for part in self.built_from}
-        seen = {part: images_seen(place) for part, place in places.items()}
-        unknown = [part for part, count in seen.items() if count is None]
-        before = Measurement.missing(f"no card says it of the {', '.join(unknown)}")
-        if not unknown:
-            words = ", ".join(self.built_from) or "none of its parts is pretrained"
-            before = Measurement(float(sum(filter(None, seen.values()))), 1, words)
+        """How many images its pretrained parts saw, how many the networks that taught it, and how
+        many it was trained on.
+        """
         trained = sum(each.record.steps * each.record.batch_size for each in self.results)
         return {
-            "pretrained_images": before,
+            "pretrained_images": _seen(self.built_from, preset),
+            "teachers_images": _seen(self.supervised_by, preset),
             "trained_images": Measurement(float(trained), 1, "steps x images of a step"),
         }
+
+
+def _seen(parts: tuple[str, ...], preset: Preset) -> Measurement:
+    """Images that parts of a preset were trained on, as the cards beside them say."""
+    seen = {part: images_seen(getattr(preset.foundations, part)) for part in parts}
+    if unknown := [part for part, count in seen.items() if count is None]:
+        return Measurement.missing(f"no card says it of the {', '.join(unknown)}")
+    return Measurement(float(sum(filter(None, seen.values()))), 1, ", ".join(parts) or "none")
 
 
 def _backbone(named: SystemRun, device: Device) -> TableOneRow:
@@ -82,7 +90,8 @@ def _muse(named: SystemRun, device: Device) -> TableOneRow:
     results = [StageRun(stage=stage.name, **given).open().trainer().fit() for stage in stages]
     folder = tokenizer_folder(named.run, stages[-1].name)
     extractor = TokenizerExtractor.from_pretrained(named.run, folder, device)
-    return TableOneRow(extractor, results, ("backbone", "autoencoder"))
+    parts, teachers = ("backbone", "autoencoder"), ("teacher", "text_tower")
+    return TableOneRow(extractor, results, parts, teachers)
 
 
 def _system(named: SystemRun, device: Device) -> TableOneRow:
@@ -91,16 +100,17 @@ def _system(named: SystemRun, device: Device) -> TableOneRow:
     results = [opened.trainer(stage).fit() for stage in opened.curriculum]
     network: VisualTokenizer = frozen(opened.kind.from_pretrained(opened.folder), device)
     extractor = SystemExtractor(named.run, network, folder_fingerprint(opened.folder))
-    return TableOneRow(extractor, results, opened.kind.built_from, opened.kind.departures)
+    kind = opened.kind
+    # The perceptual distance of all rows asks the teacher.
+    teachers = tuple(dict.fromkeys(("teacher", *kind.supervised_by)))
+    return TableOneRow(extractor, results, kind.built_from, teachers, kind.departures)
 
 
 SYSTEM_ONLY = ("system", "learning_rate")
 """What a `SystemRun` has and a `StageRun` has not."""
-AS_THEY_ARE: dict[str, Callable[[SystemRun, Device], TableOneRow]] = {
-    "muse": _muse,
-    "backbone": _backbone,
-    "autoencoder": _autoencoder,
-}
+OTHERS: dict[str, Callable[[SystemRun, Device], TableOneRow]] = dict(
+    zip(AS_THEY_ARE, (_muse, _backbone, _autoencoder), strict=True)
+)
 """Rows that are no system of `muse_core.baselines`."""
 
 
@@ -108,10 +118,16 @@ def table_one_row(named: SystemRun) -> TableOneRow:
     """Train what a row needs; at once, where this very configuration is trained already.
 
     Args:
-        named: Its ``system`` is one of `AS_THEY_ARE`, of `muse_core.baselines.systems.SYSTEMS`, or
+        named: Its ``system`` is one of `OTHERS`, of `muse_core.baselines.systems.SYSTEMS`, or
             ``module:Class``.
 
     Raises:
-        MuseError: An unknown name, or anything that the trainer refuses.
+        MuseError: An unknown name, a rate for what has no stages, or anything that the trainer
+            refuses.
     """
-    return AS_THEY_ARE.get(named.system, _system)(named, device_for(named.device))
+    if named.learning_rate and named.system in OTHERS:
+        raise MuseError(
+            f"learning_rate is that of a system's stages, and {named.system} has none of them: "
+            'say it of the preset, overrides="stage.learning_rate=...".'
+        )
+    return OTHERS.get(named.system, _system)(named, device_for(named.device))

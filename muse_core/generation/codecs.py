@@ -49,6 +49,10 @@ class Codec:
 
     @torch.no_grad()
     def decode(self, latents: Latents) -> Images:
-        """Raw latents -> images around [0, 1], not clamped."""
+        """Raw latents -> images around [0, 1], not clamped; of a discrete system by way of its
+        codes.
+        """
+        if isinstance(self.network, VisualTokenizer):
+            latents = self.network.on_codes(latents)
         decoded: Any = self.network.decode(latents)
         return (decoded.sample - self.shift) / self.scale

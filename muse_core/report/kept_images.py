@@ -14,6 +14,12 @@ def kept_folder(run: str) -> Path:
     return paths.report_folder(run) / "kept"
 
 
+def forget_kept(run: str) -> None:
+    """Delete what an earlier execution left."""
+    for file in kept_folder(run).glob("*.png"):
+        file.unlink()
+
+
 def keep_strip(run: str, name: str, images: np.ndarray) -> Path:
     """Write images beside each other, pixel for pixel.
 

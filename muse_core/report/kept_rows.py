@@ -16,7 +16,13 @@ from muse_core.config.preset import Preset
 from muse_core.errors import MuseError
 from muse_core.results.measurements import Row
 from muse_core.results.records import plain, read_record, write_json
-from muse_core.results.trained_code import CODE, code_digests, folder_fingerprint
+from muse_core.results.trained_code import (
+    CODE,
+    code_digests,
+    file_digest,
+    folder_fingerprint,
+    own_file,
+)
 
 PARTS = ("backbone", "autoencoder", "teacher", "text_tower")
 MEASURING = ("evaluation",)
@@ -94,6 +100,9 @@ def configuration_digest(preset: Preset, parameters: dict[str, Any]) -> str:
         resolved["foundations"][part] = folder_fingerprint(Path(location)) if local else location
     own = {name: parameters.get(name) for name in ("data", "split", "seed", "geometry_every")}
     own |= {name: parameters[name] for name in OF_SYSTEMS if name in parameters}
+    if file := own_file(str(own.get("system", ""))):
+        # Where a file lies does not count, and what it holds does.
+        own["system"] = [file.name, str(own["system"]).rpartition(":")[2], file_digest(file)]
     if own["data"] == "scenes":
         own["judge"] = folder_fingerprint(paths.foundations("tiny") / "scene_detector")
     text = json.dumps([resolved, own], sort_keys=True, default=str)

@@ -12,7 +12,7 @@ from typing import Any
 from muse_core import paths
 from muse_core.errors import MuseError
 from muse_core.results.records import read_json, write_json
-from muse_core.results.trained_code import other_code
+from muse_core.results.trained_code import other_code, own_file
 
 NUMBERED = "[0-9][0-9]_*.ipynb"
 COMPARISON = "two_runs.ipynb"
@@ -105,6 +105,7 @@ def page_key(source: Path, parameters: dict[str, Any], run_folder: Path) -> str:
     runs = [run_folder, *(run_folder.with_name(run) for run in others)]
     records = [file for run in runs for file in sorted(run.glob("records/stage[0-9].json"))]
     named = [Path(str(parameters.get(name, ""))) for name in ("preset", "study")]
+    named += filter(None, [own_file(str(parameters.get("system", "")))])
     files = [file for file in records if f"0{file.stem[-1]}" <= source.name[:2]]
     for file in [*files, *(file for file in named if file.suffix and file.is_file())]:
         digest.update(hashlib.sha256(file.read_bytes()).digest())

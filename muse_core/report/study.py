@@ -39,7 +39,7 @@ from muse_core.report.run import duration
 from muse_core.report.stamps import read_stamp
 from muse_core.results.measurements import METRICS
 from muse_core.results.records import read_json
-from muse_core.results.trained_code import code_digests
+from muse_core.results.trained_code import code_digests, own_file
 
 if TYPE_CHECKING:
     from muse_core.evaluation.evaluate import Evaluated
@@ -357,9 +357,17 @@ def _state(study: Study, run: PlannedRun) -> RunState:
         name: parse_value(typed(value), study.known[name].type if name in study.known else "str")
         for name, value in run.parameters.items()
     }
-    changed = stamp.status == "done" and stamp.parameters != wanted
+    edited = own_file(str(wanted.get("system", "")))
+    changed = stamp.status == "done" and (
+        stamp.parameters != wanted or (edited is not None and not _as_stamped(file, edited))
+    )
     status = "changed" if changed else stamp.status
     return RunState(run, status, stamp.seconds, stamp.commit, stamp.error)
+
+
+def _as_stamped(report: Path, edited: Path) -> bool:
+    """Whether a user's file is as it was when the report was executed."""
+    return edited.stat().st_mtime <= report.stat().st_mtime
 
 
 def run_study(
@@ -439,7 +447,7 @@ def _keep(study: Study, state: RunState) -> None:
     trained = [read_json(file)["code"] for file in sorted(records.glob("s*[0-9].json"))[-1:]]
     kept = KeptRow(
         row=read_row(run.run).row,
-        parameters=run.parameters,
+        parameters=without_folders(run.parameters),
         configuration=study.configuration(run),
         code=code_by_folder((trained or [code_digests()])[0] | code_digests(MEASURING)),
         commit=state.commit,
@@ -448,6 +456,14 @@ def _keep(study: Study, state: RunState) -> None:
     write_kept(study.kept_file(run), kept)
     for image in sorted(kept_folder(run.run).glob("*.png")):
         shutil.copy(image, study.kept_image(run, image.stem))
+
+
+def without_folders(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Parameters as the repository keeps them: of a user's file its name."""
+    file = own_file(str(parameters.get("system", "")))
+    if file is None:
+        return parameters
+    return parameters | {"system": str(parameters["system"]).replace(str(file), file.name)}
 
 
 def row_of(study: Study, run: PlannedRun) -> "Evaluated":

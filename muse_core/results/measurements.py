@@ -63,6 +63,7 @@ METRICS: dict[str, Metric] = {
     "bits_an_image": Metric("latent of an image", "kbit", -1, 1, 1e-3),
     "seconds_an_image": Metric("time an image", "ms", -1, 2, 1e3),
     "pretrained_images": Metric("images seen by pretrained parts", "thousand", -1, 0, 1e-3),
+    "teachers_images": Metric("images seen by its teachers", "thousand", -1, 0, 1e-3),
     "trained_images": Metric("images trained on", "thousand", -1, 1, 1e-3),
     "codes_used": Metric("codes used", "%", +1, 1, 100.0),
     "perplexity": Metric("perplexity of the codes", "codes", +1, 1),
@@ -149,8 +150,8 @@ class EvaluationRecord:
 
 
 COSTS = (
-    *("pretrained_images", "trained_images", "parameters", "bits_an_image", "seconds_an_image"),
-    *("codes_used", "perplexity"),
+    *("pretrained_images", "teachers_images", "trained_images", "parameters", "bits_an_image"),
+    *("seconds_an_image", "codes_used", "perplexity"),
 )
 """What a row of Table 1 costs, and how it uses its codes."""
 

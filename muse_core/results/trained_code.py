@@ -15,8 +15,19 @@ def code_digests(folders: Sequence[str] = CODE) -> dict[str, str]:
     """File below muse_core -> digest, of all code that decides what a training does."""
     root = paths.checkout() / "muse_core"
     files = (file for folder in folders for file in sorted((root / folder).rglob("*.py")))
-    digest = lambda file: hashlib.blake2b(file.read_bytes(), digest_size=12).hexdigest()
-    return {file.relative_to(root).as_posix(): digest(file) for file in files}
+    return {file.relative_to(root).as_posix(): file_digest(file) for file in files}
+
+
+def own_file(system: str) -> Path | None:
+    """The file of a system of the user's, ``FILE.py:Class``; None for any other name."""
+    place, colon, _ = system.rpartition(":")
+    file = Path(place)
+    return file if colon and file.suffix == ".py" and file.is_file() else None
+
+
+def file_digest(file: Path) -> str:
+    """Of what a file holds."""
+    return hashlib.blake2b(file.read_bytes(), digest_size=12).hexdigest()
 
 
 def changed_code(recorded: Mapping[str, str]) -> list[str]:

@@ -5,6 +5,7 @@ import inspect
 import types
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,6 +24,17 @@ def weights_digest(network: nn.Module, ignored: str | None = None) -> str:
             digest.update(name.encode())
             digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
     return digest.hexdigest()
+
+
+def own_code(kind: type) -> str:
+    """The digest of the whole file that a class of the user's stands in, as its helpers count too;
+    of the class itself where it stands in none, in a notebook.
+    """
+    try:
+        file = inspect.getsourcefile(kind)
+        return _of(Path(file or "").read_bytes())
+    except (OSError, TypeError):
+        return callable_digest(kind)
 
 
 def callable_digest(function: Callable[..., Any]) -> str:

@@ -41,7 +41,7 @@ again = tokenizer.decode(encoded.latent).sample
 | last losses | {losses} |
 | commit | {commit} |
 
-One training with one seed. `muse evaluate` measures these weights.
+One training with one seed.{measure}
 """
 
 
@@ -50,6 +50,7 @@ def write_system_card(folder: Path, network: VisualTokenizer, record: StageRecor
     kind = type(network)
     about = " ".join((kind.__doc__ or "A visual tokenizer.").split())
     departures = kind.departures or ("Nothing is said of it.",)
+    ours = kind.__module__.startswith("muse_core.")
     losses = ", ".join(f"{name} {each['last']:.4g}" for name, each in record.losses.items())
     card = CARD.format(
         words=f"{kind.words}, {record.stage}",
@@ -67,6 +68,7 @@ def write_system_card(folder: Path, network: VisualTokenizer, record: StageRecor
         seed=record.seed,
         parts=", ".join(kind.built_from) or "none",
         losses=losses,
+        measure=" `muse evaluate` measures these weights." if ours else "",
         commit=f"{record.provenance.commit} ({record.provenance.date})",
     )
     file = folder / "README.md"

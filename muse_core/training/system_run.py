@@ -8,13 +8,13 @@ from typing import Any
 
 import torch
 
-from muse_core.baselines.systems import system_named
+from muse_core.baselines.systems import check_system, system_named
 from muse_core.baselines.visual_tokenizer import Parts, VisualTokenizer
 from muse_core.callback import Callback
 from muse_core.config.overrides import load_preset
 from muse_core.config.preset import Preset
 from muse_core.config.stage import Curriculum, Stage
-from muse_core.config.system_stages import RECIPES, SystemStage, system_curriculum
+from muse_core.config.system_stages import system_curriculum
 from muse_core.data.batch import Source
 from muse_core.data.sources import open_source
 from muse_core.errors import MuseError
@@ -69,9 +69,7 @@ class OpenedSystem:
     @cached_property
     def curriculum(self) -> Curriculum:
         """Its stages at the preset's size."""
-        alone = (SystemStage(self.kind.own_weights),)
-        stages = RECIPES.get(self.named.system, alone)
-        return system_curriculum(self.preset, stages, self.named.learning_rate)
+        return system_curriculum(self.preset, self.kind.stages, self.named.learning_rate)
 
     @cached_property
     def device(self) -> torch.device:
@@ -85,7 +83,7 @@ class OpenedSystem:
     def teachers(self) -> Teachers:
         """Of the preset; with the frozen backbone where the system looks at it."""
         found = load_teachers(self.preset, self.device)
-        if not self.kind.asks_backbone:
+        if "backbone" not in self.kind.supervised_by:
             return found
         backbone = Backbone.from_pretrained(self.preset.foundations.backbone)
         return replace(found, backbone=backbone.eval().requires_grad_(False).to(self.device))
@@ -100,8 +98,9 @@ class OpenedSystem:
 
     def new(self) -> VisualTokenizer:
         """A new system on its pretrained parts, random by the run's seed."""
+        parts = self.parts
         torch.manual_seed(self.named.seed)
-        return self.kind.assembled(self.parts)
+        return self.kind.assembled(parts)
 
     def files(self, stage: Stage) -> RunFiles:
         """Where a stage keeps what it makes."""
@@ -124,6 +123,7 @@ class OpenedSystem:
             MuseError: It is not.
         """
         network = self.new() if stage.starts_from is None else self._left_by(stage.starts_from)
+        check_system(network)
         options = self.named.options(self.preset, {}, workers=self.preset.loader_workers)
         made = network, stage, self.train, self.teachers
         return Trainer(*made, losses, callbacks, options=options, task=VisualTokenizerTask)

@@ -125,8 +125,8 @@ class Targets:
         if (backbone := self.teachers.backbone) is None:
             raise MuseError(
                 "This loss looks at the frozen backbone's tokens, and the teachers hold no "
-                "backbone: give them one, "
-                "replace(teachers, backbone=Backbone.from_pretrained(...))."
+                'backbone: say supervised_by = ("backbone",) in the system\'s class, or give them '
+                "one, replace(teachers, backbone=Backbone.from_pretrained(...))."
             )
         return self._once("backbone", lambda batch: backbone(batch.images))
 

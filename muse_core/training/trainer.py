@@ -404,7 +404,8 @@ class Trainer:
                 )
             raise MuseError(
                 f"Cannot resume {self.what}: its checkpoint has {name}={before!r}, these "
-                f"parameters say {now!r}; use the same ones, another run name, or resume=False."
+                f"parameters say {now!r}; use the same ones, another run name, or resume=False "
+                "(fresh=True where a notebook asks for that)."
             )
         self.task.restore(checkpoint / self.task.saved_as, state)
         self.logger.rewind(state.facts["step"])

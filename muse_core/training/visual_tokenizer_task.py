@@ -12,10 +12,11 @@ from accelerate import Accelerator
 from diffusers.training_utils import EMAModel
 from torch import Tensor
 
+from muse_core.baselines.quantisers import more_codes_than
 from muse_core.baselines.visual_tokenizer import Pass, VisualTokenizer
 from muse_core.config.stage import Loss, Stage
 from muse_core.data.batch import NO_LABEL, Batch
-from muse_core.errors import unknown
+from muse_core.errors import MuseError, unknown
 from muse_core.losses.adversarial import generator_loss
 from muse_core.losses.objective import LossTerms, weighted_sum
 from muse_core.losses.reconstruction import perceptual_loss, reconstruction_loss
@@ -23,7 +24,7 @@ from muse_core.models.discriminator import frozen_logits
 from muse_core.paths import TOKENIZER_FOLDER
 from muse_core.training.critic import Critic
 from muse_core.training.distributed import mean_over_processes
-from muse_core.training.freshness import callable_digest, weights_digest
+from muse_core.training.freshness import callable_digest, own_code, weights_digest
 from muse_core.training.fsdp import refuse
 from muse_core.training.loss_terms import images_seen
 from muse_core.training.optimiser import rate_factor, set_rates, trainable
@@ -79,6 +80,8 @@ class VisualTokenizerTask(Task):
 
     saved_as = finished_as = TOKENIZER_FOLDER
     stage: Stage
+    positions = 0
+    """Codes of an image, where they are discrete."""
 
     def __init__(
         self,
@@ -113,6 +116,7 @@ class VisualTokenizerTask(Task):
             "critic_optimiser": (self.critic.optimiser, self.critic.network),
         }
         self.helpers = {"critic": self.critic.network}
+        self._say_codes()
         self.average = EMAModel(self.weights.values(), decay=stage.ema_decay, foreach=True)
 
     def _prepare_weights(self) -> None:
@@ -126,7 +130,7 @@ class VisualTokenizerTask(Task):
             if f"{name}.".startswith(frozen):
                 module.eval()
         for name, weight in network.named_parameters():
-            weight.requires_grad_(not name.startswith(frozen))
+            weight.requires_grad_(weight.requires_grad and not name.startswith(frozen))
         self._freeze_unheard()
 
     def _freeze_unheard(self) -> None:
@@ -136,11 +140,21 @@ class VisualTokenizerTask(Task):
             images = torch.rand(2, 3, side, side, device=device)
             blank = Batch(images, ("a", "b"), torch.full((2,), NO_LABEL, device=device), ("", ""))
             targets = Targets(replace(self.teachers, cache=None), blank)
-            total = self._terms(self.network(images), targets).total
+            found = self.network(images)
+            if found.encoded.codes is not None:
+                self.positions = found.encoded.codes.shape[1]
+            total = self._terms(found, targets).total
         weights = list(trainable(self.network).values())
         gradients = torch.autograd.grad(total, weights, allow_unused=True)
         for weight, gradient in zip(weights, gradients, strict=True):
             weight.requires_grad_(gradient is not None)
+
+    def _say_codes(self) -> None:
+        """Print where a codebook is larger than the tokens that it will see."""
+        if known := self.network.codebooks:
+            tokens = self.stage.steps * self.stage.batch_size * self.positions
+            if said := more_codes_than(tokens, known[1]):
+                self.accelerator.print(said)
 
     def _groups(self) -> list[dict[str, Any]]:
         """Weights at the stage's rate, and those that were pretrained at their share of it."""
@@ -156,7 +170,13 @@ class VisualTokenizerTask(Task):
 
     def _terms(self, found: Pass, targets: Targets) -> LossTerms:
         """Every loss that the stage weights."""
-        own = dict(self.network.own_losses(found, targets))
+        pixels = self.pixel_terms.keys() >= self.stage.weights.keys()
+        own = {} if pixels else dict(self.network.own_losses(found, targets))
+        if forgotten := own.keys() - {name for one in self.network.stages for name in one.own}:
+            raise MuseError(
+                f"{type(self.network).__name__} has the loss {min(forgotten)!r}, which none of its "
+                "stages weights: name it in stages, or leave it out."
+            )
         step, count, parts = PixelStep(found, targets, self.critic), len(found.images), {}
         for name in self.stage.weights:
             if name in self.pixel_terms:
@@ -230,7 +250,7 @@ class VisualTokenizerTask(Task):
         built = {k: v for k, v in self.network.config.items() if not k.startswith("_")}
         own = {n: f for n, f in self.pixel_terms.items() if PIXEL_TERMS.get(n) is not f}
         return {
-            "system": kind.__name__ if ours else callable_digest(kind),
+            "system": kind.__name__ if ours else own_code(kind),
             "tokenizer": built,
             "start": self.start,
             "teachers": self.teachers.described(),

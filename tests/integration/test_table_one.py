@@ -97,9 +97,10 @@ def test_what_is_trained_is_not_trained_again_and_another_seed_has_no_generator(
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"system": "unitock"}, "Unknown system 'unitock'"),
-        ({"system": "absent.py:Mine"}, "there is no file absent.py"),
+        ({"system": "unitock"}, "system must be one of va-vae, .* got 'unitock'"),
+        ({"system": "absent.py:Mine"}, "with a file that is there: got 'absent.py:Mine'"),
         ({"system": "json:dumps"}, "is no VisualTokenizer"),
+        ({"system": "muse", "learning_rate": 1e-3}, "learning_rate is that of a system's stages"),
         ({"learning_rate": -1.0}, "learning_rate must be a rate"),
         ({"denoiser_steps": -1}, "denoiser_steps must be a number of steps"),
         ({"split": "train"}, "split must be"),

@@ -8,6 +8,7 @@ from diffusers.models.autoencoders.vae import DecoderOutput
 from torch import Tensor, nn
 
 from muse_core.baselines.visual_tokenizer import Encoded, Parts, Pass, VisualTokenizer, to_tokens
+from muse_core.config.system_stages import SystemStage
 
 NAME = f"{__name__}:OwnSystem"
 
@@ -17,7 +18,7 @@ class OwnSystem(VisualTokenizer, ConfigMixin):
 
     words = "own"
     probed = segmented = "latent"
-    own_weights: ClassVar[Mapping[str, float]] = {"size": 0.5}
+    stages: ClassVar[tuple[SystemStage, ...]] = (SystemStage({"size": 0.5}),)
 
     @register_to_config
     def __init__(self, image_size: int) -> None:

@@ -8,11 +8,11 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from muse_core.baselines.systems import SYSTEMS
+from muse_core.baselines.systems import RECIPES, SYSTEMS
 from muse_core.baselines.visual_tokenizer import Parts, VisualTokenizer
 from muse_core.config.preset import Preset
 from muse_core.config.stage import Stage
-from muse_core.config.system_stages import RECIPES, system_curriculum
+from muse_core.config.system_stages import system_curriculum
 from muse_core.data.batch import Batch
 from muse_core.data.scenes import Scenes
 from muse_core.foundations.backbone import Backbone

@@ -63,27 +63,29 @@ def test_residual_scales_add_up_as_by_hand() -> None:
     rest, total, codes, losses = together.clone(), torch.zeros_like(together), [], []
     for scale in (1, 2, 4):
         size = 4 // scale
-        grown = torch.zeros(2, 5, scale, scale)
+        grown, apart = torch.zeros(2, 5, scale, scale), ([], [])
         for image in range(2):
             for row in range(scale):
                 for column in range(scale):
                     rows = slice(row * size, row * size + size)
                     columns = slice(column * size, column * size + size)
                     point = rest[image, :, rows, columns].mean((1, 2))
-                    index = nearest_pair(quantiser, point[:3], point[3:])
+                    halves = unit(point[:3]), unit(point[3:])
+                    index = nearest_pair(quantiser, *halves)
                     codes.append((image, index))
-                    grown[image, :, row, column] = torch.cat(
-                        [unit(quantiser.semantic[index]), unit(quantiser.pixel[index])]
-                    )
+                    pair = unit(quantiser.semantic[index]), unit(quantiser.pixel[index])
+                    grown[image, :, row, column] = torch.cat(pair)
+                    for at, (half, code) in enumerate(zip(halves, pair, strict=True)):
+                        apart[at].append((half - code).square().mean())
         if scale < 4:
             grown = F.interpolate(grown, (4, 4), mode="bicubic")
         total, rest = total + grown, rest - grown
-        losses.append((1 + COMMITMENT) * (together - total).square().mean())
+        losses += [(1 + COMMITMENT) * torch.stack(each).mean() for each in apart]
     torch.testing.assert_close(found.latent, total)
     assert found.codes.shape == (2, 1 + 4 + 16, 1)
     for image in range(2):
         assert found.codes[image, :, 0].tolist() == [k for at, k in codes if at == image]
-    torch.testing.assert_close(found.loss, torch.stack(losses).mean())
+    torch.testing.assert_close(found.loss, 2 * torch.stack(losses).mean())
 
 
 def test_a_latent_of_another_grid_has_no_scale() -> None:
@@ -126,9 +128,11 @@ def test_the_gradient_passes_straight_through() -> None:
 
 def test_quantised_latents_have_the_gradient_of_what_was_quantised() -> None:
     semantic, pixel = torch.randn(2, 3, 4, 4), torch.randn(2, 2, 4, 4)
-    sent, quantiser = torch.randn(2, 5, 4, 4), shared_index()
+    sent, quantiser = torch.randn(2, 5, 4, 4), SharedIndex(7, 3, 2, (4,))
     quantiser(semantic.requires_grad_(), pixel.requires_grad_()).latent.backward(sent)
-    assert torch.equal(torch.cat([semantic.grad, pixel.grad], 1), sent)  # type: ignore[list-item]
+    halves = F.normalize(semantic, dim=1), F.normalize(pixel, dim=1)
+    expected = torch.autograd.grad(torch.cat(halves, 1), (semantic, pixel), sent)
+    torch.testing.assert_close((semantic.grad, pixel.grad), expected)
     assert all(book.grad is None for book in quantiser.parameters())
     latent, sub = torch.randn(2, 4, 3, 3, requires_grad=True), SubCodebooks(2, 5, 2)
     sent = torch.randn_like(latent)
@@ -175,6 +179,10 @@ def test_perplexity_counts_the_codes_that_are_used_alike() -> None:
     assert half.used == 0.5 and half.perplexity == pytest.approx(4)
     both = codebook_use(torch.cat([alike, torch.zeros_like(alike)], -1), 8)
     assert both.perplexity == pytest.approx((8 + 1) / 2), "the mean over codebooks"
+    assert both.least == pytest.approx(1)
+    many = torch.arange(100).repeat(5)[:, None, None]
+    one_of_two = codebook_use(torch.cat([many, torch.zeros_like(many)], -1), 100)
+    assert "collapsed: a perplexity of 1.0" in one_of_two.warning
 
 
 def test_a_collapsed_codebook_and_one_too_large_are_told() -> None:

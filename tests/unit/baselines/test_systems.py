@@ -1,12 +1,15 @@
 """Systems by name, and names of none."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
+from diffusers.models.autoencoders.vae import DecoderOutput
 
-from muse_core.baselines.systems import SYSTEMS, system_named
+from muse_core.baselines.rae import Rae
+from muse_core.baselines.systems import RECIPES, SYSTEMS, check_system, system_named
 from muse_core.baselines.visual_tokenizer import VisualTokenizer
-from muse_core.config.system_stages import RECIPES
 from muse_core.errors import MuseError
 
 from . import own_system
@@ -66,3 +69,53 @@ def test_a_name_of_none_is_a_sentence(name, said) -> None:
 def test_half_a_name_is_a_sentence_too(name) -> None:
     with pytest.raises(MuseError, match=r"write FILE\.py:Class"):
         system_named(name)
+
+
+def changed(world, **fields):
+    """A system of the user's that does one thing wrong."""
+    network = world.new("rae")
+    kind = type("Wrong", (type(network),), fields)
+    wrong = kind(**{name: each for name, each in network.config.items() if name[0] != "_"})
+    return wrong.eval()
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"probed": "meaning"}, "is to be read by 'meaning' and 'patch tokens'"),
+        ({"codebooks": (2, 8)}, "gives either codes or codebooks"),
+        ({"encode": lambda self, images: no_grid(self, images)}, "gives no grid of 'patch tokens'"),
+        ({"decode": lambda self, latent, size=None: small()}, "pixels back as"),
+    ],
+)
+def test_a_wrong_class_is_told_before_it_is_trained(world, fields: dict, says: str) -> None:
+    with pytest.raises(MuseError, match=says):
+        check_system(changed(world, **fields))
+
+
+def no_grid(network, images):
+    return replace(Rae.encode(network, images), grid={})
+
+
+def small():
+    return DecoderOutput(torch.zeros(2, 3, 8, 8))
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_ours_pass_and_keep_their_mode(world, system: str) -> None:
+    network = world.new(system)
+    for mode in (True, False):
+        check_system(network.train(mode))
+        assert network.training == mode
+
+
+def test_a_class_that_says_too_little_is_a_sentence(tmp_path: Path) -> None:
+    file = tmp_path / "half.py"
+    start = "from muse_core.baselines.visual_tokenizer import VisualTokenizer\n"
+    file.write_text(f"{start}class Half(VisualTokenizer):\n    words = 'half'\n")
+    with pytest.raises(MuseError, match="Half does not say probed"):
+        system_named(f"{file}:Half")
+    other = tmp_path / "other.py"
+    other.write_text(f"{start}class Half(VisualTokenizer):\n    words = probed = segmented = 'a'\n")
+    with pytest.raises(MuseError, match="Half lacks assembled, decode, encode"):
+        system_named(f"{other}:Half")

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 
 from muse_core.baselines.tokenflow import CODES, SEMANTIC, TokenFlow
 from muse_core.baselines.visual_tokenizer import to_tokens
+from muse_core.errors import MuseError
 
 from .small_world import Said, SmallWorld, images, scenes
 
@@ -68,12 +69,37 @@ def test_semantics_are_decoded_towards_the_frozen_backbones_tokens(world: SmallW
     assert same["semantic_decoder"].abs() < 1e-6
 
 
-def test_pixels_train_both_encoders_through_the_codes(world: SmallWorld) -> None:
+def heard(part: torch.nn.Module) -> bool:
+    return any(weight.grad is not None and weight.grad.any() for weight in part.parameters())
+
+
+def test_each_decoder_reads_and_trains_its_own_half(world: SmallWorld) -> None:
     network = tokenflow(world)
-    network(images()).reconstruction.sum().backward()
-    for part in (network.to_semantic, network.semantic_encoder, network.pixel_encoder):
-        assert any(weight.grad is not None and weight.grad.any() for weight in part.parameters())
+    semantic = network.semantic_encoder, network.to_semantic, network.semantic_decoder
+    pixel = network.pixel_encoder, network.pixel_decoder
+    network(images()).reconstruction.square().sum().backward()
+    assert all(map(heard, pixel)) and not any(map(heard, semantic))
     assert all(book.grad is None for book in network.quantiser.parameters())
     network.zero_grad()
+    network.encode(images()).tokens[SEMANTIC].square().sum().backward()
+    assert all(map(heard, semantic)) and not any(map(heard, pixel))
+
+
+def test_a_generated_latent_is_put_on_codes_before_it_is_decoded(world: SmallWorld) -> None:
+    network, latent = tokenflow(world), torch.randn(2, 24, 4, 4)
+    found = network.quantiser(latent[:, :16], latent[:, 16:])
+    assert torch.equal(network.on_codes(latent), found.latent)
+    assert not torch.equal(found.latent, latent)
+
+
+def test_grids_of_two_sizes_are_refused(world: SmallWorld) -> None:
+    given = dict(world.new("tokenflow").config)
+    kept = {name: given[name] for name in ("backbone_config", "embedding_width", "image_size")}
+    with pytest.raises(MuseError, match=r"halves 2 times, .* patches of 8 pixels"):
+        TokenFlow(**kept, widths=(8, 16, 32))
+
+
+def test_codes_learn_from_the_codebook_loss_alone(world: SmallWorld) -> None:
+    network = tokenflow(world)
     network.encode(images()).aside["codebook"].backward()
     assert all(book.grad is not None and book.grad.any() for book in network.quantiser.parameters())

@@ -66,7 +66,8 @@ def test_images_come_back_at_their_size_and_features_have_grids(world: SmallWorl
     assert decoded.shape == given.shape == whole.reconstruction.shape
     assert torch.equal(whole.reconstruction, decoded) and whole.images is given
     assert grid_of(encoded.latent) == GRID
-    assert {network.probed, network.segmented} <= encoded.tokens.keys() == encoded.grid.keys()
+    assert network.segmented in encoded.tokens and encoded.tokens.keys() == encoded.grid.keys()
+    assert network.probed in encoded.tokens.keys() | encoded.pooled.keys()
     for name, tokens in encoded.tokens.items():
         rows, columns = encoded.grid[name]
         assert tokens.shape[:2] == (3, rows * columns)
@@ -106,10 +107,11 @@ def test_an_image_is_encoded_alone(world: SmallWorld, system) -> None:
     torch.testing.assert_close(
         together.reconstruction[1:2], alone.reconstruction, rtol=1e-4, atol=1e-5
     )
-    probed = network.probed
-    torch.testing.assert_close(
-        together.encoded.tokens[probed][1:2], alone.encoded.tokens[probed], rtol=1e-4, atol=1e-5
-    )
+    for read in (network.probed, network.segmented):
+        whole, one = (
+            (each.encoded.tokens | each.encoded.pooled)[read] for each in (together, alone)
+        )
+        torch.testing.assert_close(whole[1:2], one, rtol=1e-4, atol=1e-5)
 
 
 def test_a_folder_of_none_is_a_sentence(tmp_path: Path) -> None:
@@ -122,7 +124,7 @@ def test_a_folder_of_none_is_a_sentence(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_its_losses_are_numbers_by_the_names_that_stages_weight(world, system) -> None:
-    from muse_core.config.system_stages import RECIPES
+    from muse_core.baselines.systems import RECIPES
 
     network, batch = world.new(system), scenes()
     losses = network.own_losses(network(batch.images), world.targets(batch))

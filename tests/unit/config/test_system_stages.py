@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from muse_core.baselines.systems import RECIPES
 from muse_core.config.presets import PRESETS, preset_named, tiny
 from muse_core.config.stage import PIXEL_LOSSES, Curriculum, Loss
-from muse_core.config.system_stages import RECIPES, SystemStage, system_curriculum
+from muse_core.config.system_stages import SystemStage, system_curriculum
 
 
 def images_of(curriculum: Curriculum) -> int:
