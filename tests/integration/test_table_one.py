@@ -110,7 +110,8 @@ def test_a_wrong_parameter_is_one_sentence(micro: Path, change: dict, says: str)
     with pytest.raises(MuseError, match=says):
         names = PARAMETERS | {"run": "wrong", "system": "unitok"} | change
         setup("one_system", names)
-        one_system(names["system"], "setup", "train", run="wrong")
+        given = {name: value for name, value in change.items() if name != "system"}
+        one_system(names["system"], "setup", "train", run="wrong", **given)
 
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "your_tokenizer.md"
