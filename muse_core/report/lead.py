@@ -22,16 +22,21 @@ INSTALL = "install"
 """The tag of the cell that installs muse_core where it is missing: no reader needs it."""
 UNUSED = "not used"
 """Begins a line of `Lab.say_unused`."""
+NOTICE = "notice"
+"""Begins a fact of `Lab.facts` that stands at the page's head."""
 FEWEST_HEADINGS = 3
 """Below which a page needs no contents."""
 
 
 @dataclass(frozen=True)
 class Lead:
-    """The head of a page; ``conclusions``: HTML."""
+    """The head of a page; ``conclusions``: HTML; ``notice``: what the setup said that no reader
+    may miss.
+    """
 
     conclusions: str = ""
     cover: Cover = field(default_factory=Cover)
+    notice: str = ""
 
 
 def sort_cells(notebook: Any) -> Lead:
@@ -60,7 +65,20 @@ def sort_cells(notebook: Any) -> Lead:
     own = [at for at, cell in enumerate(notebook.cells) if not _papermills(cell)]
     if own and notebook.cells[own[0]].cell_type == "markdown":
         notes[own[0]]["place"] = "title"
-    return Lead(said, cover_of(notebook))
+    return Lead(said, cover_of(notebook), _notice(notebook))
+
+
+def _notice(notebook: Any) -> str:
+    """The sentence after `NOTICE` in the output of a setup, which breaks its lines."""
+    outputs = [
+        each
+        for cell in notebook.cells
+        if cell.cell_type == "code" and SETUP.search(cell.source)
+        for each in cell.get("outputs", [])
+    ]
+    printed = "".join("".join(each.get("text", "")) for each in outputs)
+    found = re.search(rf"^{NOTICE} +(.+(?:\n {{13}}.+)*)", printed, re.MULTILINE)
+    return " ".join(found[1].split()) if found else ""
 
 
 def _papermills(cell: Any) -> bool:

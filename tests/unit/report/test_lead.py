@@ -85,6 +85,25 @@ def test_what_of_the_data_is_not_used_stays_where_it_is_read(tmp_path: Path) -> 
     assert page.index("3 images without a caption") < page.index('<h2 id="Part-1">')
 
 
+def test_a_notice_of_the_setup_stands_at_the_head(tmp_path: Path) -> None:
+    notebook = story()
+    said = (
+        "torch        2.15.0\n"
+        "notice       the backbone of preset tiny has seen drawn scenes only: of photographs\n"
+        "             expect coarse colours\n"
+        "device       cpu\n"
+    )
+    notebook.cells[2].outputs[0].text = said
+    page = page_of(tmp_path, notebook)
+    sentence = (
+        "The backbone of preset tiny has seen drawn scenes only: of photographs expect coarse "
+        "colours."
+    )
+    assert page.index(sentence) < page.index('class="contents"')
+    assert "device" not in sentence and 'role="note">' + sentence in page
+    assert sort_cells(story()).notice == ""
+
+
 def test_a_failed_setup_stays_where_it_is_seen(tmp_path: Path) -> None:
     notebook = story()
     notebook.cells[2].outputs = [
