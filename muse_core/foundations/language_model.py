@@ -15,6 +15,7 @@ from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
     PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
 )
 
 from muse_core.errors import MuseError, shown
@@ -64,8 +65,7 @@ class LanguageModel(nn.Module):
         """
         folder = open_part(LANGUAGE_MODEL, location)
         config = read_config(LANGUAGE_MODEL, folder)
-        with reading("tokenizer of the language model", str(folder)):
-            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        tokenizer = _tokenizer(folder)
         if config["model_type"] in PREFIXES:
             return cls(_of_internvl(folder, config), tokenizer)
         network, _ = load_complete(
@@ -116,6 +116,16 @@ class LanguageModel(nn.Module):
                 f"The language model does not know {', '.join(map(shown, unknown))}: it knows the "
                 "words of drawn scenes alone; ask with those."
             )
+
+
+def _tokenizer(folder: Path) -> Any:
+    """As its file says where there is one: transformers would make a Qwen2 tokenizer of any other
+    kind that lies beside a Qwen2.
+    """
+    whole = (folder / "tokenizer.json").is_file()
+    kind: Any = PreTrainedTokenizerFast if whole else AutoTokenizer
+    with reading("tokenizer of the language model", str(folder)):
+        return kind.from_pretrained(folder, trust_remote_code=False)
 
 
 def _of_internvl(folder: Path, config: dict[str, Any]) -> Any:

@@ -6,10 +6,10 @@ import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
 from einops import rearrange
-from torch import nn
+from torch import Tensor, nn
 
 from muse_core.errors import MuseError
-from muse_core.shapes import Tokens
+from muse_core.shapes import Float, Tokens
 
 
 class VisualProjector(ModelMixin, ConfigMixin):
@@ -45,7 +45,9 @@ class VisualProjector(ModelMixin, ConfigMixin):
             )
         return grid[0] * grid[1] // s**2
 
-    def forward(self, tokens: Tokens, grid: tuple[int, int]) -> Tokens:
+    def forward(
+        self, tokens: Tokens, grid: tuple[int, int]
+    ) -> Float[Tensor, "batch image_tokens language_width"]:
         """Tokens in raster order on ``grid`` -> (batch, image tokens, language width).
 
         Raises:
