@@ -217,6 +217,15 @@ def cell_words(
 
 GROUND = "ground"
 """What is said of where no object is."""
+CELL_WORDS = tuple(
+    dict.fromkeys(
+        word
+        for group in (SIZES, TEXTURES, COLOURS, SHAPES, TURNS, (GROUND,))
+        for each in group
+        for word in each.split()
+    )
+)
+"""Every word that a cell may be told by."""
 
 
 def word_shares(

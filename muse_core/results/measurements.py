@@ -25,6 +25,12 @@ class Metric:
         return {0: "no difference", self.better: "better"}.get(sign, "worse")
 
 
+ASKED_KINDS = (
+    *("shape", "colour", "texture", "count", "position", "relation", "size", "presence"),
+    "orientation",
+)
+"""Of questions about drawn scenes (`muse_core.data.scene_questions`)."""
+
 METRICS: dict[str, Metric] = {
     "psnr": Metric("PSNR", "dB", +1),
     "ssim": Metric("SSIM", "", +1, 3),
@@ -59,6 +65,8 @@ METRICS: dict[str, Metric] = {
     "follows_count": Metric("count", "%", +1, 1, 100.0),
     "follows_relation": Metric("relation", "%", +1, 1, 100.0),
     "follows_all": Metric("whole prompt", "%", +1, 1, 100.0),
+    "answers": Metric("questions answered", "%", +1, 1, 100.0),
+    **{f"answers_{kind}": Metric(f"{kind} answered", "%", +1, 1, 100.0) for kind in ASKED_KINDS},
     "parameters": Metric("parameters", "M", -1, 2, 1e-6),
     "bits_an_image": Metric("latent of an image", "kbit", -1, 1, 1e-3),
     "seconds_an_image": Metric("time an image", "ms", -1, 2, 1e3),
@@ -148,6 +156,9 @@ class EvaluationRecord:
     seconds: float
     provenance: Provenance
 
+
+ANSWERS = ("answers", *(f"answers_{kind}" for kind in ASKED_KINDS))
+"""What a language model makes of an image's tokens."""
 
 COSTS = (
     *("pretrained_images", "teachers_images", "trained_images", "parameters", "bits_an_image"),

@@ -8,7 +8,15 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from muse_core.data.scene_questions import ASKED, Question, ask, scene_objects
+from muse_core.data.scene_questions import (
+    ASKED,
+    CELL_WORDS,
+    Question,
+    ask,
+    cell_words,
+    scene_objects,
+    word_shares,
+)
 from muse_core.data.scenes import Scenes, visible_pixels
 from muse_core.errors import MuseError
 from muse_core.shapes import Images, Tokens
@@ -100,6 +108,33 @@ class AskedImages:
                 bar.update(len(indices))
         name = f"{source.fingerprint}/{count}/{seed}/{seen_by}"
         return cls(torch.cat(tokens), grid, tuple(asked), name)
+
+    @classmethod
+    def told(cls, source: Scenes, images: int, seed: int, grid: int) -> "AskedImages":
+        """The ceiling: what each scene shows, in words by cell, stands for its tokens.
+
+        Args:
+            source: The scenes.
+            images: How many.
+            seed: Of the questions.
+            grid: Cells along a side.
+        """
+        rows = iter(range(0, images, SEEN_AT_ONCE))
+
+        def look(pixels: Images) -> tuple[Tokens, tuple[int, int]]:
+            start = next(rows)
+            indices = list(range(start, start + len(pixels)))
+            scenes, batch = source.parameters(indices), source.__getitems__(indices)
+            assert batch.instance_masks is not None
+            visible = visible_pixels(batch.instance_masks)
+            tables = []
+            for row in range(len(indices)):
+                objects = scene_objects(scenes, visible, row, source.image_size)
+                cells = cell_words(objects, batch.instance_masks[row : row + 1], grid)
+                tables.append(word_shares(cells, CELL_WORDS))
+            return torch.stack(tables), (grid, grid)
+
+        return cls.of(look, source, images, seed, "words")
 
 
 def _questions(

@@ -8,6 +8,8 @@ import pytest
 
 from muse_core.evaluation.measures import MEASURES, PROTOCOLS
 from muse_core.results.measurements import (
+    ANSWERS,
+    ASKED_KINDS,
     COSTS,
     FOLLOWING,
     METRICS,
@@ -26,9 +28,15 @@ def test_every_measured_name_has_its_words() -> None:
     elsewhere = {
         "gradient_cosine",
         *("gfid", "gfd_judge", "fd_judge", "precision", "recall", *FOLLOWING),
-        *COSTS,
+        *(*COSTS, *ANSWERS),
     }  # from the recorder, of generated images, and of Table 1
     assert measured | PROTOCOLS.keys() | elsewhere == set(METRICS)
+
+
+def test_the_kinds_of_questions_are_those_that_are_asked() -> None:
+    from muse_core.data.scene_questions import ASKED
+
+    assert tuple(ASKED) == ASKED_KINDS
 
 
 def test_every_metric_has_a_direction_and_shares_are_shown_in_percent() -> None:
