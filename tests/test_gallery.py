@@ -9,8 +9,8 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 GALLERY = ROOT / "reports" / "gallery"
-SHOWN_ELSEWHERE = {"08_generation"}
-"""Has a longer training of its own; in the run it is welcome and not required."""
+SHOWN_ELSEWHERE = {"08_generation", "09_table_one"}
+"""Have longer trainings of their own; in the run they are welcome and not required."""
 
 pytestmark = pytest.mark.skipif(
     not GALLERY.exists(), reason="there is no reports/gallery yet: make reports && make gallery"

@@ -69,7 +69,7 @@ def gradients(
         }
         found |= {f"{loss}/{name}": gradient for name, gradient in whole(reached).items()}
         if loss is Loss.ADVERSARIAL:
-            trainer._critic_gradient(batch.images, output.reconstruction.detach())()
+            trainer.critic.gradient(batch.images, output.reconstruction.detach())()
             found |= {
                 f"critic/{name}": weight.grad
                 for name, weight in trainer.discriminator.named_parameters()

@@ -36,6 +36,7 @@ GOOD: dict[str, Any] = {
     "image": "",
     "fit": "crop",
     "split": "val",
+    "system": "unitok",
     "baseline": "",
     "tokenizers": "",
     "denoiser": "",

@@ -76,7 +76,7 @@ def test_tokens_of_a_backbone_that_was_not_loaded_are_a_sentence(preset) -> None
 
     topology, batch = load_topology_teacher(preset), Scenes("train", 32).first(2)
     alone = Teachers(topology, small_text_tower(), TeacherFeatures(topology))
-    with pytest.raises(MuseError, match=r"the teachers hold no backbone: give them one, replace\("):
+    with pytest.raises(MuseError, match=r"the teachers hold no backbone: say supervised_by"):
         Targets(alone, batch).backbone_tokens  # noqa: B018
     backbone, asked = Backbone(BACKBONE).eval(), []
     backbone.register_forward_hook(lambda *_: asked.append(1))
