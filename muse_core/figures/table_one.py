@@ -3,6 +3,7 @@ is the same; and pixels against understanding as one picture.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -64,13 +65,13 @@ def table_one(record: StudyRecord, metrics: Sequence[str], papers: Sequence[str]
 def _cell(record: StudyRecord, row: StudyRow, metric: str, paper: bool) -> Cell:
     found, kind = row.cells.get(metric), METRICS[metric]
     theirs = row.figures.get(metric) if paper else None
-    below = f"paper {number_text(theirs, kind)}" if theirs is not None else ""
+    below = f"paper\u00a0{number_text(theirs, kind)}" if theirs is not None else ""
     if found is None:
         return Cell("–", below)
     text = lambda value: number_text(value * kind.scale, kind)
     if found.low is not None and found.high is not None:
         half = number_text((found.high - found.low) / 2 * kind.scale, kind)
-        below = f"± {half}" + (f"\n{below}" if below else "")
+        below = f"±\u00a0{half}" + (f"\n{below}" if below else "")
     stands = order(record, row, metric)
     tip = f"by seed: {', '.join(map(text, found.by_seed))}"
     if found.difference is not None:
@@ -90,6 +91,11 @@ def frontier(record: StudyRecord, across: Sequence[str], up: str, title: str) ->
         MuseError: A metric is unknown, or no system has both figures of any panel.
     """
     panels = [panel for metric in across if (panel := _frontier(record, metric, up))]
+    # One scale of the height, said once.
+    panels = [
+        replace(panel, y=replace(panel.y, words=panel.y.words if at == 0 else ""))
+        for at, panel in enumerate(panels)
+    ]
     if not panels:
         raise nothing(title, f"system with {up!r} and one of {', '.join(across)}")
     return Picture(title, panels, (5.2 * len(panels), 4.6), "frontier", columns=len(panels))
@@ -113,11 +119,16 @@ def _frontier(record: StudyRecord, x_metric: str, y_metric: str) -> marks.Panel 
     best = points[_undominated(points * [kind.better for kind in kinds])]
     x_line, y_line = best[np.argsort(best[:, 0])].T
     drawn.append(Line(x_line, y_line, "nothing beats these in both", MUTED, 1.5, "dot", hover=()))
+    axes = [
+        _axis(kind, np.array([pair[at] for pair in ends.values()])) for at, kind in enumerate(kinds)
+    ]
+    low, high = axes[1].limits or (0.0, 1.0)
     for name, (x, y) in ends.items():
         drawn += _crossed(name, x, y, OURS if name == record.rows[0].name else THEIRS)
         side = _side(points[:, 0], x[0])
-        drawn.append(Words(x[0], y[0], name, side, INK))
-    return marks.Panel(drawn, _axis(kinds[0], points[:, 0]), _axis(kinds[1], points[:, 1]))
+        # Beside the dot the interval would run through it.
+        drawn.append(Words(x[0], y[0] + 0.035 * (high - low), name, side, INK))
+    return marks.Panel(drawn, axes[0], axes[1])
 
 
 def _crossed(name: str, x: Three, y: Three, colour: str) -> list[Mark]:

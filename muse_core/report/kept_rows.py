@@ -47,7 +47,8 @@ class KeptRow:
     def other_code(self) -> list[str]:
         """Folders whose code is another now."""
         now = code_by_folder(code_digests(FOLDERS))
-        return [folder for folder in FOLDERS if self.code.get(folder) != now[folder]]
+        held = {folder: now[folder] for folder in YOUNGER_FOLDERS} | self.code
+        return [folder for folder in FOLDERS if held.get(folder) != now[folder]]
 
 
 def kept_file(study: str, row: str, seed: int) -> Path:
@@ -73,6 +74,8 @@ def write_kept(file: Path, kept: KeptRow) -> Path:
     return write_json(file, plain(kept))
 
 
+YOUNGER_FOLDERS = ("baselines", "unified")
+"""Younger than kept rows, which they had no part in."""
 YOUNGER = {"gpu_memory": 0.0, "connector.form": "muse"}
 """Fields of a preset that are younger than kept rows -> the default at which they say nothing, so
 that a row of before stays a row.

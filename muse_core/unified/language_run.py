@@ -3,12 +3,10 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from muse_core import paths
 from muse_core.callback import Callback
 from muse_core.config.overrides import load_preset
 from muse_core.config.preset import Preset
@@ -164,8 +162,3 @@ TOKENS: dict[str, Callable[[OpenedLanguage], Seer]] = {
 """Whose tokens a language model reads: MUSE's S_L, z or both, the frozen backbone's, the plain
 autoencoder's latent, or what the scene shows in words, the ceiling.
 """
-
-
-def language_home(run: str) -> Path:
-    """Of all projectors of a run."""
-    return paths.run_folder(run) / NAME

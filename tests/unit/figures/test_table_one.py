@@ -47,7 +47,8 @@ def test_the_order_is_the_papers_the_other_or_open() -> None:
 
 def test_the_page_shows_our_figure_its_interval_and_the_papers() -> None:
     page = table_one(record(), ["psnr", "miou", "ssim"], ["psnr", "miou"])
-    assert "26.0" in page and "± 0.1" in page and "paper 26.2" in page and "paper 19.6" in page
+    assert "26.0" in page and "±\u00a00.1" in page
+    assert "paper\u00a026.2" in page and "paper\u00a019.6" in page
     assert "words of plain" in page and "SSIM" not in page, "a column that no row has"
     assert page.count("same order as in the paper") == 1
     assert page.count("the other order than in the paper") == 1
@@ -65,6 +66,16 @@ def test_the_frontier_is_what_no_other_beats_in_both() -> None:
     dots = [mark for mark in panel.marks if isinstance(mark, Line) and mark.marker]
     assert len(dots) == 6 and sum(mark.across for mark in dots) == 3
     assert dots[0].ends.ravel() == pytest.approx([10, 10], abs=1e-6)
+    for axis, ends in ((panel.x, (39, 71)), (panel.y, (24.9, 26.1))):
+        assert axis.limits[0] < ends[0] and ends[1] < axis.limits[1], "whole intervals are seen"
+    assert all(
+        names[name].y > record().rows[at].cells["psnr"].value for at, name in enumerate(names)
+    )
+
+
+def test_panels_side_by_side_say_their_height_once() -> None:
+    first, second = frontier(record(), ["miou", "psnr"], "psnr", "Twice").panels
+    assert first.y.words and not second.y.words
 
 
 def test_a_frontier_of_nothing_is_a_sentence() -> None:
