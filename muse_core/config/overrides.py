@@ -29,7 +29,14 @@ from muse_core.config.curriculum import Changes, changed, shortened
 from muse_core.config.preset import Preset
 from muse_core.config.presets import preset_named
 from muse_core.config.safe_yaml import Unreadable, read_yaml
-from muse_core.config.stage import Curriculum, GenerationStage, Loss, PartOfAStep, Stage
+from muse_core.config.stage import (
+    Curriculum,
+    GenerationStage,
+    LanguageStage,
+    Loss,
+    PartOfAStep,
+    Stage,
+)
 from muse_core.errors import MuseError, shown, unknown
 
 STAGE_FIELDS = ("steps", "batch_size", "learning_rate", "bad_steps")
@@ -126,7 +133,7 @@ def _names_place(path: str) -> bool:
 
 def apply(preset: Preset, pairs: Mapping[str, Any], stage: str | None = None) -> Preset:
     """The preset with these paths changed. Raises MuseError as `load_preset`."""
-    if stage not in {each.name for each in (*preset.curriculum, preset.generation)}:
+    if stage not in {each.name for each in preset.stages}:
         stage = None
     whole = {path: value for path, value in pairs.items() if path.startswith("curriculum.")}
     preset = _with_curriculum(preset, whole)
@@ -219,6 +226,8 @@ def _with_stage(preset: Preset, name: str, rest: str, path: str, value: Any) -> 
         raise _no_such(path, preset)
     if isinstance(stage, GenerationStage):
         return replace(preset, generation=stage)
+    if isinstance(stage, LanguageStage):
+        return replace(preset, language=stage)
     stages = tuple(stage if each.name == stage.name else each for each in preset.curriculum)
     return replace(preset, curriculum=Curriculum(stages))
 

@@ -14,6 +14,7 @@ from muse_core.config.stage import (
     PIXEL_LOSSES,
     Curriculum,
     GenerationStage,
+    LanguageStage,
     Loss,
     by_loss,
     three_stages,
@@ -26,6 +27,7 @@ training at 224.
 
 AUTOENCODER = "mit-han-lab/dc-ae-f32c32-sana-1.1-diffusers"
 TEXT_TOWER = "laion/CLIP-ViT-L-14-laion2B-s32B-b82K"
+LANGUAGE_MODEL = "OpenGVLab/InternVL3-1B-hf"
 
 
 def muse_1b() -> Preset:
@@ -54,6 +56,8 @@ def muse_1b() -> Preset:
         record_every=10,
         held_out_images=5000,
         generation=_generation("sana-0.6b"),
+        language=_language(),
+        language_model=LANGUAGE_MODEL,
         generated_images=5000,
         probe_images=50_000,
         segmentation_steps=40_000,
@@ -83,6 +87,7 @@ def muse_3b() -> Preset:
         ),  # the teacher's 20 heads do not divide into 8
         curriculum=Curriculum((*longer, tuning)),
         generation=_generation("sana-1.6b"),
+        language_model="OpenGVLab/InternVL3-2B-hf",
     )
 
 
@@ -168,6 +173,24 @@ def _curriculum() -> Curriculum:
         discriminator_rate=2.0,
     )
     return three_stages(warmup, semantic, tuning)
+
+
+def _language() -> LanguageStage:
+    """A 448-pixel image as 256 words, as InternVL3 reads it; the schedule is ours, with the rate at
+    which LLaVA trains a projector alone.
+    """
+    return LanguageStage(
+        name="10_unified",
+        images=500_000,
+        image_side=16,
+        learning_rate=1e-3,
+        steps=20_000,
+        batch_size=128,
+        warmup_share=0.03,
+        ema_decay=0.999,
+        weight_decay=0.0,
+        checkpoint_every=2500,
+    )
 
 
 def _generation(denoiser: str) -> GenerationStage:

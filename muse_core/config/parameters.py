@@ -258,6 +258,34 @@ class SystemParameters(Configured):
     fresh: bool = False
 
 
+NO_NETWORK = ("words", "chance")
+"""Rows of the language side that look at no image: the ceiling, and what needs no look."""
+
+
+def _known_reader(text: str) -> str:
+    return text.strip() if text.strip() in NO_NETWORK else _known_system(text)
+
+
+class LanguageParameters(Configured):
+    """What ``studies/one_language`` asks for: whose tokens a language model reads."""
+
+    system: Annotated[
+        str,
+        AfterValidator(_known_reader),
+        Field(
+            description=f"one of {', '.join((*AS_THEY_ARE, *SYSTEM_NAMES, *NO_NETWORK))}, or your "
+            "own as FILE.py:Class with a file that is there"
+        ),
+    ]
+    split: Literal["val", "test", "verdict"] = Field(
+        "test",
+        description="val to choose between designs, test, or verdict: scenes that no choice saw",
+    )
+    seed: Seed
+    pairs: Annotated[Whole, Field(ge=1, le=MOST, description="a number of pairs, at least 1")]
+    fresh: bool = False
+
+
 class StudyParameters(NotebookParameters):
     """What notebooks 06, 07 and 09 ask for: a study's file, or the name of one in ``studies/``."""
 
@@ -343,8 +371,10 @@ PARAMETERS: dict[str, type[NotebookParameters]] = {
     "07_ablations": StudyParameters,
     "08_generation": GenerationParameters,
     "09_table_one": StudyParameters,
+    "10_unified": StudyParameters,
     "one_run": StudyRunParameters,
     "one_system": SystemParameters,
+    "one_language": LanguageParameters,
     "two_runs": CompareParameters,
 }
 """A notebook's name -> its parameters."""

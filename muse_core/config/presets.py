@@ -55,6 +55,7 @@ def tiny() -> Preset:
             teacher_layers=(2, 3, 4, 5, 6, 7),
         ),
         connector=ConnectorShape(unshuffle=1, width=96, num_heads=4, semantic_channels=16),
+        language_model=str(folder / "language_model"),
         teacher_cache=4.0,
         curriculum=three_stages(warmup, semantic, tuning),
     )
@@ -78,11 +79,13 @@ def smoke() -> Preset:
         replace(stage, steps=24, batch_size=16, checkpoint_every=12) for stage in preset.curriculum
     )
     generation = replace(preset.generation, images=128, steps=12, batch_size=16, checkpoint_every=6)
+    language = replace(preset.language, images=48, steps=12, checkpoint_every=6)
     return replace(
         preset,
         name="smoke",
         curriculum=Curriculum(stages),
         generation=generation,
+        language=language,
         held_out_images=200,
         generated_images=24,
         probe_images=400,

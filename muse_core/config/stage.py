@@ -124,11 +124,11 @@ class GenerationStage(Schedule):
 class LanguageStage(Schedule):
     """Training a projector from a tokenizer's tokens to a language model's words.
 
-    ``images``: how many images are asked about, a question of every kind each; ``unshuffle``: s x s
-    tokens become one word."""
+    ``images``: how many images are asked about, a question of every kind each; ``image_side``: an
+    image is read as so many words along its shorter side."""
 
     images: Count
-    unshuffle: Count = 2
+    image_side: Count = 4
 
 
 TRUNK_CLOSED = PIXEL_LOSSES

@@ -82,8 +82,10 @@ that a row of before stays a row.
 """
 
 
-OF_SYSTEMS = ("system", "learning_rate", "generator_seed", "denoiser_steps")
-"""Parameters that only rows of Table 1 have."""
+OF_SYSTEMS = ("system", "learning_rate", "generator_seed", "denoiser_steps", "pairs")
+"""Parameters that only rows of Table 1 and of the language side have; ``pairs`` the latter alone,
+and nobody else asks a language model.
+"""
 
 
 def configuration_digest(preset: Preset, parameters: dict[str, Any]) -> str:
@@ -92,6 +94,11 @@ def configuration_digest(preset: Preset, parameters: dict[str, Any]) -> str:
     Where the parts lie and what the run is called does not count.
     """
     resolved = plain(preset) | {"name": ""}
+    if "pairs" in parameters:
+        reader = Path(resolved["language_model"])
+        resolved["language_model"] = folder_fingerprint(reader) if reader.is_dir() else str(reader)
+    else:
+        del resolved["language"], resolved["language_model"]
     for field, default in YOUNGER.items():
         *inner, last = field.split(".")
         holder = resolved[inner[0]] if inner else resolved

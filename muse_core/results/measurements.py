@@ -66,7 +66,11 @@ METRICS: dict[str, Metric] = {
     "follows_relation": Metric("relation", "%", +1, 1, 100.0),
     "follows_all": Metric("whole prompt", "%", +1, 1, 100.0),
     "answers": Metric("questions answered", "%", +1, 1, 100.0),
+    "answers_latent": Metric("from the latent", "%", +1, 1, 100.0),
+    "answers_both": Metric("from both", "%", +1, 1, 100.0),
     **{f"answers_{kind}": Metric(f"{kind} answered", "%", +1, 1, 100.0) for kind in ASKED_KINDS},
+    "mmvp_pairs": Metric("MMVP, pairs", "%", +1, 1, 100.0),
+    "mmvp_questions": Metric("MMVP, questions", "%", +1, 1, 100.0),
     "parameters": Metric("parameters", "M", -1, 2, 1e-6),
     "bits_an_image": Metric("latent of an image", "kbit", -1, 1, 1e-3),
     "seconds_an_image": Metric("time an image", "ms", -1, 2, 1e3),
@@ -157,6 +161,8 @@ class EvaluationRecord:
     provenance: Provenance
 
 
+OF_TOKENS = ("answers", "answers_latent", "answers_both", "mmvp_pairs", "mmvp_questions")
+"""The language side's columns: which tokens are read, and MMVP."""
 ANSWERS = ("answers", *(f"answers_{kind}" for kind in ASKED_KINDS))
 """What a language model makes of an image's tokens."""
 

@@ -29,8 +29,10 @@ from muse_core.unified.mmvp import Item
 
 ALIKE = 0.95
 """Cosine of the text-aligned embeddings, from which two images count as taken for the same."""
-CANDIDATES = 600
+CANDIDATES = 300
 """Scenes that are changed, for each pattern."""
+SHORTLIST = 4
+"""The teacher looks at so many times the pairs that are asked for."""
 
 Change = Callable[[SceneParameters, int, np.random.Generator], SceneParameters]
 """Scenes, pixels along a side, random numbers -> the scenes with one thing changed."""
@@ -109,14 +111,17 @@ assert tuple(PATTERNS) == tuple(ASKED)
 
 @dataclass(frozen=True)
 class BlindPair:
-    """Two scenes, one question with two answers, and how alike the images are to both networks."""
+    """Two scenes, one question with two answers, and how alike the images are to the embedding
+    (``alike``) and to the teacher (``seen``): cosines.
+    """
 
     pattern: str
+    scenes: SceneParameters
     images: Float[Tensor, "2 3 height width"]
     question: str
     answers: tuple[str, str]
     alike: float
-    seen: float
+    seen: float = float("nan")
 
     def items(self, first: int) -> tuple[Item, Item]:
         """As MMVP asks them, from this index on."""
@@ -152,8 +157,8 @@ def blind_pairs(
     """
     found = []
     for pattern in PATTERNS:
-        pairs = list(_candidates(pattern, embed, teacher, source, seed))
-        alike = [pair for pair in pairs if pair.alike >= ALIKE]
+        pairs = list(_candidates(pattern, embed, source, seed))
+        alike = [pair for pair in pairs if pair.alike >= ALIKE][: SHORTLIST * each]
         # Where the embedding sees the change, the pairs it sees least.
         ranked = alike if len(alike) >= each else sorted(pairs, key=lambda one: -one.alike)[:each]
         if len(ranked) < each:
@@ -161,15 +166,27 @@ def blind_pairs(
                 f"There are {len(ranked)} pairs that differ in {pattern}, and {each} are asked "
                 "for: give more scenes, or ask for fewer."
             )
-        found += sorted(ranked, key=lambda one: one.seen)[:each]
+        found += sorted(_seen(ranked, teacher), key=lambda one: one.seen)[:each]
     return found
+
+
+@torch.no_grad()
+def _seen(pairs: Sequence[BlindPair], teacher: Callable[[Images], Tensor]) -> list[BlindPair]:
+    """The pairs with how alike the teacher's tokens are, side by side, so that places count."""
+    images = torch.stack([pair.images for pair in pairs], 1)
+    one, other = (_in_parts(lambda part: teacher(part).flatten(1), each) for each in images)
+    cosines = F.cosine_similarity(one, other, dim=-1).tolist()
+    return [replace(pair, seen=cosine) for pair, cosine in zip(pairs, cosines, strict=True)]
+
+
+def _in_parts(network: Callable[[Images], Tensor], images: Images) -> Tensor:
+    return torch.cat([network(part) for part in images.split(64)])
 
 
 @torch.no_grad()
 def _candidates(
     pattern: str,
     embed: Callable[[Images], Embeddings],
-    teacher: Callable[[Images], Tensor],
     source: Scenes,
     seed: int,
 ) -> Iterator[BlindPair]:
@@ -182,21 +199,23 @@ def _candidates(
         _answers(pattern, scenes, instances, size)
         for scenes, (_, instances) in zip((before, after), drawn, strict=True)
     ]
-    vectors = [[look(images) for images, _ in drawn] for look in (embed, _means(teacher))]
-    alike, seen = (F.cosine_similarity(one, other, dim=-1) for one, other in vectors)
+    one, other = (_in_parts(embed, images) for images, _ in drawn)
+    alike = F.cosine_similarity(one, other, dim=-1)
     for row in range(count):
         own, other = questions[0][row], questions[1][row]
         asked = [text for text in own if text in other and own[text] != other[text]]
         if asked:
             text = asked[rng.integers(len(asked))]
             images = torch.stack([images[row] for images, _ in drawn])
-            answers = own[text], other[text]
-            yield BlindPair(pattern, images, text, answers, float(alike[row]), float(seen[row]))
+            scenes, answers = _both(before, after, row), (own[text], other[text])
+            yield BlindPair(pattern, scenes, images, text, answers, float(alike[row]))
 
 
-def _means(teacher: Callable[[Images], Tensor]) -> Callable[[Images], Tensor]:
-    """The teacher's tokens side by side, so that places count."""
-    return lambda images: torch.cat([teacher(part).flatten(1) for part in images.split(64)])
+def _both(before: SceneParameters, after: SceneParameters, row: int) -> SceneParameters:
+    """A scene and what it was changed into."""
+    pairs = zip(vars(before).items(), vars(after).values(), strict=True)
+    kept = {name: torch.stack([one[row], other[row]]) for (name, one), other in pairs}
+    return replace(before, **kept)
 
 
 def _answers(

@@ -165,13 +165,14 @@ def option_scores(
 @dataclass(frozen=True)
 class MmvpScores:
     """``questions``: share of items whose option is right; ``pairs``: share of pairs with both
-    items right, the official figure; ``by_pattern``: pattern -> share of pairs; ``right``: each
-    item's.
+    items right, the official figure; ``right``: each item's, ``pairs_right``: each whole pair's;
+    ``by_pattern``: pattern -> share of pairs.
     """
 
     questions: float
     pairs: float
     right: tuple[bool, ...]
+    pairs_right: tuple[bool, ...]
     by_pattern: dict[str, float] = field(default_factory=dict)
 
 
@@ -195,7 +196,8 @@ def mmvp_scores(items: Sequence[Item], chosen: Sequence[int]) -> MmvpScores:
         for pattern in dict.fromkeys(patterns[pair] for pair in whole)
         if pattern
     }
-    return MmvpScores(_share(right), _share(list(whole.values())), right, by_pattern)
+    whole_pairs = tuple(whole.values())
+    return MmvpScores(_share(right), _share(whole_pairs), right, whole_pairs, by_pattern)
 
 
 def _share(hits: Sequence[bool]) -> float:

@@ -1,25 +1,18 @@
 """Questions about images that were seen once: stored tokens beside what is asked of them."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
-from muse_core.data.scene_questions import (
-    ASKED,
-    CELL_WORDS,
-    Question,
-    ask,
-    cell_words,
-    scene_objects,
-    word_shares,
-)
+from muse_core.data.scene_questions import ASKED, Question, ask, scene_objects
 from muse_core.data.scenes import Scenes, visible_pixels
 from muse_core.errors import MuseError
-from muse_core.shapes import Images, Tokens
+from muse_core.shapes import Tokens
+from muse_core.unified.sight import Sight
 
 SEEN_AT_ONCE = 64
 
@@ -68,22 +61,14 @@ class AskedImages:
         return AskedBatch(tokens, questions, tuple(map(str, indices)))
 
     @classmethod
-    def of(
-        cls,
-        look: Callable[[Images], tuple[Tokens, tuple[int, int]]],
-        source: Scenes,
-        images: int,
-        seed: int,
-        seen_by: str,
-    ) -> "AskedImages":
+    def of(cls, sight: Sight, source: Scenes, images: int, seed: int) -> "AskedImages":
         """One question of every kind about each of the first scenes, where it answers one.
 
         Args:
-            look: Images -> tokens and their grid.
+            sight: What sees them.
             source: The scenes.
             images: How many.
             seed: Of the questions.
-            seen_by: Fingerprint of what ``look`` looks with.
 
         Raises:
             MuseError: Tokens are not finite, or there is no image.
@@ -95,46 +80,17 @@ class AskedImages:
         with tqdm(total=count, desc="tokens", unit="image", file=sys.stdout, mininterval=2) as bar:
             for start in range(0, count, SEEN_AT_ONCE):
                 indices = list(range(start, min(start + SEEN_AT_ONCE, count)))
-                batch = source.__getitems__(indices)
-                with torch.no_grad():
-                    seen, grid = look(batch.images)
+                seen, grid = sight.see(source.parameters(indices), source.image_size)
                 if not torch.isfinite(seen).all():
                     raise MuseError(
-                        f"The tokens of {batch.ids[0]} and its neighbours are not finite: look for "
-                        "NaN in the network that sees."
+                        f"The tokens of scenes {indices[0]} to {indices[-1]} are not finite: look "
+                        "for NaN in the network that sees."
                     )
                 tokens.append(seen.half().cpu())
                 asked += _questions(source, indices, draw)
                 bar.update(len(indices))
-        name = f"{source.fingerprint}/{count}/{seed}/{seen_by}"
+        name = f"{source.fingerprint}/{count}/{seed}/{sight.fingerprint}"
         return cls(torch.cat(tokens), grid, tuple(asked), name)
-
-    @classmethod
-    def told(cls, source: Scenes, images: int, seed: int, grid: int) -> "AskedImages":
-        """The ceiling: what each scene shows, in words by cell, stands for its tokens.
-
-        Args:
-            source: The scenes.
-            images: How many.
-            seed: Of the questions.
-            grid: Cells along a side.
-        """
-        rows = iter(range(0, images, SEEN_AT_ONCE))
-
-        def look(pixels: Images) -> tuple[Tokens, tuple[int, int]]:
-            start = next(rows)
-            indices = list(range(start, start + len(pixels)))
-            scenes, batch = source.parameters(indices), source.__getitems__(indices)
-            assert batch.instance_masks is not None
-            visible = visible_pixels(batch.instance_masks)
-            tables = []
-            for row in range(len(indices)):
-                objects = scene_objects(scenes, visible, row, source.image_size)
-                cells = cell_words(objects, batch.instance_masks[row : row + 1], grid)
-                tables.append(word_shares(cells, CELL_WORDS))
-            return torch.stack(tables), (grid, grid)
-
-        return cls.of(look, source, images, seed, "words")
 
 
 def _questions(

@@ -1,8 +1,11 @@
 """Does a language model answer from an image's tokens? Questions of nine kinds, exact answers."""
 
+import sys
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
+from tqdm import tqdm
 
 from muse_core.data.scene_questions import ASKED
 from muse_core.evaluation.intervals import mean_interval
@@ -14,6 +17,8 @@ from muse_core.unified.questions import AskedBatch, AskedImages
 from muse_core.unified.seeing_model import answers
 
 AT_ONCE, LONGEST = 200, 6
+KEPT = 8
+"""Images whose answers are kept word by word."""
 
 
 @torch.no_grad()
@@ -23,7 +28,8 @@ def said(
     """Each batch of questions with what the model answers."""
     device = next(projector.parameters()).device
     end = model.id_of(TURN_END)
-    for start in range(0, len(asked), AT_ONCE):
+    starts = range(0, len(asked), AT_ONCE)
+    for start in tqdm(starts, desc="answers", file=sys.stdout, mininterval=2):
         indices = list(range(start, min(start + AT_ONCE, len(asked))))
         batch = asked.__getitems__(indices).to(device)
         image = projector(batch.tokens, asked.grid)
@@ -45,17 +51,25 @@ def measured_answers(
         projector: Of the tokens that ``asked`` holds.
         asked: Questions about images that no projector was trained on.
         seed: Of the bootstrap over questions.
+
+    Returns:
+        Metric -> figure; that of all has in its details, as "told", [image, kind, question, right
+        answer, what was said] of the first images.
     """
-    kinds, right = [], []
+    kinds, right, heard = [], [], []
     for batch, found in said(model, projector, asked):
         kinds += [one.kind for one in batch.questions]
         pairs = zip(batch.questions, found, strict=True)
         right += [float(one.answer == answer) for one, answer in pairs]
+        heard += found
     scores = torch.tensor(right)
     by_kind = {f"answers_{kind}": [each == kind for each in kinds] for kind in ASKED}
     found_all = {"answers": torch.ones(len(kinds), dtype=torch.bool)}
     found_all |= {name: torch.tensor(rows) for name, rows in by_kind.items() if any(rows)}
-    return {name: _measured(scores[rows], seed) for name, rows in found_all.items()}
+    measured = {name: _measured(scores[rows], seed) for name, rows in found_all.items()}
+    shown = [(at, one, heard[row]) for row, (at, one) in enumerate(asked.asked) if at < KEPT]
+    told = [[at, one.kind, one.text, one.answer, answer] for at, one, answer in shown]
+    return measured | {"answers": replace(measured["answers"], details={"told": told})}
 
 
 def _measured(scores: torch.Tensor, seed: int) -> Measurement:

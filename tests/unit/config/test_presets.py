@@ -41,6 +41,7 @@ def test_smoke_is_tiny_with_fewer_steps_and_nothing_else() -> None:
     kept = {size: getattr(tiny, size) for size in sizes} | {
         "curriculum": tiny.curriculum,
         "generation": tiny.generation,
+        "language": tiny.language,
     }
     same = replace(smoke, name="tiny", **kept)
     assert same == tiny and all(getattr(smoke, size) < getattr(tiny, size) for size in sizes)

@@ -16,6 +16,7 @@ from muse_core.unified.answer_task import AnswerTask, Listener, answer_loss
 from muse_core.unified.conversation import PLACEHOLDER, Turn, prompts
 from muse_core.unified.projector import VisualProjector
 from muse_core.unified.questions import AskedImages
+from muse_core.unified.sight import Look
 from tests.integration.micro import stopping_at
 
 from .small_language import small_language_model
@@ -31,8 +32,11 @@ def look(images: torch.Tensor) -> tuple[torch.Tensor, tuple[int, int]]:
     return small.flatten(2).transpose(1, 2), (4, 4)
 
 
+SIGHT = Look(look, "pixels")
+
+
 def data(seed: int = 0) -> AskedImages:
-    return AskedImages.of(look, Scenes("train", 32), STAGE.images, seed, "pixels")
+    return AskedImages.of(SIGHT, Scenes("train", 32), STAGE.images, seed)
 
 
 def trainer(run: str, **options) -> Trainer:
@@ -118,4 +122,4 @@ def test_the_loss_is_the_cross_entropy_of_the_answers_words() -> None:
 
 def test_no_image_to_ask_about_is_a_sentence() -> None:
     with pytest.raises(MuseError, match="no image to ask about"):
-        AskedImages.of(look, Scenes("train", 32), 0, 0, "pixels")
+        AskedImages.of(SIGHT, Scenes("train", 32), 0, 0)

@@ -1,0 +1,112 @@
+"""MMVP's two figures: the share of pairs with both questions right, and of questions alone."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from muse_core.config.preset import Preset
+from muse_core.data.scenes import Scenes
+from muse_core.errors import MuseError
+from muse_core.evaluation.intervals import mean_interval
+from muse_core.evaluation.run_rows import frozen_backbone
+from muse_core.foundations.language_model import LanguageModel
+from muse_core.foundations.topology_teacher import TopologyTeacher
+from muse_core.losses.topology import Grid
+from muse_core.results.measurements import Measurement
+from muse_core.shapes import Embeddings, Images, Tokens
+from muse_core.unified.blind_pairs import BlindPair, blind_pairs
+from muse_core.unified.mmvp import Item, mmvp_scores, option_scores
+from muse_core.unified.projector import VisualProjector
+from muse_core.unified.sight import Sight
+
+
+def drawn_pairs(
+    preset: Preset, teacher: TopologyTeacher, split: str, each: int, seed: int = 0
+) -> list[BlindPair]:
+    """Pairs of drawn scenes that the preset's frozen backbone takes for the same in the text space,
+    and the topology teacher does not.
+
+    Args:
+        preset: Whose backbone and image size.
+        teacher: The topology teacher.
+        split: Of the scenes.
+        each: Pairs a pattern, of nine patterns.
+        seed: Of changes and questions.
+
+    Raises:
+        MuseError: The backbone has no projection into a text space, or there are too few scenes.
+    """
+    backbone = frozen_backbone(preset, next(teacher.parameters()).device)
+
+    def embed(images: Images) -> Embeddings:
+        found = backbone.features(images.to(backbone.device)).embedding
+        if found is None:
+            raise MuseError(
+                "The backbone has no projection into the text space, so that nothing says which "
+                "images look alike to it: give MMVP's own folder instead."
+            )
+        return found.cpu()
+
+    def look(images: Images) -> Tokens:
+        return teacher.features(images.to(backbone.device)).cpu()
+
+    return blind_pairs(embed, look, Scenes(split, preset.image_size), each, seed)
+
+
+def seen_pairs(
+    pairs: Sequence[BlindPair], sight: Sight, size: int
+) -> tuple[list[Item], Tokens, Grid]:
+    """The pairs as MMVP's items, with what is seen of each item's image.
+
+    Args:
+        pairs: Of drawn scenes.
+        sight: What sees.
+        size: Pixels along a scene's side.
+    """
+    items = [item for at, pair in enumerate(pairs) for item in pair.items(2 * at + 1)]
+    looks = [sight.see(pair.scenes, size) for pair in pairs]
+    return items, torch.cat([tokens for tokens, _ in looks]), looks[0][1]
+
+
+@torch.no_grad()
+def measured_pairs(
+    model: LanguageModel,
+    projector: VisualProjector,
+    items: Sequence[Item],
+    tokens: Tokens,
+    grid: Grid,
+    seed: int = 0,
+) -> dict[str, Measurement]:
+    """Both accuracies, of the likelier of two options.
+
+    Args:
+        model: Frozen.
+        projector: Of these tokens.
+        items: Questions, two a pair.
+        tokens: Of each item's image, (items, tokens, width) on ``grid``.
+        seed: Of the bootstrap over pairs and over questions.
+
+    Raises:
+        MuseError: There is no whole pair.
+    """
+    device, chosen = next(projector.parameters()).device, []
+    for item, seen in zip(items, tokens, strict=True):
+        image = projector(seen[None].float().to(device), grid)
+        scores = option_scores(model, image, item.question, item.options)
+        chosen.append(int(scores.argmax()))
+    found = mmvp_scores(items, chosen)
+    words = "the likelier of two options, mean log-likelihood of its words"
+    told = {"mmvp_pairs": found.pairs_right, "mmvp_questions": found.right}
+    return {
+        name: _measured(hits, words, found.by_pattern if name == "mmvp_pairs" else {}, seed)
+        for name, hits in told.items()
+    }
+
+
+def _measured(
+    hits: Sequence[bool], words: str, by_pattern: dict[str, float], seed: int
+) -> Measurement:
+    scores = np.array(hits, dtype=float)
+    low, high = mean_interval(scores, seed) or (None, None)
+    return Measurement(float(scores.mean()), len(scores), words, low, high, details=by_pattern)
