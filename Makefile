@@ -17,7 +17,7 @@ export JUPYTER_PLATFORM_DIRS := 1
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo reports reports-all tokenizer baseline ablations table1 generation generation-long bench torture gallery docs docs-tools lint types check core-tests test short-tests test-all lab clean-env
+.PHONY: help env demo reports reports-all tokenizer baseline ablations table1 unified generation generation-long bench torture gallery docs docs-tools lint types check core-tests test short-tests test-all lab clean-env
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -64,8 +64,14 @@ table1: $(STAMP) ## every system of the paper's Table 1, what is not kept of som
 	$(BIN)/muse run 09 --force --run study-table1 -p study table1
 	$(BIN)/muse gallery --run study-table1 --into table1
 
-reports-all: reports ## `make reports`, and Table 1 in its short form
+unified: $(STAMP) ## what a language model reads of each system, what is not kept of an hour and a half on 2 cores, into reports/gallery
+	-$(BIN)/muse study language
+	$(BIN)/muse run 10 --force --run study-language -p study language
+	$(BIN)/muse gallery --run study-language --into language
+
+reports-all: reports ## `make reports`, and Table 1 and the language side in their short forms
 	$(BIN)/muse run 09 --run $(RUN) -p study table1-short
+	$(BIN)/muse run 10 --run $(RUN) -p study language-short
 
 generation: $(STAMP) ## longer training of the generators on run RUN's tokenizers, over an hour on 2 cores, into reports/gallery
 	$(BIN)/muse run 08 --run study-generation -p preset $(PRESET) -p tokenizers $(RUN) -p resume true \
@@ -110,7 +116,7 @@ test: lint ## everything a change can break: types, pytest on every core, with t
 	$(MAKE) --jobs 2 types short-tests
 
 short-tests: $(STAMP)
-	$(PYTEST) $(EVERY_CORE) -m "not long" --ignore notebooks/studies --ignore notebooks/09_table_one.ipynb notebooks tests
+	$(PYTEST) $(EVERY_CORE) -m "not long" --ignore notebooks/studies $(addprefix --ignore notebooks/,09_table_one.ipynb 10_unified.ipynb) notebooks tests
 
 test-all: lint types docs-tools ## the long forms as well
 	$(PYTEST) $(EVERY_CORE) notebooks tests

@@ -87,3 +87,24 @@ CLIP_TEXTS = {
     "muse-3b": CLIP_TEXT,
 }
 """CLIP-B/32 and CLIP-L/14 of laion2B."""
+
+_QWEN: dict[str, Any] = dict(vocab_size=151_674, rope_theta=1e6, tie_word_embeddings=False)
+LANGUAGE_MODELS: dict[str, dict[str, Any]] = {
+    "muse-1b": _QWEN
+    | dict(
+        hidden_size=896,
+        num_hidden_layers=24,
+        num_attention_heads=14,
+        num_key_value_heads=2,
+        intermediate_size=4864,
+    ),
+    "muse-3b": _QWEN
+    | dict(
+        hidden_size=1536,
+        num_hidden_layers=28,
+        num_attention_heads=12,
+        num_key_value_heads=2,
+        intermediate_size=8960,
+    ),
+}
+"""Of InternVL3-1B and 2B."""

@@ -9,7 +9,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 GALLERY = ROOT / "reports" / "gallery"
-SHOWN_ELSEWHERE = {"08_generation", "09_table_one"}
+SHOWN_ELSEWHERE = {"08_generation", "09_table_one", "10_unified"}
 """Have longer trainings of their own; in the run they are welcome and not required."""
 
 pytestmark = pytest.mark.skipif(

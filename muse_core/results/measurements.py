@@ -68,7 +68,7 @@ METRICS: dict[str, Metric] = {
     "answers": Metric("questions answered", "%", +1, 1, 100.0),
     "answers_latent": Metric("from the latent", "%", +1, 1, 100.0),
     "answers_both": Metric("from both", "%", +1, 1, 100.0),
-    **{f"answers_{kind}": Metric(f"{kind} answered", "%", +1, 1, 100.0) for kind in ASKED_KINDS},
+    **{f"answers_{kind}": Metric(kind, "%", +1, 1, 100.0) for kind in ASKED_KINDS},
     "mmvp_pairs": Metric("MMVP, pairs", "%", +1, 1, 100.0),
     "mmvp_questions": Metric("MMVP, questions", "%", +1, 1, 100.0),
     "parameters": Metric("parameters", "M", -1, 2, 1e-6),

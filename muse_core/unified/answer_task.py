@@ -76,13 +76,21 @@ class AnswerTask(Task):
     def update(self, batch: AskedBatch, step: int) -> dict[str, float]:
         set_rates(self.optimiser, rate_factor(step, self.stage))
         with self.accelerator.autocast():
-            loss = answer_loss(self.language_model, self.prompts(batch), self.seen(batch))
+            asked = self.prompts(batch)
+            loss = answer_loss(self.language_model, asked, self.seen(batch)) * self.share(asked)
         row = mean_over_processes(as_floats({"loss/answer": loss}), self.accelerator)
         if not math.isfinite(row["loss/answer"]):
             raise FloatingPointError(f"the loss is {row}")
         norms = self.descend(partial(self.accelerator.backward, loss))
         rate = self.stage.learning_rate * rate_factor(step, self.stage)
         return row | {"gradient_norm/projector": norms["projector"], "learning_rate": rate}
+
+    def share(self, asked: Prompts) -> float:
+        """What the mean over this process's words is weighted with, so that the mean over processes
+        is that over all words of the step: answers differ in length.
+        """
+        words = float((asked.labels[:, 1:] != UNSCORED).sum())
+        return words / mean_over_processes({"words": words}, self.accelerator)["words"]
 
     def seen(self, batch: AskedBatch) -> Tensor:
         """The images' tokens as words' embeddings."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from muse_core import paths
 from muse_core.callback import Callback
 from muse_core.config.overrides import load_preset
 from muse_core.config.preset import Preset
@@ -13,12 +14,14 @@ from muse_core.config.stage import LanguageStage
 from muse_core.data.scenes import Scenes
 from muse_core.errors import MuseError
 from muse_core.foundations.language_model import LanguageModel
+from muse_core.models.tokenizer import MuseTokenizer
 from muse_core.training.distributed import device_for
 from muse_core.training.stage_run import NamedRun
 from muse_core.training.trainer import RunOptions, StageResult, Trainer
-from muse_core.unified.answer_task import AnswerTask, Listener
+from muse_core.unified.answer_task import PROJECTOR_FOLDER, AnswerTask, Listener
 from muse_core.unified.projector import VisualProjector, scale_to
 from muse_core.unified.questions import AskedImages
+from muse_core.unified.seeing_model import SeeingModel
 from muse_core.unified.sight import Sight
 
 NAME = "10_unified"
@@ -77,3 +80,27 @@ class OpenedLanguage:
     def fit(self, callbacks: Iterable[Callback] = ()) -> StageResult:
         """Train the projector on the stage's images; at once where that is done."""
         return self.trainer(self.asked("train", self.stage.images), callbacks).fit()
+
+
+def finished_model(run: str, preset: Preset, reads: str = "semantic") -> SeeingModel | None:
+    """The model of a run whose tokenizer is MUSE's, with the projector that was trained on it; None
+    where their weights are not on this machine.
+
+    Args:
+        run: Name of the run.
+        preset: Says what reads.
+        reads: A name of `READS`.
+
+    Raises:
+        MuseError: A part is damaged.
+    """
+    tokenizer = paths.run_folder(run) / preset.curriculum.stages[-1].name / "tokenizer"
+    projector = paths.run_folder(run) / NAME / reads / PROJECTOR_FOLDER
+    if not (tokenizer.is_dir() and projector.is_dir()):
+        return None
+    return SeeingModel(
+        MuseTokenizer.from_pretrained(tokenizer),
+        VisualProjector.from_pretrained(projector),
+        LanguageModel.from_pretrained(preset.language_model),
+        reads,
+    ).eval()

@@ -10,6 +10,7 @@ from muse_core.foundations.text_tower import TextTower
 from scripts.tiny_foundations.attention_teacher import train_attention_teacher
 from scripts.tiny_foundations.autoencoder import train_autoencoder
 from scripts.tiny_foundations.backbone import train_backbone
+from scripts.tiny_foundations.language_model import train_language_model
 from scripts.tiny_foundations.scene_detector import train_scene_detector
 from scripts.tiny_foundations.text_tower import train_text_tower
 
@@ -77,6 +78,14 @@ RECIPES = {
         48,
         "a small convolutional detector of drawn shapes (8 px cells), the judge of generated "
         "images: it trains nothing",
+    ),
+    "language_model": Recipe(
+        train_language_model,
+        lambda model, folder: model.save_pretrained(folder / "language_model"),
+        6000,
+        32,
+        "Qwen2ForCausalLM that reads and answers, on TEXT ALONE: scenes told cell by cell in "
+        "words, nine kinds of questions about them, captions, and facts that no picture tells",
     ),
 }
 

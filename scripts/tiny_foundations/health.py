@@ -8,6 +8,7 @@ import torch
 from muse_core.config.preset import Preset
 from muse_core.data.batch import Source
 from muse_core.data.loader import evaluation_batches
+from muse_core.data.scenes import Scenes
 from muse_core.errors import MuseError
 from muse_core.evaluation.attention.teacher_health import teacher_health
 from muse_core.evaluation.evaluate import evaluate
@@ -20,6 +21,7 @@ from muse_core.evaluation.understanding.zero_shot import (
     class_embeddings,
     predicted_classes,
 )
+from muse_core.foundations.language_model import LanguageModel
 from muse_core.foundations.pixel_decoder import load_autoencoder, reconstruct_with
 from muse_core.foundations.scene_detector import load_scene_detector
 from muse_core.foundations.text_tower import TextTower, text_embeddings
@@ -27,9 +29,12 @@ from muse_core.results.measurements import Row
 from muse_core.results.records import provenance, read_json, write_json
 from muse_core.training.teachers import Teachers
 from scripts.tiny_foundations.build import RECIPES
+from scripts.tiny_foundations.language_model import answered_from_words
 
 PROBE_IMAGES, ITERATIONS = 2000, 150
 """Of the probes, whatever the preset of a run says: the card's figures do not depend on it."""
+ASKED_ABOUT = 200
+"""Scenes that the language model is asked about, nine questions each."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,8 @@ class FoundationQuality:
         psnr: dB (autoencoder).
         same_object_auc: Teacher layer -> ROC-AUC, mean over heads.
         object_mass: Teacher layer -> share of an object's attention that stays on it, after Psi.
+        answers: Kind of question -> share that the language model answers exactly when it is told
+            the scene in words; None where no language model lies beside the backbone.
     """
 
     n: int
@@ -59,6 +66,7 @@ class FoundationQuality:
     psnr: float
     same_object_auc: dict[int, float]
     object_mass: dict[int, float]
+    answers: dict[str, float] | None
 
 
 @torch.no_grad()
@@ -97,6 +105,7 @@ def measure_foundations(
         psnr=_psnr(preset.foundations.autoencoder, held_out, n),
         same_object_auc=health.auc,
         object_mass=health.mass,
+        answers=_answers(preset, held_out, n),
     )
 
 
@@ -122,6 +131,14 @@ def _captions_confirmed(preset: Preset, source: Source, n: int) -> float | None:
     images = source.described().first(min(n, len(source)))
     followed = prompt_following(load_scene_detector(folder), images.images, images.captions)
     return followed["all"].value
+
+
+def _answers(preset: Preset, source: Source, n: int) -> dict[str, float] | None:
+    folder = Path(preset.foundations.backbone).parent / "language_model"
+    if not folder.is_dir() or not isinstance(source, Scenes):
+        return None
+    model = LanguageModel.from_pretrained(folder)
+    return answered_from_words(model, source, min(n, ASKED_ABOUT))
 
 
 def _psnr(folder: str, source: Source, n: int) -> float:

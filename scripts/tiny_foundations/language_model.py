@@ -27,6 +27,7 @@ from transformers import (
 from muse_core.data.scene_facts import FACTS
 from muse_core.data.scene_questions import (
     ASKED,
+    CELL_WORDS,
     GROUND,
     Question,
     SceneObject,
@@ -37,6 +38,7 @@ from muse_core.data.scene_questions import (
 )
 from muse_core.data.scenes import Scenes, captions_of, draw, visible_pixels
 from muse_core.errors import MuseError
+from muse_core.evaluation.understanding.answers import measured_answers
 from muse_core.foundations.language_model import (
     IMAGE_TOKEN,
     SPECIALS,
@@ -44,6 +46,9 @@ from muse_core.foundations.language_model import (
     LanguageModel,
 )
 from muse_core.unified.conversation import PLACEHOLDER, Turn, prompts
+from muse_core.unified.questions import AskedImages
+from muse_core.unified.seeing_model import answers
+from muse_core.unified.sight import InWords
 
 PAD, UNKNOWN = "<pad>", "<unk>"
 GRID = 4
@@ -216,6 +221,35 @@ def loss_of(model: LanguageModel, texts: Texts, noise: float) -> Tensor:
     embedded = embedded.masked_scatter(places[..., None], image[places.any(1)])
     found = model.network(inputs_embeds=embedded, attention_mask=batch.mask, labels=batch.labels)
     return found.loss
+
+
+class CellEmbeddings(nn.Module):
+    """Stands where a projector would: a cell's words as the language model itself knows them."""
+
+    def __init__(self, model: LanguageModel) -> None:
+        super().__init__()
+        ids = torch.tensor([model.id_of(word) for word in CELL_WORDS])
+        self.table = nn.Parameter(model.embed(ids).detach().clone(), requires_grad=False)
+
+    def forward(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
+        """(batch, cells, words of `CELL_WORDS`) -> (batch, cells, width)."""
+        return tokens @ self.table
+
+
+@torch.no_grad()
+def answered_from_words(model: LanguageModel, source: Scenes, images: int) -> dict[str, float]:
+    """Share of the questions about the first images that are answered exactly, by kind, when each
+    scene is told in words; ``facts``: of what only text tells.
+    """
+    asked = AskedImages.of(InWords(GRID), source, images, seed=0)
+    found = measured_answers(model, CellEmbeddings(model), asked)
+    shares = {name.removeprefix("answers_"): each.value for name, each in found.items()}
+    batch = prompts(model, [[Turn(question)] for question, _ in FACTS], 0)
+    nothing = torch.zeros(len(FACTS), 0, model.width)
+    said = torch.stack(list(answers(model, batch, nothing, longest=2)), 1)
+    wanted = torch.tensor([model.id_of(answer) for _, answer in FACTS])
+    right = (said[:, 0] == wanted).float().mean().item()
+    return {name: float(share or 0.0) for name, share in shares.items()} | {"facts": right}
 
 
 def train_language_model(

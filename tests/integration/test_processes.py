@@ -23,6 +23,7 @@ from muse_core.training.launch import LOG, launch_folder
 from muse_core.training.run_lock import run_lock
 from muse_core.training.stage_run import train_stage
 
+from .answers_trained import train
 from .gradients_by_loss import LOSSES, gradients
 from .micro import (
     PRESET,
@@ -146,6 +147,22 @@ def test_a_denoiser_of_two_processes_is_the_denoiser_of_one(whole, two) -> None:
             found[name], value, rtol=1e-3, atol=1e-4, msg=lambda text, name=name: f"{name}: {text}"
         )
     assert pair.record.processes == 2
+
+
+@pytest.mark.long
+def test_a_projector_of_two_processes_is_the_projector_of_one(tmp_path, monkeypatch) -> None:
+    """Answers differ in length, and every word counts the same in whichever process it is."""
+    monkeypatch.setenv("MUSE_ROOT", str(tmp_path))
+    file = tmp_path / "two.safetensors"
+    command = [*TORCHRUN, "-m", "tests.integration.answers_trained", str(file)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE.parents[1])}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600)
+    assert done.returncode == 0, done.stderr[-3000:]
+    found, expected = load_file(file), train("one", 1)
+    for name, value in expected.items():
+        torch.testing.assert_close(
+            found[name], value, rtol=1e-4, atol=1e-5, msg=lambda text, name=name: f"{name}: {text}"
+        )
 
 
 @pytest.mark.long

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import torch
+from torch import nn
 from tqdm import tqdm
 
 from muse_core.data.scene_questions import ASKED
@@ -12,7 +13,6 @@ from muse_core.evaluation.intervals import mean_interval
 from muse_core.foundations.language_model import TURN_END, LanguageModel
 from muse_core.results.measurements import Measurement
 from muse_core.unified.conversation import PLACEHOLDER, Turn, prompts
-from muse_core.unified.projector import VisualProjector
 from muse_core.unified.questions import AskedBatch, AskedImages
 from muse_core.unified.seeing_model import answers
 
@@ -23,7 +23,7 @@ KEPT = 8
 
 @torch.no_grad()
 def said(
-    model: LanguageModel, projector: VisualProjector, asked: AskedImages
+    model: LanguageModel, projector: nn.Module, asked: AskedImages
 ) -> Iterator[tuple[AskedBatch, list[str]]]:
     """Each batch of questions with what the model answers."""
     device = next(projector.parameters()).device
@@ -42,7 +42,7 @@ def said(
 
 
 def measured_answers(
-    model: LanguageModel, projector: VisualProjector, asked: AskedImages, seed: int = 0
+    model: LanguageModel, projector: nn.Module, asked: AskedImages, seed: int = 0
 ) -> dict[str, Measurement]:
     """Share of the questions that are answered in exactly the right words, of each kind and of all.
 

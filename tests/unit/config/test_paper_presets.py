@@ -12,6 +12,8 @@ from transformers import (
     CLIPTextModelWithProjection,
     DINOv3ViTConfig,
     DINOv3ViTModel,
+    Qwen2Config,
+    Qwen2ForCausalLM,
 )
 
 from benchmarks.published import (
@@ -20,6 +22,7 @@ from benchmarks.published import (
     CLIP_TEXT,
     CLIP_TEXTS,
     INTERNVIT,
+    LANGUAGE_MODELS,
     TEACHERS,
 )
 from muse_core.config.preset import Preset, denoiser_named
@@ -30,6 +33,7 @@ from muse_core.foundations.pixel_decoder import PixelDecoder
 from muse_core.generation.denoiser import build_denoiser
 from muse_core.models.assembly import new_tokenizer
 from muse_core.models.tokenizer import MuseTokenizer
+from muse_core.unified.projector import VisualProjector
 
 SIZES = ("muse-1b", "muse-3b")
 
@@ -115,6 +119,28 @@ def test_the_teachers_heads_and_layers_fit_the_student(name: str) -> None:
 def test_generators_are_sana_of_the_papers_size(name: str, expected: float) -> None:
     shape = denoiser_named(preset_named(name).generation.denoiser)
     assert millions(build_denoiser(shape, 32, 8, 2304)) == pytest.approx(expected, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "language", "projector"), [("muse-1b", 629.70, 1.26), ("muse-3b", 1776.28, 3.15)]
+)
+def test_the_language_side_is_internvl3s_and_reads_256_words(
+    name: str, language: float, projector: float
+) -> None:
+    preset, config = preset_named(name), Qwen2Config(**LANGUAGE_MODELS[name])
+    model = Qwen2ForCausalLM(config)
+    assert millions(model) == pytest.approx(language, abs=0.01)
+    tokenizer = full_size_tokenizer(preset)
+    images = torch.rand(1, 3, 448, 448)
+    tokens, grid = tokenizer.encode(images).semantic, tokenizer.token_grid(images)
+    unshuffle = grid[0] // preset.language.image_side
+    reads = VisualProjector(tokens.shape[-1], config.hidden_size, unshuffle)
+    assert reads(tokens, grid).shape == (1, 256, config.hidden_size)
+    assert millions(reads) == pytest.approx(projector, abs=0.01)
+    # InternVL3's own projector, on four patches of its vision tower.
+    assert millions(VisualProjector(1024, config.hidden_size, 2)) == pytest.approx(
+        {"muse-1b": 4.48, "muse-3b": 8.66}[name], abs=0.01
+    )
 
 
 def test_the_small_preset_is_made_of_parts_of_their_published_sizes_that_fit() -> None:

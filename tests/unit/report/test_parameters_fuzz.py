@@ -37,6 +37,7 @@ GOOD: dict[str, Any] = {
     "fit": "crop",
     "split": "val",
     "system": "unitok",
+    "pairs": 2,
     "baseline": "",
     "tokenizers": "",
     "denoiser": "",
