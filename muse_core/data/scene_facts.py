@@ -1,5 +1,8 @@
 """What text alone tells about the words of drawn scenes: colours that mix, corners to count."""
 
+import re
+from dataclasses import dataclass
+
 FACTS: tuple[tuple[str, str], ...] = (
     ("what do red and yellow make ?", "orange"),
     ("what do yellow and red make ?", "orange"),
@@ -34,3 +37,30 @@ FACTS: tuple[tuple[str, str], ...] = (
     ("which shape means plus ?", "cross"),
 )
 """(question, answer): no picture shows any of them."""
+
+
+@dataclass(frozen=True)
+class Riddle:
+    """``words`` that stand for an ``answer``, a shape or a colour (``kind``), without naming it."""
+
+    words: str
+    kind: str
+    answer: str
+
+
+FORMS = (
+    (r"which shape (.+) \?", "shape", r"the shape that \1"),
+    (r"what colour is (.+) \?", "colour", r"the colour of \1"),
+    (r"what do (.+) make \?", "colour", r"the colour that \1 make"),
+)
+"""(question, what it asks for, the same as a thing)."""
+
+
+def riddles() -> list[Riddle]:
+    """Of every fact about a shape or a colour."""
+    return [
+        Riddle(re.sub(pattern, form, question), kind, answer)
+        for question, answer in FACTS
+        for pattern, kind, form in FORMS
+        if re.fullmatch(pattern, question)
+    ]

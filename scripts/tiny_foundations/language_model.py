@@ -24,7 +24,9 @@ from transformers import (
     get_cosine_schedule_with_warmup,
 )
 
-from muse_core.data.scene_facts import FACTS
+from muse_core.data.class_prompts import with_article
+from muse_core.data.scene_edits import EDITS, scene_edit, scene_row
+from muse_core.data.scene_facts import FACTS, riddles
 from muse_core.data.scene_questions import (
     ASKED,
     CELL_WORDS,
@@ -36,7 +38,15 @@ from muse_core.data.scene_questions import (
     scene_objects,
     word_shares,
 )
-from muse_core.data.scenes import Scenes, captions_of, draw, visible_pixels
+from muse_core.data.scenes import (
+    COLOURS,
+    SceneParameters,
+    Scenes,
+    captions_of,
+    draw,
+    visible_pixels,
+)
+from muse_core.data.shape_templates import SHAPES
 from muse_core.errors import MuseError
 from muse_core.evaluation.understanding.answers import measured_answers
 from muse_core.foundations.language_model import (
@@ -55,8 +65,11 @@ GRID = 4
 ASKED_OF_A_SCENE = 8
 NOISE = 0.3
 """On what stands in an image's places, in standard deviations of an embedding's entries."""
-FACT_SHARE, CAPTION_SHARE = 0.12, 0.08
-"""Of the texts: facts without a scene, and scenes that are described instead of asked about."""
+SHARES = {"fact": 0.08, "riddle": 0.04, "caption": 0.06, "edit": 0.06, "drawing": 0.1}
+"""Of the texts: facts without a scene, things to draw that are not named but told by a fact, scenes
+that are described, scenes that are changed and then described, and scenes that are told in a
+sentence to be drawn. The others ask about a scene.
+"""
 LEARNING_RATE = 2e-3
 SPREAD = 0.06
 """Of random weights. At Qwen2's 0.02, too little for 128 channels, 600 steps teach nothing of what
@@ -75,6 +88,8 @@ class Told:
     objects: list[SceneObject]
     shares: Tensor
     caption: str
+    scene: SceneParameters
+    visible: Tensor
 
 
 def vocabulary() -> list[str]:
@@ -95,11 +110,32 @@ def vocabulary() -> list[str]:
         words |= {word for each in objects for word in each.words}
     for question, answer in FACTS:
         words |= set(f"{question} {answer}".split())
+    for riddle in riddles():
+        words |= set(riddle.words.split())
+    for row in range(INSTRUCTED):
+        for kind in EDITS:
+            if one := scene_edit(found, visible, row, source.image_size, kind, rng):
+                words |= set(one.instruction.split())
+    words |= {DRAW, "in", ":"}
     words |= {GROUND, *re.findall(r"[a-z]+", CAPTION_ASKED), "?", "user", "assistant"}
     return [PAD, UNKNOWN, *SPECIALS, *sorted(words)]
 
 
 CAPTION_ASKED = "what is in the picture ?"
+DRAW = "draw"
+
+
+def answered_by(caption: str, question: Question) -> bool:
+    """Whether a caption that names every visible object, the largest first, answers a question."""
+    about = next((shape for shape in SHAPES if f"the {shape} " in question.text), "")
+    if question.kind in ("colour", "texture"):
+        return re.search(rf"\b{question.answer} (\w+ )?{about}\b", caption) is not None
+    if question.kind == "shape":
+        colour = next((each for each in COLOURS if f"the {each} " in question.text), "")
+        return f"{colour} {question.answer}" in caption if colour else "large" in question.text
+    if question.kind == "relation":
+        return f"{about} {question.answer} " in caption
+    return question.kind in ("count", "size", "presence")
 
 
 def ordered(model: LanguageModel) -> list[str]:
@@ -118,7 +154,8 @@ def scenes(source: Scenes, indices: Sequence[int], words: Sequence[str]) -> list
     for row in range(len(instances)):
         objects = scene_objects(found, visible, row, source.image_size)
         shares = word_shares(cell_words(objects, instances[row : row + 1], GRID), words)
-        found_scenes.append(Told(objects, shares, captions[row]))
+        one = scene_row(found, row), visible[row : row + 1]
+        found_scenes.append(Told(objects, shares, captions[row], *one))
     return found_scenes
 
 
@@ -138,6 +175,8 @@ def word_tokenizer(words: list[str]) -> PreTrainedTokenizerFast:
 
 
 CONTEXT = 256
+INSTRUCTED = 60
+"""Scenes whose edits the vocabulary is read off: every form of instruction is among them."""
 
 
 def new_language_model() -> LanguageModel:
@@ -170,12 +209,13 @@ class Texts:
 
 
 class TextsAboutScenes:
-    """Endless texts, drawn by the seed: questions of every kind, captions, and facts."""
+    """Endless texts, drawn by the seed: questions of every kind, and those of `SHARES`."""
 
     def __init__(self, words: Sequence[str], seed: int, split: str = "train") -> None:
         self.words, self.draw = list(words), np.random.default_rng(seed)
         self.source = Scenes(split).described()
         self.pool: list[Told] = []
+        self.riddles = riddles()
 
     def scene(self) -> Told:
         """One scene of the pool, which is drawn anew after each has been asked about often."""
@@ -187,13 +227,48 @@ class TextsAboutScenes:
     def text(self) -> tuple[list[Turn], Tensor]:
         """A conversation and its image places."""
         scene, chance = self.scene(), self.draw.random()
-        if chance < FACT_SHARE:
-            return [Turn(*FACTS[self.draw.integers(len(FACTS))])], scene.shares
-        if chance < FACT_SHARE + CAPTION_SHARE:
-            return [Turn(f"{PLACEHOLDER} {CAPTION_ASKED}", scene.caption)], scene.shares
+        for name, until in zip(SHARES, np.cumsum(list(SHARES.values())), strict=True):
+            if chance < until:
+                return [getattr(self, name)(scene)], scene.shares
         first, *rest = self.questions(scene, 1 + int(self.draw.integers(MOST_TURNS)))
         turns = [Turn(one.text, one.answer) for one in rest]
         return [Turn(f"{PLACEHOLDER} {first.text}", first.answer), *turns], scene.shares
+
+    def fact(self, scene: Told) -> Turn:
+        """A fact, and no scene."""
+        return Turn(*FACTS[self.draw.integers(len(FACTS))])
+
+    def riddle(self, scene: Told) -> Turn:
+        """Something to be drawn that is told by a fact, and what it is."""
+        one = self.riddles[self.draw.integers(len(self.riddles))]
+        if one.kind == "shape":
+            return Turn(f"{DRAW} {one.words} : what shape is the large object ?", one.answer)
+        shape = SHAPES[self.draw.integers(len(SHAPES))]
+        thing = f"{with_article(shape)} in {one.words}"
+        return Turn(f"{DRAW} {thing} : what colour is the {shape} ?", one.answer)
+
+    def caption(self, scene: Told) -> Turn:
+        """A scene, described."""
+        return Turn(f"{PLACEHOLDER} {CAPTION_ASKED}", scene.caption)
+
+    def edit(self, scene: Told) -> Turn:
+        """A scene, an instruction, and the scene after it; described as it is where it allows no
+        change of the kind.
+        """
+        kind, size = list(EDITS)[self.draw.integers(len(EDITS))], self.source.image_size
+        found = scene_edit(scene.scene, scene.visible, 0, size, kind, self.draw)
+        if found is None:
+            return self.caption(scene)
+        visible = visible_pixels(draw(found.after, size)[1])
+        after = captions_of(found.after, visible, self.source.wording)[0]
+        return Turn(f"{PLACEHOLDER} {found.instruction} : {CAPTION_ASKED}", after)
+
+    def drawing(self, scene: Told) -> Turn:
+        """A scene in a sentence, as it is asked for, and a question that the sentence answers."""
+        while True:
+            (one,) = self.questions(scene, 1)
+            if answered_by(scene.caption, one):
+                return Turn(f"{DRAW} {scene.caption} : {one.text}", one.answer)
 
     def questions(self, scene: Told, count: int) -> list[Question]:
         """So many about one scene, of kinds by chance."""

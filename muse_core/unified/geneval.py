@@ -1,0 +1,193 @@
+"""GenEval: do drawn images hold the objects, numbers, colours and places that their prompts name?
+(Ghosh et al. 2023, arXiv 2310.11513)
+
+The official layout is read and written: a file of prompts, a JSON object a line with ``tag``,
+``prompt``, ``include`` and perhaps ``exclude``; and images in ``00000/samples/00000.png`` with the
+prompt's line in ``00000/metadata.jsonl``, as the official scorer takes them.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from muse_core.errors import MuseError, shown
+
+TASKS = ("single_object", "two_object", "counting", "colors", "position", "color_attr")
+POSITIONS = ("left of", "right of", "above", "below")
+METADATA, SAMPLES = "metadata.jsonl", "samples"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Objects of one class: at least ``count`` of them, ``colour`` and ``position`` where named;
+    ``position``: where they are, seen from the objects of another entry of the list.
+    """
+
+    name: str
+    count: int = 1
+    colour: str = ""
+    position: tuple[str, int] | None = None
+
+
+@dataclass(frozen=True)
+class DrawingPrompt:
+    """One line of the file; ``exclude``: there must be fewer than ``count`` of these."""
+
+    index: int
+    task: str
+    prompt: str
+    include: tuple[Wanted, ...]
+    exclude: tuple[Wanted, ...] = ()
+
+    def line(self) -> dict[str, Any]:
+        """As the official file has it."""
+        said: dict[str, Any] = {"tag": self.task, "include": [_entry(w) for w in self.include]}
+        if self.exclude:
+            said["exclude"] = [_entry(each) for each in self.exclude]
+        return said | {"prompt": self.prompt}
+
+
+@dataclass(frozen=True)
+class DrawingPrompts:
+    """Prompts in order, and what of the file could not be read, a sentence each."""
+
+    prompts: tuple[DrawingPrompt, ...]
+    notes: tuple[str, ...] = field(default=())
+
+
+def _entry(wanted: Wanted) -> dict[str, Any]:
+    said: dict[str, Any] = {"class": wanted.name, "count": wanted.count}
+    said |= {"color": wanted.colour} if wanted.colour else {}
+    return said | ({"position": list(wanted.position)} if wanted.position else {})
+
+
+def read_geneval(file: str | Path) -> DrawingPrompts:
+    """A file of prompts; lines that cannot be read are noted and the rest stays.
+
+    Raises:
+        MuseError: It is missing, or holds no prompt.
+    """
+    place = Path(file)
+    try:
+        lines = place.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise MuseError(
+            f"The prompts {place} cannot be read ({type(error).__name__}): give GenEval's "
+            "evaluation_metadata.jsonl."
+        ) from error
+    prompts, notes = [], []
+    for number, line in enumerate(lines):
+        if not line.strip():
+            continue
+        try:
+            prompts.append(_prompt(number, json.loads(line)))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            notes.append(f"line {number + 1} of {place.name}: {type(error).__name__} {error}")
+    if not prompts:
+        why = "; ".join(notes[:3]) or "it is empty"
+        raise MuseError(
+            f"{place} holds no prompt ({why}): give GenEval's evaluation_metadata.jsonl."
+        )
+    return DrawingPrompts(tuple(prompts), tuple(notes))
+
+
+def _prompt(index: int, said: Mapping[str, Any]) -> DrawingPrompt:
+    if said["tag"] not in TASKS:
+        raise ValueError(f"its tag is {shown(said['tag'])}")
+    include = tuple(_wanted(each) for each in said["include"])
+    exclude = tuple(_wanted(each) for each in said.get("exclude", ()))
+    if not include:
+        raise ValueError("it includes nothing")
+    for each in include:
+        if each.position and not 0 <= each.position[1] < len(include):
+            raise ValueError(f"{each.name} stands by entry {each.position[1]}, which is not there")
+    return DrawingPrompt(index, said["tag"], str(said["prompt"]), include, exclude)
+
+
+def _wanted(said: Mapping[str, Any]) -> Wanted:
+    position = said.get("position")
+    if position is not None and position[0] not in POSITIONS:
+        raise ValueError(f"the position {shown(position[0])} is none of {', '.join(POSITIONS)}")
+    seen = (str(position[0]), int(position[1])) if position else None
+    return Wanted(str(said["class"]), int(said.get("count", 1)), str(said.get("color", "")), seen)
+
+
+def write_geneval(folder: Path, prompt: DrawingPrompt, images: Sequence[Image.Image]) -> Path:
+    """One prompt's images as the official scorer reads them, below ``folder``.
+
+    Raises:
+        MuseError: The disk refuses.
+    """
+    place = folder / f"{prompt.index:05d}"
+    try:
+        (place / SAMPLES).mkdir(parents=True, exist_ok=True)
+        (place / METADATA).write_text(json.dumps(prompt.line()), encoding="utf-8")
+        for number, image in enumerate(images):
+            image.save(place / SAMPLES / f"{number:05d}.png")
+    except OSError as error:
+        raise MuseError(f"Cannot write {place} ({error}): free some space.") from error
+    return place
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One object that a judge sees; ``x`` and ``y`` of its centre, right and down, in [0, 1]."""
+
+    name: str
+    colour: str
+    x: float
+    y: float
+
+
+def drawn_right(prompt: DrawingPrompt, seen: Sequence[Seen], margin: float = 0.0) -> bool:
+    """The official rule: enough objects of each class, all of them in their colour and place, and
+    not as many as is excluded.
+
+    Args:
+        prompt: What was asked for.
+        seen: What a judge sees, the surest first.
+        margin: How much further to a side, as a share of the image, an object has to be.
+    """
+    groups: list[list[Seen]] = []
+    for wanted in prompt.include:
+        there = [each for each in seen if each.name == wanted.name][: wanted.count]
+        if len(there) < wanted.count:
+            return False
+        if wanted.colour and any(each.colour != wanted.colour for each in there):
+            return False
+        groups.append(there)
+    for wanted, there in zip(prompt.include, groups, strict=True):
+        if wanted.position is not None:
+            place, other = wanted.position
+            pairs = [(one, by) for one in there for by in groups[other]]
+            if not all(place in _places(one, by, margin) for one, by in pairs):
+                return False
+    counts = {each.name: sum(one.name == each.name for one in seen) for each in prompt.exclude}
+    return all(counts[each.name] < each.count for each in prompt.exclude)
+
+
+def _places(one: Seen, by: Seen, margin: float) -> set[str]:
+    """Where one is, seen from the other; an object may be above and left of another."""
+    dx, dy = one.x - by.x, one.y - by.y
+    sides = {"right of": dx, "left of": -dx, "below": dy, "above": -dy}
+    return {name for name, away in sides.items() if away > margin}
+
+
+def geneval_scores(
+    prompts: Sequence[DrawingPrompt], right: Sequence[Sequence[bool]]
+) -> dict[str, float]:
+    """Task -> share of its images that are right, and ``overall``, the mean over tasks.
+
+    Args:
+        prompts: What was asked for.
+        right: Of each prompt, each image's verdict.
+    """
+    by_task: dict[str, list[bool]] = {}
+    for prompt, hits in zip(prompts, right, strict=True):
+        by_task.setdefault(prompt.task, []).extend(hits)
+    found = {task: sum(hits) / len(hits) for task, hits in by_task.items() if hits}
+    return found | {"overall": sum(found.values()) / len(found)}

@@ -1,0 +1,62 @@
+"""ImgEdit's folder is read and written; what is missing is named and the rest stays."""
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from muse_core.errors import MuseError
+from muse_core.unified.imgedit import (
+    SINGLE_TURN,
+    EditItem,
+    read_imgedit,
+    write_edited,
+    write_imgedit,
+)
+
+
+def test_the_published_form_is_read(tmp_path: Path) -> None:
+    (tmp_path / "animal").mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "animal" / "1.jpg")
+    said = {
+        "1082": {"id": "animal/1.jpg", "prompt": "Remove the dog.", "edit_type": "remove"},
+        "1083": {"id": "animal/2.jpg", "prompt": "Add a hat.", "edit_type": "add"},
+        "1084": {"id": "animal/1.jpg", "prompt": "?"},
+        "1085": 3,
+    }
+    (tmp_path / SINGLE_TURN).write_text(json.dumps(said))
+    found = read_imgedit(tmp_path)
+    (item,) = found.items
+    assert (item.key, item.prompt, item.kind) == ("1082", "Remove the dog.", "remove")
+    assert len(found.notes) == 3 and "animal/2.jpg is missing" in found.notes[0]
+    assert "no edit_type" in found.notes[1] and "no id, prompt, edit_type" in found.notes[2]
+
+
+def test_what_is_written_is_read_again_and_edits_lie_by_key(tmp_path: Path) -> None:
+    items = [EditItem(str(k), Path(), f"make it {k}", "adjust") for k in range(3)]
+    images = [Image.new("RGB", (8, 8), (60 * k, 0, 0)) for k in range(3)]
+    found = read_imgedit(write_imgedit(tmp_path / "own", items, images))
+    assert [(i.key, i.prompt, i.kind) for i in found.items] == [
+        (i.key, i.prompt, i.kind) for i in items
+    ]
+    with Image.open(found.items[2].image) as opened:
+        assert opened.getpixel((0, 0)) == (120, 0, 0)
+    place = write_edited(tmp_path / "edited", found.items, images)
+    assert {file.name for file in place.iterdir()} == {"0.png", "1.png", "2.png"}
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (None, "FileNotFoundError"),
+        ("{", "JSONDecodeError"),
+        ("[]", "is no mapping"),
+        ("{}", "has none"),
+    ],
+)
+def test_a_folder_without_items_is_a_sentence(tmp_path: Path, text, says: str) -> None:
+    if text is not None:
+        (tmp_path / SINGLE_TURN).write_text(text)
+    with pytest.raises(MuseError, match=says):
+        read_imgedit(tmp_path)
