@@ -1,0 +1,60 @@
+"""The connector begins as the language model's last layers, sees both ways, and never padding."""
+
+import pytest
+import torch
+
+from muse_core.errors import MuseError
+from muse_core.unified.drawing_connector import DrawingConnector
+
+from .small_language import small_language_model
+
+
+@pytest.fixture
+def connector() -> DrawingConnector:
+    torch.manual_seed(0)
+    return DrawingConnector.of(small_language_model(), 4, 2, 24).eval()
+
+
+def test_it_begins_as_the_last_layers_of_the_language_model() -> None:
+    torch.manual_seed(0)
+    model = small_language_model()
+    one = DrawingConnector.of(model, 4, 1, 24)
+    given, own = model.network.model.layers[-1].state_dict(), one.layers[0].state_dict()
+    assert all(torch.equal(value, own[name]) for name, value in given.items())
+    assert torch.equal(one.norm.weight, model.network.model.norm.weight)
+    # A copy: training it moves nothing of the language model.
+    one.layers[0].mlp.up_proj.weight.data.zero_()
+    assert model.network.model.layers[-1].mlp.up_proj.weight.any()
+    assert one.queries.std().item() == pytest.approx(
+        model.network.get_input_embeddings().weight.std().item(), rel=0.3
+    )
+
+
+def test_the_first_position_sees_the_last(connector) -> None:
+    hidden, mask = torch.randn(1, 5, 32), torch.ones(1, 5, dtype=torch.bool)
+    before = connector(hidden, mask).states
+    hidden[:, -1] += 1
+    after = connector(hidden, mask).states
+    assert before.shape == (1, 5, 24) and not torch.allclose(before[:, 0], after[:, 0])
+
+
+def test_padding_is_never_seen(connector) -> None:
+    hidden = torch.randn(2, 6, 32)
+    mask = torch.tensor([[False, False, True, True, True, True], [True] * 6])
+    found = connector(hidden, mask)
+    alone = connector(hidden[:1, 2:], mask[:1, 2:])
+    torch.testing.assert_close(found.states[0, 2:], alone.states[0])
+    assert torch.equal(found.mask, mask.float()) and torch.isfinite(found.states).all()
+
+
+def test_it_is_saved_and_opened(connector, tmp_path) -> None:
+    connector.save_pretrained(tmp_path / "c")
+    opened = DrawingConnector.from_pretrained(tmp_path / "c").eval()
+    hidden, mask = torch.randn(1, 5, 32), torch.ones(1, 5, dtype=torch.bool)
+    assert torch.equal(opened(hidden, mask).states, connector(hidden, mask).states)
+    assert torch.equal(opened.queries, connector.queries)
+
+
+def test_more_layers_than_there_are_is_a_sentence() -> None:
+    with pytest.raises(MuseError, match="is to have 3 layers, and the language model has 2"):
+        DrawingConnector.of(small_language_model(), 4, 3, 24)
