@@ -31,6 +31,9 @@ from muse_core.data.scene_questions import (
     ASKED,
     CELL_WORDS,
     GROUND,
+    NUMBERS,
+    SIZES,
+    TILTED,
     Question,
     SceneObject,
     ask,
@@ -40,6 +43,7 @@ from muse_core.data.scene_questions import (
 )
 from muse_core.data.scenes import (
     COLOURS,
+    TEXTURES,
     SceneParameters,
     Scenes,
     captions_of,
@@ -65,10 +69,22 @@ GRID = 4
 ASKED_OF_A_SCENE = 8
 NOISE = 0.3
 """On what stands in an image's places, in standard deviations of an embedding's entries."""
-SHARES = {"fact": 0.08, "riddle": 0.04, "caption": 0.06, "edit": 0.06, "drawing": 0.1}
-"""Of the texts: facts without a scene, things to draw that are not named but told by a fact, scenes
-that are described, scenes that are changed and then described, and scenes that are told in a
-sentence to be drawn. The others ask about a scene.
+SHARES = {
+    "listing": 0.18,
+    "roll_call": 0.1,
+    "fact": 0.05,
+    "riddle": 0.03,
+    "caption": 0.04,
+    "edit": 0.05,
+    "drawing": 0.07,
+}
+"""Of the texts, methods of `TextsAboutScenes`; the others ask about a scene. The first two teach to
+look a word up among the cells: every second word of theirs is such a look, where a question has
+one, and without them 6,000 steps do not teach it (presence stays at chance).
+"""
+IMAGINED, MOST_IMAGINED = 0.6, 6
+"""Share of the scenes that are listed and asked about which nobody drew, and their objects at most:
+with two or three the largest one is a good guess, and nothing has to be looked up.
 """
 LEARNING_RATE = 2e-3
 SPREAD = 0.06
@@ -83,13 +99,15 @@ POOL = 4096
 
 @dataclass(frozen=True)
 class Told:
-    """One scene: its objects, and ``shares`` (cells, words) over the vocabulary."""
+    """One scene: its objects, and ``shares`` (cells, words) over the vocabulary; of one that was
+    drawn also its caption, and as a batch of one what it shows.
+    """
 
     objects: list[SceneObject]
     shares: Tensor
-    caption: str
-    scene: SceneParameters
-    visible: Tensor
+    caption: str = ""
+    scene: SceneParameters | None = None
+    visible: Tensor | None = None
 
 
 def vocabulary() -> list[str]:
@@ -116,12 +134,13 @@ def vocabulary() -> list[str]:
         for kind in EDITS:
             if one := scene_edit(found, visible, row, source.image_size, kind, rng):
                 words |= set(one.instruction.split())
-    words |= {DRAW, "in", ":"}
+    words |= {DRAW, "in", ":", *LIST_ASKED.split(), *ROLL_ASKED.split()}
     words |= {GROUND, *re.findall(r"[a-z]+", CAPTION_ASKED), "?", "user", "assistant"}
     return [PAD, UNKNOWN, *SPECIALS, *sorted(words)]
 
 
 CAPTION_ASKED = "what is in the picture ?"
+LIST_ASKED, ROLL_ASKED = "which objects are there ?", "which shape is there ?"
 DRAW = "draw"
 
 
@@ -208,6 +227,48 @@ class Texts:
     shares: Tensor
 
 
+Text = tuple[list[Turn], Tensor]
+"""A conversation, and what its image places hold, (cells, words)."""
+
+
+def imagined(words: Sequence[str], rng: np.random.Generator) -> Told:
+    """A scene that nobody drew: one large object and up to five small ones, in cells of their own.
+
+    Args:
+        words: The vocabulary by id.
+        rng: Chooses everything.
+    """
+    at, objects = {word: index for index, word in enumerate(words)}, []
+    shares = torch.zeros(GRID**2, len(words))
+    shares[:, at[GROUND]] = 1
+    free = [(row, column) for row in range(GRID) for column in range(GRID)]
+    for number in range(1 + int(rng.integers(MOST_IMAGINED))):
+        if number == 0:
+            row, column = (int(each) for each in rng.integers(GRID - 1, size=2))
+            cells = [(row + down, column + across) for down in range(2) for across in range(2)]
+        else:
+            cells = [free[int(rng.integers(len(free)))]]
+        free = [cell for cell in free if cell not in cells]
+        down, across = (float(np.mean([cell[axis] for cell in cells])) + 0.5 for axis in range(2))
+        one = SceneObject(
+            number=number,
+            shape=str(rng.choice(SHAPES)),
+            colour=str(rng.choice(list(COLOURS))),
+            texture=str(rng.choice(TEXTURES)),
+            size=SIZES[0 if number == 0 else 1],
+            centre=(across / GRID, down / GRID),
+            angle=float(rng.choice([-2 * TILTED, 0.0, 2 * TILTED])),
+        )
+        for row, column in cells:
+            covered = 0.4 + 0.6 * float(rng.random())
+            shares[GRID * row + column] = 0
+            shares[GRID * row + column, at[GROUND]] = 1 - covered
+            for word in one.words:
+                shares[GRID * row + column, at[word]] += covered
+        objects.append(one)
+    return Told(objects, shares)
+
+
 class TextsAboutScenes:
     """Endless texts, drawn by the seed: questions of every kind, and those of `SHARES`."""
 
@@ -224,55 +285,80 @@ class TextsAboutScenes:
             self.pool = scenes(self.source, indices, self.words)
         return self.pool[self.draw.integers(len(self.pool))]
 
-    def text(self) -> tuple[list[Turn], Tensor]:
+    def text(self) -> Text:
         """A conversation and its image places."""
         scene, chance = self.scene(), self.draw.random()
         for name, until in zip(SHARES, np.cumsum(list(SHARES.values())), strict=True):
             if chance < until:
-                return [getattr(self, name)(scene)], scene.shares
+                return getattr(self, name)(scene)
+        scene = self.perhaps_imagined(scene)
         first, *rest = self.questions(scene, 1 + int(self.draw.integers(MOST_TURNS)))
         turns = [Turn(one.text, one.answer) for one in rest]
         return [Turn(f"{PLACEHOLDER} {first.text}", first.answer), *turns], scene.shares
 
-    def fact(self, scene: Told) -> Turn:
-        """A fact, and no scene."""
-        return Turn(*FACTS[self.draw.integers(len(FACTS))])
+    def perhaps_imagined(self, scene: Told) -> Told:
+        """The scene, or one that nobody drew."""
+        return imagined(self.words, self.draw) if self.draw.random() < IMAGINED else scene
 
-    def riddle(self, scene: Told) -> Turn:
+    def listing(self, scene: Told) -> Text:
+        """Every object in any order, its shape first and then all that can be said of it."""
+        scene = self.perhaps_imagined(scene)
+        objects = [scene.objects[k] for k in self.draw.permutation(len(scene.objects))]
+        said = (f"{o.shape} {o.colour} {o.texture} {o.size} {o.turn} {o.place}" for o in objects)
+        return [Turn(f"{PLACEHOLDER} {LIST_ASKED}", " ".join(" ".join(said).split()))], scene.shares
+
+    def roll_call(self, scene: Told) -> Text:
+        """Every shape in any order, and whether it is there."""
+        scene = self.perhaps_imagined(scene)
+        there = {each.shape for each in scene.objects}
+        shapes = [SHAPES[k] for k in self.draw.permutation(len(SHAPES))]
+        said = (f"{shape} {'yes' if shape in there else 'no'}" for shape in shapes)
+        return [Turn(f"{PLACEHOLDER} {ROLL_ASKED}", " ".join(said))], scene.shares
+
+    def fact(self, scene: Told) -> Text:
+        """A fact, and no scene."""
+        return [Turn(*FACTS[self.draw.integers(len(FACTS))])], scene.shares
+
+    def riddle(self, scene: Told) -> Text:
         """Something to be drawn that is told by a fact, and what it is."""
         one = self.riddles[self.draw.integers(len(self.riddles))]
-        if one.kind == "shape":
-            return Turn(f"{DRAW} {one.words} : what shape is the large object ?", one.answer)
         shape = SHAPES[self.draw.integers(len(SHAPES))]
-        thing = f"{with_article(shape)} in {one.words}"
-        return Turn(f"{DRAW} {thing} : what colour is the {shape} ?", one.answer)
+        thing, asked = one.words, "what shape is the large object ?"
+        if one.kind == "colour":
+            thing = f"{with_article(shape)} in {one.words}"
+            asked = f"what colour is the {shape} ?"
+        return [Turn(f"{DRAW} {thing} : {asked}", one.answer)], scene.shares
 
-    def caption(self, scene: Told) -> Turn:
+    def caption(self, scene: Told) -> Text:
         """A scene, described."""
-        return Turn(f"{PLACEHOLDER} {CAPTION_ASKED}", scene.caption)
+        return [Turn(f"{PLACEHOLDER} {CAPTION_ASKED}", scene.caption)], scene.shares
 
-    def edit(self, scene: Told) -> Turn:
+    def edit(self, scene: Told) -> Text:
         """A scene, an instruction, and the scene after it; described as it is where it allows no
         change of the kind.
         """
         kind, size = list(EDITS)[self.draw.integers(len(EDITS))], self.source.image_size
+        assert scene.scene is not None and scene.visible is not None
         found = scene_edit(scene.scene, scene.visible, 0, size, kind, self.draw)
         if found is None:
             return self.caption(scene)
         visible = visible_pixels(draw(found.after, size)[1])
         after = captions_of(found.after, visible, self.source.wording)[0]
-        return Turn(f"{PLACEHOLDER} {found.instruction} : {CAPTION_ASKED}", after)
+        asked = f"{PLACEHOLDER} {found.instruction} : {CAPTION_ASKED}"
+        return [Turn(asked, after)], scene.shares
 
-    def drawing(self, scene: Told) -> Turn:
+    def drawing(self, scene: Told) -> Text:
         """A scene in a sentence, as it is asked for, and a question that the sentence answers."""
         while True:
             (one,) = self.questions(scene, 1)
             if answered_by(scene.caption, one):
-                return Turn(f"{DRAW} {scene.caption} : {one.text}", one.answer)
+                return [Turn(f"{DRAW} {scene.caption} : {one.text}", one.answer)], scene.shares
 
     def questions(self, scene: Told, count: int) -> list[Question]:
         """So many about one scene, of kinds by chance."""
-        kinds, found = list(ASKED), []
+        countable = len(scene.objects) < len(NUMBERS)
+        kinds = [kind for kind in ASKED if kind != "count" or countable]
+        found: list[Question] = []
         while len(found) < count:
             if one := ask(scene.objects, kinds[self.draw.integers(len(kinds))], self.draw):
                 found.append(one)
