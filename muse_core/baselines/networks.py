@@ -16,6 +16,12 @@ from muse_core.models.semantic_head import INITIAL_LOG_SCALE, MAX_LOG_SCALE
 from muse_core.shapes import Embeddings, Float, Images, Latents, Scalar
 
 
+IN_A_GROUP = 4
+"""Channels that are normalised together at the finest resolution, as in LDM (32 groups of 128). One
+alone would lose its mean, and an image its brightness.
+"""
+
+
 def blocks(width: int, depth: int, heads: int, gated: bool = False) -> nn.Sequential:
     """Pre-norm transformer blocks."""
     mlp: dict[str, Any] = {"mlp_layer": GeGluMlp, "mlp_ratio": 2.0} if gated else {}
@@ -36,7 +42,7 @@ class ConvolutionalEncoder(nn.Module):
             ("DownEncoderBlock2D",) * len(widths),
             tuple(widths),
             layers_per_block=1,
-            norm_num_groups=min(16, widths[0]),
+            norm_num_groups=max(1, widths[0] // IN_A_GROUP),
             double_z=double,
         )
 
@@ -60,7 +66,7 @@ class ConvolutionalDecoder(nn.Module):
             ("UpDecoderBlock2D",) * len(widths),
             tuple(widths),
             layers_per_block=1,
-            norm_num_groups=min(16, widths[0]),
+            norm_num_groups=max(1, widths[0] // IN_A_GROUP),
         )
 
     def forward(self, latent: Latents) -> Images:

@@ -109,3 +109,11 @@ def test_the_temperature_is_learned_and_held_back() -> None:
         at_most = contrast(image, text)
         contrast.log_scale.fill_(20.0)
         torch.testing.assert_close(contrast(image, text), at_most)
+
+
+def test_no_channel_is_normalised_alone() -> None:
+    """It would lose its mean, and the images their brightness."""
+    widths = (16, 32, 64, 96)
+    networks = ConvolutionalEncoder(widths, 8), ConvolutionalDecoder(widths, 8)
+    norms = [each for net in networks for each in net.modules() if isinstance(each, nn.GroupNorm)]
+    assert norms and all(each.num_channels // each.num_groups >= 4 for each in norms)
