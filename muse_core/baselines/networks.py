@@ -15,7 +15,6 @@ from muse_core.losses.anchor import anchor_loss
 from muse_core.models.semantic_head import INITIAL_LOG_SCALE, MAX_LOG_SCALE
 from muse_core.shapes import Embeddings, Float, Images, Latents, Scalar
 
-
 IN_A_GROUP = 4
 """Channels that are normalised together at the finest resolution, as in LDM (32 groups of 128). One
 alone would lose its mean, and an image its brightness.

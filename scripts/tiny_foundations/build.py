@@ -82,7 +82,7 @@ RECIPES = {
     "language_model": Recipe(
         train_language_model,
         lambda model, folder: model.save_pretrained(folder / "language_model"),
-        6000,
+        3000,
         32,
         "Qwen2ForCausalLM that reads and answers, on TEXT ALONE: scenes told cell by cell in "
         "words, nine kinds of questions about them, captions, and facts that no picture tells",

@@ -1,0 +1,123 @@
+"""`Drawer`: queries, connector and denoiser in one network; the frozen language model's sequence is
+made here, for drawing and for editing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from diffusers import ConfigMixin, ModelMixin, SanaTransformer2DModel
+from diffusers.configuration_utils import register_to_config
+from torch import Tensor
+
+from muse_core.foundations.language_model import IMAGE_END, IMAGE_START, IMAGE_TOKEN, LanguageModel
+from muse_core.generation.caption_embeddings import Conditioning
+from muse_core.generation.denoiser import velocity
+from muse_core.losses.flow_matching import Times
+from muse_core.shapes import Bool, Float, Latents, Tokens
+from muse_core.unified.conversation import PLACEHOLDER, Turn, conversation, filled
+from muse_core.unified.drawing_connector import DrawingConnector
+
+DRAW = "draw"
+"""Stands before what is to be drawn, and alone for an empty prompt; UniLIP says "Generate an
+image". An instruction about an image stands by itself.
+"""
+
+
+@dataclass(frozen=True)
+class Understood:
+    """A language model's last hidden states over a whole sequence; ``mask``: False on padding."""
+
+    hidden: Float[Tensor, "batch tokens width"]
+    mask: Bool[Tensor, "batch tokens"]
+
+
+def asked_for(prompts: Sequence[str], image: Tokens | None) -> list[list[Turn]]:
+    """Prompts as conversations: what is to be drawn, or how an image is to be changed.
+
+    Args:
+        prompts: "" for none, as guidance asks for.
+        image: The images that are changed, as words' embeddings; None to draw from nothing.
+    """
+    if image is None:
+        return [[Turn(f"{DRAW} {prompt}".strip())] for prompt in prompts]
+    return [[Turn(f"{PLACEHOLDER} {prompt}".strip())] for prompt in prompts]
+
+
+def understood(
+    model: LanguageModel,
+    queries: Tensor,
+    prompts: Sequence[str],
+    image: Tokens | None = None,
+) -> Understood:
+    """The frozen language model reads prompts, images and queries; gradients pass to the queries.
+
+    After it, the states at an image's places are the image's own tokens again: what the language
+    model made of them serves words, and the pixels that are to stay are read off themselves
+    (UniLIP's dual condition).
+
+    Args:
+        model: Reads.
+        queries: (1, N, width), at the end of every sequence.
+        prompts: One an image.
+        image: (batch, image tokens, width) to be edited; None to draw from nothing.
+
+    Raises:
+        MuseError: A sequence is longer than the model reads.
+    """
+    places = 0 if image is None else image.shape[1]
+    slots = model.ids(f" {IMAGE_START}{IMAGE_TOKEN * queries.shape[1]}{IMAGE_END}")
+    rows = [conversation(model, turns, places)[0] + slots for turns in asked_for(prompts, image)]
+    longest, pad = max(map(len, rows)), model.tokenizer.pad_token_id or 0
+    ids = torch.tensor([[pad] * (longest - len(row)) + row for row in rows]).to(queries.device)
+    mask = torch.tensor([[False] * (longest - len(row)) + [True] * len(row) for row in rows])
+    mask = mask.to(queries.device)
+    own = queries.expand(len(rows), -1, -1)
+    whole = own if image is None else torch.cat([image.to(own.dtype), own], 1)
+    hidden = model.network.model(
+        inputs_embeds=filled(model, ids, whole), attention_mask=mask
+    ).last_hidden_state
+    if image is not None:
+        there = ids == model.id_of(IMAGE_TOKEN)
+        # The query slots are the last of these places.
+        of_image = there & (there.cumsum(1) <= places)
+        hidden = hidden.masked_scatter(of_image[..., None], image.to(hidden.dtype))
+    return Understood(hidden, mask)
+
+
+class Drawer(ModelMixin, ConfigMixin):
+    """What is trained to draw: `DrawingConnector` and a SANA denoiser."""
+
+    @register_to_config
+    def __init__(self, connector_config: dict[str, Any], denoiser_config: dict[str, Any]) -> None:
+        """Random weights.
+
+        Args:
+            connector_config: Of a `DrawingConnector`.
+            denoiser_config: Of a ``SanaTransformer2DModel``.
+        """
+        super().__init__()
+        self.connector = DrawingConnector(**connector_config)
+        self.denoiser = SanaTransformer2DModel(**denoiser_config)
+
+    @classmethod
+    def of(cls, connector: DrawingConnector, denoiser: SanaTransformer2DModel) -> "Drawer":
+        """Of two networks, with their weights."""
+        made: Any = cls(_plain(connector), _plain(denoiser))
+        made.connector.load_state_dict(connector.state_dict())
+        made.denoiser.load_state_dict(denoiser.state_dict())
+        return made
+
+    def condition(self, given: Understood) -> Conditioning:
+        """What the denoiser attends to: every position of the sequence."""
+        return self.connector(given.hidden, given.mask)
+
+    def forward(self, latents: Latents, time: Times, given: Understood) -> Latents:
+        """The velocity at noised latents, (batch, channels, rows, columns)."""
+        return velocity(self.denoiser, latents, time, self.condition(given))
+
+
+def _plain(network: Any) -> dict[str, Any]:
+    """A network's configuration without the library's own entries."""
+    return {name: each for name, each in dict(network.config).items() if not name.startswith("_")}

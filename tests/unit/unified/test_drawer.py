@@ -1,0 +1,84 @@
+"""The sequence that is drawn from: queries at its end, images as they are, gradients to the queries
+and no further.
+"""
+
+import pytest
+import torch
+
+from muse_core.config.preset import DenoiserShape
+from muse_core.generation.denoiser import build_denoiser
+from muse_core.unified.drawer import Drawer, understood
+from muse_core.unified.drawing_connector import DrawingConnector
+
+from .small_language import small_language_model
+
+PROMPTS = ["a red star", "a top left object seen from below"]
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    return small_language_model().requires_grad_(False)
+
+
+@pytest.fixture
+def drawer(model) -> Drawer:
+    torch.manual_seed(1)
+    shape = DenoiserShape(
+        num_layers=1,
+        num_attention_heads=2,
+        attention_head_dim=8,
+        num_cross_attention_heads=2,
+        cross_attention_head_dim=8,
+    )
+    return Drawer.of(DrawingConnector.of(model, 3, 1, 24), build_denoiser(shape, 4, 4, 24)).eval()
+
+
+def test_the_queries_stand_last_and_a_row_alone_is_the_row_in_a_batch(model, drawer) -> None:
+    queries = drawer.connector.queries
+    both = understood(model, queries, PROMPTS)
+    assert both.hidden.shape[0] == 2 and not both.mask[0].all() and both.mask[1].all()
+    alone = understood(model, queries, PROMPTS[:1])
+    torch.testing.assert_close(both.hidden[0][both.mask[0]], alone.hidden[0], rtol=1e-4, atol=1e-5)
+    moved = understood(model, queries + torch.tensor([0.0, 0.0, 1.0]).view(1, 3, 1), PROMPTS[:1])
+    same = (moved.hidden == alone.hidden).all(-1)[0].tolist()
+    # A causal model: only the last query and the mark after it hear of the last query.
+    assert same == [True] * (len(same) - 2) + [False] * 2
+
+
+def test_the_states_at_an_images_places_are_its_own_tokens(model, drawer) -> None:
+    image = torch.randn(2, 4, 32)
+    found = understood(model, drawer.connector.queries, PROMPTS, image)
+    for row in range(2):
+        hits = [(found.hidden[row] == token).all(-1) for token in image[row]]
+        places = [int(hit.nonzero()) for hit in hits]
+        assert places == list(range(places[0], places[0] + 4))
+    other = understood(model, drawer.connector.queries, PROMPTS, image + 1)
+    # What stands after the image has read it.
+    assert not torch.allclose(found.hidden[:, -1], other.hidden[:, -1])
+
+
+def test_gradients_reach_queries_connector_and_denoiser_and_nothing_else(model, drawer) -> None:
+    given = understood(model, drawer.connector.queries, PROMPTS)
+    found = drawer(torch.randn(2, 4, 4, 4), torch.tensor([0.2, 0.8]), given)
+    assert found.shape == (2, 4, 4, 4)
+    found.pow(2).mean().backward()
+    assert drawer.connector.queries.grad.abs().sum() > 0
+    assert drawer.connector.layers[0].mlp.up_proj.weight.grad.abs().sum() > 0
+    assert drawer.denoiser.proj_out.weight.grad.abs().sum() > 0
+    assert all(weight.grad is None for weight in model.parameters())
+
+
+def test_a_prompt_changes_what_is_drawn(model, drawer) -> None:
+    noise, time = torch.randn(1, 4, 4, 4), torch.tensor([0.5])
+    queries = drawer.connector.queries
+    one, other = (drawer(noise, time, understood(model, queries, [p])) for p in PROMPTS)
+    assert not torch.allclose(one, other)
+
+
+def test_it_is_saved_and_opened(model, drawer, tmp_path) -> None:
+    drawer.save_pretrained(tmp_path / "d")
+    opened = Drawer.from_pretrained(tmp_path / "d").eval()
+    noise, time = torch.randn(1, 4, 4, 4), torch.tensor([0.5])
+    given = understood(model, drawer.connector.queries, PROMPTS[:1])
+    assert torch.equal(opened(noise, time, given), drawer(noise, time, given))
