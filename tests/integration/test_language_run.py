@@ -10,6 +10,7 @@ import torch
 
 from muse_core.config.overrides import load_preset
 from muse_core.config.stage import LanguageStage
+from muse_core.data.scenes import Scenes
 from muse_core.errors import MuseError
 from muse_core.evaluation.feature_extractors import AutoencoderExtractor, TokenizerExtractor
 from muse_core.evaluation.run_rows import frozen_backbone
@@ -17,6 +18,10 @@ from muse_core.evaluation.understanding.answers import measured_answers
 from muse_core.evaluation.understanding.pair_answers import drawn_pairs, measured_pairs
 from muse_core.evaluation.understanding.sights import READ, sight_of
 from muse_core.foundations.pixel_decoder import load_autoencoder
+from muse_core.models.gradient_routes import READER_ROUTES, Route
+from muse_core.models.weight_groups import group_of
+from muse_core.unified.answer_task import answer_loss
+from muse_core.unified.conversation import PLACEHOLDER, Turn, prompts
 from muse_core.unified.language_run import LanguageRun, OpenedLanguage
 from muse_core.unified.seeing_model import SeeingModel
 from muse_core.unified.sight import InWords, Sight
@@ -55,6 +60,23 @@ def test_each_kind_of_tokens_is_read_and_measured(micro, whole, read: str) -> No
     measured = measured_answers(one.language_model, result.network, test)
     assert measured["answers"].n == len(test.asked) and 0 <= measured["answers"].value <= 1
     assert opened(read, sight).fit().record == result.record
+
+
+@pytest.mark.parametrize("read", READ)
+def test_an_answer_touches_of_the_tokenizer_what_its_row_of_the_table_says(
+    micro, whole, read: str
+) -> None:
+    tokenizer = whole["03_synergistic_tuning"].tokenizer.requires_grad_(True)
+    one = opened(read, sight_of(TokenizerExtractor("whole", tokenizer, "whole"), read))
+    task = one.trainer(one.asked("train", 4)).task
+    seen, grid = one.sight.see(Scenes("train", 32).parameters([0, 1]), 32)
+    asked = prompts(task.language_model, [[Turn(f"{PLACEHOLDER} how many ?", "two")]] * 2, 4)
+    answer_loss(task.language_model, asked, task.projector(seen, grid)).backward()
+    assert all(weight.grad.any() for weight in task.projector.parameters())
+    for name, weight in tokenizer.named_parameters():
+        assert READER_ROUTES["answer"][group_of(name)] is Route.NEVER
+        assert weight.grad is None or not weight.grad.any(), name
+    assert all(weight.grad is None for weight in task.language_model.parameters())
 
 
 def test_both_are_the_two_side_by_side(micro, whole) -> None:
