@@ -131,6 +131,24 @@ class LanguageStage(Schedule):
     image_side: Count = 4
 
 
+@dataclass(frozen=True, kw_only=True)
+class DrawingStage(Schedule):
+    """Training queries and connector, and perhaps the denoiser, to draw what a language model
+    understood.
+
+    ``images``: how many latents are trained on; ``edit_share``: of them, changed scenes with their
+    instruction; ``prompt_dropout``: share of prompts replaced by none, for classifier-free
+    guidance; times as in `GenerationStage`."""
+
+    images: Count
+    trains_denoiser: bool = True
+    edit_share: Share = 0.0
+    prompt_dropout: Share = 0.1
+    time_mean: float = 0.0
+    time_spread: float = 1.0
+    shift: float = 1.0
+
+
 TRUNK_CLOSED = PIXEL_LOSSES
 """Stages 1 and 2, the strict reading of the paper: topology trains only W_Q and W_K, semantics only
 W_V and the projector.

@@ -1,0 +1,183 @@
+"""`DrawTask`: queries, connector and denoiser learn to draw, and to edit, what a frozen language
+model understood.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from diffusers.training_utils import EMAModel
+from torch import Tensor
+
+from muse_core.config.stage import DrawingStage
+from muse_core.errors import MuseError
+from muse_core.foundations.language_model import LanguageModel
+from muse_core.generation.latent_normalisation import LatentNormalisation
+from muse_core.losses.flow_matching import flow_matching_loss, logit_normal_times, noised
+from muse_core.losses.objective import as_floats
+from muse_core.training.distributed import mean_over_processes, own_part
+from muse_core.training.freshness import weights_digest
+from muse_core.training.fsdp import refuse
+from muse_core.training.optimiser import rate_factor, set_rates
+from muse_core.training.saving import save_whole
+from muse_core.training.task import Task
+from muse_core.unified.drawer import Drawer, Understood, understood
+from muse_core.unified.drawn_pairs import PaintedBatch
+from muse_core.unified.projector import VisualProjector
+
+DRAWER_FOLDER = "drawer"
+
+
+@dataclass(frozen=True)
+class Reader:
+    """What stays as it is while a drawer trains.
+
+    Args:
+        language_model: Reads prompts, images and queries.
+        normalisation: Mean and spread of each latent channel.
+        projector: Makes words of an image that is edited; None where nothing is.
+        grid: Of the tokens that the projector reads.
+    """
+
+    language_model: LanguageModel
+    normalisation: LatentNormalisation
+    projector: VisualProjector | None = None
+    grid: tuple[int, int] = (0, 0)
+
+
+class DrawTask(Task):
+    """Drawer, optimiser and moving average, for `muse_core.training.trainer.Trainer`.
+
+    The loss is flow matching on stored latents: nothing of the tokenizer is in the graph, and no
+    weight of the language model or of the projector requires a gradient. A stage trains the
+    connector alone, or the denoiser with it."""
+
+    saved_as = finished_as = DRAWER_FOLDER
+    stage: DrawingStage
+
+    def __init__(
+        self,
+        drawer: Drawer,
+        stage: DrawingStage,
+        reader: Reader,
+        losses: Mapping[str, Any] | None,
+        accelerator: Accelerator,
+    ) -> None:
+        """Raises MuseError where weights are asked for in shards, or a stage edits without a
+        projector.
+        """
+        refuse(accelerator, "The drawer's training")
+        device = accelerator.device
+        self.stage, self.accelerator, self.reader = stage, accelerator, reader
+        self.language_model = reader.language_model.to(device).eval().requires_grad_(False)
+        self.projector = reader.projector
+        if self.projector is not None:
+            self.projector = self.projector.to(device).eval().requires_grad_(False)
+        self.normalisation = reader.normalisation.to(device)
+        self.start = weights_digest(drawer)
+        self.drawer = self.network = drawer.to(device).train()
+        drawer.requires_grad_(True)
+        drawer.denoiser.requires_grad_(stage.trains_denoiser)
+        trained = {name: w for name, w in drawer.named_parameters() if w.requires_grad}
+        self.weights = trained
+        rate, weights = stage.learning_rate, list(trained.values())
+        group = {"name": "drawer", "params": weights, "peak_rate": rate}
+        optimiser = torch.optim.AdamW(
+            [group], lr=rate, betas=(0.9, 0.99), weight_decay=stage.weight_decay
+        )
+        self.model, self.optimiser = accelerator.prepare(self.drawer, optimiser)
+        self.optimisers = {"optimiser": (self.optimiser, self.drawer)}
+        self.helpers = {}
+        self.average = EMAModel(weights, decay=stage.ema_decay, foreach=True)
+
+    def update(self, batch: PaintedBatch, step: int) -> dict[str, float]:
+        set_rates(self.optimiser, rate_factor(step, self.stage))
+        with self.accelerator.autocast():
+            loss = self._loss(batch)
+        row = mean_over_processes(as_floats({"loss/flow_matching": loss}), self.accelerator)
+        if not math.isfinite(row["loss/flow_matching"]):
+            raise FloatingPointError(f"the loss is {row}")
+        norms = self.descend(partial(self.accelerator.backward, loss))
+        rate = self.stage.learning_rate * rate_factor(step, self.stage)
+        return row | {"gradient_norm/drawer": norms["drawer"], "learning_rate": rate}
+
+    def _loss(self, batch: PaintedBatch) -> Tensor:
+        """Prompts to drop, times and noise are drawn on the CPU for the whole step: the same for
+        every device and number of processes.
+        """
+        stage, data = self.stage, self.normalisation.normalise(batch.latents)
+        own = partial(own_part, accelerator=self.accelerator)
+        images = len(batch) * self.accelerator.num_processes
+        dropped = (own(torch.rand(images)) < stage.prompt_dropout).tolist()
+        pairs = zip(dropped, batch.prompts, strict=True)
+        prompts = ["" if drop else prompt for drop, prompt in pairs]
+        times = logit_normal_times(images, stage.time_mean, stage.time_spread, stage.shift)
+        time, noise = own(times).to(data), own(torch.randn(images, *data.shape[1:])).to(data)
+        given = self.understood(prompts, batch)
+        return flow_matching_loss(self.model(noised(data, noise, time), time, given), data, noise)
+
+    def understood(self, prompts: list[str], batch: PaintedBatch) -> Understood:
+        """Of rows that draw from nothing, and of rows that change an image, in the batch's order.
+
+        Raises:
+            MuseError: Images are to be edited and there is no projector.
+        """
+        edits = batch.edits.tolist()
+        parts: list[Understood] = []
+        rows: list[int] = []
+        for of_edits in (False, True):
+            chosen = [row for row, edit in enumerate(edits) if edit == of_edits]
+            if not chosen:
+                continue
+            image = self._image(batch.tokens[chosen]) if of_edits else None
+            said = [prompts[row] for row in chosen]
+            parts.append(
+                understood(self.language_model, self.drawer.connector.queries, said, image)
+            )
+            rows += chosen
+        order = torch.tensor(rows).argsort().to(batch.latents.device)
+        together = joined(parts)
+        return Understood(together.hidden[order], together.mask[order])
+
+    def _image(self, tokens: Tensor) -> Tensor:
+        if self.projector is None:
+            raise MuseError(
+                "Images are to be edited and no projector makes words of them: train one first "
+                "(notebook 10, first half), or give edits=0."
+            )
+        return self.projector(tokens, self.reader.grid)
+
+    def load(self, folder: Path) -> Drawer:
+        return Drawer.from_pretrained(folder)
+
+    def save(self, averaged: Drawer, folder: Path) -> None:
+        save_whole(averaged, folder)
+
+    def finished(self, folder: Path) -> Drawer:
+        return self.load(folder).to(self.accelerator.device).eval()
+
+    def configuration(self) -> dict[str, Any]:
+        projector = self.reader.projector
+        return {
+            "language_model": weights_digest(self.language_model.network),
+            "projector": weights_digest(projector) if projector is not None else "",
+            "latents": self.reader.normalisation.config["tokenizer"],
+            "start": self.start,
+        }
+
+
+def joined(parts: list[Understood]) -> Understood:
+    """Sequences of several lengths as one batch, padded at the left."""
+    longest = max(part.hidden.shape[1] for part in parts)
+    pad = torch.nn.functional.pad
+    hidden, mask = [], []
+    for part in parts:
+        lacking = longest - part.hidden.shape[1]
+        hidden.append(pad(part.hidden, (0, 0, lacking, 0)))
+        mask.append(pad(part.mask, (lacking, 0)))
+    return Understood(torch.cat(hidden), torch.cat(mask))

@@ -1,0 +1,154 @@
+"""What a drawer learns from: latents of drawn scenes with prompts, and of edited scenes with the
+tokens of the scene before and the instruction.
+"""
+
+import sys
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from muse_core.data.scene_edits import EDITS, SceneEdit, scene_edit
+from muse_core.data.scenes import (
+    Scenes,
+    captions_of,
+    draw,
+    visible_pixels,
+)
+from muse_core.errors import MuseError
+from muse_core.generation.codecs import Codec
+from muse_core.shapes import Latents, Tokens
+from muse_core.unified.sight import Sight
+
+AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class PaintedBatch:
+    """Raw latents of what is to be drawn. ``edits``: whether a row changes an image, whose
+    ``tokens`` are there (zeros elsewhere); the other fields as in `muse_core.data.batch.Batch`.
+    """
+
+    latents: Latents
+    prompts: tuple[str, ...]
+    edits: Tensor
+    tokens: Tokens
+    ids: tuple[str, ...]
+    skipped: tuple[str, ...] = ()
+    enlarged: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def to(self, device: torch.device | str) -> "PaintedBatch":
+        moved = {
+            name: getattr(self, name).to(device, non_blocking=True)
+            for name in ("latents", "edits", "tokens")
+        }
+        return replace(self, **moved)
+
+
+@dataclass(frozen=True)
+class DrawnPairs:
+    """All latents and tokens in memory, indexed like a `muse_core.data.batch.Source`.
+
+    Args:
+        latents: Raw, of what is to be drawn, (rows, channels, height, width).
+        prompts: Captions and instructions.
+        edits: Whether a row changes an image.
+        tokens: Of the image before, halves; zeros where nothing is changed.
+        fingerprint: Changes with the scenes, with what encoded and with what saw them.
+    """
+
+    latents: Latents
+    prompts: tuple[str, ...]
+    edits: Tensor
+    tokens: Tokens
+    fingerprint: str
+
+    def __len__(self) -> int:
+        return len(self.prompts)
+
+    def __getitems__(self, indices: list[int]) -> PaintedBatch:
+        return PaintedBatch(
+            self.latents[indices],
+            tuple(self.prompts[index] for index in indices),
+            self.edits[indices],
+            self.tokens[indices].float(),
+            tuple(map(str, indices)),
+        )
+
+    @classmethod
+    def of(
+        cls,
+        codec: Codec,
+        sight: Sight | None,
+        source: Scenes,
+        images: int,
+        edit_share: float = 0.0,
+        seed: int = 0,
+    ) -> "DrawnPairs":
+        """Of the first scenes, each once: drawn by its caption, or as it is after an edit.
+
+        Args:
+            codec: Makes the latents.
+            sight: Sees the image before an edit; None where nothing is edited.
+            source: The scenes.
+            images: How many.
+            edit_share: Of them.
+            seed: Of which are edited, and how.
+
+        Raises:
+            MuseError: Latents or tokens are not finite, there is no image, or edits and no sight.
+        """
+        count = min(images, len(source))
+        if count < 1:
+            raise MuseError("There is no image to draw: give images=1 or more.")
+        if edit_share and sight is None:
+            raise MuseError("Scenes are to be edited and nothing sees them: give a sight, or 0.")
+        rng = np.random.default_rng(seed)
+        latents, tokens, prompts, edits = [], [], [], []
+        with tqdm(total=count, desc="pairs", unit="image", file=sys.stdout, mininterval=2) as bar:
+            for start in range(0, count, AT_ONCE):
+                indices = list(range(start, min(start + AT_ONCE, count)))
+                scenes = source.parameters(indices)
+                images_, instances = draw(scenes, source.image_size)
+                visible = visible_pixels(instances)
+                said = list(captions_of(scenes, visible, source.wording))
+                changed = [
+                    _edit(scenes, visible, row, source.image_size, rng)
+                    if rng.random() < edit_share
+                    else None
+                    for row in range(len(indices))
+                ]
+                for row, edit in enumerate(changed):
+                    if edit is not None:
+                        images_[row] = draw(edit.after, source.image_size)[0][0]
+                        said[row] = edit.instruction
+                latents.append(codec.encode(images_.to(codec.device)).float().cpu())
+                of_edits = torch.tensor([edit is not None for edit in changed])
+                if sight is not None:
+                    seen = sight.see(scenes, source.image_size)[0].half().cpu()
+                    tokens.append(seen * of_edits[:, None, None])
+                prompts += said
+                edits.append(of_edits)
+                bar.update(len(indices))
+        found = torch.cat(latents)
+        before = torch.cat(tokens) if tokens else torch.zeros(len(found), 1, 1)
+        if not (torch.isfinite(found).all() and torch.isfinite(before).all()):
+            raise MuseError(
+                "Latents or tokens of the scenes are not finite: look for NaN in the tokenizer."
+            )
+        seen_by = sight.fingerprint if sight is not None else ""
+        name = f"{source.fingerprint}/{count}/{edit_share}/{seed}/{codec.fingerprint}/{seen_by}"
+        return cls(found, tuple(prompts), torch.cat(edits), before, name)
+
+
+def _edit(
+    scenes, visible: Tensor, row: int, size: int, rng: np.random.Generator
+) -> SceneEdit | None:
+    """An edit of a kind by chance; None where the scene allows none of it."""
+    kind = list(EDITS)[int(rng.integers(len(EDITS)))]
+    return scene_edit(scenes, visible, row, size, kind, rng)

@@ -1,0 +1,122 @@
+"""A drawer learns, alone or with its denoiser; nothing else moves; a resumed training is the
+uninterrupted one; rows that draw and rows that edit share a batch.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from muse_core.config.preset import DenoiserShape
+from muse_core.config.stage import DrawingStage
+from muse_core.errors import MuseError
+from muse_core.generation.denoiser import build_denoiser
+from muse_core.generation.latent_normalisation import LatentNormalisation
+from muse_core.training.trainer import RunOptions, Trainer
+from muse_core.unified.draw_task import DrawTask, Reader, joined
+from muse_core.unified.drawer import Drawer, Understood
+from muse_core.unified.drawing_connector import DrawingConnector
+from muse_core.unified.drawn_pairs import DrawnPairs
+from muse_core.unified.projector import VisualProjector
+from tests.integration.micro import stopping_at
+
+from .small_language import small_language_model
+
+STAGE = DrawingStage(
+    name="10_drawing", learning_rate=3e-3, steps=6, batch_size=8, images=24, checkpoint_every=2
+)
+SHAPE = DenoiserShape(
+    num_layers=1,
+    num_attention_heads=2,
+    attention_head_dim=8,
+    num_cross_attention_heads=2,
+    cross_attention_head_dim=8,
+)
+
+
+@pytest.fixture(autouse=True)
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MUSE_ROOT", str(tmp_path))
+
+
+def pairs(edits: bool = True) -> DrawnPairs:
+    draw = torch.Generator().manual_seed(0)
+    prompts = tuple(f"a {'red' if k % 2 else 'blue'} star" for k in range(24))
+    changed = torch.tensor([edits and k % 3 == 0 for k in range(24)])
+    tokens = torch.randn(24, 16, 3, generator=draw) * changed[:, None, None]
+    latents = torch.randn(24, 4, 4, 4, generator=draw)
+    return DrawnPairs(latents, prompts, changed, tokens.half(), f"pairs/{edits}")
+
+
+def trainer(run: str, stage: DrawingStage = STAGE, edits: bool = True, **options) -> Trainer:
+    torch.manual_seed(0)
+    model = small_language_model()
+    drawer = Drawer.of(DrawingConnector.of(model, 3, 1, 24), build_denoiser(SHAPE, 4, 4, 24))
+    projector = VisualProjector(3, 32) if edits else None
+    data = pairs()
+    reader = Reader(model, LatentNormalisation.measured(data.latents, "own"), projector, (4, 4))
+    given = RunOptions(run=run, device="cpu", **options)
+    return Trainer(drawer, stage, data, reader, options=given, task=DrawTask)
+
+
+def test_everything_of_the_drawer_moves_and_nothing_else() -> None:
+    one = trainer("moves")
+    task = one.task
+    frozen = {"model": task.language_model, "projector": task.projector}
+    before = {k: {n: w.clone() for n, w in net.state_dict().items()} for k, net in frozen.items()}
+    start = {n: w.clone() for n, w in task.drawer.named_parameters()}
+    result = one.fit()
+    assert result.record.steps == 6 and len(result.rows) == 6
+    for name, network in frozen.items():
+        after = network.state_dict()
+        assert all(torch.equal(value, after[key]) for key, value in before[name].items())
+        assert not any(weight.requires_grad for weight in network.parameters())
+    moved = dict(task.drawer.named_parameters())
+    still = [name for name, value in start.items() if torch.equal(value, moved[name])]
+    assert not still
+
+
+def test_the_connector_alone_leaves_the_denoiser_bit_for_bit() -> None:
+    one = trainer("alone", replace(STAGE, trains_denoiser=False))
+    start = {n: w.clone() for n, w in one.task.drawer.named_parameters()}
+    one.fit()
+    for name, weight in one.task.drawer.named_parameters():
+        assert torch.equal(weight, start[name]) == name.startswith("denoiser."), name
+
+
+def test_resuming_is_never_stopping() -> None:
+    whole = trainer("whole").fit()
+    with pytest.raises(MuseError, match="Interrupted"):
+        stopped = trainer("stopped")
+        stopped.callbacks.append(stopping_at(3, KeyboardInterrupt()))
+        stopped.fit()
+    resumed = trainer("stopped", resume=True).fit()
+    assert resumed.record.resumed_at == 3
+    for name, value in whole.network.state_dict().items():
+        assert torch.equal(value, resumed.network.state_dict()[name]), name
+
+
+def test_rows_that_draw_and_rows_that_edit_keep_their_order() -> None:
+    task = trainer("order").task
+    batch = pairs().__getitems__([0, 1, 2, 3])
+    together = task.understood(list(batch.prompts), batch)
+    for row in range(4):
+        alone = task.understood([batch.prompts[row]], pairs().__getitems__([row]))
+        found = together.hidden[row][together.mask[row]]
+        torch.testing.assert_close(found, alone.hidden[0], rtol=1e-4, atol=1e-5)
+    lengths = together.mask.sum(1).tolist()
+    assert lengths[0] == lengths[3] > lengths[1] == lengths[2]
+
+
+def test_edits_without_a_projector_are_a_sentence() -> None:
+    with pytest.raises(MuseError, match="no projector makes words of them"):
+        trainer("none", edits=False).fit()
+
+
+def test_sequences_are_padded_at_the_left() -> None:
+    one = Understood(torch.ones(1, 2, 3), torch.ones(1, 2, dtype=torch.bool))
+    other = Understood(2 * torch.ones(1, 3, 3), torch.ones(1, 3, dtype=torch.bool))
+    found = joined([one, other])
+    assert found.mask.tolist() == [[False, True, True], [True] * 3]
+    assert found.hidden[0, 0].abs().sum() == 0 and found.hidden[:, 1:].min() == 1
