@@ -4,7 +4,7 @@ an image.
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +37,7 @@ def _both(tokenizer: MuseTokenizer, images: Images) -> Tokens:
     return torch.cat([encoded.semantic, encoded.latent.flatten(2).transpose(1, 2)], -1)
 
 
+Model = TypeVar("Model", bound="SeeingModel")
 READS = {"semantic": _semantic, "latent": _latent, "both": _both}
 """Which of MUSE's tokens a language model reads: S_L, z, or both side by side."""
 
@@ -53,6 +54,13 @@ class SeeingModel(nn.Module):
     Raises:
         MuseError: An unknown name, or widths that do not fit.
     """
+
+    parts: ClassVar[dict[str, Any]] = {
+        "tokenizer": MuseTokenizer,
+        "projector": VisualProjector,
+        "language_model": LanguageModel,
+    }
+    """Folder and argument -> class of what lies there."""
 
     def __init__(
         self,
@@ -83,6 +91,13 @@ class SeeingModel(nn.Module):
         tokens = READS[self.reads](self.tokenizer, images)
         return self.projector(tokens, self.tokenizer.token_grid(images))
 
+    def one_image(self, image: Pictures) -> Images:
+        """(1, 3, height, width) on the model's device. Raises MuseError for none or several."""
+        pixels = self.tokenizer.image_processor(image)["pixel_values"]
+        if len(pixels) != 1:
+            raise MuseError(f"There are {len(pixels)} images, and this model reads one.")
+        return pixels.to(self.device)
+
     def chat(
         self, image: Pictures, question: str, history: Sequence[Turn] = ()
     ) -> tuple[str, list[Turn]]:
@@ -107,11 +122,8 @@ class SeeingModel(nn.Module):
         if not question.replace("<image>", "").strip():
             raise MuseError("The question is empty: ask something.")
         model.check_words(question.replace("<image>", ""))
-        pixels = self.tokenizer.image_processor(image)["pixel_values"]
-        if len(pixels) != 1:
-            raise MuseError(f"There are {len(pixels)} images, and this model reads one.")
+        seen = self.see(self.one_image(image))
         turns = with_image([*history, Turn(question)])
-        seen = self.see(pixels.to(self.device))
         batch = prompts(model, [turns], seen.shape[1]).to(self.device)
         said: list[int] = []
         for step in answers(model, batch, seen, LONGEST_ANSWER):
@@ -125,28 +137,23 @@ class SeeingModel(nn.Module):
         """All three and a configuration, in one folder; raises MuseError when the disk refuses."""
         with written_whole(Path(folder)) as temporary:
             temporary.mkdir(parents=True)
-            for name in PARTS:
+            for name in self.parts:
                 getattr(self, name).save_pretrained(temporary / name)
             write_json(
                 temporary / CONFIG, {"_class_name": type(self).__name__, "reads": self.reads}
             )
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path) -> "SeeingModel":
+    def from_pretrained(cls: type[Model], folder: str | Path) -> Model:
         """From a folder that `save_pretrained` wrote. Raises MuseError for a damaged one."""
         place = Path(folder)
         said: dict[str, Any] = read_object("seeing model", place / CONFIG, REMEDY)
         if said.get("_class_name") != cls.__name__:
             raise MuseError(f"{place} holds no {cls.__name__}: {REMEDY}.")
-        return cls(
-            MuseTokenizer.from_pretrained(place / "tokenizer"),
-            VisualProjector.from_pretrained(place / "projector"),
-            LanguageModel.from_pretrained(place / "language_model"),
-            str(said.get("reads")),
-        ).eval()
+        made = {name: kind.from_pretrained(place / name) for name, kind in cls.parts.items()}
+        return cls(**made, reads=str(said.get("reads"))).eval()
 
 
-PARTS = ("tokenizer", "projector", "language_model")
 CONFIG, REMEDY = "config.json", "give the folder that notebook 10 wrote, or run notebook 10 again"
 
 

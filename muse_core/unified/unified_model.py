@@ -1,0 +1,175 @@
+"""`UnifiedModel`: one tokenizer and one language model that answer about images, draw them and edit
+them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from diffusers import FlowMatchEulerDiscreteScheduler
+from diffusers.utils.torch_utils import randn_tensor
+from PIL import Image
+from torch import Tensor
+
+from muse_core.data.class_prompts import with_article
+from muse_core.data.own_images import Pictures
+from muse_core.data.shape_templates import SHAPES
+from muse_core.errors import MuseError
+from muse_core.foundations.language_model import LanguageModel
+from muse_core.generation.caption_embeddings import Conditioning
+from muse_core.generation.codecs import Codec
+from muse_core.generation.denoiser import TIMESTEPS, velocity
+from muse_core.generation.latent_normalisation import LatentNormalisation
+from muse_core.generation.pipeline import GUIDANCE, STEPS, Generators, check_sampling, guides
+from muse_core.models.tokenizer import MuseTokenizer
+from muse_core.shapes import Latents, Tokens
+from muse_core.unified.drawer import Drawer, understood
+from muse_core.unified.projector import VisualProjector
+from muse_core.unified.seeing_model import SeeingModel
+
+
+@dataclass(frozen=True)
+class Edited:
+    """The image after the instruction; ``note``: what should be known of it, "" for nothing."""
+
+    image: Image.Image
+    note: str = ""
+
+
+class UnifiedModel(SeeingModel):
+    """A `SeeingModel` that also draws.
+
+    Args:
+        drawer: Queries, connector and denoiser.
+        normalisation: Of this tokenizer's latents.
+
+    Raises:
+        MuseError: As `SeeingModel`; or the latents are another tokenizer's.
+    """
+
+    parts: ClassVar[dict[str, Any]] = SeeingModel.parts | {
+        "drawer": Drawer,
+        "normalisation": LatentNormalisation,
+    }
+
+    def __init__(
+        self,
+        tokenizer: MuseTokenizer,
+        projector: VisualProjector,
+        language_model: LanguageModel,
+        drawer: Drawer,
+        normalisation: LatentNormalisation,
+        reads: str = "semantic",
+    ) -> None:
+        super().__init__(tokenizer, projector, language_model, reads)
+        normalisation.require(Codec(tokenizer).fingerprint)
+        self.drawer, self.normalisation = drawer.eval().requires_grad_(False), normalisation
+
+    def draw(
+        self,
+        prompt: str | Sequence[str],
+        guidance_scale: float = GUIDANCE,
+        num_inference_steps: int = STEPS,
+        generator: Generators = None,
+    ) -> list[Image.Image]:
+        """An image for each prompt.
+
+        Args:
+            prompt: In words that the language model knows.
+            guidance_scale: w of classifier-free guidance; 1 is none.
+            num_inference_steps: From noise to image.
+            generator: Makes the noise repeatable.
+
+        Raises:
+            MuseError: Nothing to draw, unknown words, guidance below 0 or no steps.
+        """
+        prompts = [prompt] if isinstance(prompt, str) else list(prompt)
+        if not prompts or not all(each.strip() for each in prompts):
+            raise MuseError("There is nothing to draw: give at least one prompt, in words.")
+        found = self.latents(prompts, None, guidance_scale, num_inference_steps, generator)
+        return self.tokenizer.decode_image(found)
+
+    def edit(
+        self,
+        image: Pictures,
+        instruction: str,
+        guidance_scale: float = GUIDANCE,
+        num_inference_steps: int = STEPS,
+        generator: Generators = None,
+    ) -> Edited:
+        """The image, changed as the instruction says.
+
+        Args:
+            image: One, as `chat` takes it.
+            instruction: In words that the language model knows.
+            guidance_scale: As `draw`, like the two arguments that follow it.
+            num_inference_steps: From noise to image.
+            generator: Makes the noise repeatable.
+
+        Returns:
+            The image, with a note where the instruction names what the language model does not see.
+
+        Raises:
+            MuseError: As `draw`; or there is no image, or several.
+        """
+        if not instruction.strip():
+            raise MuseError("The instruction is empty: say what is to change.")
+        pixels = self.one_image(image)
+        found = self.latents(
+            [instruction], self.see(pixels), guidance_scale, num_inference_steps, generator
+        )
+        return Edited(self.tokenizer.decode_image(found)[0], self._note(image, instruction))
+
+    def _note(self, image: Pictures, instruction: str) -> str:
+        """Shapes that the instruction takes for there, and the language model does not see."""
+        named = [shape for shape in SHAPES if f"the {shape}" in instruction]
+        asked = {shape: f"is there {with_article(shape)} ?" for shape in named}
+        absent = [s for s, question in asked.items() if self.chat(image, question)[0] == "no"]
+        if not absent:
+            return ""
+        return f"There is no {' and no '.join(absent)} in this image, as far as it is understood."
+
+    @torch.no_grad()
+    def latents(
+        self,
+        prompts: list[str],
+        image: Tokens | None,
+        guidance_scale: float,
+        num_inference_steps: int,
+        generator: Generators,
+    ) -> Latents:
+        """Raw latents, one a prompt.
+
+        Args:
+            prompts: What to draw, or how to change ``image``.
+            image: What the language model reads of it, (prompts, image tokens, width), or None.
+            guidance_scale: As `draw`, like the two arguments that follow it.
+            num_inference_steps: From noise to image.
+            generator: Makes the noise repeatable.
+        """
+        check_sampling(guidance_scale, num_inference_steps)
+        for prompt in prompts:
+            self.language_model.check_words(prompt)
+        given = self._conditions(prompts, image)
+        without = self._conditions([""] * len(prompts), image) if guides(guidance_scale) else None
+        shape = self.drawer.denoiser.config
+        size = (len(prompts), shape.in_channels, shape.sample_size, shape.sample_size)
+        current = randn_tensor(size, generator=generator, device=self.device)
+        scheduler = FlowMatchEulerDiscreteScheduler()
+        scheduler.set_timesteps(num_inference_steps, device=current.device)
+        for timestep in scheduler.timesteps:
+            found = self._velocity(current, timestep, given)
+            if without is not None:
+                base = self._velocity(current, timestep, without)
+                found = base + guidance_scale * (found - base)
+            current = scheduler.step(found, timestep, current, return_dict=False)[0]
+        return self.normalisation.denormalise(current)
+
+    def _conditions(self, prompts: list[str], image: Tokens | None) -> Conditioning:
+        queries = self.drawer.connector.queries
+        return self.drawer.condition(understood(self.language_model, queries, prompts, image))
+
+    def _velocity(self, latents: Latents, timestep: Tensor, given: Conditioning) -> Latents:
+        time = (timestep / TIMESTEPS).expand(len(latents)).to(latents)
+        return velocity(self.drawer.denoiser, latents, time, given)

@@ -1,0 +1,120 @@
+"""One model answers, draws and edits; it is saved whole, and says what it cannot do."""
+
+import pytest
+import torch
+from PIL import Image
+
+from muse_core.config.preset import DenoiserShape
+from muse_core.errors import MuseError
+from muse_core.generation.codecs import Codec
+from muse_core.generation.denoiser import build_denoiser
+from muse_core.generation.latent_normalisation import LatentNormalisation
+from muse_core.unified.drawer import Drawer
+from muse_core.unified.drawing_connector import DrawingConnector
+from muse_core.unified.projector import VisualProjector
+from muse_core.unified.unified_model import UnifiedModel
+
+from ..models.small_models import TINY, small_tokenizer
+from .small_language import small_language_model
+
+SHAPE = DenoiserShape(
+    num_layers=1,
+    num_attention_heads=2,
+    attention_head_dim=8,
+    num_cross_attention_heads=2,
+    cross_attention_head_dim=8,
+)
+FEW = {"num_inference_steps": 2}
+
+
+@pytest.fixture(scope="module")
+def model() -> UnifiedModel:
+    torch.manual_seed(0)
+    sees, language = small_tokenizer().eval(), small_language_model()
+    images = torch.rand(2, 3, TINY.image_size, TINY.image_size)
+    encoded = sees.encode(images)
+    latents = encoded.latent
+    denoiser = build_denoiser(SHAPE, latents.shape[1], latents.shape[2], 24)
+    drawer = Drawer.of(DrawingConnector.of(language, 3, 1, 24), denoiser)
+    normalisation = LatentNormalisation.measured(latents, Codec(sees).fingerprint)
+    projector = VisualProjector(encoded.semantic.shape[-1], 32)
+    return UnifiedModel(sees, projector, language, drawer, normalisation).eval()
+
+
+@pytest.fixture
+def image() -> Image.Image:
+    return Image.new("RGB", (TINY.image_size, TINY.image_size), "red")
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_it_draws_what_it_is_told_the_same_by_seed(model) -> None:
+    one, other = model.draw(["a star", "a ring"], generator=seeded(), **FEW)
+    assert one.size == (TINY.image_size, TINY.image_size) and one.tobytes() != other.tobytes()
+    again = model.draw(["a star", "a ring"], generator=seeded(), **FEW)
+    assert again[1].tobytes() == other.tobytes()
+    (alone,) = model.draw("a star", generator=seeded(), **FEW)
+    assert alone.size == one.size
+
+
+def test_guidance_goes_away_from_the_empty_prompt(model) -> None:
+    latents = lambda w: model.latents(["a star"], None, w, 1, seeded())
+    none, one, three = latents(0.0), latents(1.0), latents(3.0)
+    torch.testing.assert_close(three - none, 3 * (one - none), rtol=1e-3, atol=1e-4)
+    assert not torch.allclose(one, none)
+
+
+def test_it_edits_an_image_by_what_it_sees_of_it(model, image) -> None:
+    edit = lambda picture: model.edit(picture, "a red star", generator=seeded(), **FEW).image
+    blue = Image.new("RGB", image.size, "blue")
+    assert edit(image).size == image.size and edit(image).tobytes() != edit(blue).tobytes()
+
+
+def test_what_the_instruction_names_and_nobody_sees_is_said(model, image, monkeypatch) -> None:
+    monkeypatch.setattr(model, "chat", lambda image, question: ("no", []))
+    found = model.edit(image, "the star turned left", **FEW)
+    assert found.note == "There is no star in this image, as far as it is understood."
+    monkeypatch.setattr(model, "chat", lambda image, question: ("yes", []))
+    assert model.edit(image, "the star turned left", **FEW).note == ""
+
+
+def test_it_is_saved_whole(model, image, tmp_path) -> None:
+    model.save_pretrained(tmp_path / "all")
+    opened = UnifiedModel.from_pretrained(tmp_path / "all")
+    asked = "what shape is the object ?"
+    assert opened.chat(image, asked)[0] == model.chat(image, asked)[0]
+    pair = (each.draw("a star", generator=seeded(), **FEW)[0] for each in (opened, model))
+    assert next(pair).tobytes() == next(pair).tobytes()
+
+
+def test_latents_of_another_tokenizer_are_refused(model) -> None:
+    parts = {name: getattr(model, name) for name in UnifiedModel.parts}
+    statistics = LatentNormalisation(
+        model.normalisation.config["channels"], tokenizer="another", images=2
+    )
+    with pytest.raises(MuseError, match="measured on tokenizer another"):
+        UnifiedModel(**parts | {"normalisation": statistics})
+
+
+@pytest.mark.parametrize(
+    ("prompt", "options", "says"),
+    [
+        ([], {}, "nothing to draw"),
+        ("  ", {}, "nothing to draw"),
+        ("a banana", {}, "does not know 'banana'"),
+        ("a star", {"guidance_scale": -1.0}, "guidance_scale must be 0 or more"),
+        ("a star", {"num_inference_steps": 0}, "at least 1"),
+    ],
+)
+def test_what_cannot_be_drawn_is_a_sentence(model, prompt, options, says: str) -> None:
+    with pytest.raises(MuseError, match=says):
+        model.draw(prompt, **FEW | options)
+
+
+def test_an_empty_instruction_and_two_images_are_sentences(model, image) -> None:
+    with pytest.raises(MuseError, match="instruction is empty"):
+        model.edit(image, " ")
+    with pytest.raises(MuseError, match="There are 2 images"):
+        model.edit([image, image], "a red star")
