@@ -176,13 +176,14 @@ def _curriculum() -> Curriculum:
 
 
 def _language() -> LanguageStage:
-    """A 448-pixel image as 256 words, as InternVL3 reads it; the schedule is ours, with the rate at
-    which LLaVA trains a projector alone.
+    """A 224-pixel image as 64 words; InternVL3's 256 of a 448-pixel one are image_size=448 and
+    10.stage.image_side=16. The schedule is ours, with the rate at which LLaVA trains a projector
+    alone.
     """
     return LanguageStage(
         name="10_unified",
         images=500_000,
-        image_side=16,
+        image_side=8,
         learning_rate=1e-3,
         steps=20_000,
         batch_size=128,

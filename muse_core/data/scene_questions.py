@@ -26,6 +26,8 @@ UPRIGHT, TILTED = 0.05, 0.11
 """Radians: turned by less than the first is upright, by more than the second tilted; between them
 nobody is asked.
 """
+NEAR = 0.03
+"""Of the image's side: nobody is asked about places so near to where the answer changes."""
 ROUND = ("circle", "ring")
 """Shapes that look the same however they are turned."""
 NUMBERS = ("zero", "one", "two", "three")
@@ -139,12 +141,15 @@ def _position(objects: Sequence[SceneObject]) -> Iterator[Question]:
         for column in COLUMNS
     )
     for one in _alone(objects, "shape"):
-        yield Question("position", f"where is the {one.shape} ?", one.place, places)
+        if all(abs(3 * each - border) > 3 * NEAR for each in one.centre for border in (1, 2)):
+            yield Question("position", f"where is the {one.shape} ?", one.place, places)
 
 
 def _relation(objects: Sequence[SceneObject]) -> Iterator[Question]:
     for one, other in combinations(list(_alone(objects, "shape")), 2):
         dx, dy = (a - b for a, b in zip(one.centre, other.centre, strict=True))
+        if abs(abs(dx) - abs(dy)) < NEAR:
+            continue
         side = (
             RELATIONS[0 if dx < 0 else 1] if abs(dx) >= abs(dy) else RELATIONS[2 if dy < 0 else 3]
         )

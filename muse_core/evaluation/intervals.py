@@ -21,6 +21,19 @@ def mean_interval(values: np.ndarray, seed: int = 0) -> tuple[float, float] | No
     return interval(lambda images: held[images].mean(), len(held), seed, RESAMPLES)
 
 
+def grouped_interval(
+    values: np.ndarray, groups: Sequence[int], seed: int = 0
+) -> tuple[float, float] | None:
+    """Interval of the mean of values that come in groups, several questions about an image for
+    example: whole groups are drawn. None for fewer than two groups.
+    """
+    _, places = np.unique(np.asarray(groups), return_inverse=True)
+    sums, counts = np.bincount(places, values), np.bincount(places)
+    return interval(
+        lambda drawn: sums[drawn].sum() / counts[drawn].sum(), len(sums), seed, RESAMPLES
+    )
+
+
 def interval(
     statistic: Statistic, n: int, seed: int = 0, resamples: int = 200, about: float | None = None
 ) -> tuple[float, float] | None:

@@ -19,8 +19,8 @@ from muse_core.unified.language_run import OpenedLanguage
 from muse_core.unified.projector import VisualProjector
 from muse_core.unified.sight import InWords, Sight
 
-CELL = 8
-"""Pixels along a side of what the ceiling tells one by one: a backbone's patch in preset tiny."""
+FINER = 2
+"""The ceiling's cells along a word's side: in preset tiny a cell is a backbone's patch."""
 WORDS, CHANCE = NO_NETWORK
 
 
@@ -47,7 +47,8 @@ def language_row(named: SystemRun) -> LanguageRow:
     if named.system == CHANCE:
         return LanguageRow({})
     if named.system == WORDS:
-        return LanguageRow({SEMANTIC: InWords(named.load_preset().image_size // CELL)})
+        cells = FINER * named.load_preset().language.image_side
+        return LanguageRow({SEMANTIC: InWords(cells)})
     row = table_one_row(named)
     sights, lacking = {}, {}
     for read in READ:

@@ -13,6 +13,7 @@ from typing import Any
 
 from muse_core import paths
 from muse_core.config.preset import Preset
+from muse_core.data import scene_questions, scenes
 from muse_core.errors import MuseError
 from muse_core.results.measurements import Row
 from muse_core.results.records import plain, read_record, write_json
@@ -97,6 +98,9 @@ def configuration_digest(preset: Preset, parameters: dict[str, Any]) -> str:
     if "pairs" in parameters:
         reader = Path(resolved["language_model"])
         resolved["language_model"] = folder_fingerprint(reader) if reader.is_dir() else str(reader)
+        # What is asked is code, and no folder's digest holds that of drawn scenes.
+        asking = (file_digest(Path(str(module.__file__))) for module in (scene_questions, scenes))
+        resolved["asked"] = list(asking)
     else:
         del resolved["language"], resolved["language_model"]
     for field, default in YOUNGER.items():

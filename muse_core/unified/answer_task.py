@@ -98,7 +98,7 @@ class AnswerTask(Task):
 
     def prompts(self, batch: AskedBatch) -> Prompts:
         """Questions with their answers."""
-        turns = [[Turn(f"{PLACEHOLDER} {one.text}", one.answer)] for one in batch.questions]
+        turns = [[Turn(f"{PLACEHOLDER}\n{one.text}", one.answer)] for one in batch.questions]
         places = self.projector.image_tokens(self.listener.grid)
         return prompts(self.language_model, turns, places).to(self.accelerator.device)
 

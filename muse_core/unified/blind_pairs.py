@@ -27,8 +27,6 @@ from muse_core.errors import MuseError
 from muse_core.shapes import Embeddings, Float, Images
 from muse_core.unified.mmvp import Item
 
-ALIKE = 0.95
-"""Cosine of the text-aligned embeddings, from which two images count as taken for the same."""
 CANDIDATES = 300
 """Scenes that are changed, for each pattern."""
 SHORTLIST = 4
@@ -143,7 +141,8 @@ def blind_pairs(
     each: int,
     seed: int = 0,
 ) -> list[BlindPair]:
-    """The pairs that the embedding tells apart least and the teacher most, so many a pattern.
+    """Of the pairs that the embedding tells apart least, those that the teacher tells apart most,
+    so many a pattern.
 
     Args:
         embed: Images -> text-aligned embeddings.
@@ -157,10 +156,8 @@ def blind_pairs(
     """
     found = []
     for pattern in PATTERNS:
-        pairs = list(_candidates(pattern, embed, source, seed))
-        alike = [pair for pair in pairs if pair.alike >= ALIKE][: SHORTLIST * each]
-        # Where the embedding sees the change, the pairs it sees least.
-        ranked = alike if len(alike) >= each else sorted(pairs, key=lambda one: -one.alike)[:each]
+        pairs = sorted(_candidates(pattern, embed, source, seed), key=lambda one: -one.alike)
+        ranked = pairs[: SHORTLIST * each]
         if len(ranked) < each:
             raise MuseError(
                 f"There are {len(ranked)} pairs that differ in {pattern}, and {each} are asked "

@@ -86,12 +86,12 @@ def conversation(
     ids: list[int] = []
     labels: list[int] = []
     for turn in turns:
-        asked = turn.question.replace(PLACEHOLDER, f" {image} ")
-        before = f"{TURN_START} user\n{asked} {TURN_END}\n{TURN_START} assistant\n"
+        asked = turn.question.replace(PLACEHOLDER, image)
+        before = f"{TURN_START}user\n{asked}{TURN_END}\n{TURN_START}assistant\n"
         said = model.ids(before)
         ids, labels = ids + said, labels + [UNSCORED] * len(said)
         if turn.answer:
-            said = model.ids(f"{turn.answer} {TURN_END}\n")
+            said = model.ids(f"{turn.answer}{TURN_END}\n")
             ids, labels = ids + said, labels + said
     if len(ids) > model.context:
         raise MuseError(

@@ -72,6 +72,11 @@ class DrawTask(Task):
         projector.
         """
         refuse(accelerator, "The drawer's training")
+        if stage.edit_share and reader.projector is None:
+            raise MuseError(
+                "Images are to be edited and no projector makes words of them: train one first "
+                "(notebook 10, first half), or give edit_share=0."
+            )
         device = accelerator.device
         self.stage, self.accelerator, self.reader = stage, accelerator, reader
         self.language_model = reader.language_model.to(device).eval().requires_grad_(False)
@@ -125,7 +130,7 @@ class DrawTask(Task):
         """Of rows that draw from nothing, and of rows that change an image, in the batch's order.
 
         Raises:
-            MuseError: Images are to be edited and there is no projector.
+            MuseError: Rows are edits and there is no projector.
         """
         edits = batch.edits.tolist()
         parts: list[Understood] = []
@@ -147,8 +152,7 @@ class DrawTask(Task):
     def _image(self, tokens: Tensor) -> Tensor:
         if self.projector is None:
             raise MuseError(
-                "Images are to be edited and no projector makes words of them: train one first "
-                "(notebook 10, first half), or give edits=0."
+                "The pairs hold edits and the stage has none: give edit_share=0 to both."
             )
         return self.projector(tokens, self.reader.grid)
 

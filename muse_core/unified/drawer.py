@@ -11,6 +11,7 @@ from diffusers import ConfigMixin, ModelMixin, SanaTransformer2DModel
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor
 
+from muse_core.errors import MuseError
 from muse_core.foundations.language_model import IMAGE_END, IMAGE_START, IMAGE_TOKEN, LanguageModel
 from muse_core.generation.caption_embeddings import Conditioning
 from muse_core.generation.denoiser import velocity
@@ -42,7 +43,7 @@ def asked_for(prompts: Sequence[str], image: Tokens | None) -> list[list[Turn]]:
     """
     if image is None:
         return [[Turn(f"{DRAW} {prompt}".strip())] for prompt in prompts]
-    return [[Turn(f"{PLACEHOLDER} {prompt}".strip())] for prompt in prompts]
+    return [[Turn(f"{PLACEHOLDER}\n{prompt}".strip())] for prompt in prompts]
 
 
 def understood(
@@ -67,9 +68,14 @@ def understood(
         MuseError: A sequence is longer than the model reads.
     """
     places = 0 if image is None else image.shape[1]
-    slots = model.ids(f" {IMAGE_START}{IMAGE_TOKEN * queries.shape[1]}{IMAGE_END}")
+    slots = model.ids(f"{IMAGE_START}{IMAGE_TOKEN * queries.shape[1]}{IMAGE_END}")
     rows = [conversation(model, turns, places)[0] + slots for turns in asked_for(prompts, image)]
     longest, pad = max(map(len, rows)), model.tokenizer.pad_token_id or 0
+    if longest > model.context:
+        raise MuseError(
+            f"With {queries.shape[1]} queries the longest prompt has {longest:,} tokens, and the "
+            f"language model reads {model.context:,}: say it shorter."
+        )
     ids = torch.tensor([[pad] * (longest - len(row)) + row for row in rows]).to(queries.device)
     mask = torch.tensor([[False] * (longest - len(row)) + [True] * len(row) for row in rows])
     mask = mask.to(queries.device)

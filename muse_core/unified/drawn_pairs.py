@@ -4,6 +4,7 @@ tokens of the scene before and the instruction.
 
 import sys
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 
 import numpy as np
 import torch
@@ -97,7 +98,7 @@ class DrawnPairs:
             sight: Sees the image before an edit; None where nothing is edited.
             source: The scenes.
             images: How many.
-            edit_share: Of them.
+            edit_share: Of them; scenes without a shape of its own cannot be edited and are drawn.
             seed: Of which are edited, and how.
 
         Raises:
@@ -142,13 +143,15 @@ class DrawnPairs:
                 "Latents or tokens of the scenes are not finite: look for NaN in the tokenizer."
             )
         seen_by = sight.fingerprint if sight is not None else ""
-        name = f"{source.fingerprint}/{count}/{edit_share}/{seed}/{codec.fingerprint}/{seen_by}"
+        said = blake2b(repr(prompts).encode(), digest_size=8).hexdigest()
+        name = f"{source.fingerprint}/{count}/{said}/{codec.fingerprint}/{seen_by}"
         return cls(found, tuple(prompts), torch.cat(edits), before, name)
 
 
 def _edit(
     scenes, visible: Tensor, row: int, size: int, rng: np.random.Generator
 ) -> SceneEdit | None:
-    """An edit of a kind by chance; None where the scene allows none of it."""
-    kind = list(EDITS)[int(rng.integers(len(EDITS)))]
-    return scene_edit(scenes, visible, row, size, kind, rng)
+    """An edit of a kind by chance, of those that the scene allows; None where it allows none."""
+    kinds = [list(EDITS)[at] for at in rng.permutation(len(EDITS))]
+    found = (scene_edit(scenes, visible, row, size, kind, rng) for kind in kinds)
+    return next((each for each in found if each is not None), None)

@@ -85,7 +85,7 @@ def read_geneval(file: str | Path) -> DrawingPrompts:
             continue
         try:
             prompts.append(_prompt(number, json.loads(line)))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
             notes.append(f"line {number + 1} of {place.name}: {type(error).__name__} {error}")
     if not prompts:
         why = "; ".join(notes[:3]) or "it is empty"

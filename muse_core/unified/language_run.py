@@ -67,7 +67,14 @@ class OpenedLanguage:
     def trainer(self, train: AskedImages, callbacks: Iterable[Callback] = ()) -> Trainer:
         """The trainer of a projector for these tokens, ready to fit."""
         torch.manual_seed(self.named.seed)
-        unshuffle = max(1, min(train.grid) // self.stage.image_side)
+        side, shorter = self.stage.image_side, min(train.grid)
+        if shorter % side:
+            raise MuseError(
+                f"{self.named.tokens} tokens lie on {train.grid[0]} x {train.grid[1]}, which "
+                f"cannot be read as {side} words along the shorter side: change "
+                f"{self.stage.name[:2]}.stage.image_side or image_size."
+            )
+        unshuffle = shorter // side
         width = train.tokens.shape[-1]
         projector: Any = VisualProjector(width, self.language_model.width, unshuffle)
         scale_to(projector, self.language_model.network.get_input_embeddings().weight)

@@ -151,7 +151,7 @@ def option_scores(
         question: Without its options.
         options: Answers to choose from.
     """
-    turns = [[Turn(f"{PLACEHOLDER} {question}", option)] for option in options]
+    turns = [[Turn(f"{PLACEHOLDER}\n{question}", option)] for option in options]
     batch = prompts(model, turns, image.shape[1]).to(image.device)
     embedded = filled(model, batch.ids, image.expand(len(options), -1, -1))
     logits = model.network(inputs_embeds=embedded, attention_mask=batch.mask).logits

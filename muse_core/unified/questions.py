@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 
 import numpy as np
 import torch
@@ -44,7 +45,7 @@ class AskedImages:
         tokens: Of each image, (images, tokens, width), halves.
         grid: Rows and columns of an image's tokens.
         asked: (image, question) pairs.
-        fingerprint: Changes with the images and with what saw them.
+        fingerprint: Changes with the images, with what saw them and with what is asked.
     """
 
     tokens: Tokens
@@ -81,15 +82,16 @@ class AskedImages:
             for start in range(0, count, SEEN_AT_ONCE):
                 indices = list(range(start, min(start + SEEN_AT_ONCE, count)))
                 seen, grid = sight.see(source.parameters(indices), source.image_size)
-                if not torch.isfinite(seen).all():
+                tokens.append(seen.half().cpu())
+                if not torch.isfinite(tokens[-1]).all():
                     raise MuseError(
                         f"The tokens of scenes {indices[0]} to {indices[-1]} are not finite: look "
                         "for NaN in the network that sees."
                     )
-                tokens.append(seen.half().cpu())
                 asked += _questions(source, indices, draw)
                 bar.update(len(indices))
-        name = f"{source.fingerprint}/{count}/{seed}/{sight.fingerprint}"
+        said = blake2b(repr(asked).encode(), digest_size=8).hexdigest()
+        name = f"{source.fingerprint}/{count}/{seed}/{sight.fingerprint}/{said}"
         return cls(torch.cat(tokens), grid, tuple(asked), name)
 
 

@@ -153,10 +153,10 @@ class UnifiedModel(SeeingModel):
             self.language_model.check_words(prompt)
         given = self._conditions(prompts, image)
         without = self._conditions([""] * len(prompts), image) if guides(guidance_scale) else None
-        shape = self.drawer.denoiser.config
+        shape: Any = self.drawer.denoiser.config
         size = (len(prompts), shape.in_channels, shape.sample_size, shape.sample_size)
         current = randn_tensor(size, generator=generator, device=self.device)
-        scheduler = FlowMatchEulerDiscreteScheduler()
+        scheduler: Any = FlowMatchEulerDiscreteScheduler()
         scheduler.set_timesteps(num_inference_steps, device=current.device)
         for timestep in scheduler.timesteps:
             found = self._velocity(current, timestep, given)

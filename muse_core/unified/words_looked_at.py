@@ -48,6 +48,7 @@ def words_looked_at(model: LanguageModel, image: Tokens, turn: Turn) -> WordsLoo
     texts = {at: str(model.tokenizer.decode([int(batch.ids[0, at])])).strip() for at in answered}
     said = [at for at in answered if texts[at] not in ("", TURN_END)]
     whole = torch.stack(found)[:, 0].float()
-    seen = whole[:, :, torch.tensor(said) - 1][..., places].permute(2, 0, 1, 3)
+    before = torch.tensor(said, dtype=torch.long) - 1
+    seen = whole[:, :, before][..., places].permute(2, 0, 1, 3)
     words = tuple(texts[at] for at in said)
     return WordsLookedAt(words, (seen / seen.sum(-1, keepdim=True)).cpu())

@@ -146,7 +146,8 @@ DRAW = "draw"
 
 def answered_by(caption: str, question: Question) -> bool:
     """Whether a caption that names every visible object, the largest first, answers a question."""
-    about = next((shape for shape in SHAPES if f"the {shape} " in question.text), "")
+    named = [shape for shape in SHAPES if f"the {shape} " in question.text]
+    about = min(named, key=question.text.find, default="")
     if question.kind in ("colour", "texture"):
         return re.search(rf"\b{question.answer} (\w+ )?{about}\b", caption) is not None
     if question.kind == "shape":
@@ -294,7 +295,7 @@ class TextsAboutScenes:
         scene = self.perhaps_imagined(scene)
         first, *rest = self.questions(scene, 1 + int(self.draw.integers(MOST_TURNS)))
         turns = [Turn(one.text, one.answer) for one in rest]
-        return [Turn(f"{PLACEHOLDER} {first.text}", first.answer), *turns], scene.shares
+        return [Turn(f"{PLACEHOLDER}\n{first.text}", first.answer), *turns], scene.shares
 
     def perhaps_imagined(self, scene: Told) -> Told:
         """The scene, or one that nobody drew."""
@@ -305,7 +306,8 @@ class TextsAboutScenes:
         scene = self.perhaps_imagined(scene)
         objects = [scene.objects[k] for k in self.draw.permutation(len(scene.objects))]
         said = (f"{o.shape} {o.colour} {o.texture} {o.size} {o.turn} {o.place}" for o in objects)
-        return [Turn(f"{PLACEHOLDER} {LIST_ASKED}", " ".join(" ".join(said).split()))], scene.shares
+        answer = " ".join(" ".join(said).split())
+        return [Turn(f"{PLACEHOLDER}\n{LIST_ASKED}", answer)], scene.shares
 
     def roll_call(self, scene: Told) -> Text:
         """Every shape in any order, and whether it is there."""
@@ -313,7 +315,7 @@ class TextsAboutScenes:
         there = {each.shape for each in scene.objects}
         shapes = [SHAPES[k] for k in self.draw.permutation(len(SHAPES))]
         said = (f"{shape} {'yes' if shape in there else 'no'}" for shape in shapes)
-        return [Turn(f"{PLACEHOLDER} {ROLL_ASKED}", " ".join(said))], scene.shares
+        return [Turn(f"{PLACEHOLDER}\n{ROLL_ASKED}", " ".join(said))], scene.shares
 
     def fact(self, scene: Told) -> Text:
         """A fact, and no scene."""
@@ -331,7 +333,7 @@ class TextsAboutScenes:
 
     def caption(self, scene: Told) -> Text:
         """A scene, described."""
-        return [Turn(f"{PLACEHOLDER} {CAPTION_ASKED}", scene.caption)], scene.shares
+        return [Turn(f"{PLACEHOLDER}\n{CAPTION_ASKED}", scene.caption)], scene.shares
 
     def edit(self, scene: Told) -> Text:
         """A scene, an instruction, and the scene after it; described as it is where it allows no
@@ -344,7 +346,7 @@ class TextsAboutScenes:
             return self.caption(scene)
         visible = visible_pixels(draw(found.after, size)[1])
         after = captions_of(found.after, visible, self.source.wording)[0]
-        asked = f"{PLACEHOLDER} {found.instruction} : {CAPTION_ASKED}"
+        asked = f"{PLACEHOLDER}\n{found.instruction} : {CAPTION_ASKED}"
         return [Turn(asked, after)], scene.shares
 
     def drawing(self, scene: Told) -> Text:

@@ -9,7 +9,7 @@ from torch import nn
 from tqdm import tqdm
 
 from muse_core.data.scene_questions import ASKED
-from muse_core.evaluation.intervals import mean_interval
+from muse_core.evaluation.intervals import grouped_interval
 from muse_core.foundations.language_model import TURN_END, LanguageModel
 from muse_core.results.measurements import Measurement
 from muse_core.unified.conversation import PLACEHOLDER, Turn, prompts
@@ -33,12 +33,12 @@ def said(
         indices = list(range(start, min(start + AT_ONCE, len(asked))))
         batch = asked.__getitems__(indices).to(device)
         image = projector(batch.tokens, asked.grid)
-        turns = [[Turn(f"{PLACEHOLDER} {one.text}")] for one in batch.questions]
+        turns = [[Turn(f"{PLACEHOLDER}\n{one.text}")] for one in batch.questions]
         words = prompts(model, turns, image.shape[1]).to(device)
         found = torch.stack(list(answers(model, words, image, LONGEST)), 1).tolist()
         ends = [row.index(end) if end in row else len(row) for row in found]
         kept = [row[:stop] for row, stop in zip(found, ends, strict=True)]
-        yield batch, [str(model.tokenizer.decode(row)) for row in kept]
+        yield batch, [str(model.tokenizer.decode(row)).strip() for row in kept]
 
 
 def measured_answers(
@@ -62,18 +62,15 @@ def measured_answers(
         pairs = zip(batch.questions, found, strict=True)
         right += [float(one.answer == answer) for one, answer in pairs]
         heard += found
-    scores = torch.tensor(right)
-    by_kind = {f"answers_{kind}": [each == kind for each in kinds] for kind in ASKED}
-    found_all = {"answers": torch.ones(len(kinds), dtype=torch.bool)}
-    found_all |= {name: torch.tensor(rows) for name, rows in by_kind.items() if any(rows)}
-    measured = {name: _measured(scores[rows], seed) for name, rows in found_all.items()}
+    measured = _by_kind(kinds, right, [at for at, _ in asked.asked], seed)
     shown = [(at, one, heard[row]) for row, (at, one) in enumerate(asked.asked) if at < KEPT]
     told = [[at, one.kind, one.text, one.answer, answer] for at, one, answer in shown]
     return measured | {"answers": replace(measured["answers"], details={"told": told})}
 
 
-def _measured(scores: torch.Tensor, seed: int) -> Measurement:
-    low, high = mean_interval(scores.numpy(), seed) or (None, None)
+def _measured(scores: torch.Tensor, images: torch.Tensor, seed: int) -> Measurement:
+    """``images``: which image each score is of."""
+    low, high = grouped_interval(scores.numpy(), images.tolist(), seed) or (None, None)
     words = "the right words and no others, likeliest word by word"
     return Measurement(float(scores.mean()), len(scores), words, low, high)
 
@@ -87,12 +84,21 @@ def guessed(asked: AskedImages, known: AskedImages) -> dict[str, Measurement]:
         held = counts.setdefault((one.kind, *one.choices), {})
         held[one.answer] = held.get(one.answer, 0) + 1
     best = {form: max(held, key=lambda answer: held[answer]) for form, held in counts.items()}
-    right = [
-        (one.kind, float(best.get((one.kind, *one.choices)) == one.answer))
-        for _, one in asked.asked
-    ]
-    found = {"answers": torch.tensor([score for _, score in right])}
-    for kind in ASKED:
-        if scores := [score for each, score in right if each == kind]:
-            found[f"answers_{kind}"] = torch.tensor(scores)
-    return {name: _measured(scores, 0) for name, scores in found.items()}
+    kinds = [one.kind for _, one in asked.asked]
+    right = [float(best.get((one.kind, *one.choices)) == one.answer) for _, one in asked.asked]
+    return _by_kind(kinds, right, [at for at, _ in asked.asked], 0)
+
+
+def _by_kind(
+    kinds: list[str], right: list[float], images: list[int], seed: int
+) -> dict[str, Measurement]:
+    """Of all questions, and of each kind that was asked."""
+    rows = {"answers": range(len(kinds))} | {
+        f"answers_{kind}": [row for row, each in enumerate(kinds) if each == kind] for kind in ASKED
+    }
+    pick = lambda values, chosen: torch.tensor([values[row] for row in chosen])
+    return {
+        name: _measured(pick(right, chosen), pick(images, chosen), seed)
+        for name, chosen in rows.items()
+        if chosen
+    }

@@ -8,7 +8,7 @@ import torch
 from muse_core.config.preset import Preset
 from muse_core.data.scenes import Scenes
 from muse_core.errors import MuseError
-from muse_core.evaluation.intervals import mean_interval
+from muse_core.evaluation.intervals import grouped_interval, mean_interval
 from muse_core.evaluation.run_rows import frozen_backbone
 from muse_core.foundations.language_model import LanguageModel
 from muse_core.foundations.topology_teacher import TopologyTeacher
@@ -97,16 +97,15 @@ def measured_pairs(
         chosen.append(int(scores.argmax()))
     found = mmvp_scores(items, chosen)
     words = "the likelier of two options, mean log-likelihood of its words"
-    told = {"mmvp_pairs": found.pairs_right, "mmvp_questions": found.right}
+    pairs, questions = (np.array(hits, float) for hits in (found.pairs_right, found.right))
+    ends = mean_interval(pairs, seed) or (None, None)
+    by_pair = [item.pair for item in items]
+    of_questions = grouped_interval(questions, by_pair, seed) or (None, None)
     return {
-        name: _measured(hits, words, found.by_pattern if name == "mmvp_pairs" else {}, seed)
-        for name, hits in told.items()
+        "mmvp_pairs": Measurement(
+            float(pairs.mean()), len(pairs), words, *ends, details=found.by_pattern
+        ),
+        "mmvp_questions": Measurement(
+            float(questions.mean()), len(questions), words, *of_questions
+        ),
     }
-
-
-def _measured(
-    hits: Sequence[bool], words: str, by_pattern: dict[str, float], seed: int
-) -> Measurement:
-    scores = np.array(hits, dtype=float)
-    low, high = mean_interval(scores, seed) or (None, None)
-    return Measurement(float(scores.mean()), len(scores), words, low, high, details=by_pattern)

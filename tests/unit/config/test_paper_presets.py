@@ -133,9 +133,10 @@ def test_the_language_side_is_internvl3s_and_reads_256_words(
     tokenizer = full_size_tokenizer(preset)
     images = torch.rand(1, 3, 448, 448)
     tokens, grid = tokenizer.encode(images).semantic, tokenizer.token_grid(images)
-    unshuffle = grid[0] // preset.language.image_side
-    reads = VisualProjector(tokens.shape[-1], config.hidden_size, unshuffle)
+    reads = VisualProjector(tokens.shape[-1], config.hidden_size, unshuffle=1)
     assert reads(tokens, grid).shape == (1, 256, config.hidden_size)
+    assert reads.image_tokens(tokenizer.token_grid(torch.rand(1, 3, 224, 224))) == 64
+    assert preset.language.image_side == preset.image_size // 28
     assert millions(reads) == pytest.approx(projector, abs=0.01)
     # InternVL3's own projector, on four patches of its vision tower.
     assert millions(VisualProjector(1024, config.hidden_size, 2)) == pytest.approx(

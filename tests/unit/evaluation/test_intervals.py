@@ -109,3 +109,18 @@ def test_half_samples_know_how_far_precision_moves_between_draws() -> None:
         lambda images: precision_recall(real[images], other[images]), 80, seed=3
     )
     assert (found == again).all()
+
+
+def test_questions_about_one_image_are_drawn_together() -> None:
+    """Nine equal answers to an image are one observation, not nine."""
+    from muse_core.evaluation.intervals import grouped_interval, mean_interval
+
+    rng = np.random.default_rng(0)
+    images = rng.random(40).round()
+    values, groups = np.repeat(images, 9), np.repeat(np.arange(40), 9)
+    apart, together = mean_interval(values, 0), grouped_interval(values, groups.tolist(), 0)
+    assert apart is not None and together is not None
+    assert together[1] - together[0] > 2.5 * (apart[1] - apart[0])
+    of_images = mean_interval(images, 0)
+    assert together == pytest.approx(of_images, abs=0.02)
+    assert grouped_interval(np.ones(5), [0] * 5) is None

@@ -111,6 +111,8 @@ def test_rows_that_draw_and_rows_that_edit_keep_their_order() -> None:
 
 def test_edits_without_a_projector_are_a_sentence() -> None:
     with pytest.raises(MuseError, match="no projector makes words of them"):
+        trainer("none", replace(STAGE, edit_share=0.5), edits=False).fit()
+    with pytest.raises(MuseError, match="give edit_share=0 to both"):
         trainer("none", edits=False).fit()
 
 

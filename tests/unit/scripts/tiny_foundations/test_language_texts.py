@@ -38,9 +38,9 @@ def test_every_word_is_known_and_every_kind_of_text_is_there(model, texts) -> No
     questions = [turn.question for turn in turns]
     assert any(each.startswith("draw the shape that") for each in questions)
     assert any(" in the colour " in each for each in questions)
-    assert any(each.startswith("<image> remove the ") for each in questions)
-    assert any(each == "<image> what is in the picture ?" for each in questions)
-    assert max(map(len, texts.batch(50).turns)) > 1 and sum(SHARES.values()) < 0.5
+    assert any(each.startswith("<image>\nremove the ") for each in questions)
+    assert any(each == "<image>\nwhat is in the picture ?" for each in questions)
+    assert max(map(len, texts.batch(50).turns)) > 1 and sum(SHARES.values()) < 1
 
 
 def test_a_caption_answers_what_it_says_and_nothing_else() -> None:
