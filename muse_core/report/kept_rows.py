@@ -13,7 +13,6 @@ from typing import Any
 
 from muse_core import paths
 from muse_core.config.preset import Preset
-from muse_core.data import scene_questions, scenes
 from muse_core.errors import MuseError
 from muse_core.results.measurements import Row
 from muse_core.results.records import plain, read_record, write_json
@@ -83,6 +82,8 @@ that a row of before stays a row.
 """
 
 
+DATA = Path(__file__).resolve().parents[1] / "data"
+ASKING = (DATA / "scene_questions.py", DATA / "scenes.py")
 OF_SYSTEMS = ("system", "learning_rate", "generator_seed", "denoiser_steps", "pairs")
 """Parameters that only rows of Table 1 and of the language side have; ``pairs`` the latter alone,
 and nobody else asks a language model.
@@ -99,8 +100,7 @@ def configuration_digest(preset: Preset, parameters: dict[str, Any]) -> str:
         reader = Path(resolved["language_model"])
         resolved["language_model"] = folder_fingerprint(reader) if reader.is_dir() else str(reader)
         # What is asked is code, and no folder's digest holds that of drawn scenes.
-        asking = (file_digest(Path(str(module.__file__))) for module in (scene_questions, scenes))
-        resolved["asked"] = list(asking)
+        resolved["asked"] = [file_digest(file) for file in ASKING]
     else:
         del resolved["language"], resolved["language_model"]
     for field, default in YOUNGER.items():

@@ -162,9 +162,9 @@ class EvaluationRecord:
 
 
 OF_TOKENS = ("answers", "answers_latent", "answers_both", "mmvp_pairs", "mmvp_questions")
-"""The language side's columns: which tokens are read, and MMVP."""
-ANSWERS = ("answers", *(f"answers_{kind}" for kind in ASKED_KINDS))
-"""What a language model makes of an image's tokens."""
+"""What a language model makes of an image's tokens: of those that it reads, and MMVP."""
+OF_KINDS = tuple(f"answers_{kind}" for kind in ASKED_KINDS)
+ANSWERS = (*OF_TOKENS, *OF_KINDS)
 
 COSTS = (
     *("pretrained_images", "teachers_images", "trained_images", "parameters", "bits_an_image"),

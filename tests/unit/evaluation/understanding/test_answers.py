@@ -8,6 +8,7 @@ from muse_core.data.scenes import Scenes
 from muse_core.evaluation.understanding.answers import guessed, measured_answers, said
 from muse_core.unified.projector import VisualProjector
 from muse_core.unified.questions import AskedImages
+from muse_core.unified.sight import InWords
 from tests.unit.unified.small_language import small_language_model
 
 
@@ -68,7 +69,7 @@ def test_chance_says_what_was_commonest_for_each_form() -> None:
 
 def test_the_ceiling_reads_what_the_scene_shows_in_words() -> None:
     source = Scenes("val", 32)
-    told = AskedImages.told(source, 70, 0, 4)
+    told = AskedImages.of(InWords(4), source, 70, 0)
     assert told.tokens.shape == (70, 16, len(CELL_WORDS)) and told.grid == (4, 4)
     batch = source.__getitems__([66])
     ground = told.tokens[66, :, CELL_WORDS.index("ground")].float().mean()
