@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from diffusers import FlowMatchEulerDiscreteScheduler, SanaTransformer2DModel
-from diffusers.training_utils import EMAModel
 from torch import Tensor
 
 from muse_core.config.stage import GenerationStage
@@ -77,16 +76,7 @@ class DenoiserTask(Task):
         self.normalisation = conditions.normalisation.to(device)
         self.text = conditions.text.to(device).eval().requires_grad_(False)
         self.denoiser = self.network = denoiser.to(device).train()
-        self.weights = dict(self.denoiser.named_parameters())
-        rate, weights = stage.learning_rate, list(self.weights.values())
-        group = {"name": "denoiser", "params": weights, "peak_rate": rate}
-        optimiser = torch.optim.AdamW(
-            [group], lr=rate, betas=(0.9, 0.99), weight_decay=stage.weight_decay
-        )
-        self.model, self.optimiser = accelerator.prepare(self.denoiser, optimiser)
-        self.optimisers = {"optimiser": (self.optimiser, self.denoiser)}
-        self.helpers = {}
-        self.average = EMAModel(self.weights.values(), decay=stage.ema_decay, foreach=True)
+        self.train_as_one("denoiser", denoiser, dict(denoiser.named_parameters()))
 
     def update(self, batch: LatentBatch, step: int) -> dict[str, float]:
         set_rates(self.optimiser, rate_factor(step, self.stage))

@@ -41,6 +41,8 @@ class Task(ABC):
     accelerator: Accelerator
     network: Any
     """The bare network, with diffusers' ``save_pretrained``."""
+    model: Any
+    """The same as Accelerate prepared it."""
     weights: Mapping[str, nn.Parameter]
     """What is trained, by name."""
     average: EMAModel
@@ -65,6 +67,26 @@ class Task(ABC):
         Raises:
             FloatingPointError: Loss or gradient is not finite; no weight has changed.
         """
+
+    def train_as_one(
+        self, name: str, network: nn.Module, weights: Mapping[str, nn.Parameter]
+    ) -> None:
+        """Set up what a task has that trains one network at one rate, with nothing beside it.
+
+        Args:
+            name: Of its weight group, in records.
+            network: On the task's device.
+            weights: Those of its weights that are trained, by name.
+        """
+        stage, trained = self.stage, list(weights.values())
+        group = {"name": name, "params": trained, "peak_rate": stage.learning_rate}
+        optimiser = torch.optim.AdamW(
+            [group], lr=stage.learning_rate, betas=(0.9, 0.99), weight_decay=stage.weight_decay
+        )
+        self.weights, self.helpers = weights, {}
+        self.model, self.optimiser = self.accelerator.prepare(network, optimiser)
+        self.optimisers = {"optimiser": (self.optimiser, network)}
+        self.average = EMAModel(trained, decay=stage.ema_decay, foreach=True)
 
     def descend(self, backward: Callable[[], None]) -> dict[str, float]:
         """One step of the network by the gradients that ``backward`` leaves, and of its average.

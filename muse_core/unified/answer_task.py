@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from diffusers.training_utils import EMAModel
 from torch import Tensor
 
 from muse_core.config.stage import LanguageStage
@@ -62,16 +61,7 @@ class AnswerTask(Task):
         self.language_model = listener.language_model.to(device).eval().requires_grad_(False)
         self.start = weights_digest(projector)
         self.projector = self.network = projector.to(device).train()
-        self.weights = dict(self.projector.named_parameters())
-        rate, weights = stage.learning_rate, list(self.weights.values())
-        group = {"name": "projector", "params": weights, "peak_rate": rate}
-        optimiser = torch.optim.AdamW(
-            [group], lr=rate, betas=(0.9, 0.99), weight_decay=stage.weight_decay
-        )
-        self.model, self.optimiser = accelerator.prepare(self.projector, optimiser)
-        self.optimisers = {"optimiser": (self.optimiser, self.projector)}
-        self.helpers = {}
-        self.average = EMAModel(self.weights.values(), decay=stage.ema_decay, foreach=True)
+        self.train_as_one("projector", projector, dict(projector.named_parameters()))
 
     def update(self, batch: AskedBatch, step: int) -> dict[str, float]:
         set_rates(self.optimiser, rate_factor(step, self.stage))

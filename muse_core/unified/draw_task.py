@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from diffusers.training_utils import EMAModel
 from torch import Tensor
 
 from muse_core.config.stage import DrawingStage
@@ -89,16 +88,7 @@ class DrawTask(Task):
         drawer.requires_grad_(True)
         drawer.denoiser.requires_grad_(stage.trains_denoiser)
         trained = {name: w for name, w in drawer.named_parameters() if w.requires_grad}
-        self.weights = trained
-        rate, weights = stage.learning_rate, list(trained.values())
-        group = {"name": "drawer", "params": weights, "peak_rate": rate}
-        optimiser = torch.optim.AdamW(
-            [group], lr=rate, betas=(0.9, 0.99), weight_decay=stage.weight_decay
-        )
-        self.model, self.optimiser = accelerator.prepare(self.drawer, optimiser)
-        self.optimisers = {"optimiser": (self.optimiser, self.drawer)}
-        self.helpers = {}
-        self.average = EMAModel(weights, decay=stage.ema_decay, foreach=True)
+        self.train_as_one("drawer", drawer, trained)
 
     def update(self, batch: PaintedBatch, step: int) -> dict[str, float]:
         set_rates(self.optimiser, rate_factor(step, self.stage))
