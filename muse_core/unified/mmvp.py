@@ -95,6 +95,8 @@ def read_mmvp(folder: str | Path) -> Benchmark:
     items, notes = [], []
     for number, row in enumerate(rows, start=1):
         item = _item(place, {what: (row[name] or "").strip() for what, name in found.items()})
+        if isinstance(item, Item) and any(item.index == each.index for each in items):
+            item = f"its index {item.index} was there before"
         if isinstance(item, Item):
             items.append(item)
         else:

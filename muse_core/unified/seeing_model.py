@@ -22,6 +22,7 @@ from muse_core.unified.projector import VisualProjector
 
 LONGEST_ANSWER = 32
 """Tokens."""
+UNFINISHED = "\N{REPLACEMENT CHARACTER}"
 
 
 def _semantic(tokenizer: MuseTokenizer, images: Images) -> Tokens:
@@ -126,12 +127,16 @@ class SeeingModel(nn.Module):
         turns = with_image([*history, Turn(question)])
         batch = prompts(model, [turns], seen.shape[1]).to(self.device)
         said: list[int] = []
+        told = ""
         for step in answers(model, batch, seen, LONGEST_ANSWER):
             if (word := int(step[0])) == model.id_of(TURN_END):
                 return
-            before = str(model.tokenizer.decode(said))
             said.append(word)
-            yield str(model.tokenizer.decode(said))[len(before) :]
+            text = str(model.tokenizer.decode(said))
+            # A character of several tokens is only there with the last of them.
+            if not text.endswith(UNFINISHED):
+                yield text[len(told) :]
+                told = text
 
     def save_pretrained(self, folder: str | Path) -> None:
         """All three and a configuration, in one folder; raises MuseError when the disk refuses."""

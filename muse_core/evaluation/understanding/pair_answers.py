@@ -1,9 +1,12 @@
 """MMVP's two figures: the share of pairs with both questions right, and of questions alone."""
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
 from muse_core.config.preset import Preset
 from muse_core.data.scenes import Scenes
@@ -16,8 +19,9 @@ from muse_core.losses.topology import Grid
 from muse_core.results.measurements import Measurement
 from muse_core.shapes import Embeddings, Images, Tokens
 from muse_core.unified.blind_pairs import BlindPair, blind_pairs
-from muse_core.unified.mmvp import Item, mmvp_scores, option_scores
+from muse_core.unified.mmvp import Item, mmvp_scores, option_scores, read_mmvp
 from muse_core.unified.projector import VisualProjector
+from muse_core.unified.seeing_model import SeeingModel
 from muse_core.unified.sight import Sight
 
 
@@ -90,11 +94,46 @@ def measured_pairs(
     Raises:
         MuseError: There is no whole pair.
     """
-    device, chosen = next(projector.parameters()).device, []
-    for item, seen in zip(items, tokens, strict=True):
-        image = projector(seen[None].float().to(device), grid)
-        scores = option_scores(model, image, item.question, item.options)
-        chosen.append(int(scores.argmax()))
+    device = next(projector.parameters()).device
+    seen = (projector(each[None].float().to(device), grid) for each in tokens)
+    return _figures(model, items, seen, seed)
+
+
+def measured_mmvp(
+    model: SeeingModel, folder: str | Path, seed: int = 0
+) -> tuple[dict[str, Measurement], tuple[str, ...]]:
+    """Both accuracies on MMVP's official folder, and a sentence on each item that was left out.
+
+    Args:
+        model: Answers.
+        folder: With the file of questions and the images.
+        seed: Of the bootstrap over pairs and over questions.
+
+    Raises:
+        MuseError: As `muse_core.unified.mmvp.read_mmvp`; or no pair has images that can be read and
+            words that the language model knows.
+    """
+    benchmark, items, seen, notes = read_mmvp(folder), [], [], []
+    for item in tqdm(benchmark.items, "MMVP", unit="item", file=sys.stdout, mininterval=2):
+        try:
+            model.language_model.check_words(" ".join((item.question, *item.options)))
+            seen.append(model.see(model.one_image(item.image)))
+            items.append(item)
+        except MuseError as error:
+            notes.append(f"item {item.index}: {error}")
+    if not items:
+        raise MuseError(f"No item of {folder} can be asked: {notes[0]}")
+    return _figures(model.language_model, items, seen, seed), (*benchmark.notes, *notes)
+
+
+def _figures(
+    model: LanguageModel, items: Sequence[Item], seen: Iterable[Tokens], seed: int
+) -> dict[str, Measurement]:
+    """``seen``: what stands in each item's image's places, (1, image tokens, width)."""
+    chosen = [
+        int(option_scores(model, image, item.question, item.options).argmax())
+        for item, image in zip(items, seen, strict=True)
+    ]
     found = mmvp_scores(items, chosen)
     words = "the likelier of two options, mean log-likelihood of its words"
     pairs, questions = (np.array(hits, float) for hits in (found.pairs_right, found.right))

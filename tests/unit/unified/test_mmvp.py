@@ -90,6 +90,13 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
         assert abs(opened.getpixel((8, 8))[0] - 120) <= 3
 
 
+def test_an_index_that_was_there_before_is_noted(tmp_path: Path) -> None:
+    again = PUBLISHED + PUBLISHED.splitlines()[1] + "\n"
+    found = read_mmvp(layout(tmp_path, again))
+    assert len(found.items) == 4
+    assert found.notes == ("line 6 of Questions.csv: its index 1 was there before",)
+
+
 def test_pairs_count_where_both_are_right() -> None:
     items = [
         Item(i, Path(), "", ("a", "b"), 0, "colour" if i < 3 else "count") for i in range(1, 7)

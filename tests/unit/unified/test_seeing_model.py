@@ -73,6 +73,16 @@ def test_an_answer_is_the_likeliest_word_after_the_likeliest_word(model) -> None
             words = torch.cat([words, language.embed(torch.tensor([[word]]))], 1)
 
 
+def test_a_character_of_several_tokens_comes_whole(model, image, monkeypatch) -> None:
+    said = [torch.tensor([each]) for each in (5, 6, 7)]
+    monkeypatch.setattr("muse_core.unified.seeing_model.answers", lambda *given: iter(said))
+    decoded = {1: "\ufffd", 2: "é", 3: "é!"}
+    monkeypatch.setattr(
+        type(model.language_model.tokenizer), "decode", lambda self, ids: decoded[len(ids)]
+    )
+    assert list(model.stream(image, "how many ?")) == ["é", "é!"[1:]]
+
+
 def test_saved_and_opened_it_answers_the_same(model, image, tmp_path: Path) -> None:
     model.save_pretrained(tmp_path / "whole")
     opened = SeeingModel.from_pretrained(tmp_path / "whole")
