@@ -74,13 +74,13 @@ def test_an_answer_is_the_likeliest_word_after_the_likeliest_word(model) -> None
 
 
 def test_a_character_of_several_tokens_comes_whole(model, image, monkeypatch) -> None:
-    said = [torch.tensor([each]) for each in (5, 6, 7)]
+    said = [torch.tensor([each]) for each in (20, 21, 22)]
     monkeypatch.setattr("muse_core.unified.seeing_model.answers", lambda *given: iter(said))
     decoded = {1: "\ufffd", 2: "é", 3: "é!"}
     monkeypatch.setattr(
         type(model.language_model.tokenizer), "decode", lambda self, ids: decoded[len(ids)]
     )
-    assert list(model.stream(image, "how many ?")) == ["é", "é!"[1:]]
+    assert list(model.stream(image, "how many ?")) == ["é", "!"]
 
 
 def test_saved_and_opened_it_answers_the_same(model, image, tmp_path: Path) -> None:
