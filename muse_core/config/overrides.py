@@ -30,6 +30,7 @@ from muse_core.config.preset import Preset
 from muse_core.config.presets import preset_named
 from muse_core.config.safe_yaml import Unreadable, read_yaml
 from muse_core.config.stage import (
+    DrawingStage,
     Curriculum,
     GenerationStage,
     LanguageStage,
@@ -228,6 +229,9 @@ def _with_stage(preset: Preset, name: str, rest: str, path: str, value: Any) -> 
         return replace(preset, generation=stage)
     if isinstance(stage, LanguageStage):
         return replace(preset, language=stage)
+    if isinstance(stage, DrawingStage):
+        drawing = (stage if each.name == stage.name else each for each in preset.drawing)
+        return replace(preset, drawing=tuple(drawing))
     stages = tuple(stage if each.name == stage.name else each for each in preset.curriculum)
     return replace(preset, curriculum=Curriculum(stages))
 

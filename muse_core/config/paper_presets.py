@@ -9,10 +9,16 @@ decoder's 32 (`MuseTokenizer`)."""
 from dataclasses import replace
 from types import MappingProxyType
 
-from muse_core.config.preset import ConnectorShape, FoundationLocations, Preset
+from muse_core.config.preset import (
+    ConnectorOfDrawing,
+    ConnectorShape,
+    FoundationLocations,
+    Preset,
+)
 from muse_core.config.stage import (
     PIXEL_LOSSES,
     Curriculum,
+    DrawingStage,
     GenerationStage,
     LanguageStage,
     Loss,
@@ -57,6 +63,8 @@ def muse_1b() -> Preset:
         held_out_images=5000,
         generation=_generation("sana-0.6b"),
         language=_language(),
+        drawing=_drawing(),
+        drawing_connector=ConnectorOfDrawing(queries=256, layers=6),
         language_model=LANGUAGE_MODEL,
         generated_images=5000,
         probe_images=50_000,
@@ -192,6 +200,27 @@ def _language() -> LanguageStage:
         weight_decay=0.0,
         checkpoint_every=2500,
     )
+
+
+def _drawing() -> tuple[DrawingStage, ...]:
+    """UniLIP's three stages, which MUSE inherits: rate, decay, warm-up and dropout are its own, the
+    numbers of steps and images ours. A real SANA is pretrained, and 08 need not train it first.
+    """
+    alone = DrawingStage(
+        name="10a_connector",
+        images=2_000_000,
+        trains_denoiser=False,
+        learning_rate=1e-4,
+        final_rate=0.1,
+        steps=100_000,
+        batch_size=256,
+        warmup_share=0.003,
+        weight_decay=0.0,
+        ema_decay=0.9999,
+        checkpoint_every=5000,
+    )
+    drawing = replace(alone, name="10b_drawing", trains_denoiser=True)
+    return alone, drawing, replace(drawing, name="10c_editing", edit_share=0.6, steps=20_000)
 
 
 def _generation(denoiser: str) -> GenerationStage:

@@ -2,7 +2,7 @@
 the curriculum.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal
 
 from annotated_types import Interval
@@ -11,6 +11,7 @@ from muse_core.config.stage import (
     MOST_SAMPLING_STEPS,
     Count,
     Curriculum,
+    DrawingStage,
     GenerationStage,
     LanguageStage,
     Stage,
@@ -115,6 +116,35 @@ def tiny_language() -> LanguageStage:
 
 
 @dataclass(frozen=True)
+class ConnectorOfDrawing:
+    """Sizes of what carries a language model's states to a denoiser: ``queries`` at the end of the
+    sequence, and how many of the language model's last ``layers`` the connector begins with.
+    """
+
+    queries: Count = 16
+    layers: Count = 2
+
+
+def tiny_drawing() -> tuple[DrawingStage, ...]:
+    """The connector alone, with the denoiser, with edits: half an hour of one core (estimated), on a
+    denoiser that captions trained (``08``).
+    """
+    alone = DrawingStage(
+        name="10a_connector",
+        images=8192,
+        trains_denoiser=False,
+        learning_rate=2e-3,
+        steps=300,
+        batch_size=24,
+        ema_decay=0.99,
+        checkpoint_every=150,
+    )
+    drawing = replace(alone, name="10b_drawing", trains_denoiser=True, steps=1500, ema_decay=0.998)
+    editing = replace(drawing, name="10c_editing", edit_share=0.6)
+    return alone, drawing, editing
+
+
+@dataclass(frozen=True)
 class Preset:
     """Everything that distinguishes one size of MUSE from another."""
 
@@ -142,6 +172,8 @@ class Preset:
     language: LanguageStage = field(default_factory=tiny_language)
     language_model: str = ""
     """Folder or hub id of what reads the tokens and answers; "" for none."""
+    drawing: tuple[DrawingStage, ...] = field(default_factory=tiny_drawing)
+    drawing_connector: ConnectorOfDrawing = ConnectorOfDrawing()
     probe_images: Count = 2000
     """How many training images a linear probe is fitted on, at most; a segmentation probe takes a
     third of them.
@@ -158,11 +190,11 @@ class Preset:
     """A file that ``accelerate config`` wrote: it says in which processes to train."""
 
     @property
-    def stages(self) -> tuple[Stage | GenerationStage | LanguageStage, ...]:
+    def stages(self) -> tuple[Stage | GenerationStage | LanguageStage | DrawingStage, ...]:
         """The curriculum's, the generator's and the language side's."""
-        return (*self.curriculum, self.generation, self.language)
+        return (*self.curriculum, self.generation, self.language, *self.drawing)
 
-    def stage(self, name: str) -> Stage | GenerationStage | LanguageStage:
+    def stage(self, name: str) -> Stage | GenerationStage | LanguageStage | DrawingStage:
         """The stage of this name or number ("02").
 
         Raises:

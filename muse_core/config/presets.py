@@ -86,6 +86,10 @@ def smoke() -> Preset:
         curriculum=Curriculum(stages),
         generation=generation,
         language=language,
+        drawing=tuple(
+            replace(stage, images=48, steps=8, batch_size=8, checkpoint_every=4)
+            for stage in preset.drawing
+        ),
         held_out_images=200,
         generated_images=24,
         probe_images=400,

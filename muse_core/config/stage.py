@@ -137,8 +137,9 @@ class DrawingStage(Schedule):
     understood.
 
     ``images``: how many latents are trained on; ``edit_share``: of them, changed scenes with their
-    instruction; ``prompt_dropout``: share of prompts replaced by none, for classifier-free
-    guidance; times as in `GenerationStage`."""
+    instruction, and such a stage also trains what the connector reads off the image itself;
+    ``prompt_dropout``: share of prompts replaced by none, for classifier-free guidance; times as in
+    `GenerationStage`."""
 
     images: Count
     trains_denoiser: bool = True

@@ -72,7 +72,7 @@ def edit(
     check_sampling(guidance_scale, num_inference_steps)
     _check(images, prompts, mask, strength)
     before = pipeline.to_latents(images)
-    inside = _latent_mask(mask, before)
+    inside = latent_mask(mask, before)
     given = pipeline.prompts(prompts, guidance_scale)
     scheduler: Any = FlowMatchEulerDiscreteScheduler.from_config(pipeline.scheduler.config)
     scheduler.set_timesteps(num_inference_steps, device=before.device)
@@ -122,11 +122,16 @@ def _check(images: Images, prompts: list[str], mask: PixelMask | None, strength:
             f"There are {len(images)} images and {len(prompts)} prompts: give one prompt for each "
             "image."
         )
+    check_mask(mask, images)
+
+
+def check_mask(mask: PixelMask | None, images: Images) -> None:
+    """Raises MuseError for a mask of another size than the images."""
     if mask is not None and mask.shape != (wanted := (len(images), *images.shape[-2:])):
         raise MuseError(f"The mask is {tuple(mask.shape)}, the images need {wanted}: resize it.")
 
 
-def _latent_mask(mask: PixelMask | None, latents: Latents) -> Tensor:
+def latent_mask(mask: PixelMask | None, latents: Latents) -> Tensor:
     """Latent positions with any masked pixel in them."""
     count, _, *sides = latents.shape
     if mask is None:

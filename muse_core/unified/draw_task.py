@@ -25,7 +25,7 @@ from muse_core.training.fsdp import refuse
 from muse_core.training.optimiser import rate_factor, set_rates
 from muse_core.training.saving import save_whole
 from muse_core.training.task import Task
-from muse_core.unified.drawer import Drawer, Understood, understood
+from muse_core.unified.drawer import Drawer, SeenImage, Understood, understood
 from muse_core.unified.drawn_pairs import PaintedBatch
 from muse_core.unified.projector import VisualProjector
 
@@ -87,6 +87,7 @@ class DrawTask(Task):
         self.drawer = self.network = drawer.to(device).train()
         drawer.requires_grad_(True)
         drawer.denoiser.requires_grad_(stage.trains_denoiser)
+        drawer.image_projector.requires_grad_(stage.edit_share > 0)
         trained = {name: w for name, w in drawer.named_parameters() if w.requires_grad}
         self.train_as_one("drawer", drawer, trained)
 
@@ -139,12 +140,14 @@ class DrawTask(Task):
         together = joined(parts)
         return Understood(together.hidden[order], together.mask[order])
 
-    def _image(self, tokens: Tensor) -> Tensor:
+    def _image(self, tokens: Tensor) -> SeenImage:
         if self.projector is None:
             raise MuseError(
                 "The pairs hold edits and the stage has none: give edit_share=0 to both."
             )
-        return self.projector(tokens, self.reader.grid)
+        with torch.no_grad():
+            words = self.projector(tokens, self.reader.grid)
+        return SeenImage(words, self.drawer.image_projector(tokens, self.reader.grid))
 
     def load(self, folder: Path) -> Drawer:
         return Drawer.from_pretrained(folder)

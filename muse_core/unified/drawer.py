@@ -19,6 +19,7 @@ from muse_core.losses.flow_matching import Times
 from muse_core.shapes import Bool, Float, Latents, Tokens
 from muse_core.unified.conversation import PLACEHOLDER, Turn, conversation, filled
 from muse_core.unified.drawing_connector import DrawingConnector
+from muse_core.unified.projector import VisualProjector
 
 DRAW = "draw"
 """Stands before what is to be drawn, and alone for an empty prompt; UniLIP says "Generate an
@@ -34,12 +35,22 @@ class Understood:
     mask: Bool[Tensor, "batch tokens"]
 
 
-def asked_for(prompts: Sequence[str], image: Tokens | None) -> list[list[Turn]]:
+@dataclass(frozen=True)
+class SeenImage:
+    """Images that are to be changed, (batch, image tokens, width) twice: ``words`` are read by the
+    language model, ``itself`` by the connector in the same places.
+    """
+
+    words: Tokens
+    itself: Tokens
+
+
+def asked_for(prompts: Sequence[str], image: SeenImage | None) -> list[list[Turn]]:
     """Prompts as conversations: what is to be drawn, or how an image is to be changed.
 
     Args:
         prompts: "" for none, as guidance asks for.
-        image: The images that are changed, as words' embeddings; None to draw from nothing.
+        image: The images that are changed; None to draw from nothing.
     """
     if image is None:
         return [[Turn(f"{DRAW} {prompt}".strip())] for prompt in prompts]
@@ -50,24 +61,24 @@ def understood(
     model: LanguageModel,
     queries: Tensor,
     prompts: Sequence[str],
-    image: Tokens | None = None,
+    image: SeenImage | None = None,
 ) -> Understood:
     """The frozen language model reads prompts, images and queries; gradients pass to the queries.
 
-    After it, the states at an image's places are the image's own tokens again: what the language
-    model made of them serves words, and the pixels that are to stay are read off themselves
-    (UniLIP's dual condition).
+    After it, the states at an image's places are the image itself: what the language model made of
+    them serves words, and the pixels that are to stay are read off the image (UniLIP's dual
+    condition).
 
     Args:
         model: Reads.
         queries: (1, N, width), at the end of every sequence.
         prompts: One an image.
-        image: (batch, image tokens, width) to be edited; None to draw from nothing.
+        image: To be edited; None to draw from nothing.
 
     Raises:
         MuseError: A sequence is longer than the model reads.
     """
-    places = 0 if image is None else image.shape[1]
+    places = 0 if image is None else image.words.shape[1]
     slots = model.ids(f"{IMAGE_START}{IMAGE_TOKEN * queries.shape[1]}{IMAGE_END}")
     rows = [conversation(model, turns, places)[0] + slots for turns in asked_for(prompts, image)]
     longest, pad = max(map(len, rows)), model.tokenizer.pad_token_id or 0
@@ -80,7 +91,7 @@ def understood(
     mask = torch.tensor([[False] * (longest - len(row)) + [True] * len(row) for row in rows])
     mask = mask.to(queries.device)
     own = queries.expand(len(rows), -1, -1)
-    whole = own if image is None else torch.cat([image.to(own.dtype), own], 1)
+    whole = own if image is None else torch.cat([image.words.to(own.dtype), own], 1)
     hidden = model.network.model(
         inputs_embeds=filled(model, ids, whole), attention_mask=mask
     ).last_hidden_state
@@ -88,31 +99,49 @@ def understood(
         there = ids == model.id_of(IMAGE_TOKEN)
         # The query slots are the last of these places.
         of_image = there & (there.cumsum(1) <= places)
-        hidden = hidden.masked_scatter(of_image[..., None], image.to(hidden.dtype))
+        hidden = hidden.masked_scatter(of_image[..., None], image.itself.to(hidden.dtype))
     return Understood(hidden, mask)
 
 
 class Drawer(ModelMixin, ConfigMixin):
-    """What is trained to draw: `DrawingConnector` and a SANA denoiser."""
+    """What is trained to draw: `DrawingConnector`, a SANA denoiser, and ``image_projector``, by
+    which the connector reads an image that is to be changed.
+    """
 
     @register_to_config
-    def __init__(self, connector_config: dict[str, Any], denoiser_config: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        connector_config: dict[str, Any],
+        denoiser_config: dict[str, Any],
+        image_config: dict[str, Any],
+    ) -> None:
         """Random weights.
 
         Args:
             connector_config: Of a `DrawingConnector`.
             denoiser_config: Of a ``SanaTransformer2DModel``.
+            image_config: Of a `VisualProjector`.
         """
         super().__init__()
         self.connector = DrawingConnector(**connector_config)
         self.denoiser = SanaTransformer2DModel(**denoiser_config)
+        self.image_projector = VisualProjector(**image_config)
 
     @classmethod
-    def of(cls, connector: DrawingConnector, denoiser: SanaTransformer2DModel) -> "Drawer":
-        """Of two networks, with their weights."""
-        made: Any = cls(_plain(connector), _plain(denoiser))
-        made.connector.load_state_dict(connector.state_dict())
-        made.denoiser.load_state_dict(denoiser.state_dict())
+    def of(
+        cls,
+        connector: DrawingConnector,
+        denoiser: SanaTransformer2DModel,
+        image_projector: VisualProjector,
+    ) -> "Drawer":
+        """Of three networks, with their weights; the last may be the one that the language model
+        reads by: a copy is made of it.
+        """
+        given = connector, denoiser, image_projector
+        made: Any = cls(*map(_plain, given))
+        own = made.connector, made.denoiser, made.image_projector
+        for network, start in zip(own, given, strict=True):
+            network.load_state_dict(start.state_dict())
         return made
 
     def condition(self, given: Understood) -> Conditioning:

@@ -7,26 +7,22 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
-from diffusers import FlowMatchEulerDiscreteScheduler
-from diffusers.utils.torch_utils import randn_tensor
 from PIL import Image
-from torch import Tensor
 
 from muse_core.data.class_prompts import with_article
 from muse_core.data.own_images import Pictures
 from muse_core.data.shape_templates import SHAPES
 from muse_core.errors import MuseError
 from muse_core.foundations.language_model import LanguageModel
-from muse_core.generation.caption_embeddings import Conditioning
 from muse_core.generation.codecs import Codec
-from muse_core.generation.denoiser import TIMESTEPS, velocity
+from muse_core.generation.editing import PixelMask, check_mask, latent_mask
 from muse_core.generation.latent_normalisation import LatentNormalisation
-from muse_core.generation.pipeline import GUIDANCE, STEPS, Generators, check_sampling, guides
+from muse_core.generation.pipeline import GUIDANCE, STEPS, Generators
 from muse_core.models.tokenizer import MuseTokenizer
-from muse_core.shapes import Latents, Tokens
-from muse_core.unified.drawer import Drawer, understood
+from muse_core.unified.drawer import Drawer, SeenImage
+from muse_core.unified.drawing_sampler import DrawingSampler, Kept
 from muse_core.unified.projector import VisualProjector
-from muse_core.unified.seeing_model import SeeingModel
+from muse_core.unified.seeing_model import READS, SeeingModel
 
 
 @dataclass(frozen=True)
@@ -65,6 +61,7 @@ class UnifiedModel(SeeingModel):
         super().__init__(tokenizer, projector, language_model, reads)
         normalisation.require(Codec(tokenizer).fingerprint)
         self.drawer, self.normalisation = drawer.eval().requires_grad_(False), normalisation
+        self.sampler = DrawingSampler(language_model, drawer, normalisation)
 
     def draw(
         self,
@@ -87,13 +84,15 @@ class UnifiedModel(SeeingModel):
         prompts = [prompt] if isinstance(prompt, str) else list(prompt)
         if not prompts or not all(each.strip() for each in prompts):
             raise MuseError("There is nothing to draw: give at least one prompt, in words.")
-        found = self.latents(prompts, None, guidance_scale, num_inference_steps, generator)
+        found = self.sampler.latents(prompts, None, guidance_scale, num_inference_steps, generator)
         return self.tokenizer.decode_image(found)
 
+    @torch.no_grad()
     def edit(
         self,
         image: Pictures,
         instruction: str,
+        mask: PixelMask | None = None,
         guidance_scale: float = GUIDANCE,
         num_inference_steps: int = STEPS,
         generator: Generators = None,
@@ -103,6 +102,8 @@ class UnifiedModel(SeeingModel):
         Args:
             image: One, as `chat` takes it.
             instruction: In words that the language model knows.
+            mask: (1, height, width), where the image may change; None for everywhere. Latents
+                outside of it stay bit for bit.
             guidance_scale: As `draw`, like the two arguments that follow it.
             num_inference_steps: From noise to image.
             generator: Makes the noise repeatable.
@@ -111,13 +112,20 @@ class UnifiedModel(SeeingModel):
             The image, with a note where the instruction names what the language model does not see.
 
         Raises:
-            MuseError: As `draw`; or there is no image, or several.
+            MuseError: As `draw`; or there is no image, or several, or the mask is of another size.
         """
         if not instruction.strip():
             raise MuseError("The instruction is empty: say what is to change.")
         pixels = self.one_image(image)
-        found = self.latents(
-            [instruction], self.see(pixels), guidance_scale, num_inference_steps, generator
+        check_mask(mask, pixels)
+        tokens, grid = READS[self.reads](self.tokenizer, pixels), self.tokenizer.token_grid(pixels)
+        seen = SeenImage(self.projector(tokens, grid), self.drawer.image_projector(tokens, grid))
+        kept = None
+        if mask is not None:
+            latents = self.tokenizer.encode(pixels).latent
+            kept = Kept(latents, latent_mask(mask.to(pixels.device), latents))
+        found = self.sampler.latents(
+            [instruction], seen, guidance_scale, num_inference_steps, generator, kept
         )
         return Edited(self.tokenizer.decode_image(found)[0], self._note(image, instruction))
 
@@ -129,47 +137,3 @@ class UnifiedModel(SeeingModel):
         if not absent:
             return ""
         return f"There is no {' and no '.join(absent)} in this image, as far as it is understood."
-
-    @torch.no_grad()
-    def latents(
-        self,
-        prompts: list[str],
-        image: Tokens | None,
-        guidance_scale: float,
-        num_inference_steps: int,
-        generator: Generators,
-    ) -> Latents:
-        """Raw latents, one a prompt.
-
-        Args:
-            prompts: What to draw, or how to change ``image``.
-            image: What the language model reads of it, (prompts, image tokens, width), or None.
-            guidance_scale: As `draw`, like the two arguments that follow it.
-            num_inference_steps: From noise to image.
-            generator: Makes the noise repeatable.
-        """
-        check_sampling(guidance_scale, num_inference_steps)
-        for prompt in prompts:
-            self.language_model.check_words(prompt)
-        given = self._conditions(prompts, image)
-        without = self._conditions([""] * len(prompts), image) if guides(guidance_scale) else None
-        shape: Any = self.drawer.denoiser.config
-        size = (len(prompts), shape.in_channels, shape.sample_size, shape.sample_size)
-        current = randn_tensor(size, generator=generator, device=self.device)
-        scheduler: Any = FlowMatchEulerDiscreteScheduler()
-        scheduler.set_timesteps(num_inference_steps, device=current.device)
-        for timestep in scheduler.timesteps:
-            found = self._velocity(current, timestep, given)
-            if without is not None:
-                base = self._velocity(current, timestep, without)
-                found = base + guidance_scale * (found - base)
-            current = scheduler.step(found, timestep, current, return_dict=False)[0]
-        return self.normalisation.denormalise(current)
-
-    def _conditions(self, prompts: list[str], image: Tokens | None) -> Conditioning:
-        queries = self.drawer.connector.queries
-        return self.drawer.condition(understood(self.language_model, queries, prompts, image))
-
-    def _velocity(self, latents: Latents, timestep: Tensor, given: Conditioning) -> Latents:
-        time = (timestep / TIMESTEPS).expand(len(latents)).to(latents)
-        return velocity(self.drawer.denoiser, latents, time, given)

@@ -26,6 +26,7 @@ from .small_language import small_language_model
 STAGE = DrawingStage(
     name="10_drawing", learning_rate=3e-3, steps=6, batch_size=8, images=24, checkpoint_every=2
 )
+EDITING = replace(STAGE, edit_share=0.5)
 SHAPE = DenoiserShape(
     num_layers=1,
     num_attention_heads=2,
@@ -49,13 +50,15 @@ def pairs(edits: bool = True) -> DrawnPairs:
     return DrawnPairs(latents, prompts, changed, tokens.half(), f"pairs/{edits}")
 
 
-def trainer(run: str, stage: DrawingStage = STAGE, edits: bool = True, **options) -> Trainer:
+def trainer(run: str, stage: DrawingStage = EDITING, edits: bool = True, **options) -> Trainer:
     torch.manual_seed(0)
     model = small_language_model()
-    drawer = Drawer.of(DrawingConnector.of(model, 3, 1, 24), build_denoiser(SHAPE, 4, 4, 24))
-    projector = VisualProjector(3, 32) if edits else None
+    projector = VisualProjector(3, 32)
+    made = DrawingConnector.of(model, 3, 1, 24), build_denoiser(SHAPE, 4, 4, 24)
+    drawer = Drawer.of(*made, projector)
     data = pairs()
-    reader = Reader(model, LatentNormalisation.measured(data.latents, "own"), projector, (4, 4))
+    normalisation = LatentNormalisation.measured(data.latents, "own")
+    reader = Reader(model, normalisation, projector if edits else None, (4, 4))
     given = RunOptions(run=run, device="cpu", **options)
     return Trainer(drawer, stage, data, reader, options=given, task=DrawTask)
 
@@ -82,7 +85,8 @@ def test_the_connector_alone_leaves_the_denoiser_bit_for_bit() -> None:
     start = {n: w.clone() for n, w in one.task.drawer.named_parameters()}
     one.fit()
     for name, weight in one.task.drawer.named_parameters():
-        assert torch.equal(weight, start[name]) == name.startswith("denoiser."), name
+        still = name.startswith(("denoiser.", "image_projector."))
+        assert torch.equal(weight, start[name]) == still, name
 
 
 def test_resuming_is_never_stopping() -> None:
@@ -111,9 +115,9 @@ def test_rows_that_draw_and_rows_that_edit_keep_their_order() -> None:
 
 def test_edits_without_a_projector_are_a_sentence() -> None:
     with pytest.raises(MuseError, match="no projector makes words of them"):
-        trainer("none", replace(STAGE, edit_share=0.5), edits=False).fit()
+        trainer("none", EDITING, edits=False).fit()
     with pytest.raises(MuseError, match="give edit_share=0 to both"):
-        trainer("none", edits=False).fit()
+        trainer("none", STAGE, edits=False).fit()
 
 
 def test_sequences_are_padded_at_the_left() -> None:

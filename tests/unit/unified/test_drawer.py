@@ -7,8 +7,9 @@ import torch
 
 from muse_core.config.preset import DenoiserShape
 from muse_core.generation.denoiser import build_denoiser
-from muse_core.unified.drawer import Drawer, understood
+from muse_core.unified.drawer import Drawer, SeenImage, understood
 from muse_core.unified.drawing_connector import DrawingConnector
+from muse_core.unified.projector import VisualProjector
 
 from .small_language import small_language_model
 
@@ -31,7 +32,8 @@ def drawer(model) -> Drawer:
         num_cross_attention_heads=2,
         cross_attention_head_dim=8,
     )
-    return Drawer.of(DrawingConnector.of(model, 3, 1, 24), build_denoiser(shape, 4, 4, 24)).eval()
+    made = DrawingConnector.of(model, 3, 1, 24), build_denoiser(shape, 4, 4, 24)
+    return Drawer.of(*made, VisualProjector(5, 32)).eval()
 
 
 def test_the_queries_stand_last_and_a_row_alone_is_the_row_in_a_batch(model, drawer) -> None:
@@ -46,14 +48,15 @@ def test_the_queries_stand_last_and_a_row_alone_is_the_row_in_a_batch(model, dra
     assert same == [True] * (len(same) - 2) + [False] * 2
 
 
-def test_the_states_at_an_images_places_are_its_own_tokens(model, drawer) -> None:
-    image = torch.randn(2, 4, 32)
+def test_the_states_at_an_images_places_are_the_image_itself(model, drawer) -> None:
+    image = SeenImage(torch.randn(2, 4, 32), torch.randn(2, 4, 32))
     found = understood(model, drawer.connector.queries, PROMPTS, image)
     for row in range(2):
-        hits = [(found.hidden[row] == token).all(-1) for token in image[row]]
+        hits = [(found.hidden[row] == token).all(-1) for token in image.itself[row]]
         places = [int(hit.nonzero()) for hit in hits]
         assert places == list(range(places[0], places[0] + 4))
-    other = understood(model, drawer.connector.queries, PROMPTS, image + 1)
+    read = SeenImage(image.words + 1, image.itself)
+    other = understood(model, drawer.connector.queries, PROMPTS, read)
     # What stands after the image has read it.
     assert not torch.allclose(found.hidden[:, -1], other.hidden[:, -1])
 

@@ -35,9 +35,9 @@ def model() -> UnifiedModel:
     encoded = sees.encode(images)
     latents = encoded.latent
     denoiser = build_denoiser(SHAPE, latents.shape[1], latents.shape[2], 24)
-    drawer = Drawer.of(DrawingConnector.of(language, 3, 1, 24), denoiser)
-    normalisation = LatentNormalisation.measured(latents, Codec(sees).fingerprint)
     projector = VisualProjector(encoded.semantic.shape[-1], 32)
+    drawer = Drawer.of(DrawingConnector.of(language, 3, 1, 24), denoiser, projector)
+    normalisation = LatentNormalisation.measured(latents, Codec(sees).fingerprint)
     return UnifiedModel(sees, projector, language, drawer, normalisation).eval()
 
 
@@ -60,7 +60,7 @@ def test_it_draws_what_it_is_told_the_same_by_seed(model) -> None:
 
 
 def test_guidance_goes_away_from_the_empty_prompt(model) -> None:
-    latents = lambda w: model.latents(["a star"], None, w, 1, seeded())
+    latents = lambda w: model.sampler.latents(["a star"], None, w, 1, seeded())
     none, one, three = latents(0.0), latents(1.0), latents(3.0)
     torch.testing.assert_close(three - none, 3 * (one - none), rtol=1e-3, atol=1e-4)
     assert not torch.allclose(one, none)
@@ -70,6 +70,21 @@ def test_it_edits_an_image_by_what_it_sees_of_it(model, image) -> None:
     edit = lambda picture: model.edit(picture, "a red star", generator=seeded(), **FEW).image
     blue = Image.new("RGB", image.size, "blue")
     assert edit(image).size == image.size and edit(image).tobytes() != edit(blue).tobytes()
+
+
+def test_outside_a_mask_the_latent_stays_bit_for_bit(model, image, monkeypatch) -> None:
+    side, drawn = TINY.image_size, []
+    decode = model.tokenizer.decode_image
+    monkeypatch.setattr(model.tokenizer, "decode_image", lambda z: drawn.append(z) or decode(z))
+    mask = torch.zeros(1, side, side, dtype=torch.bool)
+    mask[:, :, : side // 2] = True
+    model.edit(image, "a red star", mask, generator=seeded(), **FEW)
+    before = model.tokenizer.encode(model.one_image(image)).latent
+    half = before.shape[-1] // 2
+    assert torch.equal(drawn[0][..., half:], before[..., half:])
+    assert not torch.isclose(drawn[0][..., :half], before[..., :half]).any()
+    with pytest.raises(MuseError, match=r"The mask is \(1, 4, 4\)"):
+        model.edit(image, "a red star", mask[:, :4, :4], **FEW)
 
 
 def test_what_the_instruction_names_and_nobody_sees_is_said(model, image, monkeypatch) -> None:
