@@ -30,8 +30,8 @@ from muse_core.config.preset import Preset
 from muse_core.config.presets import preset_named
 from muse_core.config.safe_yaml import Unreadable, read_yaml
 from muse_core.config.stage import (
-    DrawingStage,
     Curriculum,
+    DrawingStage,
     GenerationStage,
     LanguageStage,
     Loss,
@@ -185,7 +185,7 @@ def _flat(said: Mapping[Any, Any], above: str = "") -> Iterator[tuple[str, Any]]
 
 def _with(preset: Preset, path: str, value: Any, stage: str | None) -> Preset:
     first, _, rest = path.partition(".")
-    if re.fullmatch(r"\d\d(_\w+)?", first):
+    if re.fullmatch(r"\d\d[a-z]?(_\w+)?", first):
         return _with_stage(preset, preset.stage(first).name, rest, path, value)
     if first in ("stage", *BY_LOSS):
         names = [stage] if stage else [each.name for each in preset.curriculum]

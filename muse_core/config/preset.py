@@ -126,8 +126,8 @@ class ConnectorOfDrawing:
 
 
 def tiny_drawing() -> tuple[DrawingStage, ...]:
-    """The connector alone, with the denoiser, with edits: half an hour of one core (estimated), on a
-    denoiser that captions trained (``08``).
+    """The connector alone, with the denoiser, with edits: half an hour of one core (estimated), on
+    a denoiser that captions trained (``08``).
     """
     alone = DrawingStage(
         name="10a_connector",

@@ -31,6 +31,10 @@ ASKED_KINDS = (
 )
 """Of questions about drawn scenes (`muse_core.data.scene_questions`)."""
 
+DRAWN_TASKS = ("single_object", "two_object", "counting", "colors", "position", "color_attr")
+"""GenEval's."""
+EDIT_KINDS = ("recolour", "retexture", "replace", "add", "remove", "move", "background")
+
 METRICS: dict[str, Metric] = {
     "psnr": Metric("PSNR", "dB", +1),
     "ssim": Metric("SSIM", "", +1, 3),
@@ -71,6 +75,15 @@ METRICS: dict[str, Metric] = {
     **{f"answers_{kind}": Metric(kind, "%", +1, 1, 100.0) for kind in ASKED_KINDS},
     "mmvp_pairs": Metric("MMVP, pairs", "%", +1, 1, 100.0),
     "mmvp_questions": Metric("MMVP, questions", "%", +1, 1, 100.0),
+    "geneval": Metric("GenEval", "%", +1, 1, 100.0),
+    **{
+        f"geneval_{task}": Metric(task.replace("_", " "), "%", +1, 1, 100.0) for task in DRAWN_TASKS
+    },
+    "wise": Metric("riddles drawn (WISE)", "%", +1, 1, 100.0),
+    "captions_all": Metric("whole captions, drawn by 08's denoiser", "%", +1, 1, 100.0),
+    "edits": Metric("edits done", "%", +1, 1, 100.0),
+    **{f"edits_{kind}": Metric(kind, "%", +1, 1, 100.0) for kind in EDIT_KINDS},
+    "edit_background": Metric("what an edit leaves", "dB", +1),
     "parameters": Metric("parameters", "M", -1, 2, 1e-6),
     "bits_an_image": Metric("latent of an image", "kbit", -1, 1, 1e-3),
     "seconds_an_image": Metric("time an image", "ms", -1, 2, 1e3),
@@ -165,6 +178,11 @@ OF_TOKENS = ("answers", "answers_latent", "answers_both", "mmvp_pairs", "mmvp_qu
 """What a language model makes of an image's tokens: of those that it reads, and MMVP."""
 OF_KINDS = tuple(f"answers_{kind}" for kind in ASKED_KINDS)
 ANSWERS = (*OF_TOKENS, *OF_KINDS)
+
+OF_DRAWINGS = ("geneval", "wise", "follows_all", "captions_all", "edits", "edit_background")
+"""What a language model draws on a latent, and what it edits."""
+OF_TASKS = tuple(f"geneval_{task}" for task in DRAWN_TASKS)
+OF_EDITS = tuple(f"edits_{kind}" for kind in EDIT_KINDS)
 
 COSTS = (
     *("pretrained_images", "teachers_images", "trained_images", "parameters", "bits_an_image"),

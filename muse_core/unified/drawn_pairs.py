@@ -12,6 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from muse_core.data.scene_edits import EDITS, SceneEdit, scene_edit
+from muse_core.data.scene_questions import scene_objects
 from muse_core.data.scenes import (
     Scenes,
     captions_of,
@@ -21,9 +22,12 @@ from muse_core.data.scenes import (
 from muse_core.errors import MuseError
 from muse_core.generation.codecs import Codec
 from muse_core.shapes import Latents, Tokens
+from muse_core.unified.scene_prompts import said_of
 from muse_core.unified.sight import Sight
 
 AT_ONCE = 64
+IN_FORM = 0.4
+"""Share of the scenes that are asked for in a form of GenEval's; the others by their caption."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,8 @@ class DrawnPairs:
         edit_share: float = 0.0,
         seed: int = 0,
     ) -> "DrawnPairs":
-        """Of the first scenes, each once: drawn by its caption, or as it is after an edit.
+        """Of the first scenes, each once: drawn by its caption or in one of GenEval's forms, or as
+        it is after an edit.
 
         Args:
             codec: Makes the latents.
@@ -125,6 +130,9 @@ class DrawnPairs:
                     for row in range(len(indices))
                 ]
                 for row, edit in enumerate(changed):
+                    objects = scene_objects(scenes, visible, row, source.image_size)
+                    form = said_of(objects, rng) if rng.random() < IN_FORM else None
+                    said[row] = form or said[row]
                     if edit is not None:
                         images_[row] = draw(edit.after, source.image_size)[0][0]
                         said[row] = edit.instruction

@@ -1,0 +1,120 @@
+"""One drawer by names, opened into objects: whose latents, what sees an image, who listens."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import torch
+from diffusers import SanaTransformer2DModel
+
+from muse_core.callback import Callback
+from muse_core.config.overrides import load_preset
+from muse_core.config.preset import Preset
+from muse_core.config.stage import DrawingStage
+from muse_core.data.scenes import Scenes
+from muse_core.errors import MuseError
+from muse_core.generation.codecs import Codec
+from muse_core.training.distributed import device_for
+from muse_core.training.stage_run import NamedRun
+from muse_core.training.trainer import StageResult, Trainer
+from muse_core.unified.draw_task import DrawTask, Reader
+from muse_core.unified.drawer import Drawer
+from muse_core.unified.drawing_connector import DrawingConnector
+from muse_core.unified.drawn_pairs import DrawnPairs
+from muse_core.unified.language_run import NAME
+from muse_core.unified.sight import Sight
+
+
+@dataclass(frozen=True)
+class DrawingParts:
+    """What a drawer is made for and of.
+
+    Args:
+        codec: Makes the latents that are drawn.
+        sight: Sees images that are edited.
+        reader: Frozen: language model, projector of what is seen, scale of the latents.
+        denoiser: A SANA of these latents that captions trained, to begin with.
+    """
+
+    codec: Codec
+    sight: Sight
+    reader: Reader
+    denoiser: SanaTransformer2DModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrawingRun(NamedRun):
+    """One drawer of one run by names."""
+
+    def open(self, parts: DrawingParts) -> "OpenedDrawing":
+        """Everything that training needs.
+
+        Raises:
+            MuseError: Several processes, an unknown preset, or no projector.
+        """
+        if self.processes > 1:
+            raise MuseError("Drawers train in one process: leave processes at 1.")
+        return OpenedDrawing(self, load_preset(self.preset, self.overrides), parts)
+
+
+@dataclass(frozen=True)
+class OpenedDrawing:
+    """The objects of one drawer's training."""
+
+    named: DrawingRun
+    preset: Preset
+    parts: DrawingParts
+
+    def new(self) -> Drawer:
+        """Connector and queries of the language model, the denoiser as it is, and the projector's
+        copy for the connector; random numbers by the run's seed.
+
+        Raises:
+            MuseError: There is no projector.
+        """
+        torch.manual_seed(self.named.seed)
+        reader, shape = self.parts.reader, self.preset.drawing_connector
+        if reader.projector is None:
+            raise MuseError("No projector makes words of images: train one first (notebook 10).")
+        width = int(self.parts.denoiser.config["caption_channels"])
+        model = reader.language_model
+        connector = DrawingConnector.of(model, shape.queries, shape.layers, width)
+        return Drawer.of(connector, self.parts.denoiser, reader.projector)
+
+    def pairs(self, stage: DrawingStage) -> DrawnPairs:
+        """What a stage learns from: the first scenes of the training split."""
+        source = Scenes("train", self.preset.image_size).described()
+        sight = self.parts.sight if stage.edit_share else None
+        return DrawnPairs.of(self.parts.codec, sight, source, stage.images, stage.edit_share)
+
+    def trainer(
+        self,
+        stage: DrawingStage,
+        drawer: Drawer,
+        pairs: DrawnPairs,
+        callbacks: Iterable[Callback] = (),
+    ) -> Trainer:
+        """The trainer of a stage, ready to fit.
+
+        Args:
+            stage: One of the preset's.
+            drawer: What the stage before left, or a new one.
+            pairs: As `pairs` makes them.
+            callbacks: Hooks that look on.
+        """
+        options = self.named.options(self.preset, {"latents": "drawn scenes"})
+        options = replace(options, place=f"{NAME}/{stage.name}", recipe=None)
+        made = drawer, stage, pairs, self.parts.reader
+        return Trainer(*made, None, callbacks, options=options, task=DrawTask)
+
+    def fit(self, callbacks: Iterable[Callback] = ()) -> list[StageResult]:
+        """Train the preset's stages one after the other; at once what is trained already."""
+        drawer, hooks = self.new().to(device_for(self.named.device)), list(callbacks)
+        made: dict[tuple[int, float], DrawnPairs] = {}
+        results: list[StageResult] = []
+        for stage in self.preset.drawing:
+            key = stage.images, stage.edit_share
+            if key not in made:
+                made[key] = self.pairs(stage)
+            results.append(self.trainer(stage, drawer, made[key], hooks).fit())
+            drawer = results[-1].network
+        return results
