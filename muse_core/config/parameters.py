@@ -286,6 +286,36 @@ class LanguageParameters(Configured):
     fresh: bool = False
 
 
+NO_DRAWER = ("scenes", "chance")
+"""Rows of what is drawn that draw nothing: scenes that are what was asked for, the ceiling, and
+scenes that are what somebody else asked for.
+"""
+
+
+def _known_drawer(text: str) -> str:
+    return text.strip() if text.strip() in NO_DRAWER else _known_system(text)
+
+
+class DrawingParameters(Configured):
+    """What ``studies/one_drawing`` asks for: on whose latent a language model draws."""
+
+    system: Annotated[
+        str,
+        AfterValidator(_known_drawer),
+        Field(
+            description=f"one of {', '.join((*AS_THEY_ARE, *SYSTEM_NAMES, *NO_DRAWER))}, or your "
+            "own as FILE.py:Class with a file that is there"
+        ),
+    ]
+    split: Literal["val", "test", "verdict"] = Field(
+        "test",
+        description="val to choose between designs, test, or verdict: scenes that no choice saw",
+    )
+    seed: Seed
+    prompts: Annotated[Whole, Field(ge=1, le=MOST, description="a number of prompts, at least 1")]
+    fresh: bool = False
+
+
 class StudyParameters(NotebookParameters):
     """What notebooks 06, 07 and 09 ask for: a study's file, or the name of one in ``studies/``."""
 
@@ -375,6 +405,7 @@ PARAMETERS: dict[str, type[NotebookParameters]] = {
     "one_run": StudyRunParameters,
     "one_system": SystemParameters,
     "one_language": LanguageParameters,
+    "one_drawing": DrawingParameters,
     "two_runs": CompareParameters,
 }
 """A notebook's name -> its parameters."""

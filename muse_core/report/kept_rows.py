@@ -84,10 +84,13 @@ that a row of before stays a row.
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 ASKING = (DATA / "scene_questions.py", DATA / "scenes.py")
-OF_SYSTEMS = ("system", "learning_rate", "generator_seed", "denoiser_steps", "pairs")
-"""Parameters that only rows of Table 1 and of the language side have; ``pairs`` the latter alone,
-and nobody else asks a language model.
+DRAWING = (*ASKING, DATA / "scene_edits.py", DATA / "scene_facts.py")
+OF_LANGUAGE = {"pairs": ASKING, "prompts": DRAWING}
+"""A parameter that only rows with a language model have, those that answer and those that draw ->
+the code that says what is asked for, which no folder's digest holds.
 """
+OF_SYSTEMS = ("system", "learning_rate", "generator_seed", "denoiser_steps", *OF_LANGUAGE)
+"""Parameters that only rows of Table 1 and of the language side have."""
 
 
 def configuration_digest(preset: Preset, parameters: dict[str, Any]) -> str:
@@ -96,13 +99,14 @@ def configuration_digest(preset: Preset, parameters: dict[str, Any]) -> str:
     Where the parts lie and what the run is called does not count.
     """
     resolved = plain(preset) | {"name": ""}
-    if "pairs" in parameters:
+    if asking := next((files for name, files in OF_LANGUAGE.items() if name in parameters), ()):
         reader = Path(resolved["language_model"])
         resolved["language_model"] = folder_fingerprint(reader) if reader.is_dir() else str(reader)
-        # What is asked is code, and no folder's digest holds that of drawn scenes.
-        resolved["asked"] = [file_digest(file) for file in ASKING]
+        resolved["asked"] = [file_digest(file) for file in asking]
     else:
         del resolved["language"], resolved["language_model"]
+    if "prompts" not in parameters:
+        del resolved["drawing"], resolved["drawing_connector"]
     for field, default in YOUNGER.items():
         *inner, last = field.split(".")
         holder = resolved[inner[0]] if inner else resolved

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from diffusers import SanaTransformer2DModel
@@ -108,7 +109,8 @@ class OpenedDrawing:
 
     def fit(self, callbacks: Iterable[Callback] = ()) -> list[StageResult]:
         """Train the preset's stages one after the other; at once what is trained already."""
-        drawer, hooks = self.new().to(device_for(self.named.device)), list(callbacks)
+        new: Any = self.new()
+        drawer, hooks = new.to(device_for(self.named.device)), list(callbacks)
         made: dict[tuple[int, float], DrawnPairs] = {}
         results: list[StageResult] = []
         for stage in self.preset.drawing:

@@ -1,0 +1,249 @@
+"""A row of what a language model draws, by its name: a latent's generator, projector and drawer,
+trained where they have to be, and what comes of prompts, riddles and instructions.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import Any
+
+import torch
+
+from muse_core.config.preset import Preset
+from muse_core.data.scenes import SceneParameters, Scenes
+from muse_core.errors import MuseError
+from muse_core.evaluation.generation.edits_done import EditCase, edit_cases, measured_edits
+from muse_core.evaluation.generation.prompt_following import prompt_following
+from muse_core.evaluation.generation.prompts_drawn import (
+    measured_geneval,
+    measured_riddles,
+    scenes_of,
+)
+from muse_core.evaluation.trained_row import TableOneRow, table_one_row
+from muse_core.evaluation.understanding.sights import BOTH, OF_LATENT, sight_of
+from muse_core.foundations.language_model import LanguageModel
+from muse_core.foundations.scene_detector import SceneDetector
+from muse_core.generation.codecs import Codec
+from muse_core.generation.generation_run import OWN, GenerationRun, OpenedGeneration
+from muse_core.generation.pipeline import GUIDANCE, MusePipeline
+from muse_core.results.measurements import Measurement
+from muse_core.shapes import Images
+from muse_core.training.system_run import SystemRun
+from muse_core.training.trainer import StageResult
+from muse_core.unified.draw_task import Reader
+from muse_core.unified.drawer import Drawer, SeenImage
+from muse_core.unified.drawing_run import DrawingParts, DrawingRun
+from muse_core.unified.drawing_sampler import DrawingSampler
+from muse_core.unified.language_run import LanguageRun
+from muse_core.unified.scene_prompts import ScenePrompts, scene_prompts
+from muse_core.unified.sight import Sight
+from muse_core.unified.wise import KnowledgePrompt, scene_riddles
+
+AT_ONCE = 48
+NAMED = ("run", "preset", "data", "overrides", "seed", "device", "resume", "fresh")
+
+
+@dataclass(frozen=True)
+class DrawingRow:
+    """What a language model draws with, all trained.
+
+    Args:
+        row: The tokenizer.
+        captions: 08's generator on its latents, which reads captions by a CLIP text tower.
+        codec: Latents and images.
+        sight: Sees an image that is edited.
+        reader: Frozen: language model, projector, scale of the latents.
+        drawer: Trained.
+        results: Of all trainings after the tokenizer's, by what was trained.
+    """
+
+    row: TableOneRow
+    captions: MusePipeline
+    codec: Codec
+    sight: Sight
+    reader: Reader
+    drawer: Drawer
+    results: dict[str, StageResult]
+
+    @cached_property
+    def sampler(self) -> DrawingSampler:
+        return DrawingSampler(self.reader.language_model, self.drawer, self.reader.normalisation)
+
+    def draw(self, prompts: Sequence[str], seed: int, steps: int) -> Images:
+        """An image a prompt, on the CPU; each by noise of its own."""
+        parts = []
+        for start in range(0, len(prompts), AT_ONCE):
+            said = list(prompts[start : start + AT_ONCE])
+            generators = _noises(seed, start, len(said))
+            found = self.sampler.latents(said, None, GUIDANCE, steps, generators)
+            parts.append(self.codec.decode(found).clamp(0, 1).float().cpu())
+        return torch.cat(parts)
+
+    def edit(self, cases: Sequence[EditCase], seed: int, steps: int) -> Images:
+        """The image of each case, changed as its instruction says, on the CPU."""
+        parts = []
+        for start in range(0, len(cases), AT_ONCE):
+            of = cases[start : start + AT_ONCE]
+            seen = self.see([case.edit.before for case in of], of[0].before.shape[-1])
+            said, generators = [c.edit.instruction for c in of], _noises(seed, start, len(of))
+            found = self.sampler.latents(said, seen, GUIDANCE, steps, generators)
+            parts.append(self.codec.decode(found).clamp(0, 1).float().cpu())
+        return torch.cat(parts)
+
+    @torch.no_grad()
+    def see(self, scenes: Sequence[SceneParameters], size: int) -> SeenImage:
+        """Scenes as the language model reads them, and as the connector does."""
+        joined: dict[str, Any] = {
+            each.name: torch.cat([getattr(scene, each.name) for scene in scenes])
+            for each in fields(SceneParameters)
+        }
+        tokens, grid = self.sight.see(SceneParameters(**joined), size)
+        assert self.reader.projector is not None
+        tokens = tokens.to(self.codec.device)
+        return SeenImage(
+            self.reader.projector(tokens, grid), self.drawer.image_projector(tokens, grid)
+        )
+
+
+def _noises(seed: int, start: int, count: int) -> list[torch.Generator]:
+    return [torch.Generator().manual_seed(seed * 1_000_003 + start + at) for at in range(count)]
+
+
+def drawing_row(named: SystemRun, model: LanguageModel) -> DrawingRow:
+    """Train what a row needs; at once, where this very configuration is trained already.
+
+    Args:
+        named: As `table_one_row` takes it.
+        model: The language model that is listened to; stays as it is.
+
+    Raises:
+        MuseError: As `table_one_row`; or the network has no latent.
+    """
+    preset, row = named.load_preset(), table_one_row(named)
+    extractor, given = row.extractor, {name: getattr(named, name) for name in NAMED}
+    if not extractor.has_latent:
+        raise MuseError(f"{named.system} has no latent, and nothing can be drawn on it.")
+    codec = Codec(extractor.network)
+    generation = GenerationRun(latents=OWN, **given)
+    captions = OpenedGeneration(generation, preset, codec).trainer().fit()
+    pipeline: MusePipeline = captions.network
+    try:
+        tokens, sight = BOTH, sight_of(extractor, BOTH)
+    except MuseError:
+        tokens, sight = OF_LATENT, sight_of(extractor, OF_LATENT)
+    language = LanguageRun(tokens=tokens, **given).open(preset.language, model, sight)
+    asked = language.asked("train", preset.language.images)
+    projector = language.trainer(asked).fit()
+    reader = Reader(language.language_model, pipeline.normalisation, projector.network, asked.grid)
+    parts = DrawingParts(codec, sight, reader, pipeline.transformer)
+    drawn = DrawingRun(**given).open(parts).fit()
+    results = {"captions": captions, "projector": projector}
+    results |= {each.record.stage: each for each in drawn}
+    drawer = drawn[-1].network.requires_grad_(False)
+    return DrawingRow(row, pipeline, codec, sight, reader, drawer, results)
+
+
+@dataclass(frozen=True)
+class DrawingTests:
+    """What is asked for, with scenes that are what was asked for, in the same order."""
+
+    geneval: ScenePrompts
+    riddles: tuple[KnowledgePrompt, ...]
+    captions: tuple[str, ...]
+    edits: tuple[EditCase, ...]
+    real: "Drawings"
+
+    @classmethod
+    def of(cls, split: str, preset: Preset, each: int) -> "DrawingTests":
+        """Read off the first scenes of a split.
+
+        Args:
+            split: Of the scenes.
+            preset: Says how many captions, and of what size images are.
+            each: Prompts of every task of GenEval, edits of every kind, and thrice as many riddles.
+
+        Raises:
+            MuseError: The split has too few scenes.
+        """
+        source = Scenes(split, preset.image_size).described()
+        prompts, cases = scene_prompts(source, each), edit_cases(source, each)
+        riddles = scene_riddles(3 * each)
+        some = source.first(preset.generated_images)
+        real = Drawings(
+            source.__getitems__(list(prompts.scenes)).images,
+            scenes_of(riddles, source),
+            some.images,
+            torch.stack([case.after for case in cases]),
+        )
+        return cls(prompts, tuple(riddles), some.captions, tuple(cases), real)
+
+
+@dataclass(frozen=True)
+class Drawings:
+    """Images in the order of `DrawingTests`, in [0, 1]."""
+
+    geneval: Images
+    riddles: Images
+    captions: Images
+    edits: Images
+
+    def of_others(self) -> "Drawings":
+        """Each in the place of the next: what is right by chance."""
+        return Drawings(**{name: each.roll(1, 0) for name, each in vars(self).items()})
+
+
+def drawings(row: DrawingRow, tests: DrawingTests, seed: int, steps: int) -> Drawings:
+    """What a row makes of the tests; every prompt by noise of its own."""
+    said = [prompt.prompt for prompt in tests.geneval.prompts]
+    return Drawings(
+        row.draw(said, seed, steps),
+        row.draw([riddle.prompt for riddle in tests.riddles], seed, steps),
+        row.draw(tests.captions, seed, steps),
+        row.edit(tests.edits, seed, steps),
+    )
+
+
+def judged(
+    detector: SceneDetector, tests: DrawingTests, images: Drawings, seed: int = 0
+) -> dict[str, Measurement]:
+    """Every figure of drawn and edited images.
+
+    Args:
+        detector: The judge, which no loss has used.
+        tests: What was asked for.
+        images: What came.
+        seed: Of the bootstrap.
+    """
+    followed = prompt_following(detector, images.captions, tests.captions, seed)
+    return {
+        **measured_geneval(detector, images.geneval, tests.geneval.prompts, seed),
+        **measured_riddles(detector, images.riddles, tests.riddles, seed),
+        **{f"follows_{name}": each for name, each in followed.items()},
+        **measured_edits(detector, images.edits, tests.edits, seed),
+    }
+
+
+def of_captions_denoiser(
+    detector: SceneDetector, tests: DrawingTests, images: Images, seed: int = 0
+) -> dict[str, Measurement]:
+    """What 08's generator, from which the drawer began, makes of the same captions."""
+    found = prompt_following(detector, images, tests.captions, seed)["all"]
+    return {"captions_all": replace(found, protocol=f"{found.protocol}; from a CLIP text tower")}
+
+
+def shown_first(tests: DrawingTests, images: Drawings) -> dict[str, Images]:
+    """Strips for a page: what was drawn of the first prompt of each task; of the first edit of each
+    kind the image before, the image that was asked for, and what came.
+    """
+    tasks, kinds = {}, {}
+    for at, prompt in enumerate(tests.geneval.prompts):
+        tasks.setdefault(prompt.task, at)
+    for at, case in enumerate(tests.edits):
+        kinds.setdefault(case.edit.kind, at)
+    of_edits = list(kinds.values())
+    return {
+        "drawn": images.geneval[list(tasks.values())],
+        "before": torch.stack([tests.edits[at].before for at in of_edits]),
+        "asked": tests.real.edits[of_edits],
+        "edited": images.edits[of_edits],
+    }
