@@ -232,8 +232,9 @@ def of_captions_denoiser(
 
 
 def shown_first(tests: DrawingTests, images: Drawings) -> dict[str, Images]:
-    """Strips for a page: what was drawn of the first prompt of each task; of the first edit of each
-    kind the image before, the image that was asked for, and what came.
+    """Strips for a page, equally long: what was drawn of the first prompt of each task and of the
+    first riddle; of the first edit of each kind the image before, what was asked for, and what
+    came.
     """
     tasks, kinds = {}, {}
     for at, prompt in enumerate(tests.geneval.prompts):
@@ -242,7 +243,7 @@ def shown_first(tests: DrawingTests, images: Drawings) -> dict[str, Images]:
         kinds.setdefault(case.edit.kind, at)
     of_edits = list(kinds.values())
     return {
-        "drawn": images.geneval[list(tasks.values())],
+        "drawn": torch.cat([images.geneval[list(tasks.values())], images.riddles[:1]]),
         "before": torch.stack([tests.edits[at].before for at in of_edits]),
         "asked": tests.real.edits[of_edits],
         "edited": images.edits[of_edits],
