@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from muse_core.config.preset import Preset
 from muse_core.data.scenes import SceneParameters, Scenes
@@ -180,12 +181,12 @@ class DrawingTests:
 
 @dataclass(frozen=True)
 class Drawings:
-    """Images in the order of `DrawingTests`, in [0, 1]."""
+    """Images in the order of `DrawingTests`, (tests, 3, size, size) in [0, 1]."""
 
-    geneval: Images
-    riddles: Images
-    captions: Images
-    edits: Images
+    geneval: Tensor
+    riddles: Tensor
+    captions: Tensor
+    edits: Tensor
 
     def of_others(self) -> "Drawings":
         """Each in the place of the next: what is right by chance."""
