@@ -98,7 +98,7 @@ def explorer_data(
     """
     words, count = words or Words(), len(names)
     return {
-        "images": [_data_uri(tile) for tile in pixels(images)],
+        "images": [png_uri(tile) for tile in pixels(images)],
         "names": [str(name) for name in names],
         "sources": [_packed(source) for source in sources],
         "features": [_packed_features(view, count, words) for view in features],
@@ -392,7 +392,8 @@ def _compressed(values: np.ndarray) -> str:
     return base64.b64encode(gzip.compress(values.tobytes(), 9, mtime=0)).decode("ascii")
 
 
-def _data_uri(tile: np.ndarray) -> str:
+def png_uri(tile: np.ndarray) -> str:
+    """An image, uint8 (height, width, 3), as an address that holds it, thumbnail at most."""
     image, buffer = Image.fromarray(tile), io.BytesIO()
     image.thumbnail((LARGEST_THUMBNAIL, LARGEST_THUMBNAIL))
     image.save(buffer, format="PNG", optimize=True)
