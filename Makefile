@@ -59,7 +59,7 @@ ablations: $(STAMP) ## the studies of the paper's claims, what is not kept of ni
 	$(BIN)/muse gallery --run study-sensitivity --into sensitivity
 	$(BIN)/python -m scripts.claims
 
-table1: $(STAMP) ## every system of the paper's Table 1, what is not kept of some hours on 2 cores, into reports/gallery
+table1: $(STAMP) ## every system of the paper's Table 1, what is not kept of an hour and three quarters on 2 cores, into reports/gallery
 	-$(BIN)/muse study table1
 	$(BIN)/muse run 09 --force --run study-table1 -p study table1
 	$(BIN)/muse gallery --run study-table1 --into table1

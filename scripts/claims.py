@@ -28,8 +28,9 @@ LEAD = (
     "Made from [claims.yaml](claims.yaml) and the kept rows of the studies by "
     "`python -m scripts.claims`; a test holds it true. A difference is a mean over paired seeds "
     "with its 95 % interval by Student's t. **Supported** and **refuted here**: the whole interval "
-    "lies beyond, or short of, what is claimed, at a p-value adjusted for all claims on this page "
-    "(Benjamini and Hochberg, 5 %). **Cannot be decided here**: neither; the smallest difference "
+    "lies beyond, or short of, what is claimed, at a p-value adjusted for all claims that its "
+    "study decides (Benjamini and Hochberg, 5 %). **Cannot be decided here**: neither; the "
+    "smallest difference "
     'that so many seeds would show four times out of five stands beside it. "Here" is the drawn '
     "world of preset `tiny`. A verdict without a study was written by hand, with where it is seen."
 )
@@ -183,15 +184,30 @@ def page() -> str:
     """The whole page."""
     listed = claims()
     found = [difference(claim) if claim.study else None for claim in listed]
-    ps = [each.p for each in found if each is not None]
-    adjusted = iter(false_discovery_control(ps) if ps else [])
+    adjusted = _adjusted(listed, found)
     lines = [LEAD, "", "| claim | where | verdict | here | seen in |", "|---|---|---|---|---|"]
-    for claim, each in zip(listed, found, strict=True):
-        p = float(next(adjusted)) if each is not None else None
+    for claim, each, p in zip(listed, found, adjusted, strict=True):
         cells = (claim.says, claim.where, f"**{verdict(claim, each, p)}**", _here(claim, each, p))
         escaped = (cell.replace("|", r"\|") for cell in (*cells, _seen_in(claim)))
         lines.append(f"| {' | '.join(escaped)} |")
     return "\n".join(lines) + "\n"
+
+
+def _adjusted(listed: list[Claim], found: list[PairedDifference | None]) -> list[float | None]:
+    """Each claim's p-value among those of its study: what another study finds is no help to it."""
+    ps: list[float | None] = [None] * len(listed)
+    for study in {claim.study for claim in listed}:
+        known = [
+            (at, each.p)
+            for at, each in enumerate(found)
+            if each is not None and listed[at].study == study
+        ]
+        if known:
+            for (at, _), p in zip(
+                known, false_discovery_control([p for _, p in known]), strict=True
+            ):
+                ps[at] = float(p)
+    return ps
 
 
 def _here(claim: Claim, found: PairedDifference | None, p: float | None) -> str:
@@ -206,9 +222,18 @@ def _here(claim: Claim, found: PairedDifference | None, p: float | None) -> str:
     code = "; rows of unlike code" if unlike_code(claim) else ""
     return (
         f"{claim.named or kind.words} {number(found.mean)} {unit} "
-        f"({number(found.low)} to {number(found.high)}, {found.n} seeds, p {p:.3f}{wanted}; "
+        f"({number(found.low)} to {number(found.high)}, {found.n} seeds, {small(p)}{wanted}; "
         f"{number(found.detectable)[1:]} would be seen{code})"
     )
+
+
+def small(p: float) -> str:
+    """A p-value in words."""
+    return "p < 0.001" if p < 0.0005 else f"p {p:.3f}"
+
+
+NOTEBOOKS = {"one_run": "07", "one_system": "09", "one_language": "10", "one_drawing": "10"}
+"""What executes a study's rows -> the notebook that shows the study."""
 
 
 def _seen_in(claim: Claim) -> str:
@@ -218,7 +243,8 @@ def _seen_in(claim: Claim) -> str:
     other = versus.row if versus.number is None else f"{versus.number:g}"
     words = versus.named or (METRICS[versus.metric].words if versus.metric else "")
     metric = f" ({words})" if words else ""
-    return f"study `{claim.study}`, `{claim.row}` against `{other}`{metric}; notebook 07"
+    shown = NOTEBOOKS[Path(study_named(claim.study).spec.notebook).stem]
+    return f"study `{claim.study}`, `{claim.row}` against `{other}`{metric}; notebook {shown}"
 
 
 if __name__ == "__main__":

@@ -122,13 +122,58 @@ def _frontier(record: StudyRecord, x_metric: str, y_metric: str) -> marks.Panel 
     axes = [
         _axis(kind, np.array([pair[at] for pair in ends.values()])) for at, kind in enumerate(kinds)
     ]
-    low, high = axes[1].limits or (0.0, 1.0)
-    for name, (x, y) in ends.items():
+    # The first row lies over the others.
+    for name, (x, y) in reversed(ends.items()):
         drawn += _crossed(name, x, y, OURS if name == record.rows[0].name else THEIRS)
-        side = _side(points[:, 0], x[0])
-        # Beside the dot the interval would run through it.
-        drawn.append(Words(x[0], y[0] + 0.035 * (high - low), name, side, INK))
+    drawn += _named(dict(zip(ends, points, strict=True)), axes)
     return marks.Panel(drawn, axes[0], axes[1])
+
+
+def _named(points: dict[str, np.ndarray], axes: Sequence[Axis]) -> list[Mark]:
+    """Each point's name where it covers the least, the first point's first: above or below, because
+    beside the dot the interval would run through it; towards the middle if there is a choice.
+    """
+    low, high = np.array([axis.limits or (0.0, 1.0) for axis in axes]).T
+    at = {name: (point - low) / (high - low) for name, point in points.items()}
+    taken: list[np.ndarray] = []
+    words: list[Mark] = []
+    for name, (x, y) in at.items():
+        middle = "left" if x > 0.5 else "right"
+        sides = (middle, "right" if middle == "left" else "left")
+        choices = [(side, y + up) for up in HEIGHTS for side in sides]
+        boxes = [_box(x, height, name, side) for side, height in choices]
+        crossed = [_crossings(box, taken, list(at.values())) for box in boxes]
+        best = int(np.argmin(crossed))
+        taken.append(boxes[best])
+        side, height = choices[best]
+        colour = INK if words else OURS
+        up = low[1] + height * (high[1] - low[1])
+        words.append(Words(points[name][0], up, name, side, colour))
+    return words
+
+
+HEIGHTS = (0.035, -0.045, 0.085, -0.095, 0.135)
+"""Of a name above its point, as shares of the panel, the best first."""
+LETTER, LINE = 0.02, 0.045
+"""Width and height of what is written, as shares of the panel."""
+
+
+def _box(x: float, y: float, name: str, side: str) -> np.ndarray:
+    """Left, bottom, right and top of a name."""
+    wide = LETTER * (len(name) + 1)
+    left = x if side == "right" else x - wide
+    return np.array([left, y - LINE / 2, left + wide, y + LINE / 2])
+
+
+def _crossings(box: np.ndarray, taken: list[np.ndarray], dots: list[np.ndarray]) -> float:
+    """How much a name covers: other names, dots, and what is outside of the panel."""
+    over = [
+        (np.minimum(box[2:], other[2:]) - np.maximum(box[:2], other[:2])).clip(min=0).prod() / LINE
+        for other in taken
+    ]
+    hidden = sum(bool((box[:2] < dot).all() and (dot < box[2:]).all()) for dot in dots)
+    outside = (-box[:2]).clip(min=0).sum() + (box[2:] - 1).clip(min=0).sum()
+    return float(sum(over) + 0.05 * hidden + outside)
 
 
 def _crossed(name: str, x: Three, y: Three, colour: str) -> list[Mark]:
@@ -159,11 +204,6 @@ def _undominated(points: np.ndarray) -> np.ndarray:
         for point in points
     ]
     return ~np.array(beaten)
-
-
-def _side(values: np.ndarray, x: float) -> str:
-    """Names stand towards the middle, where there is room."""
-    return "left" if x > (values.min() + values.max()) / 2 else "right"
 
 
 def _axis(kind: Metric, values: np.ndarray) -> Axis:

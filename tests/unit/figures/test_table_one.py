@@ -2,6 +2,9 @@
 nothing beats.
 """
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 from muse_core.errors import MuseError
@@ -65,12 +68,25 @@ def test_the_frontier_is_what_no_other_beats_in_both() -> None:
     assert names["vae"].side == "left" and names["plain"].side == "right"
     dots = [mark for mark in panel.marks if isinstance(mark, Line) and mark.marker]
     assert len(dots) == 6 and sum(mark.across for mark in dots) == 3
-    assert dots[0].ends.ravel() == pytest.approx([10, 10], abs=1e-6)
+    # The first row is drawn last, over the others.
+    assert dots[-2].ends.ravel() == pytest.approx([10, 10], abs=1e-6)
     for axis, ends in ((panel.x, (39, 71)), (panel.y, (24.9, 26.1))):
         assert axis.limits[0] < ends[0] and ends[1] < axis.limits[1], "whole intervals are seen"
-    assert all(
-        names[name].y > record().rows[at].cells["psnr"].value for at, name in enumerate(names)
-    )
+    assert names["muse"].y > record().rows[0].cells["psnr"].value
+
+
+def test_names_of_points_that_are_near_do_not_cover_each_other() -> None:
+    rows = [replace(row, cells={**row.cells}) for row in record().rows]
+    for at, row in enumerate(rows):
+        row.cells["psnr"] = replace(row.cells["psnr"], value=25 + 0.001 * at)
+        row.cells["miou"] = replace(row.cells["miou"], value=0.5)
+    (panel,) = frontier(replace(record(), rows=rows), ["miou"], "psnr", "Near").panels
+    names = [mark for mark in panel.marks if isinstance(mark, Words)]
+    low, high = panel.y.limits
+    heights = sorted((mark.y - low) / (high - low) for mark in names)
+    same_side = len({mark.side for mark in names}) == 1
+    assert not same_side or min(np.diff(heights)) > 0.03
+    assert len({(mark.side, round(mark.y, 6)) for mark in names}) == len(names)
 
 
 def test_panels_side_by_side_say_their_height_once() -> None:
