@@ -32,7 +32,8 @@ LEAD = (
     "study decides (Benjamini and Hochberg, 5 %). **Cannot be decided here**: neither; the "
     "smallest difference "
     'that so many seeds would show four times out of five stands beside it. "Here" is the drawn '
-    "world of preset `tiny`. A verdict without a study was written by hand, with where it is seen."
+    "world of preset `tiny`. A verdict without a study was written by hand, with where it is seen. "
+    "*Rows of unlike code*: files of the folders that decide a row changed between its runs."
 )
 
 

@@ -173,7 +173,7 @@ def _crossings(box: np.ndarray, taken: list[np.ndarray], dots: list[np.ndarray])
     ]
     hidden = sum(bool((box[:2] < dot).all() and (dot < box[2:]).all()) for dot in dots)
     outside = (-box[:2]).clip(min=0).sum() + (box[2:] - 1).clip(min=0).sum()
-    return float(sum(over) + 0.05 * hidden + outside)
+    return float(sum(over) + 0.5 * hidden + outside)
 
 
 def _crossed(name: str, x: Three, y: Three, colour: str) -> list[Mark]:

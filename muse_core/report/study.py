@@ -256,7 +256,9 @@ def _checked(model: type[Model], values: Any, file: Path) -> Model:
 
 
 def _resolved(file: Path, children: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """The file's values over those of the file it extends, with the rows it keeps."""
+    """The file's values over those of the file it extends, with the rows of both, or those that it
+    keeps.
+    """
     try:
         content = read_yaml(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, Unreadable) as error:
@@ -269,7 +271,10 @@ def _resolved(file: Path, children: tuple[Path, ...] = ()) -> dict[str, Any]:
     if own.extends is not None:
         parent = _parent(file, own.extends, (*children, file))
         base = _resolved(parent, (*children, file))
-        values = base | values | {"common": base.get("common", {}) | own.common}
+        merged = ("common", "rows")
+        values = (
+            base | values | {name: base.get(name, {}) | values.get(name, {}) for name in merged}
+        )
     rows = values.get("rows", {})
     missing = [name for name in own.only or () if name not in rows]
     if missing:
@@ -285,14 +290,18 @@ def _resolved(file: Path, children: tuple[Path, ...] = ()) -> dict[str, Any]:
 
 def _parent(file: Path, named: Any, children: tuple[Path, ...]) -> Path:
     beside = isinstance(named, str) and re.fullmatch(r"[\w.-]+", named)
-    parent = file.with_name(f"{named}.yaml") if beside else None
-    if parent and parent.is_file() and parent not in children:
+    ours = paths.root() / "studies"
+    places = [folder / f"{named}.yaml" for folder in (file.parent, ours)] if beside else []
+    # A file of one's own may be called like the one in studies/ that it extends.
+    there = sorted((each for each in places if each.is_file()), key=lambda each: each == file)
+    parent = there[0] if there else None
+    if parent and parent not in children:
         return parent
     absent = "is not there" if beside else "is no name of a file beside it"
-    why = "extends this one" if parent in children else absent
+    why = "extends this one" if parent in (*children, file) else absent
     raise MuseError(
-        f"The study {file.name} extends {shown(named)}, which {why}: name one file beside it, "
-        "without .yaml."
+        f"The study {file.name} extends {shown(named)}, which {why}: name one file beside it or in "
+        "studies/, without .yaml."
     )
 
 

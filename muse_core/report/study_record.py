@@ -59,4 +59,7 @@ def trained_with_other_code(states: Sequence[RunState]) -> str:
     folders = ", ".join(sorted({folder for state in others for folder in state.other_code}))
     if not others:
         return ""
-    return f"{len(others)} of {len(states)} runs were trained with other code in {folders}."
+    return (
+        f"{len(others)} of {len(states)} runs were trained before some file in {folders} changed; "
+        "muse study NAME --list says which."
+    )

@@ -103,6 +103,15 @@ def test_one_file_extends_another_and_keeps_some_rows(write) -> None:
     ]
 
 
+@pytest.mark.parametrize("name", ["mine", "small"])
+def test_a_file_anywhere_extends_a_study_of_ours(write, workspace: Path, name: str) -> None:
+    write()
+    own = workspace / f"{name}.yaml"
+    own.write_text("extends: small\nname: mine\nrows: {own: {words: c, change: {x: 5}}}\n")
+    rows = study_named(str(own)).spec.rows
+    assert rows["own"].change == {"x": 5} and len(rows) > 1
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
