@@ -162,7 +162,10 @@ def stage_tokenizers(run: Path) -> list[Path]:
     """The folders of the tokenizers that a run's stages left, in the stages' order; what was set
     aside, ``01_topology_warmup.previous``, is none.
     """
-    found = run.glob(f"[0-9][0-9]_*/{TOKENIZER_FOLDER}/config.json")
+    stages = ("[0-9][0-9]_*", "system_*")
+    found = (
+        each for stage in stages for each in run.glob(f"{stage}/{TOKENIZER_FOLDER}/config.json")
+    )
     return sorted(each.parent for each in found if "." not in each.parents[1].name)
 
 

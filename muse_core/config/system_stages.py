@@ -2,12 +2,14 @@
 losses of its last stage, and what is each system's own.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from muse_core.config.preset import Preset
 from muse_core.config.stage import PIXEL_LOSSES, TRUNK_OPEN, Curriculum, Stage
+from muse_core.errors import MuseError
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,12 @@ def system_curriculum(
         preset: Whose images, pixel losses and rate.
         stages: Of the system.
         learning_rate: Instead of that of the preset's last stage; 0 for that.
+
+    Raises:
+        MuseError: A rate below 0, or no number.
     """
+    if not 0 <= learning_rate < math.inf:
+        raise MuseError(f"learning_rate must be 0 or more: got {learning_rate}.")
     *_, last = preset.curriculum
     images = sum(stage.steps * stage.batch_size for stage in preset.curriculum)
     pixels = {loss: weight for loss, weight in last.weights.items() if loss in PIXEL_LOSSES}

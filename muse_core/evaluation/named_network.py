@@ -296,7 +296,8 @@ def _kind(place: NetworkPlace, config: Mapping[str, Any]) -> str:
         raise MuseError(
             f"{place.title} holds {shown(said)}, which is not evaluated here: give a MUSE "
             f"tokenizer, a system of Table 1 ({', '.join(BY_CLASS)}), an autoencoder of diffusers "
-            f"({', '.join(AUTOENCODERS)}), or {BACKBONE.needed}."
+            f"({', '.join(AUTOENCODERS)}), or {BACKBONE.needed}; a class of your own is "
+            "measured by muse run notebooks/studies/one_system.ipynb -p system FILE.py:Class."
         )
     return str(named)
 

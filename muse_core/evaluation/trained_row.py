@@ -126,8 +126,9 @@ def table_one_row(named: SystemRun) -> TableOneRow:
             refuses.
     """
     if named.learning_rate and named.system in OTHERS:
+        own = 'say it of the preset, overrides="stage.learning_rate=..."'
+        remedy = own if named.system == AS_THEY_ARE[0] else "leave it at 0, nothing is trained"
         raise MuseError(
-            f"learning_rate is that of a system's stages, and {named.system} has none of them: "
-            'say it of the preset, overrides="stage.learning_rate=...".'
+            f"learning_rate is that of a system's stages, and {named.system} has none: {remedy}."
         )
     return OTHERS.get(named.system, _system)(named, device_for(named.device))

@@ -21,6 +21,7 @@ from muse_core.results.trained_code import (
     code_digests,
     file_digest,
     folder_fingerprint,
+    own_digest,
     own_file,
 )
 
@@ -120,7 +121,7 @@ def configuration_digest(preset: Preset, parameters: dict[str, Any]) -> str:
     own |= {name: parameters[name] for name in OF_SYSTEMS if name in parameters}
     if file := own_file(str(own.get("system", ""))):
         # Where a file lies does not count, and what it holds does.
-        own["system"] = [file.name, str(own["system"]).rpartition(":")[2], file_digest(file)]
+        own["system"] = [file.name, str(own["system"]).rpartition(":")[2], own_digest(file)]
     if own["data"] == "scenes":
         own["judge"] = folder_fingerprint(paths.foundations("tiny") / "scene_detector")
     text = json.dumps([resolved, own], sort_keys=True, default=str)

@@ -1,5 +1,6 @@
 """Which code and which weights were used, in digests that records keep, and what changed since."""
 
+import ast
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,6 +29,29 @@ def own_file(system: str) -> Path | None:
 def file_digest(file: Path) -> str:
     """Of what a file holds."""
     return hashlib.blake2b(file.read_bytes(), digest_size=12).hexdigest()
+
+
+def own_digest(file: Path) -> str:
+    """Of a file of the user's, and of the files beside it that it imports, and so on."""
+    held = sorted((each.name, file_digest(each)) for each in _with_imported(file, set()))
+    return held[0][1] if len(held) == 1 else hashlib.blake2b(repr(held).encode()).hexdigest()[:24]
+
+
+def _with_imported(file: Path, seen: set[Path]) -> set[Path]:
+    seen.add(file)
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (SyntaxError, ValueError):
+        return seen
+    names = [
+        each.name for node in ast.walk(tree) if isinstance(node, ast.Import) for each in node.names
+    ]
+    names += [n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.module]
+    for name in names:
+        beside = file.with_name(f"{name.split('.')[0]}.py")
+        if beside.is_file() and beside not in seen:
+            _with_imported(beside, seen)
+    return seen
 
 
 def changed_code(recorded: Mapping[str, str]) -> list[str]:

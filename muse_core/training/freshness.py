@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from muse_core.results.trained_code import own_digest
+
 
 def weights_digest(network: nn.Module, ignored: str | None = None) -> str:
     """A digest of every weight and buffer, bit for bit.
@@ -27,12 +29,12 @@ def weights_digest(network: nn.Module, ignored: str | None = None) -> str:
 
 
 def own_code(kind: type) -> str:
-    """The digest of the whole file that a class of the user's stands in, as its helpers count too;
-    of the class itself where it stands in none, in a notebook.
+    """The digest of the whole file that a class of the user's stands in, as its helpers count too,
+    and of what it imports from beside it; of the class itself where it stands in none, in a
+    notebook.
     """
     try:
-        file = inspect.getsourcefile(kind)
-        return _of(Path(file or "").read_bytes())
+        return own_digest(Path(inspect.getsourcefile(kind) or ""))
     except (OSError, TypeError):
         return callable_digest(kind)
 

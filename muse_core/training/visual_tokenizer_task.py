@@ -143,11 +143,32 @@ class VisualTokenizerTask(Task):
             found = self.network(images)
             if found.encoded.codes is not None:
                 self.positions = found.encoded.codes.shape[1]
+            self._check_losses(found, targets)
             total = self._terms(found, targets).total
         weights = list(trainable(self.network).values())
+        if not weights or not total.requires_grad:
+            raise MuseError(
+                f"No loss of {self.stage.name} reaches a weight of {type(self.network).__name__}: "
+                "look at fixed, at requires_grad, and for a detach between loss and weights."
+            )
         gradients = torch.autograd.grad(total, weights, allow_unused=True)
         for weight, gradient in zip(weights, gradients, strict=True):
             weight.requires_grad_(gradient is not None)
+
+    def _check_losses(self, found: Pass, targets: Targets) -> None:
+        """Raises MuseError for a loss of the system's own that no stage weights, or that is no
+        single number.
+        """
+        kind, own = type(self.network).__name__, dict(self.network.own_losses(found, targets))
+        if forgotten := own.keys() - {name for one in self.network.stages for name in one.own}:
+            raise MuseError(
+                f"{kind} has the loss {min(forgotten)!r}, which none of its stages weights: name "
+                "it in stages, or leave it out."
+            )
+        if many := [name for name, loss in own.items() if loss.ndim]:
+            raise MuseError(
+                f"{kind}'s loss {many[0]!r} is {tuple(own[many[0]].shape)}: give its mean."
+            )
 
     def _say_codes(self) -> None:
         """Print where a codebook is larger than the tokens that it will see."""
@@ -172,11 +193,6 @@ class VisualTokenizerTask(Task):
         """Every loss that the stage weights."""
         pixels = self.pixel_terms.keys() >= self.stage.weights.keys()
         own = {} if pixels else dict(self.network.own_losses(found, targets))
-        if forgotten := own.keys() - {name for one in self.network.stages for name in one.own}:
-            raise MuseError(
-                f"{type(self.network).__name__} has the loss {min(forgotten)!r}, which none of its "
-                "stages weights: name it in stages, or leave it out."
-            )
         step, count, parts = PixelStep(found, targets, self.critic), len(found.images), {}
         for name in self.stage.weights:
             if name in self.pixel_terms:

@@ -33,6 +33,8 @@ from muse_core.foundations.pixel_decoder import PixelDecoder
 from muse_core.generation.denoiser import build_denoiser
 from muse_core.models.assembly import new_tokenizer
 from muse_core.models.tokenizer import MuseTokenizer
+from muse_core.unified.drawer import Drawer, Understood
+from muse_core.unified.drawing_connector import DrawingConnector
 from muse_core.unified.projector import VisualProjector
 
 SIZES = ("muse-1b", "muse-3b")
@@ -142,6 +144,27 @@ def test_the_language_side_is_internvl3s_and_reads_256_words(
     assert millions(VisualProjector(1024, config.hidden_size, 2)) == pytest.approx(
         {"muse-1b": 4.48, "muse-3b": 8.66}[name], abs=0.01
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "connector", "sana"), [("muse-1b", 89.5, 592), ("muse-3b", 280.8, 1604)]
+)
+def test_the_drawing_side_is_unilips_connector_of_256_queries_on_sana(
+    name: str, connector: float, sana: float
+) -> None:
+    preset, config = preset_named(name), Qwen2Config(**LANGUAGE_MODELS[name])
+    shape = preset.drawing_connector
+    assert shape.queries == 256
+    made = DrawingConnector(config.to_dict(), shape.queries, shape.layers, 2304)
+    assert millions(made.layers) == pytest.approx(connector, abs=0.1)
+    channels = 32 + preset.connector.semantic_channels
+    denoiser = build_denoiser(denoiser_named(preset.generation.denoiser), channels, 16, 2304)
+    drawer = Drawer.of(made, denoiser, VisualProjector(512 + channels, config.hidden_size, 1))
+    hidden = torch.empty(2, 300, config.hidden_size)
+    given = Understood(hidden, torch.ones(2, 300, dtype=torch.bool))
+    found = drawer(torch.empty(2, channels, 16, 16), torch.empty(2), given)
+    assert found.shape == (2, channels, 16, 16)
+    assert millions(drawer.denoiser) == pytest.approx(sana, abs=1)
 
 
 def test_the_small_preset_is_made_of_parts_of_their_published_sizes_that_fit() -> None:
