@@ -19,6 +19,7 @@ from muse_core.data.scene_facts import riddles
 from muse_core.data.shape_templates import SHAPES
 from muse_core.errors import MuseError
 
+PROMPTS = "prompts.json"
 FIELDS = ("Prompt", "Explanation", "Category", "Subcategory", "prompt_id")
 
 
@@ -79,19 +80,24 @@ def read_wise(files: Sequence[str | Path]) -> KnowledgePrompts:
 def write_wise(
     folder: Path, prompts: Sequence[KnowledgePrompt], images: Sequence[Image.Image]
 ) -> Path:
-    """Images as the official scorer reads them, and the prompts beside them.
+    """Images as the official scorer reads them, and the prompts beside them and beside those that
+    were written before.
 
     Raises:
         MuseError: The disk refuses.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        entries = [prompt.entry() for prompt in prompts]
-        (folder / "prompts.json").write_text(json.dumps(entries, indent=1), encoding="utf-8")
+        file, entries = folder / PROMPTS, [prompt.entry() for prompt in prompts]
+        held = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
+        by_number = {entry["prompt_id"]: entry for entry in [*held, *entries]}
+        file.write_text(json.dumps([*by_number.values()], indent=1), encoding="utf-8")
         for prompt, image in zip(prompts, images, strict=True):
             image.save(folder / f"{prompt.index}.png")
     except OSError as error:
         raise MuseError(f"Cannot write {folder} ({error}): free some space.") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise MuseError(f"{folder / PROMPTS} is damaged: delete it and draw again.") from error
     return folder
 
 

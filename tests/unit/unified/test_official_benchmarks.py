@@ -1,0 +1,81 @@
+"""Official prompts become images in the official places; what cannot be read is named; what is there
+is not drawn again.
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from muse_core.unified.official_benchmarks import draw_geneval, draw_wise, edit_imgedit
+
+from .test_unified_model import FEW, TINY, model
+
+__all__ = ["model"]
+
+
+@pytest.fixture
+def quick(model, monkeypatch: pytest.MonkeyPatch):
+    """The model in two steps; ``calls`` counts what it was asked for."""
+    calls = []
+
+    def short(function):
+        return lambda *given, **options: calls.append(given) or function(*given, **options | FEW)
+
+    for name in ("draw", "edit"):
+        monkeypatch.setattr(model, name, short(getattr(model, name)), raising=False)
+    monkeypatch.setattr(model, "calls", calls, raising=False)
+    return model
+
+
+def test_geneval_is_drawn_in_its_layout(quick, tmp_path: Path) -> None:
+    lines = [
+        {"tag": "single_object", "include": [{"class": "star", "count": 1}], "prompt": "a star"},
+        {"tag": "single_object", "include": [{"class": "bench", "count": 1}], "prompt": "a bench"},
+        {"tag": "colors", "include": [{"class": "star", "count": 1}], "prompt": "a red star"},
+    ]
+    file = tmp_path / "evaluation_metadata.jsonl"
+    file.write_text("\n".join(map(json.dumps, lines)))
+    notes = draw_geneval(quick, file, tmp_path / "out", images=2)
+    assert len(notes) == 1 and "'bench'" in notes[0]
+    found = sorted(
+        each.relative_to(tmp_path / "out").as_posix() for each in tmp_path.glob("out/**/*.*")
+    )
+    assert found == [
+        *("00000/metadata.jsonl", "00000/samples/00000.png", "00000/samples/00001.png"),
+        *("00002/metadata.jsonl", "00002/samples/00000.png", "00002/samples/00001.png"),
+    ]
+    assert json.loads((tmp_path / "out/00002/metadata.jsonl").read_text())["prompt"] == "a red star"
+    calls = len(quick.calls)
+    draw_geneval(quick, file, tmp_path / "out", images=2)
+    assert len(quick.calls) == calls + 1, "only the one that cannot be drawn is tried again"
+
+
+def test_wise_is_drawn_by_number(quick, tmp_path: Path) -> None:
+    fields = ("Prompt", "Explanation", "Category", "Subcategory", "prompt_id")
+    entries = [
+        dict(zip(fields, (words, "a star", "c", "s", at), strict=True))
+        for at, words in ((3, "a star"), (7, "the shape of a bench"))
+    ]
+    (tmp_path / "w.json").write_text(json.dumps(entries))
+    notes = draw_wise(quick, [tmp_path / "w.json"], tmp_path / "out")
+    assert (tmp_path / "out/3.png").is_file() and not (tmp_path / "out/7.png").is_file()
+    assert len(notes) == 1
+    more = [dict(zip(fields, ("a ring", "a ring", "c", "s", 9), strict=True))]
+    (tmp_path / "more.json").write_text(json.dumps(more))
+    draw_wise(quick, [tmp_path / "more.json"], tmp_path / "out")
+    kept = json.loads((tmp_path / "out/prompts.json").read_text())
+    assert [entry["prompt_id"] for entry in kept] == [3, 9]
+
+
+def test_imgedit_is_edited_by_key(quick, tmp_path: Path) -> None:
+    items = {
+        "a1": {"id": "one.png", "prompt": "a red star", "edit_type": "replace"},
+        "b2": {"id": "one.png", "prompt": "add a bench", "edit_type": "add"},
+        "c3": {"id": "gone.png", "prompt": "a red star", "edit_type": "add"},
+    }
+    Image.new("RGB", (TINY.image_size, TINY.image_size), "red").save(tmp_path / "one.png")
+    (tmp_path / "singleturn.json").write_text(json.dumps(items))
+    notes = edit_imgedit(quick, tmp_path, tmp_path / "out")
+    assert [each.name for each in (tmp_path / "out").glob("*")] == ["a1.png"] and len(notes) == 2
