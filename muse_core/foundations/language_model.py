@@ -37,6 +37,8 @@ PREFIXES = {
     "internvl_chat": r"language_model\.",
 }
 """``model_type`` of a checkpoint -> pattern of what stands before its language model's weights."""
+SIZES = ("hidden_size", "num_hidden_layers", "vocab_size", "intermediate_size")
+"""What transformers would fill with the sizes of a model of seven billion weights."""
 CONFIGS = {"internvl": "text_config", "internvl_chat": "llm_config"}
 
 
@@ -54,6 +56,12 @@ class LanguageModel(nn.Module):
             raise MuseError(
                 f"The language model's tokenizer lacks {', '.join(lacking)}: give that of an "
                 "InternVL3, or one of ours."
+            )
+        words = network.get_input_embeddings().num_embeddings
+        if (highest := max(known.values())) >= words:
+            raise MuseError(
+                f"The tokenizer has the id {highest:,}, and the language model embeds {words:,} "
+                "words: take both from the same folder."
             )
 
     @classmethod
@@ -109,8 +117,20 @@ class LanguageModel(nn.Module):
         words = dict.fromkeys(text.split())
         return [word for word in words if unk is not None and unk in self.ids(word)]
 
+    def spelled(self, text: str) -> str:
+        """In small letters and with blanks before marks, where the vocabulary is of whole words and
+        that makes more of them known.
+        """
+        easier = re.sub(r"\s*([?,:])", r" \1", text).lower().strip()
+        worse = len(self.unknown_words(easier)) >= len(self.unknown_words(text))
+        return text if worse else easier
+
     def check_words(self, text: str) -> None:
-        """Raises MuseError for words that it does not know."""
+        """Raises MuseError for words that it does not know, and for those that steer it."""
+        if special := [word for word in SPECIALS if word in text]:
+            raise MuseError(
+                f"{shown(special[0])} is a word that steers the language model: leave it out."
+            )
         if unknown := self.unknown_words(text):
             raise MuseError(
                 f"The language model does not know {', '.join(map(shown, unknown))}: it knows the "
@@ -123,6 +143,10 @@ def _tokenizer(folder: Path) -> Any:
     kind that lies beside a Qwen2.
     """
     whole = (folder / "tokenizer.json").is_file()
+    if not whole and not (folder / "vocab.json").is_file():
+        raise MuseError(
+            f"The language model {folder} holds no tokenizer.json and no vocab.json: copy it whole."
+        )
     kind: Any = PreTrainedTokenizerFast if whole else AutoTokenizer
     with reading("tokenizer of the language model", str(folder)):
         return kind.from_pretrained(folder, trust_remote_code=False)
@@ -136,8 +160,14 @@ def _of_internvl(folder: Path, config: dict[str, Any]) -> Any:
         raise MuseError(
             f"The InternVL checkpoint {folder} describes no language model: give a whole one."
         )
+    if lacking := [key for key in SIZES if key not in described]:
+        raise MuseError(
+            f"The InternVL checkpoint {folder} does not say its language model's {lacking[0]}: "
+            "copy its config.json again."
+        )
     with reading(LANGUAGE_MODEL.name, str(folder)):
-        own = {key: value for key, value in described.items() if key != "auto_map"}
+        ignored = ("auto_map", "attn_implementation", "_attn_implementation")
+        own = {key: value for key, value in described.items() if key not in ignored}
         wanted = AutoConfig.for_model(**{"model_type": "qwen2", **own})
         network = AutoModelForCausalLM.from_config(wanted, dtype=torch.float32)
     weights: dict[str, Tensor] = {}
@@ -152,7 +182,7 @@ def _of_internvl(folder: Path, config: dict[str, Any]) -> Any:
             f"The InternVL checkpoint {folder} holds no weights of a language model: give a whole "
             "one."
         )
-    if network.config.tie_word_embeddings:
+    if network.config.tie_word_embeddings and "model.embed_tokens.weight" in weights:
         weights["lm_head.weight"] = weights["model.embed_tokens.weight"]
     fill(LANGUAGE_MODEL.name, str(folder), network, weights)
     return network

@@ -4,6 +4,7 @@ made here, for drawing and for editing.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from muse_core.errors import MuseError
 from muse_core.foundations.language_model import IMAGE_END, IMAGE_START, IMAGE_TOKEN, LanguageModel
+from muse_core.foundations.loading import load_whole, require_folder_or_hub
 from muse_core.generation.caption_embeddings import Conditioning
 from muse_core.generation.denoiser import velocity
 from muse_core.losses.flow_matching import Times
@@ -107,6 +109,14 @@ class Drawer(ModelMixin, ConfigMixin):
     """What is trained to draw: `DrawingConnector`, a SANA denoiser, and ``image_projector``, by
     which the connector reads an image that is to be changed.
     """
+
+    config_name = "config.json"
+
+    @classmethod
+    def from_pretrained(cls, location: str | Path, **options: Any) -> "Drawer":
+        """From a folder. Raises MuseError where it is missing, damaged, or of another network."""
+        folder = require_folder_or_hub("drawer", Path(location))
+        return load_whole(super().from_pretrained, "drawer", folder, **options)
 
     @register_to_config
     def __init__(

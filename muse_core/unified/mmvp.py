@@ -34,8 +34,10 @@ COLUMNS = {
     "answer": ("Correct Answer",),
 }
 """What is read -> the names that its column has; the published file misspells the first."""
-OPTION = re.compile(r"\(([ab])\)\s*(.*?)\s*(?=\([ab]\)|$)", re.DOTALL)
-SUFFIXES = (".jpg", ".jpeg", ".png")
+OPTION = re.compile(r"\(([abAB])\)\s*(.*?)\s*(?=\([abAB]\)|$)", re.DOTALL)
+LONGEST_INDEX = 9
+"""Digits."""
+SUFFIXES = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")
 
 
 @dataclass(frozen=True)
@@ -76,31 +78,31 @@ def read_mmvp(folder: str | Path) -> Benchmark:
     try:
         with file.open(newline="", encoding="utf-8-sig") as opened:
             reader = csv.DictReader(opened)
-            names = {name.strip(): name for name in reader.fieldnames or ()}
-            rows = list(reader)
+            names = {name.strip().lower(): name for name in reader.fieldnames or ()}
+            rows = [(reader.line_num, row) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise MuseError(
             f"The benchmark {place} cannot be read ({QUESTIONS}: {type(error).__name__}): give the "
             f"folder that holds {QUESTIONS} and {IMAGES}."
         ) from error
     found = {
-        what: next((names[name] for name in known if name in names), "")
+        what: next((names[name.lower()] for name in known if name.lower() in names), "")
         for what, known in COLUMNS.items()
     }
     if lacking := [COLUMNS[what][0] for what, name in found.items() if not name]:
         raise MuseError(
             f"{file.name} in {place} has no column {', '.join(lacking)}: its columns are "
-            f"{', '.join(names) or 'none'}."
+            f"{', '.join(names.values()) or 'none'}."
         )
     items, notes = [], []
-    for number, row in enumerate(rows, start=1):
+    for number, row in rows:
         item = _item(place, {what: (row[name] or "").strip() for what, name in found.items()})
         if isinstance(item, Item) and any(item.index == each.index for each in items):
             item = f"its index {item.index} was there before"
         if isinstance(item, Item):
             items.append(item)
         else:
-            notes.append(f"line {number + 1} of {file.name}: {item}")
+            notes.append(f"line {number} of {file.name}: {item}")
     if not items:
         raise MuseError(f"No item of {place} is whole: {'; '.join(notes[:3]) or 'it has none'}.")
     return Benchmark(tuple(items), tuple(notes))
@@ -108,14 +110,18 @@ def read_mmvp(folder: str | Path) -> Benchmark:
 
 def _item(place: Path, row: dict[str, str]) -> Item | str:
     """The item of a line, or why there is none."""
-    options = dict(OPTION.findall(row["options"]))
+    found = [(letter.lower(), words) for letter, words in OPTION.findall(row["options"])]
+    options = dict(found)
     letter = row["answer"].strip("() ").lower()
-    if not row["index"].isdigit():
+    if not (row["index"].isdecimal() and len(row["index"]) <= LONGEST_INDEX):
         return f"its index is {row['index']!r}"
-    if set(options) != {"a", "b"} or letter not in options:
+    whole = len(found) == 2 and set(options) == {"a", "b"} and letter in options
+    if not whole or not all(options.values()) or options["a"] == options["b"]:
         return (
             f"its options or its answer are no (a) and (b): {row['options']!r}, {row['answer']!r}"
         )
+    if not row["question"]:
+        return "it asks nothing"
     index = int(row["index"])
     for suffix in SUFFIXES:
         if (image := place / IMAGES / f"{index}{suffix}").is_file():

@@ -2,6 +2,9 @@
 gives them.
 """
 
+from pathlib import Path
+from typing import Any
+
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
@@ -9,6 +12,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from muse_core.errors import MuseError
+from muse_core.foundations.loading import load_whole, require_folder_or_hub
 from muse_core.shapes import Float, Tokens
 
 
@@ -16,6 +20,12 @@ class VisualProjector(ModelMixin, ConfigMixin):
     """s x s neighbours are joined, normed, and put through two layers, as InternVL's ``mlp1``."""
 
     config_name = "config.json"
+
+    @classmethod
+    def from_pretrained(cls, location: str | Path, **options: Any) -> "VisualProjector":
+        """From a folder. Raises MuseError where it is missing, damaged, or of another network."""
+        folder = require_folder_or_hub("projector", Path(location))
+        return load_whole(super().from_pretrained, "projector", folder, **options)
 
     @register_to_config
     def __init__(self, width: int, language_width: int, unshuffle: int = 2) -> None:

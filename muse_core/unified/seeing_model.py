@@ -14,6 +14,7 @@ from muse_core.errors import MuseError, chosen
 from muse_core.foundations.language_model import TURN_END, LanguageModel
 from muse_core.foundations.loading import read_object
 from muse_core.models.tokenizer import MuseTokenizer
+from muse_core.paths import user_path
 from muse_core.results.records import write_json
 from muse_core.shapes import Images, Tokens
 from muse_core.training.saving import written_whole
@@ -122,13 +123,19 @@ class SeeingModel(nn.Module):
         model = self.language_model
         if not question.replace("<image>", "").strip():
             raise MuseError("The question is empty: ask something.")
-        model.check_words(question.replace("<image>", ""))
+        question = model.spelled(question)
+        model.check_words(question.replace("<image>", " "))
         seen = self.see(self.one_image(image))
         turns = with_image([*history, Turn(question)])
         batch = prompts(model, [turns], seen.shape[1]).to(self.device)
+        if (room := min(LONGEST_ANSWER, model.context - batch.ids.shape[1])) < 1:
+            raise MuseError(
+                f"The conversation fills all {model.context:,} tokens that the language model "
+                "reads: ask less, or begin a new one."
+            )
         said: list[int] = []
         told = ""
-        for step in answers(model, batch, seen, LONGEST_ANSWER):
+        for step in answers(model, batch, seen, room):
             if (word := int(step[0])) == model.id_of(TURN_END):
                 return
             said.append(word)
@@ -139,8 +146,20 @@ class SeeingModel(nn.Module):
                 told = text
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """All three and a configuration, in one folder; raises MuseError when the disk refuses."""
-        with written_whole(Path(folder)) as temporary:
+        """All parts and a configuration, in one folder, which may hold an earlier model.
+
+        Raises:
+            MuseError: Something else stands there, or the disk refuses.
+        """
+        place = user_path(str(folder)).resolve()
+        there = place.exists()
+        if there and not (
+            place.is_dir() and (not any(place.iterdir()) or (place / CONFIG).is_file())
+        ):
+            raise MuseError(
+                f"{folder} holds something else, which saving would delete: give a new folder."
+            )
+        with written_whole(place) as temporary:
             temporary.mkdir(parents=True)
             for name in self.parts:
                 getattr(self, name).save_pretrained(temporary / name)
@@ -151,7 +170,7 @@ class SeeingModel(nn.Module):
     @classmethod
     def from_pretrained(cls: type[Model], folder: str | Path) -> Model:
         """From a folder that `save_pretrained` wrote. Raises MuseError for a damaged one."""
-        place = Path(folder)
+        place = user_path(str(folder))
         said: dict[str, Any] = read_object("seeing model", place / CONFIG, REMEDY)
         if said.get("_class_name") != cls.__name__:
             raise MuseError(f"{place} holds no {cls.__name__}: {REMEDY}.")
@@ -159,7 +178,7 @@ class SeeingModel(nn.Module):
         return cls(**made, reads=str(said.get("reads"))).eval()
 
 
-CONFIG, REMEDY = "config.json", "give the folder that notebook 10 wrote, or run notebook 10 again"
+CONFIG, REMEDY = "config.json", "give a folder that save_pretrained wrote"
 
 
 @torch.no_grad()

@@ -1,7 +1,7 @@
 """MMVP's two figures: the share of pairs with both questions right, and of questions alone."""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -95,8 +95,11 @@ def measured_pairs(
         MuseError: There is no whole pair.
     """
     device = next(projector.parameters()).device
-    seen = (projector(each[None].float().to(device), grid) for each in tokens)
-    return _figures(model, items, seen, seed)
+    chosen = [
+        _chosen(model, item, projector(each[None].float().to(device), grid))
+        for item, each in zip(items, tokens, strict=True)
+    ]
+    return _figures(items, chosen, seed)
 
 
 def measured_mmvp(
@@ -113,27 +116,29 @@ def measured_mmvp(
         MuseError: As `muse_core.unified.mmvp.read_mmvp`; or no pair has images that can be read and
             words that the language model knows.
     """
-    benchmark, items, seen, notes = read_mmvp(folder), [], [], []
+    benchmark, items, chosen, notes = read_mmvp(folder), [], [], []
     for item in tqdm(benchmark.items, "MMVP", unit="item", file=sys.stdout, mininterval=2):
         try:
             model.language_model.check_words(" ".join((item.question, *item.options)))
-            seen.append(model.see(model.one_image(item.image)))
+            seen = model.see(model.one_image(item.image))
+            chosen.append(_chosen(model.language_model, item, seen))
             items.append(item)
         except MuseError as error:
             notes.append(f"item {item.index}: {error}")
     if not items:
         raise MuseError(f"No item of {folder} can be asked: {notes[0]}")
-    return _figures(model.language_model, items, seen, seed), (*benchmark.notes, *notes)
+    pairs = [item.pair for item in items]
+    alone = [item.index for item in items if pairs.count(item.pair) < 2]
+    notes += [f"item {index}: its partner is missing, so that no pair counts" for index in alone]
+    return _figures(items, chosen, seed), (*benchmark.notes, *notes)
 
 
-def _figures(
-    model: LanguageModel, items: Sequence[Item], seen: Iterable[Tokens], seed: int
-) -> dict[str, Measurement]:
-    """``seen``: what stands in each item's image's places, (1, image tokens, width)."""
-    chosen = [
-        int(option_scores(model, image, item.question, item.options).argmax())
-        for item, image in zip(items, seen, strict=True)
-    ]
+def _chosen(model: LanguageModel, item: Item, seen: Tokens) -> int:
+    """``seen``: what stands in the item's image's places, (1, image tokens, width)."""
+    return int(option_scores(model, seen, item.question, item.options).argmax())
+
+
+def _figures(items: Sequence[Item], chosen: Sequence[int], seed: int) -> dict[str, Measurement]:
     found = mmvp_scores(items, chosen)
     words = "the likelier of two options, mean log-likelihood of its words"
     pairs, questions = (np.array(hits, float) for hits in (found.pairs_right, found.right))

@@ -59,6 +59,25 @@ def test_what_is_missing_is_named_and_the_rest_stays(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("²,What ?,(a) x (b) y,(a)", "its index is '²'"),
+        (f"{'9' * 50},What ?,(a) x (b) y,(a)", "its index is"),
+        ("1,What ?,(a) x (b) y (a) z,(a)", "its options or its answer"),
+        ("1,What ?,(a) (b) y,(a)", "its options or its answer"),
+        ("1,What ?,(a) x (b) x,(a)", "its options or its answer"),
+        ("1,,(a) x (b) y,(a)", "it asks nothing"),
+    ],
+)
+def test_an_item_that_cannot_be_scored_is_noted_with_its_line(tmp_path: Path, line, why) -> None:
+    text = f"INDEX,question,Options,Correct Answer\n\n{line}\n2,What ?,(A) Open (B) Closed,(B)\n"
+    found = read_mmvp(layout(tmp_path, text))
+    assert [item.options for item in found.items] == [("Open", "Closed")]
+    assert found.items[0].answer == 1
+    assert found.notes[0].startswith("line 3 of Questions.csv") and why in found.notes[0]
+
+
+@pytest.mark.parametrize(
     ("text", "says"),
     [
         ("Index,Question,Options\n", "has no column Correct Answer: its columns are Index"),
