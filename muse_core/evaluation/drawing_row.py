@@ -126,7 +126,8 @@ def drawing_row(named: SystemRun, model: LanguageModel) -> DrawingRow:
         raise MuseError(f"{named.system} has no latent, and nothing can be drawn on it.")
     codec = Codec(extractor.network)
     generation = GenerationRun(latents=OWN, **given)
-    captions = OpenedGeneration(generation, preset, codec).trainer().fit()
+    generated = OpenedGeneration(generation, preset, codec)
+    captions = generated.trainer().fit()
     pipeline: MusePipeline = captions.network
     try:
         tokens, sight = BOTH, sight_of(extractor, BOTH)
@@ -136,7 +137,10 @@ def drawing_row(named: SystemRun, model: LanguageModel) -> DrawingRow:
     asked = language.asked("train", preset.language.images)
     projector = language.trainer(asked).fit()
     reader = Reader(language.language_model, pipeline.normalisation, projector.network, asked.grid)
-    parts = DrawingParts(codec, sight, reader, pipeline.transformer)
+    # Where the first stage leaves the denoiser alone, it has to be one that can draw.
+    alone = not preset.drawing[0].trains_denoiser
+    denoiser = pipeline.transformer if alone else generated.denoiser()
+    parts = DrawingParts(codec, sight, reader, denoiser)
     drawn = DrawingRun(**given).open(parts).fit()
     results = {"captions": captions, "projector": projector}
     results |= {each.record.stage: each for each in drawn}

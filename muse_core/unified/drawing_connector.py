@@ -6,12 +6,14 @@ and a linear map to the denoiser's width (after UniLIP, arXiv 2507.23278, whose 
 inherits).
 """
 
+from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any
 
 import torch
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
+from sklearn.decomposition import PCA
 from torch import Tensor, nn
 from transformers import Qwen2Config
 from transformers.models.qwen2.modeling_qwen2 import (
@@ -25,6 +27,8 @@ from muse_core.foundations.language_model import LanguageModel
 from muse_core.generation.caption_embeddings import Conditioning
 from muse_core.shapes import Bool, Float
 
+SMALLEST = 0.02
+"""Of a direction's variance, as a share of the largest: smaller ones are noise and stay smaller."""
 SPREAD = 0.02
 """Of the queries at the beginning, where no language model's words say better."""
 
@@ -52,6 +56,8 @@ class DrawingConnector(ModelMixin, ConfigMixin):
         self.layers = nn.ModuleList(Qwen2DecoderLayer(shape, at) for at in range(num_layers))
         self.norm = Qwen2RMSNorm(width, shape.rms_norm_eps)
         self.rotary = Qwen2RotaryEmbedding(shape)
+        # What every prompt has in common, of text and of each query: see `calibrate`.
+        self.register_buffer("common", torch.zeros(1 + num_queries, width))
         self.to_denoiser = nn.Linear(width, out_width)
 
     @classmethod
@@ -98,6 +104,43 @@ class DrawingConnector(ModelMixin, ConfigMixin):
         hidden: Last hidden states of the whole sequence.
         mask: False on padding.
         """
+        own = self._states(hidden, mask) - self._in_common(hidden.shape[1])
+        return Conditioning(self.to_denoiser(own), mask.to(hidden.dtype))
+
+    @torch.no_grad()
+    def calibrate(self, prompts: Sequence[tuple[Tensor, Tensor]]) -> None:
+        """Begin with what tells prompts apart: of the states of the text and of each query their
+        mean over prompts is taken away, and the map to the denoiser whitens what is left.
+
+        Without it a prompt moves the conditioning by a few hundredths of its size, and a denoiser
+        learns to do without.
+
+        Args:
+            prompts: (hidden, mask) as `forward` takes them, a batch each.
+        """
+        count, text, slots = self.queries.shape[1], [], []
+        for hidden, mask in prompts:
+            states = self._states(hidden, mask)
+            # The mark that ends the image is the last token.
+            slots.append(states[:, -count - 1 : -1])
+            text.append(states[:, : -count - 1][mask[:, : -count - 1]])
+        of_text, of_slots = torch.cat(text), torch.cat(slots)
+        self.common.copy_(torch.cat([of_text.mean(0, keepdim=True), of_slots.mean(0)]))
+        left = [of_text - self.common[0], (of_slots - self.common[1:]).flatten(0, 1)]
+        whitening = PCA().fit(torch.cat(left).double().cpu().numpy())
+        scale = whitening.explained_variance_ + SMALLEST * whitening.explained_variance_[0]
+        rows = torch.from_numpy(whitening.components_ / scale[:, None] ** 0.5).to(of_text)
+        self.to_denoiser.weight.copy_(_turned(rows, self.to_denoiser.out_features))
+        self.to_denoiser.bias.zero_()
+
+    def _in_common(self, length: int) -> Float[Tensor, "tokens width"]:
+        """Of each place of a sequence that ends with the queries and one mark."""
+        text, slots = self.common[:1], self.common[1:]
+        return torch.cat([text.expand(length - len(slots) - 1, -1), slots, text])
+
+    def _states(
+        self, hidden: Float[Tensor, "batch tokens width"], mask: Bool[Tensor, "batch tokens"]
+    ) -> Float[Tensor, "batch tokens width"]:
         places = (mask.cumsum(1) - 1).clamp(min=0)
         turned = self.rotary(hidden, places)
         # Everything that is there sees everything that is there; a row of padding sees it too,
@@ -105,4 +148,14 @@ class DrawingConnector(ModelMixin, ConfigMixin):
         seen = mask[:, None, None, :].expand(-1, 1, mask.shape[1], -1)
         for layer in self.layers:
             hidden = layer(hidden, attention_mask=seen, position_embeddings=turned)
-        return Conditioning(self.to_denoiser(self.norm(hidden)), mask.to(hidden.dtype))
+        return self.norm(hidden)
+
+
+def _turned(rows: Tensor, count: int) -> Tensor:
+    """So many rows that span what the given ones do: the first of them, or all and random mixtures
+    of them, so that a channel is as large as another.
+    """
+    if count <= len(rows):
+        return rows[:count]
+    mixing = torch.linalg.qr(torch.randn(count, len(rows)).double())[0] * (count / len(rows)) ** 0.5
+    return mixing.to(rows) @ rows

@@ -18,11 +18,14 @@ from muse_core.training.distributed import device_for
 from muse_core.training.stage_run import NamedRun
 from muse_core.training.trainer import StageResult, Trainer
 from muse_core.unified.draw_task import DrawTask, Reader
-from muse_core.unified.drawer import Drawer
+from muse_core.unified.drawer import Drawer, understood
 from muse_core.unified.drawing_connector import DrawingConnector
 from muse_core.unified.drawn_pairs import DrawnPairs
 from muse_core.unified.language_run import NAME
 from muse_core.unified.sight import Sight
+
+CALIBRATED, AT_ONCE = 512, 64
+"""Captions that the connector is calibrated on."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class DrawingParts:
         codec: Makes the latents that are drawn.
         sight: Sees images that are edited.
         reader: Frozen: language model, projector of what is seen, scale of the latents.
-        denoiser: A SANA of these latents that captions trained, to begin with.
+        denoiser: A SANA of these latents to begin with.
     """
 
     codec: Codec
@@ -65,6 +68,7 @@ class OpenedDrawing:
     preset: Preset
     parts: DrawingParts
 
+    @torch.no_grad()
     def new(self) -> Drawer:
         """Connector and queries of the language model, the denoiser as it is, and the projector's
         copy for the connector; random numbers by the run's seed.
@@ -79,6 +83,12 @@ class OpenedDrawing:
         width = int(self.parts.denoiser.config["caption_channels"])
         model = reader.language_model
         connector = DrawingConnector.of(model, shape.queries, shape.layers, width)
+        some = Scenes("train", self.preset.image_size).described().first(CALIBRATED).captions
+        read = [
+            understood(model, connector.queries, some[start : start + AT_ONCE])
+            for start in range(0, len(some), AT_ONCE)
+        ]
+        connector.calibrate([(each.hidden, each.mask) for each in read])
         return Drawer.of(connector, self.parts.denoiser, reader.projector)
 
     def pairs(self, stage: DrawingStage) -> DrawnPairs:

@@ -35,7 +35,7 @@ from .micro import PRESET
 TINY = paths.checkout() / "data" / "foundations" / "tiny"
 STEPS = " ".join(
     f"{name}.stage.steps=2 {name}.stage.images=24 {name}.stage.batch_size=6"
-    for name in ("08", "10", "10a", "10b", "10c")
+    for name in ("08", "10", "10b", "10c")
 )
 SHAPE = "stage.steps=2 10.stage.image_side=2 10c.stage.edit_share=0.9"
 FEW = 2
@@ -57,7 +57,7 @@ def row_of(system: str, run: str = "draws", **options) -> DrawingRow:
 def test_a_row_is_trained_drawn_with_and_judged(micro, system: str) -> None:
     before = weights_digest(language_model().network)
     row, preset = row_of(system, device="cpu"), load_preset(PRESET, "generated_images=4")
-    stages = ["captions", "projector", "10a_connector", "10b_drawing", "10c_editing"]
+    stages = ["captions", "projector", "10b_drawing", "10c_editing"]
     assert [*row.results] == stages
     tests = DrawingTests.of("val", preset, 1)
     images = drawings(row, tests, 3, FEW)

@@ -3,7 +3,10 @@
 import pytest
 import torch
 
+from muse_core.data.scenes import COLOURS
+from muse_core.data.shape_templates import SHAPES
 from muse_core.errors import MuseError
+from muse_core.unified.drawer import understood
 from muse_core.unified.drawing_connector import DrawingConnector
 
 from .small_language import small_language_model
@@ -31,7 +34,7 @@ def test_it_begins_as_the_last_layers_of_the_language_model() -> None:
 
 
 def test_the_first_position_sees_the_last(connector) -> None:
-    hidden, mask = torch.randn(1, 5, 32), torch.ones(1, 5, dtype=torch.bool)
+    hidden, mask = torch.randn(1, 9, 32), torch.ones(1, 9, dtype=torch.bool)
     before = connector(hidden, mask).states
     hidden[:, -1] += 1
     after = connector(hidden, mask).states
@@ -39,8 +42,8 @@ def test_the_first_position_sees_the_last(connector) -> None:
 
 
 def test_padding_is_never_seen(connector) -> None:
-    hidden = torch.randn(2, 6, 32)
-    mask = torch.tensor([[False, False, True, True, True, True], [True] * 6])
+    hidden = torch.randn(2, 12, 32)
+    mask = torch.tensor([[False, False, *[True] * 10], [True] * 12])
     found = connector(hidden, mask)
     alone = connector(hidden[:1, 2:], mask[:1, 2:])
     torch.testing.assert_close(found.states[0, 2:], alone.states[0])
@@ -50,7 +53,7 @@ def test_padding_is_never_seen(connector) -> None:
 def test_it_is_saved_and_opened(connector, tmp_path) -> None:
     connector.save_pretrained(tmp_path / "c")
     opened = DrawingConnector.from_pretrained(tmp_path / "c").eval()
-    hidden, mask = torch.randn(1, 5, 32), torch.ones(1, 5, dtype=torch.bool)
+    hidden, mask = torch.randn(1, 9, 32), torch.ones(1, 9, dtype=torch.bool)
     assert torch.equal(opened(hidden, mask).states, connector(hidden, mask).states)
     assert torch.equal(opened.queries, connector.queries)
 
@@ -58,3 +61,38 @@ def test_it_is_saved_and_opened(connector, tmp_path) -> None:
 def test_more_layers_than_there_are_is_a_sentence() -> None:
     with pytest.raises(MuseError, match="is to have 3 layers, and the language model has 2"):
         DrawingConnector.of(small_language_model(), 4, 3, 24)
+
+
+def test_calibrated_it_says_what_tells_prompts_apart() -> None:
+    torch.manual_seed(0)
+    model = small_language_model().requires_grad_(False)
+    connector = DrawingConnector.of(model, 3, 1, 24)
+    said = [
+        f"a {colour} {shape}" for colour in ("red", "blue") for shape in ("star", "ring", "cross")
+    ]
+
+    def apart() -> float:
+        given = understood(model, connector.queries, said)
+        states = connector(given.hidden, given.mask).states[:, -4:-1]
+        return ((states - states.mean(0)).square().mean() / states.square().mean()).item()
+
+    before = apart()
+    given = understood(model, connector.queries, said)
+    connector.calibrate([(given.hidden, given.mask)])
+    states = connector(given.hidden, given.mask).states
+    assert before < 0.5 < 0.99 < apart()
+    assert states.square().mean().item() == pytest.approx(1, abs=0.5)
+    assert states[:, -4:-1].mean(0).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("width", [24, 100])
+def test_calibrated_its_channels_are_of_one_size(width: int) -> None:
+    torch.manual_seed(0)
+    model = small_language_model().requires_grad_(False)
+    connector = DrawingConnector.of(model, 3, 1, width)
+    words = [f"a {c} {s}" for c in COLOURS for s in SHAPES]
+    given = understood(model, connector.queries, words)
+    connector.calibrate([(given.hidden, given.mask)])
+    states = connector(given.hidden, given.mask).states
+    assert states.shape[-1] == width and states.isfinite().all()
+    assert 0.3 < states.square().mean() < 3
