@@ -42,6 +42,7 @@ def test_smoke_is_tiny_with_fewer_steps_and_nothing_else() -> None:
         "curriculum": tiny.curriculum,
         "generation": tiny.generation,
         "language": tiny.language,
+        "drawing": tiny.drawing,
     }
     same = replace(smoke, name="tiny", **kept)
     assert same == tiny and all(getattr(smoke, size) < getattr(tiny, size) for size in sizes)

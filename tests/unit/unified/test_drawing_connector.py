@@ -38,7 +38,7 @@ def test_the_first_position_sees_the_last(connector) -> None:
     before = connector(hidden, mask).states
     hidden[:, -1] += 1
     after = connector(hidden, mask).states
-    assert before.shape == (1, 5, 24) and not torch.allclose(before[:, 0], after[:, 0])
+    assert before.shape == (1, 9, 24) and not torch.allclose(before[:, 0], after[:, 0])
 
 
 def test_padding_is_never_seen(connector) -> None:
