@@ -64,7 +64,7 @@ table1: $(STAMP) ## every system of the paper's Table 1, what is not kept of an 
 	$(BIN)/muse run 09 --force --run study-table1 -p study table1
 	$(BIN)/muse gallery --run study-table1 --into table1
 
-unified: $(STAMP) ## what a language model reads of each system, what is not kept of an hour and a half (estimated) on 2 cores, into reports/gallery
+unified: $(STAMP) ## what a language model reads of each system, what is not kept of an hour and a half on 2 cores, into reports/gallery
 	-$(BIN)/muse study language
 	$(BIN)/muse run 10 --force --run study-language -p study language
 	$(BIN)/muse gallery --run study-language --into language
