@@ -158,20 +158,26 @@ TOKENIZER_FOLDER = "tokenizer"
 """What a finished stage leaves its tokenizer in."""
 
 
-def stage_tokenizers(run: Path) -> list[Path]:
+MUSE_STAGES, SYSTEM_STAGES = "[0-9][0-9]_*", "system_*"
+
+
+def stage_tokenizers(run: Path, stages: str = MUSE_STAGES) -> list[Path]:
     """The folders of the tokenizers that a run's stages left, in the stages' order; what was set
     aside, ``01_topology_warmup.previous``, is none.
+
+    Args:
+        run: Its folder.
+        stages: What their names look like; `SYSTEM_STAGES` are those of other systems.
     """
-    stages = ("[0-9][0-9]_*", "system_*")
-    found = (
-        each for stage in stages for each in run.glob(f"{stage}/{TOKENIZER_FOLDER}/config.json")
-    )
+    found = run.glob(f"{stages}/{TOKENIZER_FOLDER}/config.json")
     return sorted(each.parent for each in found if "." not in each.parents[1].name)
 
 
-def tokenizer_inside(folder: Path) -> Path | None:
-    """The folder of the tokenizer: this one, or that of its last finished stage."""
-    places = [folder, folder / TOKENIZER_FOLDER, *stage_tokenizers(folder)]
+def tokenizer_inside(folder: Path, stages: str = MUSE_STAGES) -> Path | None:
+    """The folder of the tokenizer: this one, or that of its last finished stage; ``stages`` as
+    `stage_tokenizers` takes it.
+    """
+    places = [folder, folder / TOKENIZER_FOLDER, *stage_tokenizers(folder, stages)]
     whole = [place for place in places if (place / "config.json").is_file()]
     return whole[-1] if whole else None
 

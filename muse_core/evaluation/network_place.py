@@ -34,7 +34,8 @@ class NetworkPlace:
             return self.given
         parents = self.folder.parents
         of_stage = self.folder.name == paths.TOKENIZER_FOLDER and len(parents) > 1
-        known = of_stage and paths.stage_tokenizers(parents[1])
+        kinds = (paths.MUSE_STAGES, paths.SYSTEM_STAGES)
+        known = of_stage and any(paths.stage_tokenizers(parents[1], kind) for kind in kinds)
         return f"{parents[1].name}, {parents[0].name}" if known else self.folder.name
 
     @property
@@ -58,7 +59,9 @@ def network_place(given: str) -> NetworkPlace:
         raise MuseError(f"{shown(given)} is a file: give the folder that it lies in.")
     folders = [folder]
     folders += [paths.run_folder(given)] if paths.workspace() and paths.is_run_name(given) else []
-    if found := next(filter(None, map(paths.tokenizer_inside, folders)), None):
+    kinds = (paths.MUSE_STAGES, paths.SYSTEM_STAGES)
+    inside = (paths.tokenizer_inside(each, kind) for each in folders for kind in kinds)
+    if found := next(filter(None, inside), None):
         return NetworkPlace(given, found)
     if folder.is_dir():
         raise MuseError(f"The folder {shown(given)} {_lacks(folder)}")

@@ -179,19 +179,20 @@ OF_TOKENS = ("answers", "answers_latent", "answers_both", "mmvp_pairs", "mmvp_qu
 OF_KINDS = tuple(f"answers_{kind}" for kind in ASKED_KINDS)
 ANSWERS = (*OF_TOKENS, *OF_KINDS)
 
+FOLLOWING = tuple(name for name in METRICS if name.startswith("follows_"))
+"""Does an image show what its prompt says? By category."""
+
 OF_DRAWINGS = ("geneval", "wise", "follows_all", "captions_all", "edits", "edit_background")
 """What a language model draws on a latent, and what it edits."""
 OF_TASKS = tuple(f"geneval_{task}" for task in DRAWN_TASKS)
 OF_EDITS = tuple(f"edits_{kind}" for kind in EDIT_KINDS)
+DRAWN = (*(name for name in OF_DRAWINGS if name not in FOLLOWING), *OF_TASKS, *OF_EDITS)
 
 COSTS = (
     *("pretrained_images", "teachers_images", "trained_images", "parameters", "bits_an_image"),
     *("seconds_an_image", "codes_used", "perplexity"),
 )
 """What a row of Table 1 costs, and how it uses its codes."""
-
-FOLLOWING = tuple(name for name in METRICS if name.startswith("follows_"))
-"""Does an image show what its prompt says? By category."""
 
 
 @dataclass(frozen=True)

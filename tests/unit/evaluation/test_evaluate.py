@@ -36,7 +36,7 @@ from muse_core.evaluation.reconstruction.metric_networks import MetricNetworks
 from muse_core.evaluation.understanding.segmentation import predict, segmentation_probe
 from muse_core.foundations.backbone import Backbone
 from muse_core.losses.topology import topology_loss
-from muse_core.results.measurements import ANSWERS, COSTS, FOLLOWING, METRICS
+from muse_core.results.measurements import ANSWERS, COSTS, DRAWN, FOLLOWING, METRICS
 from tests.integration.micro import BACKBONE
 
 from .small_evaluations import (
@@ -50,7 +50,7 @@ from .small_evaluations import (
 )
 
 GENERATED = {"gfid", "gfd_judge", "precision", "recall", *FOLLOWING}
-EVALUATED = set(METRICS) - {"gradient_cosine"} - GENERATED - {*COSTS, *ANSWERS}
+EVALUATED = set(METRICS) - {"gradient_cosine"} - GENERATED - {*COSTS, *ANSWERS, *DRAWN}
 """The others are measured while training, and of generated images."""
 
 HERE = EVALUATED - {"rfid", "lpips"}

@@ -38,6 +38,7 @@ GOOD: dict[str, Any] = {
     "split": "val",
     "system": "unitok",
     "pairs": 2,
+    "prompts": 2,
     "baseline": "",
     "tokenizers": "",
     "denoiser": "",

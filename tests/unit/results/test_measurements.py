@@ -11,6 +11,7 @@ from muse_core.results.measurements import (
     ANSWERS,
     ASKED_KINDS,
     COSTS,
+    DRAWN,
     FOLLOWING,
     METRICS,
     Comparison,
@@ -28,7 +29,7 @@ def test_every_measured_name_has_its_words() -> None:
     elsewhere = {
         "gradient_cosine",
         *("gfid", "gfd_judge", "fd_judge", "precision", "recall", *FOLLOWING),
-        *(*COSTS, *ANSWERS),
+        *(*COSTS, *ANSWERS, *DRAWN),
     }  # from the recorder, of generated images, and of Table 1
     assert measured | PROTOCOLS.keys() | elsewhere == set(METRICS)
 
