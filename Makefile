@@ -64,14 +64,15 @@ table1: $(STAMP) ## every system of the paper's Table 1, what is not kept of an 
 	$(BIN)/muse run 09 --force --run study-table1 -p study table1
 	$(BIN)/muse gallery --run study-table1 --into table1
 
-unified: $(STAMP) ## what a language model reads of each system, what is not kept of an hour and a half on 2 cores, into reports/gallery
+unified: $(STAMP) ## what a language model reads of each system and draws on it, what is not kept of five hours (drawing estimated) on 2 cores, into reports/gallery
 	-$(BIN)/muse study language
-	$(BIN)/muse run 10 --force --run study-language -p study language
+	-$(BIN)/muse study drawing
+	$(BIN)/muse run 10 --force --run study-language -p study language -p drawing drawing
 	$(BIN)/muse gallery --run study-language --into language
 
 reports-all: reports ## `make reports`, and Table 1 and the language side in their short forms
 	$(BIN)/muse run 09 --run $(RUN) -p study table1-short
-	$(BIN)/muse run 10 --run $(RUN) -p study language-short
+	$(BIN)/muse run 10 --run $(RUN) -p study language-short -p drawing drawing-short
 
 generation: $(STAMP) ## longer training of the generators on run RUN's tokenizers, over an hour on 2 cores, into reports/gallery
 	$(BIN)/muse run 08 --run study-generation -p preset $(PRESET) -p tokenizers $(RUN) -p resume true \

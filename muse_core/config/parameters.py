@@ -332,6 +332,12 @@ class StudyParameters(NotebookParameters):
     device: Filled
 
 
+class UnifiedParameters(StudyParameters):
+    """What notebook 10 asks for: a study of what is answered, and one of what is drawn."""
+
+    drawing: Filled
+
+
 class EvaluationParameters(Configured):
     """What notebook 05 asks for."""
 
@@ -401,7 +407,7 @@ PARAMETERS: dict[str, type[NotebookParameters]] = {
     "07_ablations": StudyParameters,
     "08_generation": GenerationParameters,
     "09_table_one": StudyParameters,
-    "10_unified": StudyParameters,
+    "10_unified": UnifiedParameters,
     "one_run": StudyRunParameters,
     "one_system": SystemParameters,
     "one_language": LanguageParameters,

@@ -7,22 +7,32 @@ from typing import Any
 import torch
 from diffusers import SanaTransformer2DModel
 
+from muse_core import paths
 from muse_core.callback import Callback
 from muse_core.config.overrides import load_preset
 from muse_core.config.preset import Preset
 from muse_core.config.stage import DrawingStage
 from muse_core.data.scenes import Scenes
 from muse_core.errors import MuseError
+from muse_core.foundations.language_model import LanguageModel
 from muse_core.generation.codecs import Codec
+from muse_core.generation.denoiser_task import PIPELINE_FOLDER
+from muse_core.generation.generation_run import NAME as GENERATION
+from muse_core.generation.generation_run import OWN
+from muse_core.generation.latent_normalisation import LatentNormalisation
+from muse_core.models.tokenizer import MuseTokenizer
 from muse_core.training.distributed import device_for
 from muse_core.training.stage_run import NamedRun
 from muse_core.training.trainer import StageResult, Trainer
-from muse_core.unified.draw_task import DrawTask, Reader
+from muse_core.unified.answer_task import PROJECTOR_FOLDER
+from muse_core.unified.draw_task import DRAWER_FOLDER, DrawTask, Reader
 from muse_core.unified.drawer import Drawer, understood
 from muse_core.unified.drawing_connector import DrawingConnector
 from muse_core.unified.drawn_pairs import DrawnPairs
 from muse_core.unified.language_run import NAME
+from muse_core.unified.projector import VisualProjector
 from muse_core.unified.sight import Sight
+from muse_core.unified.unified_model import UnifiedModel
 
 CALIBRATED, AT_ONCE = 512, 64
 """Captions that the connector is calibrated on."""
@@ -130,3 +140,31 @@ class OpenedDrawing:
             results.append(self.trainer(stage, drawer, made[key], hooks).fit())
             drawer = results[-1].network
         return results
+
+
+def finished_unified(run: str, preset: Preset, reads: str = "both") -> UnifiedModel | None:
+    """The model of a run whose tokenizer is MUSE's, with all that was trained on it; None where the
+    weights are not on this machine.
+
+    Args:
+        run: Name of the run.
+        preset: Says what reads, and the last of the stages.
+        reads: A name of `muse_core.unified.seeing_model.READS`, the tokens that were projected.
+
+    Raises:
+        MuseError: A part is damaged.
+    """
+    home = paths.run_folder(run)
+    places = {
+        MuseTokenizer: home / preset.curriculum.stages[-1].name / paths.TOKENIZER_FOLDER,
+        VisualProjector: home / NAME / reads / PROJECTOR_FOLDER,
+        Drawer: home / NAME / preset.drawing[-1].name / DRAWER_FOLDER,
+        LatentNormalisation: home / GENERATION / OWN / PIPELINE_FOLDER / "normalisation",
+    }
+    if not all(place.is_dir() for place in places.values()):
+        return None
+    tokenizer, projector, drawer, normalisation = (
+        kind.from_pretrained(place) for kind, place in places.items()
+    )
+    model = LanguageModel.from_pretrained(preset.language_model)
+    return UnifiedModel(tokenizer, projector, model, drawer, normalisation, reads).eval()

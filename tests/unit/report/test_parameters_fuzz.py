@@ -26,6 +26,7 @@ GOOD: dict[str, Any] = {
     "preset": "smoke",
     "data": "scenes",
     "study": "smoke",
+    "drawing": "drawing-smoke",
     "device": "cpu",
     "routing": "shared",
     "order": "paper",
