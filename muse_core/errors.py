@@ -2,6 +2,7 @@
 do.
 """
 
+import difflib
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
@@ -18,6 +19,8 @@ class MuseError(Exception):
         return [f"MuseError: {self}"]
 
 
+MOST_NAMED = 60
+"""Names that a sentence lists; a preset's fields and studies' metrics are more."""
 LONGEST_VALUE = 100
 """Characters of a wrong value that a sentence repeats."""
 
@@ -36,8 +39,17 @@ def shown(value: object) -> str:
 
 
 def unknown(kind: str, given: object, known: Iterable[object]) -> MuseError:
-    """The sentence for a name outside a list, e.g. ``unknown("preset", "tinny", presets)``."""
-    return MuseError(f"Unknown {kind} {shown(given)}: choose one of {', '.join(map(str, known))}.")
+    """The sentence for a name outside a list, e.g. ``unknown("preset", "tinny", presets)``; of a
+    long list it names the nearest.
+    """
+    names = list(map(str, known))
+    if len(names) <= MOST_NAMED:
+        return MuseError(f"Unknown {kind} {shown(given)}: choose one of {', '.join(names)}.")
+    near = difflib.get_close_matches(str(given), names, n=MOST_NAMED // 3, cutoff=0)
+    return MuseError(
+        f"Unknown {kind} {shown(given)}: choose one of {', '.join(near)}, or of "
+        f"{len(names) - len(near)} others."
+    )
 
 
 def chosen(kind: str, name: str, table: Mapping[str, Named]) -> Named:
