@@ -206,14 +206,17 @@ class StageParameters(Configured):
     fresh: bool = False
 
 
+Split = Annotated[
+    Literal["val", "test", "verdict"],
+    Field(description="val to choose between designs, test, or verdict: scenes that no choice saw"),
+]
+
+
 class StudyRunParameters(Configured):
     """What ``studies/one_run`` asks for: a whole curriculum, and how it is measured."""
 
     data: Filled
-    split: Literal["val", "test", "verdict"] = Field(
-        "test",
-        description="val to choose between designs, test, or verdict: scenes that no choice saw",
-    )
+    split: Split = "test"
     seed: Seed
     geometry_every: Annotated[Whole, Field(ge=0, description="a number of steps, or 0 for never")]
     fresh: bool = False
@@ -243,10 +246,7 @@ class SystemParameters(Configured):
 
     system: SystemName
     data: Filled
-    split: Literal["val", "test", "verdict"] = Field(
-        "test",
-        description="val to choose between designs, test, or verdict: scenes that no choice saw",
-    )
+    split: Split = "test"
     seed: Seed
     learning_rate: Annotated[
         float, Field(ge=0, allow_inf_nan=False, description="a rate, or 0 for the preset's")
@@ -262,28 +262,13 @@ NO_NETWORK = ("words", "chance")
 """Rows of the language side that look at no image: the ceiling, and what needs no look."""
 
 
-def _known_reader(text: str) -> str:
-    return text.strip() if text.strip() in NO_NETWORK else _known_system(text)
+def _known_or(others: tuple[str, ...], text: str) -> str:
+    return text.strip() if text.strip() in others else _known_system(text)
 
 
-class LanguageParameters(Configured):
-    """What ``studies/one_language`` asks for: whose tokens a language model reads."""
-
-    system: Annotated[
-        str,
-        AfterValidator(_known_reader),
-        Field(
-            description=f"one of {', '.join((*AS_THEY_ARE, *SYSTEM_NAMES, *NO_NETWORK))}, or your "
-            "own as FILE.py:Class with a file that is there"
-        ),
-    ]
-    split: Literal["val", "test", "verdict"] = Field(
-        "test",
-        description="val to choose between designs, test, or verdict: scenes that no choice saw",
-    )
-    seed: Seed
-    pairs: Annotated[Whole, Field(ge=1, le=MOST, description="a number of pairs, at least 1")]
-    fresh: bool = False
+def _row_names(others: tuple[str, ...]) -> str:
+    names = ", ".join((*AS_THEY_ARE, *SYSTEM_NAMES, *others))
+    return f"one of {names}, or your own as FILE.py:Class with a file that is there"
 
 
 NO_DRAWER = ("scenes", "chance")
@@ -292,25 +277,29 @@ scenes that are what somebody else asked for.
 """
 
 
-def _known_drawer(text: str) -> str:
-    return text.strip() if text.strip() in NO_DRAWER else _known_system(text)
+Reader = Annotated[
+    str, AfterValidator(partial(_known_or, NO_NETWORK)), Field(description=_row_names(NO_NETWORK))
+]
+Drawer = Annotated[
+    str, AfterValidator(partial(_known_or, NO_DRAWER)), Field(description=_row_names(NO_DRAWER))
+]
+
+
+class LanguageParameters(Configured):
+    """What ``studies/one_language`` asks for: whose tokens a language model reads."""
+
+    system: Reader
+    split: Split = "test"
+    seed: Seed
+    pairs: Annotated[Whole, Field(ge=1, le=MOST, description="a number of pairs, at least 1")]
+    fresh: bool = False
 
 
 class DrawingParameters(Configured):
     """What ``studies/one_drawing`` asks for: on whose latent a language model draws."""
 
-    system: Annotated[
-        str,
-        AfterValidator(_known_drawer),
-        Field(
-            description=f"one of {', '.join((*AS_THEY_ARE, *SYSTEM_NAMES, *NO_DRAWER))}, or your "
-            "own as FILE.py:Class with a file that is there"
-        ),
-    ]
-    split: Literal["val", "test", "verdict"] = Field(
-        "test",
-        description="val to choose between designs, test, or verdict: scenes that no choice saw",
-    )
+    system: Drawer
+    split: Split = "test"
     seed: Seed
     prompts: Annotated[Whole, Field(ge=1, le=MOST, description="a number of prompts, at least 1")]
     fresh: bool = False

@@ -231,7 +231,7 @@ def judged(
 def of_captions_denoiser(
     detector: SceneDetector, tests: DrawingTests, images: Images, seed: int = 0
 ) -> dict[str, Measurement]:
-    """What 08's generator, from which the drawer began, makes of the same captions."""
+    """What 08's generator, on the same latents, makes of the same captions."""
     found = prompt_following(detector, images, tests.captions, seed)["all"]
     return {"captions_all": replace(found, protocol=f"{found.protocol}; from a CLIP text tower")}
 
