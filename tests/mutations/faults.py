@@ -547,7 +547,7 @@ DATA = (
     Fault(
         name="unknown-name-without-the-choices",
         file="muse_core/errors.py",
-        old=": choose one of {', '.join(map(str, known))}.",
+        old=": choose one of {', '.join(names)}.",
         new=".",
         caught_by="tests/unit/test_errors.py tests/unit/config/test_presets.py",
     ),
