@@ -243,8 +243,8 @@ class StudyCell:
     ``difference``: this row minus the study's first row, mean over seeds, with its interval; None
     in the first row itself and where it cannot be formed. Intervals are Student's over three seeds
     or more, and resample images below that; they are None for figures that are not means over
-    images. ``p``: of no difference, adjusted for all that the study looks at; None below three
-    seeds."""
+    images, or whose values an image were not kept. ``p``: of no difference, adjusted for all that
+    the study looks at; None below three seeds."""
 
     value: float
     low: float | None
@@ -259,11 +259,11 @@ class StudyCell:
     @property
     def direction(self) -> str:
         """ "lower", "higher" or "same" than the first row: both ends of the interval and every seed
-        must agree, at an adjusted p below 0.05.
+        must agree, at an adjusted p below 0.05; without an interval nothing can be told.
         """
-        if self.p is not None and self.p >= SIGNIFICANT:
-            return "same"
         ends = [end for end in (self.difference_low, self.difference_high) if end is not None]
+        if not ends or (self.p is not None and self.p >= SIGNIFICANT):
+            return "same"
         signs = {(each > 0) - (each < 0) for each in [*ends, *self.differences_by_seed]}
         return {frozenset({1}): "higher", frozenset({-1}): "lower"}.get(frozenset(signs), "same")
 

@@ -4,6 +4,7 @@ p-values.
 
 import numpy as np
 import pytest
+import torch
 from scipy.stats import false_discovery_control, ttest_1samp, ttest_rel
 
 from muse_core.evaluation.evaluate import Evaluated
@@ -63,3 +64,23 @@ def test_one_seed_has_no_interval_and_a_missing_figure_no_cell() -> None:
     cells = cells_over_seeds(rows, "muse", ["psnr"])
     assert cells["other"].keys() == {"psnr"}
     assert cells["other"]["psnr"].low is None and cells["other"]["psnr"].difference == -1.0
+
+
+def test_a_row_is_compared_with_the_one_that_the_study_names() -> None:
+    rows = {"muse": measured(MUSE), "base": measured(OTHER), "third": measured(MUSE)}
+    cells = cells_over_seeds(rows, "muse", [], against={"base": "", "third": "base"})
+    assert cells["third"]["psnr"].difference == pytest.approx(1.0333, abs=1e-3)
+    assert cells["base"]["psnr"].difference == pytest.approx(-1.0333, abs=1e-3)
+
+
+def test_below_three_seeds_the_interval_is_over_images_which_both_rows_share() -> None:
+    images = torch.arange(20.0)
+
+    def row(less: float) -> dict[int, Evaluated]:
+        kept = {"per_image/psnr": images - less}
+        return {1: Evaluated(Row("row", "", {"psnr": Measurement(9.5 - less, 20)}), kept)}
+
+    cell = cells_over_seeds({"muse": row(0), "other": row(1)}, "muse", ["psnr"])["other"]["psnr"]
+    ends = cell.difference_low, cell.difference_high
+    assert ends == pytest.approx((-1, -1)), "what all images share is not uncertain"
+    assert cell.low is not None and cell.low < 8.5 < (cell.high or 0) and cell.p is None

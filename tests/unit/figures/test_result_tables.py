@@ -187,7 +187,7 @@ FULL = {
 SHARED = {
     "psnr": less(24.0, 1.0),
     "zero_shot": StudyCell(0.9, 0.8, 1.0, [0.9, 0.9], 0.0, -0.1, 0.1, [0.01, -0.01]),
-    "fd_judge": StudyCell(0.3, None, None, [0.3, 0.3], -0.1, None, None, [-0.1, -0.1]),
+    "fd_judge": StudyCell(0.3, None, None, [0.3, 0.3], -0.1, -0.12, -0.08, [-0.1, -0.1]),
 }
 EXPECTED = {"psnr": "lower", "zero_shot": "lower"}
 STUDY = [
@@ -218,6 +218,8 @@ def test_a_cell_is_coloured_by_what_is_better_in_its_metric():
     assert verdict(SHARED["psnr"], METRICS["psnr"]) == "worse"
     assert verdict(SHARED["fd_judge"], METRICS["fd_judge"]) == "better"
     assert verdict(SHARED["zero_shot"], METRICS["zero_shot"]) == "no difference"
+    untold = StudyCell(0.3, None, None, [0.3], -0.1, None, None, [-0.1])
+    assert verdict(untold, METRICS["fd_judge"]) == "no difference", "one seed tells nothing"
     page = study_table(record(*STUDY[:2]), ("psnr", "fd_judge"))
     assert page.count("color:var(--bad,inherit)") == 1 == page.count("color:var(--good,inherit)")
 

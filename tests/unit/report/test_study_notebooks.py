@@ -2,6 +2,7 @@
 trained, and every number is known beforehand.
 """
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,7 +18,7 @@ from muse_core.evaluation.gradients.gradient_geometry import (
     Place,
     gradient_geometry,
 )
-from muse_core.report.study import PlannedRun, RowSpec, RunState
+from muse_core.report.study import PlannedRun, RowSpec, RunState, Study, StudySpec
 from muse_core.results.measurements import Measurement, Row
 from tests.notebook_cells import execute
 
@@ -156,9 +157,8 @@ def study(first: list[Evaluated], other: list[Evaluated]) -> dict[str, Any]:
         for row, found in rows.items()
     }
     failed = RunState(PlannedRun("lost", 0, "lost.0", {}), "failed", error="the loss is nan")
-    spec = SimpleNamespace(
+    spec = StudySpec(
         name="planted",
-        common={},
         seeds=[0, 1],
         rows={
             "full": RowSpec(words="MUSE"),
@@ -167,21 +167,15 @@ def study(first: list[Evaluated], other: list[Evaluated]) -> dict[str, Any]:
         },
     )
     names: dict[str, Any] = {
-        "runs": {},
+        "runs": runs,
         "states": [*(RunState(run, "done") for found in runs.values() for run in found), failed],
-        "chosen": SimpleNamespace(spec=spec),
+        "chosen": Study(spec, Path(), {}, Path()),
         "lab": SimpleNamespace(device="cpu"),
-        "gradient_cosine": lambda run: np.array([]),
+        "row_of": lambda _, run: rows[run.row][run.seed],
         "learned": lambda *sentences: names.__setitem__("said", sentences),
     }
-    execute("07_ablations.ipynb", ["measured"], names)
-    names["runs"] = runs
-    names["measured"] = {row: dict(enumerate(found)) for row, found in rows.items()}
-    return execute(
-        "07_ablations.ipynb",
-        ["values", "interval", "cells", "adjusted-p", "study-table", "learn"],
-        names,
-    )
+    cells = ["measured", "cells", "study-table", "learn"]
+    return execute("07_ablations.ipynb", cells, names)
 
 
 IMAGES = np.arange(20.0)
