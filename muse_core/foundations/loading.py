@@ -169,7 +169,8 @@ def reading(what: str, location: str, remedy: str = COPY) -> Iterator[None]:
         raise
     # For a damaged file libraries raise nearly anything.
     except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        said = str(error).replace(f"{location}/", "").strip().splitlines()
+        reason = (said or [type(error).__name__])[0][:200]
         raise MuseError(f"The {what} {location} cannot be read ({reason}): {remedy}.") from error
     finally:
         logging.set_verbosity(verbosity)
