@@ -241,15 +241,29 @@ def shown_first(tests: DrawingTests, images: Drawings) -> dict[str, Images]:
     first riddle; of the first edit of each kind the image before, what was asked for, and what
     came.
     """
-    tasks, kinds = {}, {}
-    for at, prompt in enumerate(tests.geneval.prompts):
-        tasks.setdefault(prompt.task, at)
-    for at, case in enumerate(tests.edits):
-        kinds.setdefault(case.edit.kind, at)
-    of_edits = list(kinds.values())
+    of_tasks, of_edits = _firsts(tests)
     return {
-        "drawn": torch.cat([images.geneval[list(tasks.values())], images.riddles[:1]]),
+        "drawn": torch.cat([images.geneval[of_tasks], images.riddles[:1]]),
         "before": torch.stack([tests.edits[at].before for at in of_edits]),
         "asked": tests.real.edits[of_edits],
         "edited": images.edits[of_edits],
     }
+
+
+def asked_first(tests: DrawingTests) -> tuple[list[str], list[str]]:
+    """The words for what `shown_first` shows: prompts, and instructions."""
+    of_tasks, of_edits = _firsts(tests)
+    prompts = [tests.geneval.prompts[at].prompt for at in of_tasks]
+    said = [tests.edits[at].edit.instruction for at in of_edits]
+    return [*prompts, tests.riddles[0].prompt], said
+
+
+def _firsts(tests: DrawingTests) -> tuple[list[int], list[int]]:
+    """Places of the first prompt of each task, and of the first edit of each kind."""
+    tasks: dict[str, int] = {}
+    kinds: dict[str, int] = {}
+    for at, prompt in enumerate(tests.geneval.prompts):
+        tasks.setdefault(prompt.task, at)
+    for at, case in enumerate(tests.edits):
+        kinds.setdefault(case.edit.kind, at)
+    return list(tasks.values()), list(kinds.values())

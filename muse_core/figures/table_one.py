@@ -37,7 +37,9 @@ def order(record: StudyRecord, row: StudyRow, metric: str) -> str:
     return "same" if (cell.difference > 0) == (theirs > base) else "other"
 
 
-def table_one(record: StudyRecord, metrics: Sequence[str], papers: Sequence[str]) -> str:
+def table_one(
+    record: StudyRecord, metrics: Sequence[str], papers: Sequence[str] = (), about: str = ""
+) -> str:
     """HTML: a line a system. Below each of our figures stands its interval, below that of the
     paper's columns the paper's figure, coloured by whether the order towards the first row is the
     same.
@@ -46,6 +48,7 @@ def table_one(record: StudyRecord, metrics: Sequence[str], papers: Sequence[str]
         record: The study.
         metrics: Columns.
         papers: Those of them that the paper has.
+        about: What the columns are, before the study's name.
     """
     kinds = {name: metric_named(name) for name in metrics}
     shown = [name for name in kinds if any(name in row.cells for row in record.rows)]
@@ -56,6 +59,7 @@ def table_one(record: StudyRecord, metrics: Sequence[str], papers: Sequence[str]
         lines.append([row_name(row.name, row.words, bold=True), *cells])
     seeds = ", ".join(map(str, record.seeds))
     caption = f"Study {record.study}: preset {record.preset}, {record.data}, seeds {seeds}"
+    caption = f"{about}. {caption}" if about else caption
     failed = [
         ("", f"Not finished: {row.name}, {why}") for row in record.rows for why in row.failures
     ]

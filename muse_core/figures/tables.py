@@ -92,7 +92,8 @@ def metric_head(metric: Metric, least: float = 6.8) -> Cell:
     em, at least.
     """
     arrow, tip = ("↑", "higher is better") if metric.better > 0 else ("↓", "lower is better")
-    style = f"white-space:normal;vertical-align:bottom;min-width:{least}em;max-width:8em"
+    style = f"white-space:normal;overflow-wrap:normal;min-width:{least}em;max-width:8em"
+    style += ";vertical-align:bottom"
     return Cell(metric.words, f"{metric.unit} {arrow}", "col", bold=True, tip=tip, style=style)
 
 
