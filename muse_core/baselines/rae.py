@@ -21,6 +21,7 @@ from muse_core.baselines.visual_tokenizer import (
     to_tokens,
 )
 from muse_core.config.system_stages import SystemStage
+from muse_core.errors import MuseError
 from muse_core.foundations.backbone import Backbone
 from muse_core.shapes import Images, Latents
 
@@ -113,7 +114,19 @@ class Rae(VisualTokenizer, ConfigMixin):
         )
 
     def decode(self, latent: Latents, size: tuple[int, int] | None = None) -> DecoderOutput:
-        """In training, noise of a strength drawn for each image is added first."""
+        """In training, noise of a strength drawn for each image is added first.
+
+        Raises:
+            MuseError: The latent is not that of square images of the decoder's size.
+        """
+        pixels = int(self.config.image_size)
+        side = pixels // self.backbone.patch_size
+        if latent.shape[-2:] != (side, side):
+            rows, columns = latent.shape[-2:]
+            raise MuseError(
+                f"RAE's decoder takes latents of {side} x {side} patches, and this one has {rows} "
+                f"x {columns}: give images of {pixels} x {pixels} pixels."
+            )
         tokens = to_tokens(self.with_noise(latent) if self.training else latent)
         decoded: Any = self.decoder(tokens, return_dict=True)
         return DecoderOutput(self.decoder.unpatchify(decoded.logits) / 2 + 0.5)

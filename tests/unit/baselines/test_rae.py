@@ -5,6 +5,7 @@ import torch
 
 from muse_core.baselines.rae import PATCHES, Rae
 from muse_core.baselines.visual_tokenizer import to_tokens
+from muse_core.errors import MuseError
 from muse_core.foundations.image_tower import ImageTower
 
 from ...integration.systems import bits
@@ -73,3 +74,10 @@ def test_training_moves_the_decoder_alone(world: SmallWorld) -> None:
     changed = {name for name, value in before.items() if not torch.equal(value, after[name])}
     assert changed == set(task.weights) and all(each.startswith("decoder.") for each in changed)
     assert {"mean", "std"} <= before.keys()
+
+
+def test_images_of_another_shape_are_encoded_and_refused_by_the_decoder(world: SmallWorld) -> None:
+    network = rae(world)
+    latent = network.encode(torch.rand(1, 3, 32, 64)).latent
+    with pytest.raises(MuseError, match=r"this one has 4 x 8: give images of 32 x 32 pixels"):
+        network.decode(latent)
