@@ -53,10 +53,13 @@ baseline: $(STAMP)
 ablations: $(STAMP) ## the studies of the paper's claims, what is not kept of nine hours on 2 cores, into reports/gallery
 	-$(BIN)/muse study decide
 	-$(BIN)/muse study sensitivity
+	-$(BIN)/muse study grid
 	$(BIN)/muse run 07 --force --run study-decide -p study decide
 	$(BIN)/muse gallery --run study-decide --into ablations
 	$(BIN)/muse run 07 --force --run study-sensitivity -p study sensitivity
 	$(BIN)/muse gallery --run study-sensitivity --into sensitivity
+	$(BIN)/muse run 07 --force --run study-grid -p study grid
+	$(BIN)/muse gallery --run study-grid --into grid
 	$(BIN)/python -m scripts.claims
 
 table1: $(STAMP) ## every system of the paper's Table 1, what is not kept of an hour and three quarters on 2 cores, into reports/gallery

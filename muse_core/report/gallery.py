@@ -40,8 +40,9 @@ BUDGET = 20_000_000
 SHOWS = {
     "ablations": ("The study that decides", "ablations.json"),
     "sensitivity": ("Losses, curriculum, teacher, attention", "ablations.json"),
+    "grid": ("Rates and steps, halved and doubled", "ablations.json"),
     "table1": ("Every system of Table 1", "table_one.json"),
-    "language": ("A language model reads the latent", "unified.json"),
+    "language": ("A language model reads the latent, and draws on it", "unified.json"),
     "generation": ("Generators trained for longer", "generation.json"),
     "generation-long": ("A generator trained for longer still", "generation.json"),
 }
