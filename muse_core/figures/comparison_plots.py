@@ -85,14 +85,16 @@ def study_differences(record: StudyRecord, metric: str, title: str) -> Picture:
             ends = (cell.difference, cell.difference_low, cell.difference_high)
             each = (cell.difference if end is None else end for end in ends)
             seeds += [(each * kind.scale, len(dots)) for each in cell.differences_by_seed]
-            dots[row.name] = tuple(end * kind.scale for end in each)
+            name = f"{row.name} to {row.against}" if row.against else row.name
+            dots[name] = tuple(end * kind.scale for end in each)
     if not dots:
         raise nothing(title, f"row with a difference in {metric!r}")
     x, y = np.array(seeds, dtype=float).reshape(-1, 2).T
     texts = [number_text(value, kind, "+") for value, _, _ in dots.values()]
     strokes = Line(x, y + 0.25, "", MUTED, 0, marker="line-ns-open", size=8)
     unit = f", {difference_unit(kind)}" if kind.unit else ""
-    words = f"{kind.words}: difference to {record.rows[0].name}{unit}"
+    others = ", or to the row named" if any(row.against for row in record.rows) else ""
+    words = f"{kind.words}: difference to {record.rows[0].name}{others}{unit}"
     axis = Axis(
         f"{words} (bar: 95 % interval, strokes: seeds)", limits=_room([(0.0,), *dots.values(), x])
     )

@@ -108,7 +108,8 @@ def study_table(record: StudyRecord, metrics: Sequence[str]) -> str:
         outcome = (row.outcome if row.cells else "no run was finished") or "–"
         paper = Cell(row.paper or "–", words=True, style="min-width:8em;max-width:13em")
         came = Cell(outcome, words=True, bold=True, verdict=colour)
-        lines.append([row_name(row.name, row.words, bold=True), *cells, paper, came])
+        words = f"{row.words} (compared with {row.against})" if row.against else row.words
+        lines.append([row_name(row.name, words, bold=True), *cells, paper, came])
     failures = [f"{row.name}, {reason}" for row in record.rows for reason in row.failures]
     seeds = ", ".join(map(str, record.seeds))
     caption = f"Study {record.study}: preset {record.preset}, {record.data}, seeds {seeds}"

@@ -50,6 +50,7 @@ def _row(name: str, spec: RowSpec, states: Sequence[RunState], cells: Cells) -> 
         failures=[f"seed {each.planned.seed}: {each.error or each.status}" for each in undone],
         seconds=sum((each.seconds for each in mine), 0.0),
         figures=spec.figures,
+        against=spec.against,
     )
 
 

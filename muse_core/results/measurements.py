@@ -282,7 +282,7 @@ class StudyRow:
     """One row of a study. ``words``: what it changes; ``paper``: what the paper says of it;
     ``expects``: metric -> what this means: a direction ("lower", "higher", "same"), or "below
     NUMBER"; ``failures``: seeds that did not finish, and why; ``figures``: metric -> what the paper
-    reports, in the unit of tables."""
+    reports, in the unit of tables; ``against``: the row it is compared with, "" for the first."""
 
     name: str
     words: str
@@ -293,6 +293,7 @@ class StudyRow:
     failures: list[str] = field(default_factory=list)
     seconds: float = 0.0
     figures: dict[str, float] = field(default_factory=dict)
+    against: str = ""
 
     @property
     def outcome(self) -> str:

@@ -2,6 +2,8 @@
 said.
 """
 
+from dataclasses import replace
+
 import pytest
 
 from muse_core.errors import MuseError
@@ -54,6 +56,14 @@ def test_differences_have_a_stroke_a_seed():
     assert dots.ends.tolist() == [[0.5], [0.5]] and picture.panels[0].x.words.startswith(
         "PSNR: difference to full, dB"
     )
+
+
+def test_a_row_that_is_compared_with_another_says_with_which() -> None:
+    record = study()
+    record = replace(record, rows=[record.rows[0], replace(record.rows[1], against="base")])
+    panel = study_differences(record, "psnr", "t").panels[0]
+    assert f"{record.rows[1].name} to base" in panel.y.ticks.values()
+    assert panel.x.words.startswith("PSNR: difference to full, or to the row named, dB")
 
 
 def test_following_bars_are_percent_with_intervals_ceiling_and_chance():
