@@ -29,9 +29,10 @@ LEAD = (
     "`python -m scripts.claims`; a test holds it true. A difference is a mean over paired seeds "
     "with its 95 % interval by Student's t. **Supported** and **refuted here**: the whole interval "
     "lies beyond, or short of, what is claimed, at a p-value adjusted for all claims that its "
-    "study decides (Benjamini and Hochberg, 5 %). **Cannot be decided here**: neither; the "
-    "smallest difference "
-    'that so many seeds would show four times out of five stands beside it. "Here" is the drawn '
+    "study decides (Benjamini and Hochberg, 5 %; claims about gradients, which hardly vary, among "
+    "themselves; one not measured yet counts as p = 1). **Cannot be decided here**: neither; the "
+    "smallest distance from what is claimed that so many seeds would show four times out of five, "
+    'before that correction, stands beside it. "Here" is the drawn '
     "world of preset `tiny`. A verdict without a study was written by hand, with where it is seen. "
     "*Rows of unlike code*: files of the folders that decide a row changed between its runs."
 )
@@ -84,7 +85,8 @@ class Versus(Figure):
 
 class Claim(Figure):
     """One claim. ``margin``: how far beyond the other it has to lie, in the direction it ``wants``;
-    negative for "not further behind than". ``shown`` with ``verdict``: where it is seen without a
+    negative for "not further behind than". ``family``: its p-value is adjusted with those of
+    the same study and family. ``shown`` with ``verdict``: where it is seen without a
     study; ``untested``: why it is not.
     """
 
@@ -94,6 +96,7 @@ class Claim(Figure):
     versus: Versus = Versus()
     wants: Literal["higher", "lower"] = "higher"
     margin: float = 0.0
+    family: str = ""
     shown: str = ""
     verdict: str = ""
     untested: str = ""
@@ -197,17 +200,11 @@ def page() -> str:
 def _adjusted(listed: list[Claim], found: list[PairedDifference | None]) -> list[float | None]:
     """Each claim's p-value among those of its study: what another study finds is no help to it."""
     ps: list[float | None] = [None] * len(listed)
-    for study in {claim.study for claim in listed}:
-        known = [
-            (at, each.p)
-            for at, each in enumerate(found)
-            if each is not None and listed[at].study == study
-        ]
-        if known:
-            for (at, _), p in zip(
-                known, false_discovery_control([p for _, p in known]), strict=True
-            ):
-                ps[at] = float(p)
+    for family in {(claim.study, claim.family) for claim in listed if claim.study}:
+        of = [at for at, one in enumerate(listed) if (one.study, one.family) == family]
+        plain = [1.0 if (each := found[at]) is None else each.p for at in of]
+        for at, p in zip(of, false_discovery_control(plain), strict=True):
+            ps[at] = float(p) if found[at] is not None else None
     return ps
 
 
@@ -217,9 +214,11 @@ def _here(claim: Claim, found: PairedDifference | None, p: float | None) -> str:
     if found is None or p is None:
         return "" if claim.study else claim.shown
     kind = METRICS[claim.metric]
-    number = lambda value: f"{value * kind.scale:+.{max(1, kind.digits)}f}"
+    digits = max(1, kind.digits)
+    number = lambda value: f"{round(value * kind.scale, digits) + 0.0:+.{digits}f}"
+    sign = 1 if claim.wants == "higher" else -1
     unit = {"%": "points"}.get(kind.unit, kind.unit)
-    wanted = f", {number(claim.margin)} claimed" if claim.margin else ""
+    wanted = f" against the {number(sign * claim.margin)} claimed" if claim.margin else ""
     code = "; rows of unlike code" if unlike_code(claim) else ""
     return (
         f"{claim.named or kind.words} {number(found.mean)} {unit} "

@@ -49,5 +49,6 @@ def paired_difference(
     half = float(t.ppf((1 + CONFIDENCE) / 2, n - 1)) * error
     detectable = half + float(t.ppf(POWER, n - 1)) * error
     tested: Any = ttest_1samp(found, margin) if error > 0 else None
-    p = float(tested.pvalue) if tested is not None else float(mean == margin)
+    # Without spread between seeds there is nothing to measure a difference by.
+    p = float(tested.pvalue) if tested is not None else 1.0
     return PairedDifference(mean, mean - half, mean + half, p, detectable, n)

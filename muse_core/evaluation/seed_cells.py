@@ -56,8 +56,10 @@ def _adjust(cells: Cells, family: Collection[tuple[str, str]]) -> None:
 
 
 def _having(seeds: BySeed, metric: str) -> BySeed:
-    """Those that have this figure."""
-    return {seed: each for seed, each in seeds.items() if each.row.value(metric) is not None}
+    """Those that have this figure, and it is a number."""
+    values = {seed: each.row.value(metric) for seed, each in seeds.items()}
+    there = {seed for seed, value in values.items() if value is not None and np.isfinite(value)}
+    return {seed: each for seed, each in seeds.items() if seed in there}
 
 
 def _cell(own: BySeed, base: BySeed, metric: str) -> StudyCell | None:
@@ -76,6 +78,9 @@ def _cell(own: BySeed, base: BySeed, metric: str) -> StudyCell | None:
         return replace(told, difference_low=low, difference_high=high)
     ours, theirs = zip(*((_value(a, metric), _value(b, metric)) for a, b in pairs), strict=True)
     found = paired_difference(ours, theirs)
+    # Equal in every seed: there is no spread to measure a difference by.
+    if found.detectable == 0:
+        return told
     return replace(told, difference_low=found.low, difference_high=found.high, p=found.p)
 
 

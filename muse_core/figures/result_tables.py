@@ -14,7 +14,14 @@ from muse_core.results.measurements import METRICS, Metric, Row, StudyCell, Stud
 REFERENCES = (tables.CHANCE, tables.REAL_IMAGES)
 """Rows that nothing was trained for: never the best of a table."""
 
-SENTENCE_METRICS = ("psnr", "zero_shot", "linear_probe", "miou", "attention_auc")
+SENTENCE_METRICS = (
+    "psnr",
+    "zero_shot",
+    "linear_probe",
+    "linear_probe_z",
+    "miou",
+    "attention_auc",
+)
 
 
 def results_table(rows: Sequence[Row], metrics: Sequence[str], caption: str) -> str:
@@ -172,7 +179,8 @@ def _study_cell(found: StudyCell | None, metric: Metric) -> Cell:
 
 
 def _sentence(row: StudyRow) -> str:
-    start = f"<strong>{escape(row.name)}</strong> ({escape(row.words)})"
+    against = f"; compared with {row.against}" if row.against else ""
+    start = f"<strong>{escape(row.name)}</strong> ({escape(row.words + against)})"
     if not row.cells:
         return f"{start}: no run was finished: {escape('; '.join(row.failures))}."
     parts = []
@@ -181,6 +189,6 @@ def _sentence(row: StudyRow) -> str:
         if found and found.difference is not None and found.direction != "same":
             difference = number_text(found.difference * kind.scale, kind, "+")
             parts.append(f"{kind.words} {difference} {tables.difference_unit(kind)}".rstrip())
-    told = ", ".join(parts) or "no figure can be told apart from the first row's"
+    told = ", ".join(parts) or "no difference can be told"
     paper = f" The paper says: {escape(row.paper)}. <em>{row.outcome}.</em>" if row.paper else ""
     return f"{start}: {told}.{paper}"

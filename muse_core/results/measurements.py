@@ -243,8 +243,8 @@ class StudyCell:
     ``difference``: this row minus the study's first row, mean over seeds, with its interval; None
     in the first row itself and where it cannot be formed. Intervals are Student's over three seeds
     or more, and resample images below that; they are None for figures that are not means over
-    images, or whose values an image were not kept. ``p``: of no difference, adjusted for all that
-    the study looks at; None below three seeds."""
+    images, or whose values an image were not kept. ``p``: of no difference, adjusted together
+    with those of the metrics that the study's page shows; None below three seeds."""
 
     value: float
     low: float | None
@@ -267,14 +267,15 @@ class StudyCell:
         signs = {(each > 0) - (each < 0) for each in [*ends, *self.differences_by_seed]}
         return {frozenset({1}): "higher", frozenset({-1}): "lower"}.get(frozenset(signs), "same")
 
-    def meets(self, expectation: str) -> bool:
+    def meets(self, expectation: str) -> bool | None:
         """Whether the cell is what a row of the study expects: a direction, or "below NUMBER" for
-        every seed.
+        every seed. None where that is open: no difference that can be told is not none.
         """
         word, _, number = expectation.partition(" ")
-        return (
-            max(self.by_seed) < float(number) if word == "below" else self.direction == expectation
-        )
+        if word == "below":
+            beyond = self.low is not None and self.low >= float(number)
+            return True if max(self.by_seed) < float(number) else False if beyond else None
+        return None if self.direction == "same" else self.direction == expectation
 
 
 @dataclass(frozen=True)
@@ -297,8 +298,8 @@ class StudyRow:
 
     @property
     def outcome(self) -> str:
-        """ "reproduced", "in part", "not at this scale", "failed", or "" where the paper says
-        nothing.
+        """ "reproduced", "in part", "the other way", "open" (too little to tell), "failed", or ""
+        where the paper says nothing.
         """
         if not self.cells:
             return "failed"
@@ -309,7 +310,9 @@ class StudyRow:
         ]
         if not met:
             return ""
-        return "reproduced" if all(met) else "in part" if any(met) else "not at this scale"
+        if any(met):
+            return "reproduced" if all(met) else "in part"
+        return "the other way" if False in met else "open"
 
 
 @dataclass(frozen=True)

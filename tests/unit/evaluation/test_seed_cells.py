@@ -84,3 +84,15 @@ def test_below_three_seeds_the_interval_is_over_images_which_both_rows_share() -
     ends = cell.difference_low, cell.difference_high
     assert ends == pytest.approx((-1, -1)), "what all images share is not uncertain"
     assert cell.low is not None and cell.low < 8.5 < (cell.high or 0) and cell.p is None
+
+
+def test_equal_differences_and_what_is_no_number_are_no_evidence() -> None:
+    broken = {"muse": measured(MUSE), "other": measured({"psnr": [24.0, float("nan"), 24.1]})}
+    cell = cells_over_seeds(broken, "muse", ["psnr"])["other"]["psnr"]
+    assert cell.by_seed == [24.0, 24.1] and cell.p is None
+    flat = {
+        "muse": measured({"psnr": [2.0, 4.0, 8.0]}),
+        "other": measured({"psnr": [1.0, 3.0, 7.0]}),
+    }
+    cell = cells_over_seeds(flat, "muse", ["psnr"])["other"]["psnr"]
+    assert (cell.p, cell.difference_low, cell.direction) == (None, None, "same")
