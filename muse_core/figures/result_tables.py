@@ -189,6 +189,10 @@ def _sentence(row: StudyRow) -> str:
         if found and found.difference is not None and found.direction != "same":
             difference = number_text(found.difference * kind.scale, kind, "+")
             parts.append(f"{kind.words} {difference} {tables.difference_unit(kind)}".rstrip())
-    told = ", ".join(parts) or "no difference can be told"
+    compared = [each for each in row.cells.values() if each.difference is not None]
+    nothing = "no difference can be told"
+    if compared and all(each.difference_low is None for each in compared):
+        nothing = "too few seeds for an interval of any difference"
+    told = ", ".join(parts) or nothing
     paper = f" The paper says: {escape(row.paper)}. <em>{row.outcome}.</em>" if row.paper else ""
     return f"{start}: {told}.{paper}"

@@ -230,6 +230,12 @@ def test_sentences_tell_what_differs_and_what_failed():
     assert "no run was finished: seed 0: it is &lt;nan&gt;." in lost
 
 
+def test_a_sentence_without_any_interval_says_that_seeds_are_too_few() -> None:
+    one = StudyCell(24.0, None, None, [24.0], -1.0, None, None, [-1.0])
+    (told,) = outcome_sentences(record(STUDY[0], StudyRow("a", "b", {}, "", {}, {"psnr": one})))
+    assert told.endswith("too few seeds for an interval of any difference.")
+
+
 def test_a_study_of_no_rows_is_a_sentence():
     with pytest.raises(MuseError, match="no rows to show"):
         study_table(record(), ("psnr",))
