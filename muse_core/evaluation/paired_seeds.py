@@ -45,7 +45,9 @@ def paired_difference(
         )
     found = np.asarray(values, dtype=float) - np.asarray(others, dtype=float)
     n, mean = len(found), float(found.mean())
-    error = float(found.std(ddof=1) / np.sqrt(n))
+    # Decimals that are equal differ by rounding as floats.
+    equal = np.allclose(found, found[0], rtol=1e-9, atol=1e-12)
+    error = 0.0 if equal else float(found.std(ddof=1) / np.sqrt(n))
     half = float(t.ppf((1 + CONFIDENCE) / 2, n - 1)) * error
     detectable = half + float(t.ppf(POWER, n - 1)) * error
     tested: Any = ttest_1samp(found, margin) if error > 0 else None

@@ -125,7 +125,7 @@ def study_table(record: StudyRecord, metrics: Sequence[str]) -> str:
 
 
 def verdict(found: StudyCell, metric: Metric) -> str:
-    """ "better", "worse" or "no difference" against the first row."""
+    """ "better", "worse" or "no difference" against the row it is compared with."""
     return metric.verdict({"higher": 1, "lower": -1, "same": 0}[found.direction])
 
 

@@ -240,8 +240,8 @@ class StudyCell:
     """One metric of one row of a study: mean over seeds with its 95 % interval, and each seed's own
     value.
 
-    ``difference``: this row minus the study's first row, mean over seeds, with its interval; None
-    in the first row itself and where it cannot be formed. Intervals are Student's over three seeds
+    ``difference``: this row minus the one it is compared with, mean over seeds, with its interval;
+    None in the first row and where it cannot be formed. Intervals are Student's over three seeds
     or more, and resample images below that; they are None for figures that are not means over
     images, or whose values an image were not kept. ``p``: of no difference, adjusted together
     with those of the metrics that the study's page shows; None below three seeds."""
@@ -258,7 +258,7 @@ class StudyCell:
 
     @property
     def direction(self) -> str:
-        """ "lower", "higher" or "same" than the first row: both ends of the interval and every seed
+        """ "lower", "higher" or "same" than the other row: both ends of the interval and every seed
         must agree, at an adjusted p below 0.05; without an interval nothing can be told.
         """
         ends = [end for end in (self.difference_low, self.difference_high) if end is not None]

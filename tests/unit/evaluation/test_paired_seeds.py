@@ -36,6 +36,8 @@ def test_what_would_be_seen_is_seen_four_times_out_of_five() -> None:
 def test_equal_differences_have_no_spread() -> None:
     assert paired_difference([1.0, 2.0, 3.0], [0.5, 1.5, 2.5]).p == 1.0
     assert paired_difference([1.0, 2.0, 3.0], [1.0, 2.0, 3.0]).p == 1.0
+    decimals = paired_difference([0.741, 0.752, 0.763], [0.744, 0.755, 0.766])
+    assert decimals.p == 1.0 and decimals.detectable == 0.0
 
 
 @pytest.mark.parametrize(("new", "old"), [([1.0, 2.0], [1.0, 2.0]), ([1.0, 2.0, 3.0], [1.0, 2.0])])

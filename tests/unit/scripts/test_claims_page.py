@@ -16,6 +16,12 @@ def test_the_page_is_up_to_date() -> None:
     assert claims.PAGE.read_text() == claims.page(), "run python -m scripts.claims"
 
 
+def test_the_frozen_backbones_zero_shot_is_what_its_rows_of_table_1_have() -> None:
+    (said,) = [one.versus.number for one in claims.claims() if "frozen, here" in one.says]
+    kept = claims.by_seed("table1", Figure(row="backbone", metric="zero_shot"))
+    assert len(kept) == 3 and {round(value, 4) for value in kept.values()} == {said}
+
+
 def test_a_claim_without_a_study_says_why_or_where() -> None:
     for claim in claims.claims():
         assert bool(claim.study) + bool(claim.untested) + bool(claim.shown and claim.verdict) == 1
