@@ -26,6 +26,8 @@ from muse_core.config.stage import (
     three_stages,
 )
 
+SHIFT = 3.0
+"""Of the times of flow matching (SANA)."""
 QUERY_GRID = 16
 """N = 256 learnable queries: one for each token of a 448-pixel image. They are resized to 8 x 8 for
 training at 224.
@@ -204,11 +206,13 @@ def _language() -> LanguageStage:
 
 def _drawing() -> tuple[DrawingStage, ...]:
     """UniLIP's three stages, which MUSE inherits: rate, decay, warm-up and dropout are its own, the
-    numbers of steps and images ours. A real SANA is pretrained, and 08 need not train it first.
+    numbers of steps ours, and the shift of times SANA's, as in 08, whose denoiser they begin with.
+    The scenes of the training split are a hundred thousand.
     """
     alone = DrawingStage(
         name="10a_connector",
-        images=2_000_000,
+        images=100_000,
+        shift=SHIFT,
         trains_denoiser=False,
         learning_rate=1e-4,
         final_rate=0.1,
@@ -232,7 +236,7 @@ def _generation(denoiser: str) -> GenerationStage:
         name="08_generation",
         denoiser=denoiser,
         images=1_000_000,
-        shift=3.0,
+        shift=SHIFT,
         learning_rate=1e-4,
         steps=200_000,
         batch_size=128,

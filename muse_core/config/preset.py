@@ -128,7 +128,7 @@ class ConnectorOfDrawing:
 def tiny_drawing() -> tuple[DrawingStage, ...]:
     """Connector and denoiser from nothing, then with edits: half an hour of one core (estimated).
 
-    Not the connector alone first, as where a real SANA is pretrained: on a denoiser that captions
+    Not the connector alone first, as in the paper: on a denoiser that captions
     trained for minutes it learns to do without the prompt (reports/LOG.md).
     """
     drawing = DrawingStage(

@@ -92,6 +92,16 @@ class DrawingRow:
         return torch.cat(parts)
 
     @torch.no_grad()
+    def unedited(self, cases: Sequence[EditCase]) -> Images:
+        """The image of each case before its edit, encoded and decoded, on the CPU."""
+        before = torch.stack([case.before for case in cases])
+        parts = [
+            self.codec.decode(self.codec.encode(some.to(self.codec.device))).clamp(0, 1)
+            for some in before.split(AT_ONCE)
+        ]
+        return torch.cat(parts).float().cpu()
+
+    @torch.no_grad()
     def see(self, scenes: Sequence[SceneParameters], size: int) -> SeenImage:
         """Scenes as the language model reads them, and as the connector does."""
         joined: dict[str, Any] = {
@@ -209,7 +219,11 @@ def drawings(row: DrawingRow, tests: DrawingTests, seed: int, steps: int) -> Dra
 
 
 def judged(
-    detector: SceneDetector, tests: DrawingTests, images: Drawings, seed: int = 0
+    detector: SceneDetector,
+    tests: DrawingTests,
+    images: Drawings,
+    unedited: Images | None = None,
+    seed: int = 0,
 ) -> dict[str, Measurement]:
     """Every figure of drawn and edited images.
 
@@ -217,6 +231,7 @@ def judged(
         detector: The judge, which no loss has used.
         tests: What was asked for.
         images: What came.
+        unedited: As `measured_edits` takes it.
         seed: Of the bootstrap.
     """
     followed = prompt_following(detector, images.captions, tests.captions, seed)
@@ -224,7 +239,7 @@ def judged(
         **measured_geneval(detector, images.geneval, tests.geneval.prompts, seed),
         **measured_riddles(detector, images.riddles, tests.riddles, seed),
         **{f"follows_{name}": each for name, each in followed.items()},
-        **measured_edits(detector, images.edits, tests.edits, seed),
+        **measured_edits(detector, images.edits, tests.edits, unedited, seed),
     }
 
 

@@ -118,12 +118,12 @@ class LanguageModel(nn.Module):
         return [word for word in words if unk is not None and unk in self.ids(word)]
 
     def spelled(self, text: str) -> str:
-        """In small letters and with blanks before marks, where the vocabulary is of whole words and
-        that makes more of them known.
+        """In small letters, with blanks before marks, and without a full stop, where the vocabulary
+        is of whole words and that makes more of them known.
         """
-        easier = re.sub(r"\s*([?,:])", r" \1", text).lower().strip()
-        worse = len(self.unknown_words(easier)) >= len(self.unknown_words(text))
-        return text if worse else easier
+        easier = re.sub(r"\s*([?,:.])", r" \1", text).lower().strip()
+        ways = text, easier, easier.removesuffix(" .")
+        return min(ways, key=lambda way: len(self.unknown_words(way)))
 
     def check_words(self, text: str) -> None:
         """Raises MuseError for words that it does not know, and for those that steer it."""

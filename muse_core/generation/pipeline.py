@@ -160,11 +160,7 @@ class MusePipeline(DiffusionPipeline):
         Raises:
             MuseError: Another number of generators.
         """
-        if isinstance(generator, list) and len(generator) not in (1, count):
-            raise MuseError(
-                f"There are {len(generator)} generators and {count} images: give one for each "
-                "image, or one."
-            )
+        check_generators(generator, count)
         shape = (count, *self.latent_shape)
         return randn_tensor(shape, generator=generator, device=self.transformer.device)
 
@@ -307,6 +303,15 @@ def check_sampling(guidance_scale: float, num_inference_steps: int) -> None:
         raise MuseError(
             f"num_inference_steps must be at least 1 and at most {MOST_SAMPLING_STEPS:,} (20 is a "
             f"good start): got {num_inference_steps}."
+        )
+
+
+def check_generators(generator: Generators, count: int) -> None:
+    """Raises MuseError for several generators that are not one an image."""
+    if isinstance(generator, list) and len(generator) not in (1, count):
+        raise MuseError(
+            f"There are {len(generator)} generators and {count} images: give one for each image, "
+            "or one."
         )
 
 

@@ -124,6 +124,9 @@ class Drawer(ModelMixin, ConfigMixin):
         connector_config: dict[str, Any],
         denoiser_config: dict[str, Any],
         image_config: dict[str, Any],
+        tokenizer: str = "",
+        language_model: str = "",
+        shift: float = 1.0,
     ) -> None:
         """Random weights.
 
@@ -131,6 +134,9 @@ class Drawer(ModelMixin, ConfigMixin):
             connector_config: Of a `DrawingConnector`.
             denoiser_config: Of a ``SanaTransformer2DModel``.
             image_config: Of a `VisualProjector`.
+            tokenizer: Fingerprint of the one whose latents are drawn; "" where nobody said.
+            language_model: Digest of the one that is listened to, likewise.
+            shift: Of the times of flow matching, in training and in sampling.
         """
         super().__init__()
         self.connector = DrawingConnector(**connector_config)
@@ -143,16 +149,30 @@ class Drawer(ModelMixin, ConfigMixin):
         connector: DrawingConnector,
         denoiser: SanaTransformer2DModel,
         image_projector: VisualProjector,
+        **made_for: Any,
     ) -> "Drawer":
         """Of three networks, with their weights; the last may be the one that the language model
-        reads by: a copy is made of it.
+        reads by: a copy is made of it. ``made_for``: the other arguments of a `Drawer`.
         """
         given = connector, denoiser, image_projector
-        made: Any = cls(*map(_plain, given))
+        configs: list[Any] = [_plain(network) for network in given]
+        made: Any = cls(*configs, **made_for)
         own = made.connector, made.denoiser, made.image_projector
         for network, start in zip(own, given, strict=True):
             network.load_state_dict(start.state_dict())
         return made
+
+    def require(self, tokenizer: str, language_model: str) -> None:
+        """Raises MuseError unless it was made for these latents and listens to these weights."""
+        given = {"tokenizer": tokenizer, "language_model": language_model}
+        for name, value in given.items():
+            if (own := self.config[name]) != value:
+                words = name.replace("_", " ")
+                raise MuseError(
+                    f"This drawer was trained with {words} {own or '(it does not say which)'}, and "
+                    f"the {words} here is {value}: give that one, or train a drawer of this one "
+                    "(notebook 10, second half)."
+                )
 
     def condition(self, given: Understood) -> Conditioning:
         """What the denoiser attends to: every position of the sequence."""

@@ -22,6 +22,7 @@ from muse_core.generation.generation_run import OWN
 from muse_core.generation.latent_normalisation import LatentNormalisation
 from muse_core.models.tokenizer import MuseTokenizer
 from muse_core.training.distributed import device_for
+from muse_core.training.freshness import weights_digest
 from muse_core.training.stage_run import NamedRun
 from muse_core.training.trainer import StageResult, Trainer
 from muse_core.unified.answer_task import PROJECTOR_FOLDER
@@ -99,7 +100,14 @@ class OpenedDrawing:
             for start in range(0, len(some), AT_ONCE)
         ]
         connector.calibrate([(each.hidden, each.mask) for each in read])
-        return Drawer.of(connector, self.parts.denoiser, reader.projector)
+        return Drawer.of(
+            connector,
+            self.parts.denoiser,
+            reader.projector,
+            tokenizer=reader.normalisation.config["tokenizer"],
+            language_model=weights_digest(model.network),
+            shift=self.preset.drawing[-1].shift,
+        )
 
     def pairs(self, stage: DrawingStage) -> DrawnPairs:
         """What a stage learns from: the first scenes of the training split."""

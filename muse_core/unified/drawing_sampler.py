@@ -13,7 +13,14 @@ from muse_core.foundations.language_model import LanguageModel
 from muse_core.generation.caption_embeddings import Conditioning
 from muse_core.generation.denoiser import TIMESTEPS, velocity
 from muse_core.generation.latent_normalisation import LatentNormalisation
-from muse_core.generation.pipeline import GUIDANCE, STEPS, Generators, check_sampling, guides
+from muse_core.generation.pipeline import (
+    GUIDANCE,
+    STEPS,
+    Generators,
+    check_generators,
+    check_sampling,
+    guides,
+)
 from muse_core.losses.flow_matching import noised
 from muse_core.shapes import Bool, Latents
 from muse_core.unified.drawer import Drawer, SeenImage, understood
@@ -63,9 +70,12 @@ class DrawingSampler:
             kept: What is put back at every step, at that step's noise; None for nothing.
 
         Raises:
-            MuseError: Guidance below 0, no steps, unknown words, or more of them than are read.
+            MuseError: Guidance below 0, no steps, another number of generators, unknown words, or
+                more of them than are read.
         """
         check_sampling(guidance_scale, num_inference_steps)
+        check_generators(generator, len(prompts))
+        prompts = [self.language_model.spelled(prompt) for prompt in prompts]
         for prompt in prompts:
             self.language_model.check_words(prompt)
         given = self._conditions(prompts, image)
@@ -75,7 +85,7 @@ class DrawingSampler:
         size = (len(prompts), shape.in_channels, shape.sample_size, shape.sample_size)
         noise = randn_tensor(size, generator=generator, device=given.states.device)
         before = None if kept is None else self.normalisation.normalise(kept.latents)
-        scheduler: Any = FlowMatchEulerDiscreteScheduler()
+        scheduler: Any = FlowMatchEulerDiscreteScheduler(shift=self.drawer.config["shift"])
         scheduler.set_timesteps(num_inference_steps, device=noise.device)
         current = noise
         for index, timestep in enumerate(scheduler.timesteps, start=1):

@@ -7,6 +7,7 @@ prompt's line in ``00000/metadata.jsonl``, as the official scorer takes them.
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,8 @@ from muse_core.errors import MuseError, shown
 
 TASKS = ("single_object", "two_object", "counting", "colors", "position", "color_attr")
 POSITIONS = ("left of", "right of", "above", "below")
+BOXES, FAR_ENOUGH = 0.1, 0.5
+"""Of two boxes' sides, and of the way between their centres: the official scorer's constants."""
 METADATA, SAMPLES = "metadata.jsonl", "samples"
 
 
@@ -135,22 +138,25 @@ def write_geneval(folder: Path, prompt: DrawingPrompt, images: Sequence[Image.Im
 
 @dataclass(frozen=True)
 class Seen:
-    """One object that a judge sees; ``x`` and ``y`` of its centre, right and down, in [0, 1]."""
+    """One object that a judge sees; ``x`` and ``y`` of its centre, right and down, ``width`` and
+    ``height`` of its box, all in [0, 1]; 0 where a judge gives centres alone.
+    """
 
     name: str
     colour: str
     x: float
     y: float
+    width: float = 0.0
+    height: float = 0.0
 
 
-def drawn_right(prompt: DrawingPrompt, seen: Sequence[Seen], margin: float = 0.0) -> bool:
+def drawn_right(prompt: DrawingPrompt, seen: Sequence[Seen]) -> bool:
     """The official rule: enough objects of each class, all of them in their colour and place, and
     not as many as is excluded.
 
     Args:
         prompt: What was asked for.
         seen: What a judge sees, the surest first.
-        margin: How much further to a side, as a share of the image, an object has to be.
     """
     groups: list[list[Seen]] = []
     for wanted in prompt.include:
@@ -164,30 +170,24 @@ def drawn_right(prompt: DrawingPrompt, seen: Sequence[Seen], margin: float = 0.0
         if wanted.position is not None:
             place, other = wanted.position
             pairs = [(one, by) for one in there for by in groups[other]]
-            if not all(place in _places(one, by, margin) for one, by in pairs):
+            if not all(place in _places(one, by) for one, by in pairs):
                 return False
     counts = {each.name: sum(one.name == each.name for one in seen) for each in prompt.exclude}
     return all(counts[each.name] < each.count for each in prompt.exclude)
 
 
-def _places(one: Seen, by: Seen, margin: float) -> set[str]:
-    """Where one is, seen from the other; an object may be above and left of another."""
-    dx, dy = one.x - by.x, one.y - by.y
-    sides = {"right of": dx, "left of": -dx, "below": dy, "above": -dy}
-    return {name for name, away in sides.items() if away > margin}
-
-
-def geneval_scores(
-    prompts: Sequence[DrawingPrompt], right: Sequence[Sequence[bool]]
-) -> dict[str, float]:
-    """Task -> share of its images that are right, and ``overall``, the mean over tasks.
-
-    Args:
-        prompts: What was asked for.
-        right: Of each prompt, each image's verdict.
+def _places(one: Seen, by: Seen) -> set[str]:
+    """Where one is, seen from the other: what is left of the way between the centres without a
+    tenth of both boxes' sides has to be more than half of that way. An object may be above and
+    left of another.
     """
-    by_task: dict[str, list[bool]] = {}
-    for prompt, hits in zip(prompts, right, strict=True):
-        by_task.setdefault(prompt.task, []).extend(hits)
-    found = {task: sum(hits) / len(hits) for task, hits in by_task.items() if hits}
-    return found | {"overall": sum(found.values()) / len(found)}
+    dx, dy = one.x - by.x, one.y - by.y
+    way = math.hypot(dx, dy)
+    beyond_x = abs(dx) - BOXES * (one.width + by.width)
+    beyond_y = abs(dy) - BOXES * (one.height + by.height)
+    across, along = "right of" if dx > 0 else "left of", "below" if dy > 0 else "above"
+    return {
+        name
+        for name, beyond in ((across, beyond_x), (along, beyond_y))
+        if beyond > FAR_ENOUGH * way
+    }

@@ -19,6 +19,7 @@ from muse_core.generation.editing import PixelMask, check_mask, latent_mask
 from muse_core.generation.latent_normalisation import LatentNormalisation
 from muse_core.generation.pipeline import GUIDANCE, STEPS, Generators
 from muse_core.models.tokenizer import MuseTokenizer
+from muse_core.training.freshness import weights_digest
 from muse_core.unified.drawer import Drawer, SeenImage
 from muse_core.unified.drawing_sampler import DrawingSampler, Kept
 from muse_core.unified.projector import VisualProjector
@@ -41,7 +42,8 @@ class UnifiedModel(SeeingModel):
         normalisation: Of this tokenizer's latents.
 
     Raises:
-        MuseError: As `SeeingModel`; or the latents are another tokenizer's.
+        MuseError: As `SeeingModel`; or the statistics or the drawer are of another tokenizer, or
+            the drawer of another language model.
     """
 
     parts: ClassVar[dict[str, Any]] = SeeingModel.parts | {
@@ -59,7 +61,9 @@ class UnifiedModel(SeeingModel):
         reads: str = "semantic",
     ) -> None:
         super().__init__(tokenizer, projector, language_model, reads)
-        normalisation.require(Codec(tokenizer).fingerprint)
+        fingerprint = Codec(tokenizer).fingerprint
+        normalisation.require(fingerprint)
+        drawer.require(fingerprint, weights_digest(language_model.network))
         self.drawer, self.normalisation = drawer.eval().requires_grad_(False), normalisation
         self.sampler = DrawingSampler(language_model, drawer, normalisation)
 

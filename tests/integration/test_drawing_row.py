@@ -59,14 +59,14 @@ def test_a_row_is_trained_drawn_with_and_judged(micro, system: str) -> None:
     row, preset = row_of(system, device="cpu"), load_preset(PRESET, "generated_images=4")
     stages = ["captions", "projector", "10b_drawing", "10c_editing"]
     assert [*row.results] == stages
-    tests = DrawingTests.of("val", preset, 1)
+    tests = DrawingTests.of("val", preset, 2)
     images = drawings(row, tests, 3, FEW)
     again = drawings(row, tests, 3, FEW)
     for name, each in vars(images).items():
         assert torch.equal(each, getattr(again, name)), name
         assert each.shape == getattr(tests.real, name).shape and 0 <= each.min() <= each.max() <= 1
     detector = load_scene_detector(TINY / "scene_detector")
-    measured = judged(detector, tests, images)
+    measured = judged(detector, tests, images, row.unedited(tests.edits))
     by_captions = draw(row.captions, tests.captions, 3, 3.0, FEW)
     measured |= of_captions_denoiser(detector, tests, by_captions)
     assert set(OF_DRAWINGS) <= set(measured) <= set(METRICS)

@@ -103,7 +103,9 @@ def _recoloured(case: EditCase, image: Picture, found: Sequence[Detected]) -> bo
 
 
 def _retextured(case: EditCase, image: Picture, found: Sequence[Detected]) -> bool:
-    """Of the object in each texture, is the one that was asked for the nearest?"""
+    """The object is seen, and of it in each texture the one that was asked for is the nearest."""
+    if not _shows(found, case.becomes):
+        return False
     edit, size = case.edit, image.shape[-1]
     inside = draw(edit.after, size)[1][0] == edit.number + 1
     apart = []
@@ -124,9 +126,7 @@ def _replaced(case: EditCase, image: Picture, found: Sequence[Detected]) -> bool
 
 
 def _removed(case: EditCase, image: Picture, found: Sequence[Detected]) -> bool:
-    """And the others are there: an empty image removes everything."""
-    there = {each.shape for each in found}
-    return not _shows(found, case.was) and set(case.others) <= there
+    return not _shows(found, case.was)
 
 
 def _moved(case: EditCase, image: Picture, found: Sequence[Detected]) -> bool:
@@ -157,30 +157,48 @@ DONE: dict[str, Callable[[EditCase, Picture, Sequence[Detected]], bool]] = {
 """Kind of edit -> (case, image after it, what a detector sees there) -> whether it was done."""
 
 
+def _done(case: EditCase, image: Picture, found: Sequence[Detected]) -> bool:
+    """And the other objects are still seen: an empty image removes everything."""
+    stayed = set(case.others) <= {each.shape for each in found}
+    return stayed and DONE[case.edit.kind](case, image, found)
+
+
 def measured_edits(
-    detector: SceneDetector, images: Images, cases: Sequence[EditCase], seed: int = 0
+    detector: SceneDetector,
+    images: Images,
+    cases: Sequence[EditCase],
+    unedited: Images | None = None,
+    seed: int = 0,
 ) -> dict[str, Measurement]:
-    """Share of the edits that were done, of each kind and of all, and how well the rest stayed.
+    """Share of the edits that were done while the other objects stayed, of each kind and of all;
+    and how well the pixels stayed that no edit concerns.
 
     Args:
         detector: The judge.
         images: After the edit, one a case, in [0, 1].
         cases: As many of each kind.
+        unedited: The images before the edits, encoded and decoded by the tokenizer whose latents
+            are edited, so that its own error is not held against the edit; None where nothing was
+            encoded, and the pixels are not measured.
         seed: Of the bootstrap over cases.
     """
     judged = zip(cases, images, detected(detector, images), strict=True)
-    hits = [DONE[case.edit.kind](case, image, found) for case, image, found in judged]
+    hits = [_done(*each) for each in judged]
     kinds = [case.edit.kind for case in cases]
-    words = "share of edits that were done; judged by a detector, textures and grounds by pixels"
+    words = (
+        "share of edits that were done, the other objects still seen; judged by a detector, "
+        "textures and grounds by pixels"
+    )
     measured = {"edits": share(hits, words, seed)}
     for kind in dict.fromkeys(kinds):
         of = [hit for hit, each in zip(hits, kinds, strict=True) if each == kind]
         measured[f"edits_{kind}"] = share(of, words, seed)
-    before = torch.stack([case.before for case in cases])
+    if unedited is None:
+        return measured
     changed = torch.stack([case.changed for case in cases])
-    decibels = background_psnr(images, before, changed).double().numpy()
+    decibels = background_psnr(images, unedited, changed).double().numpy()
     decibels = decibels[np.isfinite(decibels)]
     ends = mean_interval(decibels, seed) or (None, None)
-    said = "PSNR over pixels that the edit leaves, against the image before it"
+    said = "PSNR over pixels that the edit leaves, against the image before it encoded and decoded"
     kept = Measurement(float(decibels.mean()), len(decibels), said, *ends)
     return measured | {"edit_background": kept}

@@ -32,7 +32,8 @@ def measured_geneval(
     seed: int = 0,
 ) -> dict[str, Measurement]:
     """Share of the images that are right by GenEval's own rule, of each task and of all; prompts
-    are as many a task, so that the share of all is the mean over tasks.
+    are as many a task, so that the share of all is the mean over tasks. The detector gives centres
+    and no boxes: positions are judged by centres.
 
     Args:
         detector: The judge.
@@ -48,7 +49,7 @@ def measured_geneval(
         task: [hit for hit, prompt in zip(hits, prompts, strict=True) if prompt.task == task]
         for task in TASKS
     }
-    words = "share of images that are right by GenEval's rule; judged by a detector"
+    words = "share of images that are right by GenEval's rule, positions by centres; by a detector"
     found = {f"geneval_{task}": share(of, words, seed) for task, of in by_task.items() if of}
     return {"geneval": share(hits, words, seed)} | found
 

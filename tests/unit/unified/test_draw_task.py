@@ -113,6 +113,26 @@ def test_rows_that_draw_and_rows_that_edit_keep_their_order() -> None:
     assert lengths[0] == lengths[3] > lengths[1] == lengths[2]
 
 
+def test_as_many_prompts_as_said_are_dropped(monkeypatch) -> None:
+    def read(share: float) -> list[str]:
+        task = trainer(f"dropped-{share}", replace(EDITING, prompt_dropout=share)).task
+        said: list[str] = []
+        heard = task.understood
+        monkeypatch.setattr(task, "understood", lambda p, batch: said.extend(p) or heard(p, batch))
+        torch.manual_seed(0)
+        task.update(pairs().__getitems__([*range(24)]), 1)
+        return said
+
+    assert read(0.0) == [*pairs().prompts] and read(1.0) == [""] * 24
+    assert 6 < read(0.5).count("") < 18
+
+
+def test_a_denoiser_that_is_not_trained_is_in_evaluation_mode() -> None:
+    task = trainer("frozen", replace(STAGE, trains_denoiser=False)).task
+    assert task.drawer.connector.training and not task.drawer.denoiser.training
+    assert trainer("trained").task.drawer.denoiser.training
+
+
 def test_edits_without_a_projector_are_a_sentence() -> None:
     with pytest.raises(MuseError, match="no projector makes words of them"):
         trainer("none", EDITING, edits=False).fit()

@@ -3,6 +3,7 @@ is kept.
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,6 @@ from muse_core.unified.geneval import (
     Seen,
     Wanted,
     drawn_right,
-    geneval_scores,
     read_geneval,
     write_geneval,
 )
@@ -93,10 +93,14 @@ def test_places_are_seen_from_the_named_entry(place: str, x: float, y: float) ->
     asked = prompt(Wanted("ring"), Wanted("star", position=(place, 0)))
     assert drawn_right(asked, [at("ring"), at("star", x, y)])
     assert not drawn_right(asked, [at("ring"), at("star", 1 - x, 1 - y)])
-    assert not drawn_right(asked, [at("ring"), at("star", x, y)], margin=0.4)
 
 
-def test_the_whole_is_the_mean_over_tasks() -> None:
-    asked = [DrawingPrompt(0, "counting", "p", ()), DrawingPrompt(1, "colors", "p", ())]
-    found = geneval_scores(asked, [[True, False], [True]])
-    assert found == {"counting": 0.5, "colors": 1.0, "overall": 0.75}
+def test_a_place_needs_half_of_the_way_beyond_a_tenth_of_the_boxes() -> None:
+    asked = prompt(Wanted("ring"), Wanted("star", position=("right of", 0)))
+    # Straight above and a little to the right: above, and not right of.
+    assert not drawn_right(asked, [at("ring"), at("star", 0.51, 0.1)])
+    assert drawn_right(asked, [at("ring"), at("star", 0.7, 0.4)])
+    wide = [replace(each, width=0.6) for each in (at("ring"), at("star", 0.7, 0.4))]
+    # 0.2 less a tenth of 1.2 is 0.08, and half of the way is 0.11.
+    assert not drawn_right(asked, wide)
+    assert drawn_right(asked, [wide[0], at("star", 0.7, 0.4)])

@@ -1,5 +1,8 @@
 """One model answers, draws and edits; it is saved whole, and says what it cannot do."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 import torch
 from PIL import Image
@@ -9,7 +12,8 @@ from muse_core.errors import MuseError
 from muse_core.generation.codecs import Codec
 from muse_core.generation.denoiser import build_denoiser
 from muse_core.generation.latent_normalisation import LatentNormalisation
-from muse_core.unified.drawer import Drawer
+from muse_core.training.freshness import weights_digest
+from muse_core.unified.drawer import Drawer, SeenImage
 from muse_core.unified.drawing_connector import DrawingConnector
 from muse_core.unified.projector import VisualProjector
 from muse_core.unified.unified_model import UnifiedModel
@@ -36,14 +40,28 @@ def model() -> UnifiedModel:
     latents = encoded.latent
     denoiser = build_denoiser(SHAPE, latents.shape[1], latents.shape[2], 24)
     projector = VisualProjector(encoded.semantic.shape[-1], 32)
-    drawer = Drawer.of(DrawingConnector.of(language, 3, 1, 24), denoiser, projector)
-    normalisation = LatentNormalisation.measured(latents, Codec(sees).fingerprint)
+    own = Codec(sees).fingerprint
+    drawer = Drawer.of(
+        DrawingConnector.of(language, 3, 1, 24),
+        denoiser,
+        projector,
+        tokenizer=own,
+        language_model=weights_digest(language.network),
+    )
+    normalisation = LatentNormalisation.measured(latents, own)
     return UnifiedModel(sees, projector, language, drawer, normalisation).eval()
 
 
 @pytest.fixture
 def image() -> Image.Image:
     return Image.new("RGB", (TINY.image_size, TINY.image_size), "red")
+
+
+def drawer_with(model: UnifiedModel, **changed: Any) -> Drawer:
+    config = {n: each for n, each in dict(model.drawer.config).items() if not n.startswith("_")}
+    made = Drawer(**config | changed).eval()
+    made.load_state_dict(model.drawer.state_dict())
+    return made
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -64,6 +82,31 @@ def test_guidance_goes_away_from_the_empty_prompt(model) -> None:
     none, one, three = latents(0.0), latents(1.0), latents(3.0)
     torch.testing.assert_close(three - none, 3 * (one - none), rtol=1e-3, atol=1e-4)
     assert not torch.allclose(one, none)
+    # Without a word, and with none of its guidance, the prompt does not matter.
+    other = model.sampler.latents(["a blue ring"], None, 0.0, 1, seeded())
+    torch.testing.assert_close(none, other, rtol=1e-3, atol=1e-4)
+
+
+def test_without_an_instruction_the_image_is_still_seen(model) -> None:
+    width = model.drawer.connector.queries.shape[-1]
+    seen = lambda seed: SeenImage(*torch.randn(2, 1, 4, width, generator=seeded(seed)))
+    latents = lambda image: model.sampler.latents(["a star"], image, 0.0, 1, seeded())
+    assert not torch.allclose(latents(seen(0)), latents(seen(1)))
+    assert not torch.allclose(latents(seen(0)), latents(None))
+
+
+def test_words_are_spelled_as_the_language_model_does(model, image) -> None:
+    drawn = lambda prompt: model.draw(prompt, generator=seeded(), **FEW)[0].tobytes()
+    assert drawn("A red star.") == drawn("a red star")
+    edit = lambda said: model.edit(image, said, generator=seeded(), **FEW).image.tobytes()
+    assert edit("The star turned left.") == edit("the star turned left")
+
+
+def test_times_are_shifted_in_sampling_as_in_training(model) -> None:
+    shifted = drawer_with(model, shift=3.0)
+    other = replace(model.sampler, drawer=shifted)
+    one, two = (each.latents(["a star"], None, 1.0, 4, seeded()) for each in (model.sampler, other))
+    assert not torch.allclose(one, two)
 
 
 def test_it_edits_an_image_by_what_it_sees_of_it(model, image) -> None:
@@ -114,6 +157,17 @@ def test_latents_of_another_tokenizer_are_refused(model) -> None:
 
 
 @pytest.mark.parametrize(
+    ("field", "says"),
+    [("tokenizer", "trained with tokenizer x"), ("language_model", "with language model x")],
+)
+def test_a_drawer_of_another_s_is_refused(model, field: str, says: str) -> None:
+    parts = {name: getattr(model, name) for name in UnifiedModel.parts}
+    other = drawer_with(model, **{field: "x"})
+    with pytest.raises(MuseError, match=says):
+        UnifiedModel(**parts | {"drawer": other})
+
+
+@pytest.mark.parametrize(
     ("prompt", "options", "says"),
     [
         ([], {}, "nothing to draw"),
@@ -121,6 +175,7 @@ def test_latents_of_another_tokenizer_are_refused(model) -> None:
         ("a banana", {}, "does not know 'banana'"),
         ("a star", {"guidance_scale": -1.0}, "guidance_scale must be 0 or more"),
         ("a star", {"num_inference_steps": 0}, "at least 1"),
+        (["a star"] * 3, {"generator": [seeded(), seeded()]}, "2 generators and 3 images"),
     ],
 )
 def test_what_cannot_be_drawn_is_a_sentence(model, prompt, options, says: str) -> None:

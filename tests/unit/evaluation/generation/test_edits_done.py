@@ -31,8 +31,11 @@ def test_every_kind_has_as_many_and_a_metric(cases) -> None:
 
 
 def test_what_was_asked_for_is_right_and_what_was_is_not(cases, detector) -> None:
-    after = measured_edits(detector, torch.stack([case.after for case in cases]), cases)
-    before = measured_edits(detector, torch.stack([case.before for case in cases]), cases)
+    original = torch.stack([case.before for case in cases])
+    after = measured_edits(
+        detector, torch.stack([case.after for case in cases]), cases, unedited=original
+    )
+    before = measured_edits(detector, original, cases, unedited=original)
     assert after["edits"].value > 0.85 and before["edits"].value < 0.1
     for kind in EDITS:
         assert after[f"edits_{kind}"].value > before[f"edits_{kind}"].value, kind
@@ -43,14 +46,27 @@ def test_what_was_asked_for_is_right_and_what_was_is_not(cases, detector) -> Non
 
 def test_the_image_of_another_edit_is_rarely_right(cases, detector) -> None:
     shifted = [cases[at - at % EACH + (at + 1) % EACH] for at in range(len(cases))]
-    others = measured_edits(detector, torch.stack([case.after for case in shifted]), cases)
-    assert others["edits"].value < 0.5 and others["edit_background"].value < 20
+    images = torch.stack([case.after for case in shifted])
+    before = torch.stack([case.before for case in cases])
+    others = measured_edits(detector, images, cases, unedited=before)
+    assert others["edits"].value < 0.4 and others["edit_background"].value < 20
 
 
-def test_an_empty_image_removes_nothing_that_counts(cases, detector) -> None:
-    removed = [case for case in cases if case.edit.kind == "remove"]
-    blank = torch.full((len(removed), 3, 64, 64), 0.5)
-    assert measured_edits(detector, blank, removed)["edits"].value == 0
+def test_an_empty_image_is_no_edit_of_any_kind(cases, detector) -> None:
+    there = [case for case in cases if case.others or case.becomes is not None]
+    assert len(there) > 0.9 * len(cases)
+    found = measured_edits(detector, torch.full((len(there), 3, 64, 64), 0.5), there)
+    assert all(found[f"edits_{kind}"].value == 0 for kind in EDITS), found
+
+
+def test_what_stays_is_measured_against_what_the_tokenizer_makes_of_it(cases, detector) -> None:
+    after = torch.stack([case.after for case in cases])
+    assert "edit_background" not in measured_edits(detector, after, cases)
+    # A tokenizer that darkens everything: an edit on its latents that leaves the rest is no worse.
+    darker = torch.stack([case.before for case in cases]) * 0.8
+    kept = measured_edits(detector, after * 0.8, cases, unedited=darker)["edit_background"]
+    lost = measured_edits(detector, after, cases, unedited=darker)["edit_background"]
+    assert kept.value > 40 and lost.value < 30
 
 
 def test_too_few_scenes_are_a_sentence() -> None:
