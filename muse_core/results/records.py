@@ -15,6 +15,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar
 
+from PIL import Image
 from safetensors import SafetensorError
 
 from muse_core import __version__, paths
@@ -30,6 +31,13 @@ def write_json(path: Path, record: Any) -> Path:
     text = json.dumps(record, indent=2, default=str) + "\n"
     with whole_file(path) as temporary:
         temporary.write_text(text)
+    return path
+
+
+def write_png(path: Path, image: Image.Image) -> Path:
+    """Write an image, atomically. Raises MuseError when the disk refuses."""
+    with whole_file(path) as temporary:
+        image.save(temporary, "PNG")
     return path
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from PIL import Image
 
 from muse_core.errors import MuseError, shown
+from muse_core.results.records import whole_file, write_png
 
 TASKS = ("single_object", "two_object", "counting", "colors", "position", "color_attr")
 POSITIONS = ("left of", "right of", "above", "below")
@@ -126,13 +127,10 @@ def write_geneval(folder: Path, prompt: DrawingPrompt, images: Sequence[Image.Im
         MuseError: The disk refuses.
     """
     place = folder / f"{prompt.index:05d}"
-    try:
-        (place / SAMPLES).mkdir(parents=True, exist_ok=True)
-        (place / METADATA).write_text(json.dumps(prompt.line()), encoding="utf-8")
-        for number, image in enumerate(images):
-            image.save(place / SAMPLES / f"{number:05d}.png")
-    except OSError as error:
-        raise MuseError(f"Cannot write {place} ({error}): free some space.") from error
+    with whole_file(place / METADATA) as temporary:
+        temporary.write_text(json.dumps(prompt.line()), encoding="utf-8")
+    for number, image in enumerate(images):
+        write_png(place / SAMPLES / f"{number:05d}.png", image)
     return place
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from PIL import Image
 
 from muse_core.errors import MuseError
+from muse_core.results.records import write_json, write_png
 
 SINGLE_TURN = "singleturn.json"
 FIELDS = ("id", "prompt", "edit_type")
@@ -72,25 +73,16 @@ def write_imgedit(folder: Path, items: Sequence[EditItem], images: Sequence[Imag
     Raises:
         MuseError: The disk refuses.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        said = {}
-        for item, image in zip(items, images, strict=True):
-            name = f"{item.key}.original.png"
-            image.save(folder / name)
-            said[item.key] = {"id": name, "prompt": item.prompt, "edit_type": item.kind}
-        (folder / SINGLE_TURN).write_text(json.dumps(said, indent=1), encoding="utf-8")
-    except OSError as error:
-        raise MuseError(f"Cannot write {folder} ({error}): free some space.") from error
+    said = {}
+    for item, image in zip(items, images, strict=True):
+        file = write_png(folder / f"{item.key}.original.png", image)
+        said[item.key] = {"id": file.name, "prompt": item.prompt, "edit_type": item.kind}
+    write_json(folder / SINGLE_TURN, said)
     return folder
 
 
 def write_edited(folder: Path, items: Sequence[EditItem], images: Sequence[Image.Image]) -> Path:
     """Edited images, as the official scorer reads them. Raises MuseError when the disk refuses."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for item, image in zip(items, images, strict=True):
-            image.save(folder / f"{item.key}.png")
-    except OSError as error:
-        raise MuseError(f"Cannot write {folder} ({error}): free some space.") from error
+    for item, image in zip(items, images, strict=True):
+        write_png(folder / f"{item.key}.png", image)
     return folder

@@ -1,5 +1,6 @@
 """Images for the official scorers: GenEval's and WISE's prompts drawn, ImgEdit's images edited,
-each in its own layout. What is there already is not drawn again.
+each in its own layout. What is there already is not drawn again, and `MADE_BY` in the folder says
+whose it is.
 """
 
 import sys
@@ -11,12 +12,15 @@ import torch
 from tqdm import tqdm
 
 from muse_core.errors import MuseError
+from muse_core.results.records import read_json, write_json
+from muse_core.training.freshness import weights_digest
 from muse_core.unified.geneval import METADATA, SAMPLES, read_geneval, write_geneval
 from muse_core.unified.imgedit import read_imgedit, write_edited
 from muse_core.unified.unified_model import UnifiedModel
 from muse_core.unified.wise import read_wise, write_wise
 
 Made = TypeVar("Made")
+MADE_BY = "made_by.json"
 GENEVAL_IMAGES = 4
 """Of each prompt, as the official protocol has it."""
 
@@ -41,9 +45,11 @@ def draw_geneval(
         A sentence on each prompt that was left out.
 
     Raises:
-        MuseError: The file cannot be read, or the disk refuses.
+        MuseError: The file cannot be read, the folder holds what another model or seed made, or
+            the disk refuses.
     """
     benchmark = read_geneval(prompts)
+    _own(folder, model, seed)
     notes = [*benchmark.notes]
     for prompt in _bar(benchmark.prompts, "GenEval"):
         place = folder / f"{prompt.index:05d}"
@@ -59,6 +65,7 @@ def draw_wise(
 ) -> tuple[str, ...]:
     """Every prompt of WISE's files as ``<prompt_id>.png``; the rest as `draw_geneval`."""
     benchmark = read_wise(files)
+    _own(folder, model, seed)
     notes = [*benchmark.notes]
     for prompt in _bar(benchmark.prompts, "WISE"):
         if (folder / f"{prompt.index}.png").is_file():
@@ -80,6 +87,7 @@ def edit_imgedit(
         seed: Of the noise.
     """
     found = read_imgedit(benchmark)
+    _own(folder, model, seed)
     notes = [*found.notes]
     for item in _bar(found.items, "ImgEdit"):
         if (folder / f"{item.key}.png").is_file():
@@ -88,6 +96,17 @@ def edit_imgedit(
         if edited := _made(notes, model.edit, *given, generator=_noise(seed)):
             write_edited(folder, [item], [edited.image])
     return tuple(notes)
+
+
+def _own(folder: Path, model: UnifiedModel, seed: int) -> None:
+    """Write down whose images these are. Raises MuseError where the folder says another's."""
+    made_by = {"drawer": weights_digest(model.drawer), "seed": seed}
+    if (file := folder / MADE_BY).exists() and (other := read_json(file)) != made_by:
+        raise MuseError(
+            f"{folder} holds what another model or seed made ({other}), and this is {made_by}: "
+            "give an empty folder."
+        )
+    write_json(file, made_by)
 
 
 def _bar(rows: Sequence, words: str) -> tqdm:

@@ -18,6 +18,7 @@ from muse_core.data.class_prompts import with_article
 from muse_core.data.scene_facts import riddles
 from muse_core.data.shape_templates import SHAPES
 from muse_core.errors import MuseError
+from muse_core.results.records import write_json, write_png
 
 PROMPTS = "prompts.json"
 FIELDS = ("Prompt", "Explanation", "Category", "Subcategory", "prompt_id")
@@ -84,20 +85,17 @@ def write_wise(
     were written before.
 
     Raises:
-        MuseError: The disk refuses.
+        MuseError: The disk refuses, or the prompts that are there are damaged.
     """
+    file, entries = folder / PROMPTS, [prompt.entry() for prompt in prompts]
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file, entries = folder / PROMPTS, [prompt.entry() for prompt in prompts]
         held = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
         by_number = {entry["prompt_id"]: entry for entry in [*held, *entries]}
-        file.write_text(json.dumps([*by_number.values()], indent=1), encoding="utf-8")
-        for prompt, image in zip(prompts, images, strict=True):
-            image.save(folder / f"{prompt.index}.png")
-    except OSError as error:
-        raise MuseError(f"Cannot write {folder} ({error}): free some space.") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise MuseError(f"{folder / PROMPTS} is damaged: delete it and draw again.") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise MuseError(f"{file} is damaged: delete it and draw again.") from error
+    write_json(file, [*by_number.values()])
+    for prompt, image in zip(prompts, images, strict=True):
+        write_png(folder / f"{prompt.index}.png", image)
     return folder
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from muse_core.errors import MuseError
 from muse_core.unified.official_benchmarks import draw_geneval, draw_wise, edit_imgedit
 
 from .test_unified_model import FEW, TINY, model
@@ -45,11 +46,14 @@ def test_geneval_is_drawn_in_its_layout(quick, tmp_path: Path) -> None:
     assert found == [
         *("00000/metadata.jsonl", "00000/samples/00000.png", "00000/samples/00001.png"),
         *("00002/metadata.jsonl", "00002/samples/00000.png", "00002/samples/00001.png"),
+        "made_by.json",
     ]
     assert json.loads((tmp_path / "out/00002/metadata.jsonl").read_text())["prompt"] == "a red star"
     calls = len(quick.calls)
     draw_geneval(quick, file, tmp_path / "out", images=2)
     assert len(quick.calls) == calls + 1, "only the one that cannot be drawn is tried again"
+    with pytest.raises(MuseError, match=r"another model or seed made.*give an empty folder"):
+        draw_geneval(quick, file, tmp_path / "out", images=2, seed=1)
 
 
 def test_wise_is_drawn_by_number(quick, tmp_path: Path) -> None:
@@ -78,4 +82,5 @@ def test_imgedit_is_edited_by_key(quick, tmp_path: Path) -> None:
     Image.new("RGB", (TINY.image_size, TINY.image_size), "red").save(tmp_path / "one.png")
     (tmp_path / "singleturn.json").write_text(json.dumps(items))
     notes = edit_imgedit(quick, tmp_path, tmp_path / "out")
-    assert [each.name for each in (tmp_path / "out").glob("*")] == ["a1.png"] and len(notes) == 2
+    assert sorted(each.name for each in (tmp_path / "out").glob("*")) == ["a1.png", "made_by.json"]
+    assert len(notes) == 2

@@ -8,11 +8,13 @@ import torch
 from PIL import Image
 
 from muse_core.config.preset import DenoiserShape
+from muse_core.data.shape_templates import SHAPES
 from muse_core.errors import MuseError
 from muse_core.generation.codecs import Codec
 from muse_core.generation.denoiser import build_denoiser
 from muse_core.generation.latent_normalisation import LatentNormalisation
 from muse_core.training.freshness import weights_digest
+from muse_core.unified import unified_model
 from muse_core.unified.drawer import Drawer, SeenImage
 from muse_core.unified.drawing_connector import DrawingConnector
 from muse_core.unified.projector import VisualProjector
@@ -131,11 +133,28 @@ def test_outside_a_mask_the_latent_stays_bit_for_bit(model, image, monkeypatch) 
 
 
 def test_what_the_instruction_names_and_nobody_sees_is_said(model, image, monkeypatch) -> None:
-    monkeypatch.setattr(model, "chat", lambda image, question: ("no", []))
+    likely = torch.tensor([0.0 if shape == "star" else 9.0 for shape in SHAPES])
+    monkeypatch.setattr(unified_model, "option_scores", lambda *given: likely)
     found = model.edit(image, "the star turned left", **FEW)
-    assert found.note == "There is no star in this image, as far as it is understood."
-    monkeypatch.setattr(model, "chat", lambda image, question: ("yes", []))
+    assert found.note == "There may be no star in this image, as far as it is understood."
+    assert model.edit(image, "a star turned left", **FEW).note == ""
+    likely[SHAPES.index("star")] = 9.0
     assert model.edit(image, "the star turned left", **FEW).note == ""
+
+
+@pytest.mark.parametrize(
+    ("said", "names"),
+    [
+        ("make the star green", ["star"]),
+        ("remove the small red star", ["star"]),
+        ("turn the red star into a ring", ["star"]),
+        ("move the star to the left of the ring", ["star", "ring"]),
+        ("add a red star", []),
+        ("make the background dark", []),
+    ],
+)
+def test_a_shape_is_named_with_its_attributes_or_without(said: str, names: list[str]) -> None:
+    assert unified_model.NAMED.findall(said) == names
 
 
 def test_it_is_saved_whole(model, image, tmp_path) -> None:
