@@ -13,11 +13,18 @@ from torch import Tensor
 from muse_core.config.preset import Preset
 from muse_core.data.scenes import SceneParameters, Scenes
 from muse_core.errors import MuseError
-from muse_core.evaluation.generation.edits_done import EditCase, edit_cases, measured_edits
+from muse_core.evaluation.generation.edits_done import (
+    EditCase,
+    edit_cases,
+    edit_hits,
+    measured_edits,
+)
 from muse_core.evaluation.generation.prompt_following import prompt_following
 from muse_core.evaluation.generation.prompts_drawn import (
+    geneval_hits,
     measured_geneval,
     measured_riddles,
+    riddle_hits,
     scenes_of,
 )
 from muse_core.evaluation.trained_row import TableOneRow, table_one_row
@@ -271,6 +278,17 @@ def asked_first(tests: DrawingTests) -> tuple[list[str], list[str]]:
     prompts = [tests.geneval.prompts[at].prompt for at in of_tasks]
     said = [tests.edits[at].edit.instruction for at in of_edits]
     return [*prompts, tests.riddles[0].prompt], said
+
+
+def right_first(
+    detector: SceneDetector, tests: DrawingTests, drawn: Images, edited: Images
+) -> tuple[list[bool], list[bool]]:
+    """Of the strips of `shown_first`, which images are what was asked for."""
+    of_tasks, of_edits = _firsts(tests)
+    prompts, cases = tests.geneval.prompts, tests.edits
+    hits = geneval_hits(detector, drawn[: len(of_tasks)], [prompts[at] for at in of_tasks])
+    hits += riddle_hits(detector, drawn[len(of_tasks) :], tests.riddles[:1])
+    return hits, edit_hits(detector, edited, [cases[at] for at in of_edits])
 
 
 def _firsts(tests: DrawingTests) -> tuple[list[int], list[int]]:

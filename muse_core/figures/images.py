@@ -63,8 +63,14 @@ def sample_grid(images: Images, prompts: Sequence[str], title: str) -> Picture:
     return image_grid(images, prompts, 8, title).shown("samples")
 
 
-def sample_strips(rows: Mapping[str, Images], title: str, heads: Sequence[str] = ()) -> Picture:
-    """One row of images a name; the names stand at the left, ``heads`` above the columns.
+def sample_strips(
+    rows: Mapping[str, Images],
+    title: str,
+    heads: Sequence[str] = (),
+    below: Mapping[str, Sequence[str]] | None = None,
+) -> Picture:
+    """One row of images a name; the names stand at the left, ``heads`` above the columns, captions
+    ``below`` the images of a row.
 
     Raises:
         MuseError: The rows are not equally long.
@@ -73,7 +79,8 @@ def sample_strips(rows: Mapping[str, Images], title: str, heads: Sequence[str] =
     lengths = [len(each) for each in tiles.values()]
     if len(set(lengths)) != 1:
         raise MuseError(f"{title!r} needs rows of equally many images: got {lengths}.")
-    return sheet(list(tiles.values()), title, list(tiles), heads).shown("strips")
+    captions = [(below or {}).get(name, ()) for name in tiles]
+    return sheet(list(tiles.values()), title, list(tiles), heads, captions).shown("strips")
 
 
 def edit_strip(columns: Mapping[str, Images], mask: np.ndarray, title: str) -> Picture:

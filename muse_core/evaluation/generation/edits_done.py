@@ -163,6 +163,12 @@ def _done(case: EditCase, image: Picture, found: Sequence[Detected]) -> bool:
     return stayed and DONE[case.edit.kind](case, image, found)
 
 
+def edit_hits(detector: SceneDetector, images: Images, cases: Sequence[EditCase]) -> list[bool]:
+    """Whether each edit was done and the other objects are still seen."""
+    judged = zip(cases, images, detected(detector, images), strict=True)
+    return [_done(*each) for each in judged]
+
+
 def measured_edits(
     detector: SceneDetector,
     images: Images,
@@ -182,8 +188,7 @@ def measured_edits(
             encoded, and the pixels are not measured.
         seed: Of the bootstrap over cases.
     """
-    judged = zip(cases, images, detected(detector, images), strict=True)
-    hits = [_done(*each) for each in judged]
+    hits = edit_hits(detector, images, cases)
     kinds = [case.edit.kind for case in cases]
     words = (
         "share of edits that were done, the other objects still seen; judged by a detector, "

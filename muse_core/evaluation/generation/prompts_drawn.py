@@ -25,6 +25,16 @@ def detected(detector: SceneDetector, images: Images) -> list[list[Detected]]:
     return [each for part in images.split(AT_ONCE) for each in detector.detect(part.to(device))]
 
 
+def geneval_hits(
+    detector: SceneDetector, images: Images, prompts: Sequence[DrawingPrompt]
+) -> list[bool]:
+    """Whether each image is right by GenEval's own rule."""
+    return [
+        drawn_right(prompt, _seen(found, prompt))
+        for prompt, found in zip(prompts, detected(detector, images), strict=True)
+    ]
+
+
 def measured_geneval(
     detector: SceneDetector,
     images: Images,
@@ -41,10 +51,7 @@ def measured_geneval(
         prompts: Of drawn scenes.
         seed: Of the bootstrap over images.
     """
-    hits = [
-        drawn_right(prompt, _seen(found, prompt))
-        for prompt, found in zip(prompts, detected(detector, images), strict=True)
-    ]
+    hits = geneval_hits(detector, images, prompts)
     by_task = {
         task: [hit for hit, prompt in zip(hits, prompts, strict=True) if prompt.task == task]
         for task in TASKS
@@ -61,16 +68,23 @@ def _seen(found: Sequence[Detected], prompt: DrawingPrompt) -> list[Seen]:
     return [replace(each, name=ANYTHING) for each in named] if counted else named
 
 
+def riddle_hits(
+    detector: SceneDetector, images: Images, prompts: Sequence[KnowledgePrompt]
+) -> list[bool]:
+    """Whether each image shows what its riddle means."""
+    claims = [scene_claims(prompt.explanation) for prompt in prompts]
+    pairs = zip(claims, detected(detector, images), strict=True)
+    judged = [follows(replace(claim, relation=None), found) for claim, found in pairs]
+    return [bool(each.shape and each.colour is not False) for each in judged]
+
+
 def measured_riddles(
     detector: SceneDetector, images: Images, prompts: Sequence[KnowledgePrompt], seed: int = 0
 ) -> dict[str, Measurement]:
     """Share of the images that show what their riddle means: its shape, and its colour where that
     is what only the fact tells.
     """
-    claims = [scene_claims(prompt.explanation) for prompt in prompts]
-    pairs = zip(claims, detected(detector, images), strict=True)
-    judged = [follows(replace(claim, relation=None), found) for claim, found in pairs]
-    hits = [each.shape and each.colour is not False for each in judged]
+    hits = riddle_hits(detector, images, prompts)
     return {"wise": share(hits, "share of images that show what the riddle means", seed)}
 
 
