@@ -121,26 +121,38 @@ class ConnectorOfDrawing:
     sequence, and how many of the language model's last ``layers`` the connector begins with.
     """
 
-    queries: Count = 16
+    queries: Count = 24
     layers: Count = 1
 
 
 def tiny_drawing() -> tuple[DrawingStage, ...]:
-    """Connector and denoiser from nothing, then with edits: half an hour of one core (estimated).
+    """On 08's denoiser: the connector says what its text tower says, two minutes of one core; then
+    both draw, and draw and edit.
 
-    Not the connector alone first, as in the paper: on a denoiser that captions
-    trained for minutes it learns to do without the prompt (reports/LOG.md).
+    Through a denoiser that captions trained for minutes the connector alone, as in the paper,
+    learns to do without the prompt; the text tower's words teach it in 500 steps (reports/LOG.md).
     """
-    drawing = DrawingStage(
-        name="10b_drawing",
+    alone = DrawingStage(
+        name="10a_connector",
         images=8192,
+        aligns=True,
+        trains_denoiser=False,
         learning_rate=2e-3,
-        steps=2400,
+        steps=600,
+        batch_size=64,
+        ema_decay=0.99,
+        checkpoint_every=200,
+    )
+    drawing = replace(
+        alone,
+        name="10b_drawing",
+        aligns=False,
+        trains_denoiser=True,
+        learning_rate=1e-3,
         batch_size=24,
         ema_decay=0.998,
-        checkpoint_every=400,
     )
-    return drawing, replace(drawing, name="10c_editing", steps=1500, edit_share=0.6)
+    return alone, drawing, replace(drawing, name="10c_editing", steps=2400, edit_share=0.6)
 
 
 @dataclass(frozen=True)

@@ -136,12 +136,15 @@ class DrawingStage(Schedule):
     """Training queries and connector, and perhaps the denoiser, to draw what a language model
     understood.
 
-    ``images``: how many latents are trained on; ``edit_share``: of them, changed scenes with their
+    ``aligns``: queries and connector alone learn what the text tower says of the prompts, which the
+    denoiser has learnt to read (`muse_core.losses.text_alignment`); nothing is drawn. ``images``:
+    how many latents are trained on; ``edit_share``: of them, changed scenes with their
     instruction, and such a stage also trains what the connector reads off the image itself;
     ``prompt_dropout``: share of prompts replaced by none, for classifier-free guidance; times as in
     `GenerationStage`."""
 
     images: Count
+    aligns: bool = False
     trains_denoiser: bool = True
     edit_share: Share = 0.0
     prompt_dropout: Share = 0.1

@@ -92,7 +92,7 @@ class DrawingRow:
         parts = []
         for start in range(0, len(cases), AT_ONCE):
             of = cases[start : start + AT_ONCE]
-            seen = self.see([case.edit.before for case in of], of[0].before.shape[-1])
+            seen = self.see(of)
             said, generators = [c.edit.instruction for c in of], _noises(seed, start, len(of))
             found = self.sampler.latents(said, seen, GUIDANCE, steps, generators)
             parts.append(self.codec.decode(found).clamp(0, 1).float().cpu())
@@ -109,18 +109,21 @@ class DrawingRow:
         return torch.cat(parts).float().cpu()
 
     @torch.no_grad()
-    def see(self, scenes: Sequence[SceneParameters], size: int) -> SeenImage:
-        """Scenes as the language model reads them, and as the connector does."""
+    def see(self, cases: Sequence[EditCase]) -> SeenImage:
+        """Images before their edits as the language model reads them, as the connector does, and
+        their latents.
+        """
         joined: dict[str, Any] = {
-            each.name: torch.cat([getattr(scene, each.name) for scene in scenes])
+            each.name: torch.cat([getattr(case.edit.before, each.name) for case in cases])
             for each in fields(SceneParameters)
         }
-        tokens, grid = self.sight.see(SceneParameters(**joined), size)
+        before = torch.stack([case.before for case in cases])
+        tokens, grid = self.sight.see(SceneParameters(**joined), before.shape[-1])
         assert self.reader.projector is not None
         tokens = tokens.to(self.codec.device)
-        return SeenImage(
-            self.reader.projector(tokens, grid), self.drawer.image_projector(tokens, grid)
-        )
+        itself = self.drawer.image_projector(tokens, grid)
+        latents = self.codec.encode(before.to(self.codec.device))
+        return SeenImage(self.reader.projector(tokens, grid), itself, latents)
 
 
 def _noises(seed: int, start: int, count: int) -> list[torch.Generator]:
@@ -153,7 +156,13 @@ def drawing_row(named: SystemRun, model: LanguageModel) -> DrawingRow:
     language = LanguageRun(tokens=tokens, **given).open(preset.language, model, sight)
     asked = language.asked("train", preset.language.images)
     projector = language.trainer(asked).fit()
-    reader = Reader(language.language_model, pipeline.normalisation, projector.network, asked.grid)
+    reader = Reader(
+        language.language_model,
+        pipeline.normalisation,
+        projector.network,
+        asked.grid,
+        pipeline.text,
+    )
     # Where the first stage leaves the denoiser alone, it has to be one that can draw.
     alone = not preset.drawing[0].trains_denoiser
     denoiser = pipeline.transformer if alone else generated.denoiser()

@@ -75,7 +75,8 @@ ROUTES: dict[Loss, dict[WeightGroup, Route]] = {
 """loss -> weight group -> `Route`, for ``routing="orthogonal"``."""
 
 READER_ROUTES: dict[str, dict[WeightGroup, Route]] = {
-    loss: dict.fromkeys(WeightGroup, Route.NEVER) for loss in ("answer", "flow_matching")
+    loss: dict.fromkeys(WeightGroup, Route.NEVER)
+    for loss in ("answer", "flow_matching", "text_alignment")
 }
 """The same of networks that read a finished tokenizer, the language side's projector and the
 denoiser: they learn from what it sees, and reach no weight of it, under any routing.

@@ -16,9 +16,12 @@ from torch import Tensor
 from muse_core.config.stage import DrawingStage
 from muse_core.errors import MuseError
 from muse_core.foundations.language_model import LanguageModel
+from muse_core.foundations.text_tower import TextTower
+from muse_core.generation.caption_embeddings import conditioning
 from muse_core.generation.latent_normalisation import LatentNormalisation
 from muse_core.losses.flow_matching import flow_matching_loss, logit_normal_times, noised
 from muse_core.losses.objective import as_floats
+from muse_core.losses.text_alignment import text_alignment_loss
 from muse_core.training.distributed import mean_over_processes, own_part
 from muse_core.training.freshness import weights_digest
 from muse_core.training.fsdp import refuse
@@ -41,20 +44,23 @@ class Reader:
         normalisation: Mean and spread of each latent channel.
         projector: Makes words of an image that is edited; None where nothing is.
         grid: Of the tokens that the projector reads.
+        text: The text tower that the denoiser has learnt to read; None where nothing is aligned.
     """
 
     language_model: LanguageModel
     normalisation: LatentNormalisation
     projector: VisualProjector | None = None
     grid: tuple[int, int] = (0, 0)
+    text: TextTower | None = None
 
 
 class DrawTask(Task):
     """Drawer, optimiser and moving average, for `muse_core.training.trainer.Trainer`.
 
-    The loss is flow matching on stored latents: nothing of the tokenizer is in the graph, and no
-    weight of the language model or of the projector requires a gradient. A stage trains the
-    connector alone, or the denoiser with it."""
+    The loss is flow matching on stored latents, or the text tower's words where a stage aligns:
+    nothing of the tokenizer is in the graph, and no weight of the language model, of the projector
+    or of the text tower requires a gradient. A stage trains the connector alone, or the denoiser
+    with it."""
 
     saved_as = finished_as = DRAWER_FOLDER
     stage: DrawingStage
@@ -67,8 +73,8 @@ class DrawTask(Task):
         losses: Mapping[str, Any] | None,
         accelerator: Accelerator,
     ) -> None:
-        """Raises MuseError where weights are asked for in shards, or a stage edits without a
-        projector.
+        """Raises MuseError where weights are asked for in shards, a stage edits without a
+        projector, or aligns without a text tower.
         """
         refuse(accelerator, "The drawer's training")
         if stage.edit_share and reader.projector is None:
@@ -76,7 +82,16 @@ class DrawTask(Task):
                 "Images are to be edited and no projector makes words of them: train one first "
                 "(notebook 10, first half), or give edit_share=0."
             )
+        if stage.aligns and (reader.text is None or stage.edit_share):
+            raise MuseError(
+                f"{stage.name} aligns prompts with a text tower, "
+                + ("and there is none." if reader.text is None else "and edits have none.")
+                + " Give aligns=False."
+            )
         device = accelerator.device
+        self.text = reader.text
+        if self.text is not None:
+            self.text = self.text.to(device).eval().requires_grad_(False)
         self.stage, self.accelerator, self.reader = stage, accelerator, reader
         self.language_model = reader.language_model.to(device).eval().requires_grad_(False)
         self.projector = reader.projector
@@ -94,15 +109,16 @@ class DrawTask(Task):
     def update(self, batch: PaintedBatch, step: int) -> dict[str, float]:
         set_rates(self.optimiser, rate_factor(step, self.stage))
         with self.accelerator.autocast():
-            loss = self._loss(batch)
-        row = mean_over_processes(as_floats({"loss/flow_matching": loss}), self.accelerator)
-        if not math.isfinite(row["loss/flow_matching"]):
+            losses = self._losses(batch)
+        (loss,) = losses.values()
+        row = mean_over_processes(as_floats(losses), self.accelerator)
+        if not all(map(math.isfinite, row.values())):
             raise FloatingPointError(f"the loss is {row}")
         norms = self.descend(partial(self.accelerator.backward, loss))
         rate = self.stage.learning_rate * rate_factor(step, self.stage)
         return row | {"gradient_norm/drawer": norms["drawer"], "learning_rate": rate}
 
-    def _loss(self, batch: PaintedBatch) -> Tensor:
+    def _losses(self, batch: PaintedBatch) -> dict[str, Tensor]:
         """Prompts to drop, times and noise are drawn on the CPU for the whole step: the same for
         every device and number of processes.
         """
@@ -115,7 +131,15 @@ class DrawTask(Task):
         times = logit_normal_times(images, stage.time_mean, stage.time_spread, stage.shift)
         time, noise = own(times).to(data), own(torch.randn(images, *data.shape[1:])).to(data)
         given = self.understood(prompts, batch)
-        return flow_matching_loss(self.model(noised(data, noise, time), time, given), data, noise)
+        if self.text is not None and stage.aligns:
+            wanted = conditioning(self.text, prompts)
+            said = self.drawer.connector.of_queries(self.drawer.condition(given))
+            aligned = text_alignment_loss(said, wanted.states, wanted.mask)
+            return {"loss/text_alignment": aligned}
+        there = batch.edits.to(data)[:, None, None, None]
+        beside = there * self.normalisation.normalise(batch.before)
+        found = self.model(noised(data, noise, time), time, given, beside)
+        return {"loss/flow_matching": flow_matching_loss(found, data, noise)}
 
     def understood(self, prompts: list[str], batch: PaintedBatch) -> Understood:
         """Of rows that draw from nothing, and of rows that change an image, in the batch's order.
@@ -130,7 +154,7 @@ class DrawTask(Task):
             chosen = [row for row, edit in enumerate(edits) if edit == of_edits]
             if not chosen:
                 continue
-            image = self._image(batch.tokens[chosen]) if of_edits else None
+            image = self._image(batch, chosen) if of_edits else None
             said = [prompts[row] for row in chosen]
             parts.append(
                 understood(self.language_model, self.drawer.connector.queries, said, image)
@@ -138,16 +162,17 @@ class DrawTask(Task):
             rows += chosen
         order = torch.tensor(rows).argsort().to(batch.latents.device)
         together = joined(parts)
-        return Understood(together.hidden[order], together.mask[order])
+        return Understood(*(each[order] for each in vars(together).values()))
 
-    def _image(self, tokens: Tensor) -> SeenImage:
+    def _image(self, batch: PaintedBatch, rows: list[int]) -> SeenImage:
         if self.projector is None:
             raise MuseError(
                 "The pairs hold edits and the stage has none: give edit_share=0 to both."
             )
+        tokens, grid = batch.tokens[rows], self.reader.grid
         with torch.no_grad():
-            words = self.projector(tokens, self.reader.grid)
-        return SeenImage(words, self.drawer.image_projector(tokens, self.reader.grid))
+            words = self.projector(tokens, grid)
+        return SeenImage(words, self.drawer.image_projector(tokens, grid), batch.before[rows])
 
     def load(self, folder: Path) -> Drawer:
         return Drawer.from_pretrained(folder)
@@ -165,6 +190,7 @@ class DrawTask(Task):
             "projector": weights_digest(projector) if projector is not None else "",
             "latents": self.reader.normalisation.config["tokenizer"],
             "start": self.start,
+            "text": weights_digest(self.text) if self.text is not None else "",
         }
 
 
@@ -172,9 +198,10 @@ def joined(parts: list[Understood]) -> Understood:
     """Sequences of several lengths as one batch, padded at the left."""
     longest = max(part.hidden.shape[1] for part in parts)
     pad = torch.nn.functional.pad
-    hidden, mask = [], []
-    for part in parts:
-        lacking = longest - part.hidden.shape[1]
-        hidden.append(pad(part.hidden, (0, 0, lacking, 0)))
-        mask.append(pad(part.mask, (lacking, 0)))
-    return Understood(torch.cat(hidden), torch.cat(mask))
+    lacking = [longest - part.hidden.shape[1] for part in parts]
+    both = list(zip(parts, lacking, strict=True))
+    return Understood(
+        torch.cat([pad(part.hidden, (0, 0, count, 0)) for part, count in both]),
+        torch.cat([pad(part.mask, (count, 0)) for part, count in both]),
+        torch.cat([pad(part.shown, (count, 0)) for part, count in both]),
+    )

@@ -31,20 +31,25 @@ image". An instruction about an image stands by itself.
 
 @dataclass(frozen=True)
 class Understood:
-    """A language model's last hidden states over a whole sequence; ``mask``: False on padding."""
+    """A language model's last hidden states over a whole sequence; ``mask``: False on padding;
+    ``shown``: the queries' and an image's places, which the denoiser attends to. What the text
+    says, the queries have read.
+    """
 
     hidden: Float[Tensor, "batch tokens width"]
     mask: Bool[Tensor, "batch tokens"]
+    shown: Bool[Tensor, "batch tokens"]
 
 
 @dataclass(frozen=True)
 class SeenImage:
     """Images that are to be changed, (batch, image tokens, width) twice: ``words`` are read by the
-    language model, ``itself`` by the connector in the same places.
+    language model, ``itself`` by the connector in the same places. ``latents``: raw, of the images.
     """
 
     words: Tokens
     itself: Tokens
+    latents: Latents
 
 
 def asked_for(prompts: Sequence[str], image: SeenImage | None) -> list[list[Turn]]:
@@ -94,20 +99,24 @@ def understood(
     mask = mask.to(queries.device)
     own = queries.expand(len(rows), -1, -1)
     whole = own if image is None else torch.cat([image.words.to(own.dtype), own], 1)
+    of_images = ids == model.id_of(IMAGE_TOKEN)
     hidden = model.network.model(
         inputs_embeds=filled(model, ids, whole), attention_mask=mask
     ).last_hidden_state
     if image is not None:
-        there = ids == model.id_of(IMAGE_TOKEN)
         # The query slots are the last of these places.
-        of_image = there & (there.cumsum(1) <= places)
+        of_image = of_images & (of_images.cumsum(1) <= places)
         hidden = hidden.masked_scatter(of_image[..., None], image.itself.to(hidden.dtype))
-    return Understood(hidden, mask)
+    return Understood(hidden, mask, of_images)
 
 
 class Drawer(ModelMixin, ConfigMixin):
     """What is trained to draw: `DrawingConnector`, a SANA denoiser, and ``image_projector``, by
     which the connector reads an image that is to be changed.
+
+    The denoiser has twice the channels of a latent: beside the noised latent stands that of the
+    image that is changed, or zeros (InstructPix2Pix, Brooks et al. 2023, arXiv 2211.09800). UniLIP
+    leaves the image to attention alone, and `tiny` does not learn in an hour to copy by it.
     """
 
     config_name = "config.json"
@@ -132,7 +141,7 @@ class Drawer(ModelMixin, ConfigMixin):
 
         Args:
             connector_config: Of a `DrawingConnector`.
-            denoiser_config: Of a ``SanaTransformer2DModel``.
+            denoiser_config: Of a ``SanaTransformer2DModel`` with twice the channels in.
             image_config: Of a `VisualProjector`.
             tokenizer: Fingerprint of the one whose latents are drawn; "" where nobody said.
             language_model: Digest of the one that is listened to, likewise.
@@ -152,9 +161,10 @@ class Drawer(ModelMixin, ConfigMixin):
         **made_for: Any,
     ) -> "Drawer":
         """Of three networks, with their weights; the last may be the one that the language model
-        reads by: a copy is made of it. ``made_for``: the other arguments of a `Drawer`.
+        reads by: a copy is made of it. The denoiser, of a latent's channels, begins by hearing
+        nothing of what stands beside it. ``made_for``: the other arguments of a `Drawer`.
         """
-        given = connector, denoiser, image_projector
+        given = connector, _seeing(denoiser), image_projector
         configs: list[Any] = [_plain(network) for network in given]
         made: Any = cls(*configs, **made_for)
         own = made.connector, made.denoiser, made.image_projector
@@ -175,12 +185,41 @@ class Drawer(ModelMixin, ConfigMixin):
                 )
 
     def condition(self, given: Understood) -> Conditioning:
-        """What the denoiser attends to: every position of the sequence."""
-        return self.connector(given.hidden, given.mask)
+        """What the denoiser attends to: the queries, and an image that is changed."""
+        whole = self.connector(given.hidden, given.mask)
+        return Conditioning(whole.states, given.shown.to(whole.mask))
 
-    def forward(self, latents: Latents, time: Times, given: Understood) -> Latents:
-        """The velocity at noised latents, (batch, channels, rows, columns)."""
-        return velocity(self.denoiser, latents, time, self.condition(given))
+    def forward(
+        self, latents: Latents, time: Times, given: Understood, beside: Latents | None = None
+    ) -> Latents:
+        """The velocity at noised latents, (batch, channels, rows, columns).
+
+        Args:
+            latents: x_t, normalised.
+            time: t of each, 0 data and 1 noise.
+            given: What was understood.
+            beside: Normalised latents of what is changed, zeros in rows that draw from nothing;
+                None where all do.
+        """
+        return self.velocity(latents, time, self.condition(given), beside)
+
+    def velocity(
+        self, latents: Latents, time: Times, given: Conditioning, beside: Latents | None
+    ) -> Latents:
+        """`forward` of what `condition` made."""
+        seen = torch.zeros_like(latents) if beside is None else beside.to(latents)
+        return velocity(self.denoiser, torch.cat([latents, seen], 1), time, given)
+
+
+def _seeing(denoiser: SanaTransformer2DModel) -> SanaTransformer2DModel:
+    """The denoiser with as many channels again, which it does not hear yet."""
+    own = int(denoiser.config["in_channels"])
+    made = SanaTransformer2DModel(**_plain(denoiser) | {"in_channels": 2 * own})
+    state = denoiser.state_dict()
+    heard = state["patch_embed.proj.weight"]
+    state["patch_embed.proj.weight"] = torch.cat([heard, torch.zeros_like(heard)], 1)
+    made.load_state_dict(state)
+    return made
 
 
 def _plain(network: Any) -> dict[str, Any]:

@@ -107,6 +107,11 @@ class DrawingConnector(ModelMixin, ConfigMixin):
         own = self._states(hidden, mask) - self._in_common(hidden.shape[1])
         return Conditioning(self.to_denoiser(own), mask.to(hidden.dtype))
 
+    def of_queries(self, given: Conditioning) -> Float[Tensor, "batch queries width"]:
+        """What the denoiser attends to at the queries' places."""
+        # The mark that ends the image is the last token.
+        return given.states[:, -self.queries.shape[1] - 1 : -1]
+
     @torch.no_grad()
     def calibrate(self, prompts: Sequence[tuple[Tensor, Tensor]]) -> None:
         """Begin with what tells prompts apart: of the states of the text and of each query their

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from muse_core.foundations.language_model import LanguageModel
 from muse_core.generation.caption_embeddings import Conditioning
-from muse_core.generation.denoiser import TIMESTEPS, velocity
+from muse_core.generation.denoiser import TIMESTEPS
 from muse_core.generation.latent_normalisation import LatentNormalisation
 from muse_core.generation.pipeline import (
     GUIDANCE,
@@ -82,16 +82,18 @@ class DrawingSampler:
         empty = [""] * len(prompts)
         without = self._conditions(empty, image) if guides(guidance_scale) else None
         shape: Any = self.drawer.denoiser.config
-        size = (len(prompts), shape.in_channels, shape.sample_size, shape.sample_size)
+        size = (len(prompts), shape.out_channels, shape.sample_size, shape.sample_size)
+        beside = None if image is None else self.normalisation.normalise(image.latents)
         noise = randn_tensor(size, generator=generator, device=given.states.device)
         before = None if kept is None else self.normalisation.normalise(kept.latents)
         scheduler: Any = FlowMatchEulerDiscreteScheduler(shift=self.drawer.config["shift"])
         scheduler.set_timesteps(num_inference_steps, device=noise.device)
         current = noise
         for index, timestep in enumerate(scheduler.timesteps, start=1):
-            found = self._velocity(current, timestep, given)
+            time = (timestep / TIMESTEPS).expand(len(current)).to(current)
+            found = self.drawer.velocity(current, time, given, beside)
             if without is not None:
-                base = self._velocity(current, timestep, without)
+                base = self.drawer.velocity(current, time, without, beside)
                 found = base + guidance_scale * (found - base)
             current = scheduler.step(found, timestep, current, return_dict=False)[0]
             if kept is not None and before is not None:
@@ -103,7 +105,3 @@ class DrawingSampler:
     def _conditions(self, prompts: Sequence[str], image: SeenImage | None) -> Conditioning:
         queries = self.drawer.connector.queries
         return self.drawer.condition(understood(self.language_model, queries, prompts, image))
-
-    def _velocity(self, latents: Latents, timestep: Tensor, given: Conditioning) -> Latents:
-        time = (timestep / TIMESTEPS).expand(len(latents)).to(latents)
-        return velocity(self.drawer.denoiser, latents, time, given)

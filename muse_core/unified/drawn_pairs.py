@@ -33,13 +33,15 @@ IN_FORM = 0.4
 @dataclass(frozen=True)
 class PaintedBatch:
     """Raw latents of what is to be drawn. ``edits``: whether a row changes an image, whose
-    ``tokens`` are there (zeros elsewhere); the other fields as in `muse_core.data.batch.Batch`.
+    ``tokens`` and latents ``before`` are there (zeros elsewhere); the other fields as in
+    `muse_core.data.batch.Batch`.
     """
 
     latents: Latents
     prompts: tuple[str, ...]
     edits: Tensor
     tokens: Tokens
+    before: Latents
     ids: tuple[str, ...]
     skipped: tuple[str, ...] = ()
     enlarged: tuple[str, ...] = ()
@@ -50,7 +52,7 @@ class PaintedBatch:
     def to(self, device: torch.device | str) -> "PaintedBatch":
         moved = {
             name: getattr(self, name).to(device, non_blocking=True)
-            for name in ("latents", "edits", "tokens")
+            for name in ("latents", "edits", "tokens", "before")
         }
         return replace(self, **moved)
 
@@ -64,6 +66,7 @@ class DrawnPairs:
         prompts: Captions and instructions.
         edits: Whether a row changes an image.
         tokens: Of the image before, halves; zeros where nothing is changed.
+        before: Raw latents of it, likewise.
         fingerprint: Changes with the scenes, with what encoded and with what saw them.
     """
 
@@ -71,6 +74,7 @@ class DrawnPairs:
     prompts: tuple[str, ...]
     edits: Tensor
     tokens: Tokens
+    before: Latents
     fingerprint: str
 
     def __len__(self) -> int:
@@ -82,6 +86,7 @@ class DrawnPairs:
             tuple(self.prompts[index] for index in indices),
             self.edits[indices],
             self.tokens[indices].float(),
+            self.before[indices].float(),
             tuple(map(str, indices)),
         )
 
@@ -115,12 +120,13 @@ class DrawnPairs:
         if edit_share and sight is None:
             raise MuseError("Scenes are to be edited and nothing sees them: give a sight, or 0.")
         rng = np.random.default_rng(seed)
-        latents, tokens, prompts, edits = [], [], [], []
+        latents, before, tokens, prompts, edits = [], [], [], [], []
         with tqdm(total=count, desc="pairs", unit="image", file=sys.stdout, mininterval=2) as bar:
             for start in range(0, count, AT_ONCE):
                 indices = list(range(start, min(start + AT_ONCE, count)))
                 scenes = source.parameters(indices)
                 images_, instances = draw(scenes, source.image_size)
+                originals = images_.clone()
                 visible = visible_pixels(instances)
                 said = list(captions_of(scenes, visible, source.wording))
                 changed = [
@@ -138,6 +144,11 @@ class DrawnPairs:
                         said[row] = edit.instruction
                 latents.append(codec.encode(images_.to(codec.device)).float().cpu())
                 of_edits = torch.tensor([edit is not None for edit in changed])
+                held = torch.zeros_like(latents[-1], dtype=torch.half)
+                if of_edits.any():
+                    some = codec.encode(originals[of_edits].to(codec.device))
+                    held[of_edits] = some.half().cpu()
+                before.append(held)
                 if sight is not None:
                     seen = sight.see(scenes, source.image_size)[0].half().cpu()
                     tokens.append(seen * of_edits[:, None, None])
@@ -145,15 +156,16 @@ class DrawnPairs:
                 edits.append(of_edits)
                 bar.update(len(indices))
         found = torch.cat(latents)
-        before = torch.cat(tokens) if tokens else torch.zeros(len(found), 1, 1)
-        if not (torch.isfinite(found).all() and torch.isfinite(before).all()):
+        seen = torch.cat(tokens) if tokens else torch.zeros(len(found), 1, 1)
+        held = torch.cat(before)
+        if not all(torch.isfinite(each).all() for each in (found, seen, held)):
             raise MuseError(
                 "Latents or tokens of the scenes are not finite: look for NaN in the tokenizer."
             )
         seen_by = sight.fingerprint if sight is not None else ""
         said = blake2b(repr(prompts).encode(), digest_size=8).hexdigest()
         name = f"{source.fingerprint}/{count}/{said}/{codec.fingerprint}/{seen_by}"
-        return cls(found, tuple(prompts), torch.cat(edits), before, name)
+        return cls(found, tuple(prompts), torch.cat(edits), seen, held, name)
 
 
 def _edit(

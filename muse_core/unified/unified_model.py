@@ -130,10 +130,10 @@ class UnifiedModel(SeeingModel):
         pixels = self.one_image(image)
         check_mask(mask, pixels)
         tokens, grid = READS[self.reads](self.tokenizer, pixels), self.tokenizer.token_grid(pixels)
-        seen = SeenImage(self.projector(tokens, grid), self.drawer.image_projector(tokens, grid))
-        kept = None
+        latents = self.tokenizer.encode(pixels).latent
+        itself = self.drawer.image_projector(tokens, grid)
+        seen, kept = SeenImage(self.projector(tokens, grid), itself, latents), None
         if mask is not None:
-            latents = self.tokenizer.encode(pixels).latent
             kept = Kept(latents, latent_mask(mask.to(pixels.device), latents))
         found = self.sampler.latents(
             [instruction], seen, guidance_scale, num_inference_steps, generator, kept

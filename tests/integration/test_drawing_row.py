@@ -22,6 +22,8 @@ from muse_core.evaluation.drawing_row import (
 from muse_core.evaluation.generation.sample_quality import draw
 from muse_core.foundations.language_model import LanguageModel
 from muse_core.foundations.scene_detector import load_scene_detector
+from muse_core.generation.caption_embeddings import conditioning
+from muse_core.losses.text_alignment import text_alignment_loss
 from muse_core.models.gradient_routes import READER_ROUTES, Route
 from muse_core.models.weight_groups import group_of
 from muse_core.results.measurements import METRICS, OF_DRAWINGS
@@ -35,7 +37,7 @@ from .micro import PRESET
 TINY = paths.checkout() / "data" / "foundations" / "tiny"
 STEPS = " ".join(
     f"{name}.stage.steps=2 {name}.stage.images=24 {name}.stage.batch_size=6"
-    for name in ("08", "10", "10b", "10c")
+    for name in ("08", "10", "10a", "10b", "10c")
 )
 SHAPE = "stage.steps=2 10.stage.image_side=2 10c.stage.edit_share=0.9"
 FEW = 2
@@ -57,7 +59,7 @@ def row_of(system: str, run: str = "draws", **options) -> DrawingRow:
 def test_a_row_is_trained_drawn_with_and_judged(micro, system: str) -> None:
     before = weights_digest(language_model().network)
     row, preset = row_of(system, device="cpu"), load_preset(PRESET, "generated_images=4")
-    stages = ["captions", "projector", "10b_drawing", "10c_editing"]
+    stages = ["captions", "projector", "10a_connector", "10b_drawing", "10c_editing"]
     assert [*row.results] == stages
     tests = DrawingTests.of("val", preset, 2)
     images = drawings(row, tests, 3, FEW)
@@ -87,19 +89,24 @@ def test_drawing_touches_of_the_tokenizer_what_its_row_of_the_table_says(micro) 
         with torch.enable_grad():
             tokens, grid = row.sight.see(case.edit.before, 32)
             words = row.reader.projector(tokens, grid)
-            seen = SeenImage(words, drawer.image_projector(tokens, grid))
+            latents = row.codec.encode(case.before[None])
+            seen = SeenImage(words, drawer.image_projector(tokens, grid), latents)
             given = understood(
                 row.reader.language_model, drawer.connector.queries, ["add a red star"], seen
             )
-            latents = row.codec.encode(case.before[None])
-            found = drawer(latents, torch.tensor([0.5]), given)
-            found.square().mean().backward()
+            found = drawer(latents, torch.tensor([0.5]), given, latents)
+            wanted = conditioning(row.captions.text, ["add a red star"])
+            said = drawer.connector.of_queries(drawer.condition(given))
+            loss = text_alignment_loss(said, wanted.states, wanted.mask)
+            (found.square().mean() + loss).backward()
         assert drawer.image_projector.layers[1].weight.grad.abs().sum() > 0
         assert drawer.connector.queries.grad.abs().sum() > 0
         for name, weight in network.named_parameters():
-            assert READER_ROUTES["flow_matching"][group_of(name)] is Route.NEVER
+            for loss_name in ("flow_matching", "text_alignment"):
+                assert READER_ROUTES[loss_name][group_of(name)] is Route.NEVER
             assert weight.grad is None or not weight.grad.any(), name
-        assert all(w.grad is None for w in row.reader.projector.parameters())
+        for kept in (row.reader.projector, row.captions.text):
+            assert all(w.grad is None for w in kept.parameters())
     finally:
         model.requires_grad_(False)
         model.zero_grad(set_to_none=True)

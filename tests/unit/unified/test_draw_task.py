@@ -19,7 +19,7 @@ from muse_core.unified.drawer import Drawer, Understood
 from muse_core.unified.drawing_connector import DrawingConnector
 from muse_core.unified.drawn_pairs import DrawnPairs
 from muse_core.unified.projector import VisualProjector
-from tests.integration.micro import stopping_at
+from tests.integration.micro import small_text_tower, stopping_at
 
 from .small_language import small_language_model
 
@@ -47,18 +47,25 @@ def pairs(edits: bool = True) -> DrawnPairs:
     changed = torch.tensor([edits and k % 3 == 0 for k in range(24)])
     tokens = torch.randn(24, 16, 3, generator=draw) * changed[:, None, None]
     latents = torch.randn(24, 4, 4, 4, generator=draw)
-    return DrawnPairs(latents, prompts, changed, tokens.half(), f"pairs/{edits}")
+    before = torch.randn(24, 4, 4, 4, generator=draw) * changed[:, None, None, None]
+    return DrawnPairs(latents, prompts, changed, tokens.half(), before.half(), f"pairs/{edits}")
 
 
-def trainer(run: str, stage: DrawingStage = EDITING, edits: bool = True, **options) -> Trainer:
+def trainer(
+    run: str, stage: DrawingStage = EDITING, edits: bool = True, text=None, **options
+) -> Trainer:
     torch.manual_seed(0)
     model = small_language_model()
     projector = VisualProjector(3, 32)
-    made = DrawingConnector.of(model, 3, 1, 24), build_denoiser(SHAPE, 4, 4, 24)
+    queries, width = (8, text.network.config.hidden_size) if text else (3, 24)
+    made = (
+        DrawingConnector.of(model, queries, 1, width),
+        build_denoiser(SHAPE, 4, 4, width),
+    )
     drawer = Drawer.of(*made, projector)
     data = pairs()
     normalisation = LatentNormalisation.measured(data.latents, "own")
-    reader = Reader(model, normalisation, projector if edits else None, (4, 4))
+    reader = Reader(model, normalisation, projector if edits else None, (4, 4), text)
     given = RunOptions(run=run, device="cpu", **options)
     return Trainer(drawer, stage, data, reader, options=given, task=DrawTask)
 
@@ -87,6 +94,25 @@ def test_the_connector_alone_leaves_the_denoiser_bit_for_bit() -> None:
     for name, weight in one.task.drawer.named_parameters():
         still = name.startswith(("denoiser.", "image_projector."))
         assert torch.equal(weight, start[name]) == still, name
+
+
+def test_aligning_moves_queries_and_connector_alone_towards_the_text_tower() -> None:
+    stage = replace(STAGE, aligns=True, trains_denoiser=False, steps=40, prompt_dropout=0.0)
+    one = trainer("aligned", stage, text=small_text_tower())
+    text = {n: w.clone() for n, w in one.task.text.state_dict().items()}
+    start = {n: w.clone() for n, w in one.task.drawer.named_parameters()}
+    losses = [row["loss/text_alignment"] for row in one.fit().rows]
+    assert losses[-1] < 0.7 * losses[0]
+    for name, weight in one.task.drawer.named_parameters():
+        assert torch.equal(weight, start[name]) != name.startswith("connector."), name
+    assert all(torch.equal(value, text[name]) for name, value in one.task.text.state_dict().items())
+
+
+def test_aligning_without_a_text_tower_or_with_edits_is_a_sentence() -> None:
+    with pytest.raises(MuseError, match="and there is none"):
+        trainer("none", replace(STAGE, aligns=True)).fit()
+    with pytest.raises(MuseError, match="and edits have none"):
+        trainer("none", replace(EDITING, aligns=True), text=small_text_tower()).fit()
 
 
 def test_resuming_is_never_stopping() -> None:
@@ -141,8 +167,10 @@ def test_edits_without_a_projector_are_a_sentence() -> None:
 
 
 def test_sequences_are_padded_at_the_left() -> None:
-    one = Understood(torch.ones(1, 2, 3), torch.ones(1, 2, dtype=torch.bool))
-    other = Understood(2 * torch.ones(1, 3, 3), torch.ones(1, 3, dtype=torch.bool))
+    there = lambda count: torch.ones(1, count, dtype=torch.bool)
+    one = Understood(torch.ones(1, 2, 3), there(2), ~there(2))
+    other = Understood(2 * torch.ones(1, 3, 3), there(3), there(3))
     found = joined([one, other])
+    assert found.shown.tolist() == [[False] * 3, [True] * 3]
     assert found.mask.tolist() == [[False, True, True], [True] * 3]
     assert found.hidden[0, 0].abs().sum() == 0 and found.hidden[:, 1:].min() == 1

@@ -49,13 +49,13 @@ def test_the_queries_stand_last_and_a_row_alone_is_the_row_in_a_batch(model, dra
 
 
 def test_the_states_at_an_images_places_are_the_image_itself(model, drawer) -> None:
-    image = SeenImage(torch.randn(2, 4, 32), torch.randn(2, 4, 32))
+    image = SeenImage(torch.randn(2, 4, 32), torch.randn(2, 4, 32), torch.randn(2, 4, 4, 4))
     found = understood(model, drawer.connector.queries, PROMPTS, image)
     for row in range(2):
         hits = [(found.hidden[row] == token).all(-1) for token in image.itself[row]]
         places = [int(hit.nonzero()) for hit in hits]
         assert places == list(range(places[0], places[0] + 4))
-    read = SeenImage(image.words + 1, image.itself)
+    read = SeenImage(image.words + 1, image.itself, image.latents)
     other = understood(model, drawer.connector.queries, PROMPTS, read)
     # What stands after the image has read it.
     assert not torch.allclose(found.hidden[:, -1], other.hidden[:, -1])
@@ -70,6 +70,32 @@ def test_gradients_reach_queries_connector_and_denoiser_and_nothing_else(model, 
     assert drawer.connector.layers[0].mlp.up_proj.weight.grad.abs().sum() > 0
     assert drawer.denoiser.proj_out.weight.grad.abs().sum() > 0
     assert all(weight.grad is None for weight in model.parameters())
+
+
+def test_the_denoiser_attends_to_queries_and_image_and_not_to_the_text(model, drawer) -> None:
+    queries = drawer.connector.queries
+    alone = understood(model, queries, PROMPTS)
+    assert alone.shown.sum(1).tolist() == [3, 3]
+    assert alone.shown[:, -4:].tolist() == [[True, True, True, False]] * 2
+    image = SeenImage(torch.randn(2, 4, 32), torch.randn(2, 4, 32), torch.randn(2, 4, 4, 4))
+    both = understood(model, queries, PROMPTS, image)
+    assert both.shown.sum(1).tolist() == [7, 7]
+    given = drawer.condition(both)
+    torch.testing.assert_close(given.states[:, -4:-1], drawer.connector.of_queries(given))
+    assert torch.equal(given.mask.bool(), both.shown)
+
+
+def test_a_new_drawer_hears_nothing_of_the_latents_beside_and_learns_to(model, drawer) -> None:
+    noise, time, beside = torch.randn(2, 4, 4, 4), torch.tensor([0.2, 0.8]), torch.ones(2, 4, 4, 4)
+    given = understood(model, drawer.connector.queries, PROMPTS)
+    alone, seen = drawer(noise, time, given), drawer(noise, time, given, beside)
+    torch.testing.assert_close(alone, seen)
+    seen.square().mean().backward()
+    heard = drawer.denoiser.patch_embed.proj.weight.grad[:, 4:]
+    assert heard.abs().sum() > 0
+    with torch.no_grad():
+        drawer.denoiser.patch_embed.proj.weight[:, 4:].add_(heard.sign())
+    assert not torch.allclose(drawer(noise, time, given, beside), alone)
 
 
 def test_a_prompt_changes_what_is_drawn(model, drawer) -> None:

@@ -54,7 +54,7 @@ def test_rows_that_draw_hold_their_scene_and_nothing_that_is_seen(pairs, detecto
     drawn = (~pairs.edits).nonzero().flatten().tolist()
     originals = SOURCE.first(IMAGES).images
     assert torch.equal(pairs.latents[drawn], originals[drawn])
-    assert not pairs.tokens[drawn].any()
+    assert not pairs.tokens[drawn].any() and not pairs.before[drawn].any()
     # Some prompts are captions and some are in GenEval's forms; captions are read by the judge.
     captions = SOURCE.first(IMAGES).captions
     own = [row for row in drawn if pairs.prompts[row] == captions[row]]
@@ -68,6 +68,7 @@ def test_rows_that_edit_go_from_the_scene_before_to_the_one_after(pairs, detecto
     edited = pairs.edits.nonzero().flatten().tolist()
     originals = SOURCE.first(IMAGES).images
     torch.testing.assert_close(before(pairs)[edited], originals[edited], atol=1e-3, rtol=0)
+    assert torch.equal(pairs.before[edited], originals[edited].half())
     assert all(not torch.equal(pairs.latents[row], originals[row]) for row in edited)
     shapes = lambda images: [{each.shape for each in found} for found in detector.detect(images)]
     seen_before, seen_after = shapes(before(pairs)[edited]), shapes(pairs.latents[edited])

@@ -91,7 +91,13 @@ def test_guidance_goes_away_from_the_empty_prompt(model) -> None:
 
 def test_without_an_instruction_the_image_is_still_seen(model) -> None:
     width = model.drawer.connector.queries.shape[-1]
-    seen = lambda seed: SeenImage(*torch.randn(2, 1, 4, width, generator=seeded(seed)))
+    shape = model.drawer.denoiser.config
+    sides = shape.out_channels, shape.sample_size, shape.sample_size
+
+    def seen(seed: int) -> SeenImage:
+        words = torch.randn(2, 1, 4, width, generator=seeded(seed))
+        return SeenImage(*words, torch.randn(1, *sides, generator=seeded(seed)))
+
     latents = lambda image: model.sampler.latents(["a star"], image, 0.0, 1, seeded())
     assert not torch.allclose(latents(seen(0)), latents(seen(1)))
     assert not torch.allclose(latents(seen(0)), latents(None))
