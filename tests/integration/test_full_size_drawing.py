@@ -41,7 +41,9 @@ def full_size_pairs(channels: int, width: int) -> DrawnPairs:
     tokens = torch.randn(2, 64, width) * torch.tensor([0.0, 1.0])[:, None, None]
     edits = torch.tensor([False, True])
     said = "a red star", "a blue star"
-    return DrawnPairs(torch.randn(2, channels, 8, 8), said, edits, tokens.half(), "random")
+    latents = torch.randn(2, channels, 8, 8)
+    before = (latents * edits[:, None, None, None]).half()
+    return DrawnPairs(latents, said, edits, tokens.half(), before, "random")
 
 
 @pytest.mark.long
