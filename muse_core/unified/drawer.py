@@ -214,7 +214,8 @@ class Drawer(ModelMixin, ConfigMixin):
 def _seeing(denoiser: SanaTransformer2DModel) -> SanaTransformer2DModel:
     """The denoiser with as many channels again, which it does not hear yet."""
     own = int(denoiser.config["in_channels"])
-    made = SanaTransformer2DModel(**_plain(denoiser) | {"in_channels": 2 * own})
+    config: dict[str, Any] = _plain(denoiser) | {"in_channels": 2 * own}
+    made = SanaTransformer2DModel(**config)
     state = denoiser.state_dict()
     heard = state["patch_embed.proj.weight"]
     state["patch_embed.proj.weight"] = torch.cat([heard, torch.zeros_like(heard)], 1)
