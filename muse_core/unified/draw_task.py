@@ -138,8 +138,10 @@ class DrawTask(Task):
             return {"loss/text_alignment": aligned}
         there = batch.edits.to(data)[:, None, None, None]
         beside = there * self.normalisation.normalise(batch.before)
-        found = self.model(noised(data, noise, time), time, given, beside)
-        return {"loss/flow_matching": flow_matching_loss(found, data, noise)}
+        # An edit is drawn as its difference to the image: most of it is nothing.
+        change = data - beside
+        found = self.model(noised(change, noise, time), time, given, beside)
+        return {"loss/flow_matching": flow_matching_loss(found, change, noise)}
 
     def understood(self, prompts: list[str], batch: PaintedBatch) -> Understood:
         """Of rows that draw from nothing, and of rows that change an image, in the batch's order.

@@ -116,7 +116,8 @@ class Drawer(ModelMixin, ConfigMixin):
 
     The denoiser has twice the channels of a latent: beside the noised latent stands that of the
     image that is changed, or zeros (InstructPix2Pix, Brooks et al. 2023, arXiv 2211.09800). UniLIP
-    leaves the image to attention alone, and `tiny` does not learn in an hour to copy by it.
+    leaves the image to attention alone, and `tiny` does not learn in an hour to copy by it. What
+    is drawn of an edit is its difference to the image, which is nothing where nothing changes.
     """
 
     config_name = "config.json"

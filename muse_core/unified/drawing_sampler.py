@@ -83,9 +83,11 @@ class DrawingSampler:
         without = self._conditions(empty, image) if guides(guidance_scale) else None
         shape: Any = self.drawer.denoiser.config
         size = (len(prompts), shape.out_channels, shape.sample_size, shape.sample_size)
-        beside = None if image is None else self.normalisation.normalise(image.latents)
         noise = randn_tensor(size, generator=generator, device=given.states.device)
-        before = None if kept is None else self.normalisation.normalise(kept.latents)
+        beside = noise.new_zeros(size)
+        if image is not None:
+            beside = self.normalisation.normalise(image.latents)
+        before = None if kept is None else self.normalisation.normalise(kept.latents) - beside
         scheduler: Any = FlowMatchEulerDiscreteScheduler(shift=self.drawer.config["shift"])
         scheduler.set_timesteps(num_inference_steps, device=noise.device)
         current = noise
@@ -99,7 +101,7 @@ class DrawingSampler:
             if kept is not None and before is not None:
                 level = scheduler.sigmas[index].expand(len(noise)).to(noise)
                 current = torch.where(kept.inside, current, noised(before, noise, level))
-        drawn = self.normalisation.denormalise(current)
+        drawn = self.normalisation.denormalise(current + beside)
         return drawn if kept is None else torch.where(kept.inside, drawn, kept.latents)
 
     def _conditions(self, prompts: Sequence[str], image: SeenImage | None) -> Conditioning:

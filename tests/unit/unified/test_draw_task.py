@@ -14,6 +14,7 @@ from muse_core.errors import MuseError
 from muse_core.generation.denoiser import build_denoiser
 from muse_core.generation.latent_normalisation import LatentNormalisation
 from muse_core.training.trainer import RunOptions, Trainer
+from muse_core.unified import draw_task
 from muse_core.unified.draw_task import DrawTask, Reader, joined
 from muse_core.unified.drawer import Drawer, Understood
 from muse_core.unified.drawing_connector import DrawingConnector
@@ -164,6 +165,18 @@ def test_edits_without_a_projector_are_a_sentence() -> None:
         trainer("none", EDITING, edits=False).fit()
     with pytest.raises(MuseError, match="give edit_share=0 to both"):
         trainer("none", STAGE, edits=False).fit()
+
+
+def test_what_is_learnt_of_an_edit_is_its_difference_to_the_image(monkeypatch) -> None:
+    task, heard = trainer("difference").task, {}
+    monkeypatch.setattr(
+        draw_task, "flow_matching_loss", lambda v, data, noise: heard.update(data=data) or v.mean()
+    )
+    batch = pairs().__getitems__([0, 1])
+    task.update(batch, 1)
+    own = task.normalisation.normalise
+    torch.testing.assert_close(heard["data"][0], own(batch.latents)[0] - own(batch.before)[0])
+    torch.testing.assert_close(heard["data"][1], own(batch.latents)[1])
 
 
 def test_sequences_are_padded_at_the_left() -> None:

@@ -103,6 +103,19 @@ def test_without_an_instruction_the_image_is_still_seen(model) -> None:
     assert not torch.allclose(latents(seen(0)), latents(None))
 
 
+def test_an_edit_that_changes_nothing_is_the_image(model, monkeypatch) -> None:
+    # The velocity that leads from anywhere to nothing: no difference to the image is drawn.
+    to_nothing = lambda self, x, t, given, beside: x / t[:, None, None, None]
+    monkeypatch.setattr(Drawer, "velocity", to_nothing)
+    width, shape = model.drawer.connector.queries.shape[-1], model.drawer.denoiser.config
+    latents = torch.randn(1, shape.out_channels, shape.sample_size, shape.sample_size)
+    seen = SeenImage(*torch.randn(2, 1, 4, width), latents)
+    drawn = lambda image: model.sampler.latents(["a star"], image, 1.0, 4, seeded())
+    torch.testing.assert_close(drawn(seen), latents, rtol=1e-3, atol=1e-4)
+    mean = model.normalisation.denormalise(torch.zeros_like(latents))
+    torch.testing.assert_close(drawn(None), mean, rtol=1e-3, atol=1e-4)
+
+
 def test_words_are_spelled_as_the_language_model_does(model, image) -> None:
     drawn = lambda prompt: model.draw(prompt, generator=seeded(), **FEW)[0].tobytes()
     assert drawn("A red star.") == drawn("a red star")
