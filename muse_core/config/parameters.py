@@ -301,10 +301,7 @@ class DrawingParameters(Configured):
     system: Drawer
     split: Split = "test"
     seed: Seed
-    prompts: Annotated[
-        Whole,
-        Field(ge=2, le=MOST, description="a number of prompts, at least 2"),
-    ]
+    prompts: Annotated[Whole, Field(ge=2, le=MOST, description="a number of prompts, at least 2")]
     fresh: bool = False
 
 

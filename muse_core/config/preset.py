@@ -126,8 +126,8 @@ class ConnectorOfDrawing:
 
 
 def tiny_drawing() -> tuple[DrawingStage, ...]:
-    """On 08's denoiser: the connector says what its text tower says, two minutes of one core; then
-    both draw, and draw and edit.
+    """On 08's denoiser: the connector says what its text tower says, in three minutes of one core;
+    then both draw, and draw and edit.
 
     Through a denoiser that captions trained for minutes the connector alone, as in the paper,
     learns to do without the prompt; the text tower's words teach it in 500 steps (reports/LOG.md).
@@ -136,7 +136,6 @@ def tiny_drawing() -> tuple[DrawingStage, ...]:
         name="10a_connector",
         images=8192,
         aligns=True,
-        trains_denoiser=False,
         learning_rate=2e-3,
         steps=600,
         batch_size=64,
@@ -147,7 +146,6 @@ def tiny_drawing() -> tuple[DrawingStage, ...]:
         alone,
         name="10b_drawing",
         aligns=False,
-        trains_denoiser=True,
         learning_rate=1e-3,
         batch_size=24,
         ema_decay=0.998,

@@ -152,6 +152,10 @@ class DrawingStage(Schedule):
     time_spread: float = 1.0
     shift: float = 1.0
 
+    @property
+    def moves_denoiser(self) -> bool:
+        return self.trains_denoiser and not self.aligns
+
 
 TRUNK_CLOSED = PIXEL_LOSSES
 """Stages 1 and 2, the strict reading of the paper: topology trains only W_Q and W_K, semantics only

@@ -164,7 +164,7 @@ def drawing_row(named: SystemRun, model: LanguageModel) -> DrawingRow:
         pipeline.text,
     )
     # Where the first stage leaves the denoiser alone, it has to be one that can draw.
-    alone = not preset.drawing[0].trains_denoiser
+    alone = not preset.drawing[0].moves_denoiser
     denoiser = pipeline.transformer if alone else generated.denoiser()
     parts = DrawingParts(codec, sight, reader, denoiser)
     drawn = DrawingRun(**given).open(parts).fit()

@@ -101,7 +101,7 @@ class DrawTask(Task):
         self.start = weights_digest(drawer)
         self.drawer = self.network = drawer.to(device).train()
         drawer.requires_grad_(True)
-        drawer.denoiser.requires_grad_(stage.trains_denoiser).train(stage.trains_denoiser)
+        drawer.denoiser.requires_grad_(stage.moves_denoiser).train(stage.moves_denoiser)
         drawer.image_projector.requires_grad_(stage.edit_share > 0)
         trained = {name: w for name, w in drawer.named_parameters() if w.requires_grad}
         self.train_as_one("drawer", drawer, trained)

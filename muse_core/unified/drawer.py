@@ -99,15 +99,15 @@ def understood(
     mask = mask.to(queries.device)
     own = queries.expand(len(rows), -1, -1)
     whole = own if image is None else torch.cat([image.words.to(own.dtype), own], 1)
-    of_images = ids == model.id_of(IMAGE_TOKEN)
+    slots = ids == model.id_of(IMAGE_TOKEN)
     hidden = model.network.model(
         inputs_embeds=filled(model, ids, whole), attention_mask=mask
     ).last_hidden_state
     if image is not None:
-        # The query slots are the last of these places.
-        of_image = of_images & (of_images.cumsum(1) <= places)
+        # The queries have the last of these slots.
+        of_image = slots & (slots.cumsum(1) <= places)
         hidden = hidden.masked_scatter(of_image[..., None], image.itself.to(hidden.dtype))
-    return Understood(hidden, mask, of_images)
+    return Understood(hidden, mask, slots)
 
 
 class Drawer(ModelMixin, ConfigMixin):

@@ -98,7 +98,7 @@ def test_the_connector_alone_leaves_the_denoiser_bit_for_bit() -> None:
 
 
 def test_aligning_moves_queries_and_connector_alone_towards_the_text_tower() -> None:
-    stage = replace(STAGE, aligns=True, trains_denoiser=False, steps=40, prompt_dropout=0.0)
+    stage = replace(STAGE, aligns=True, steps=40, prompt_dropout=0.0)
     one = trainer("aligned", stage, text=small_text_tower())
     text = {n: w.clone() for n, w in one.task.text.state_dict().items()}
     start = {n: w.clone() for n, w in one.task.drawer.named_parameters()}
