@@ -79,8 +79,9 @@ def _answer(row: BadInput, desk: Desk) -> tuple[str, str]:
     said = heard.getvalue().strip()
     if not code or isinstance(code, bool) or not isinstance(code, int):
         return said, "the bad input was accepted"
-    has_sentence = said.startswith("muse: ")
-    return said.removeprefix("muse: "), "" if has_sentence else "the exit code has no sentence"
+    # a command may say what it works with before it is stopped
+    *_, mark, sentence = f"\n{said}".rpartition("\nmuse: ")
+    return (sentence, "") if mark else (said, "the exit code has no sentence")
 
 
 def try_all(folder: Path, table: dict[str, list[BadInput]]) -> Iterator[Verdict]:
