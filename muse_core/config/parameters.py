@@ -271,10 +271,8 @@ def _row_names(others: tuple[str, ...]) -> str:
     return f"one of {names}, or your own as FILE.py:Class with a file that is there"
 
 
-NO_DRAWER = ("scenes", "chance")
-"""Rows of what is drawn that draw nothing: scenes that are what was asked for, the ceiling, and
-scenes that are what somebody else asked for.
-"""
+NO_DRAWER = ("scenes",)
+"""Rows of what is drawn that draw nothing: scenes that are what was asked for."""
 
 
 Reader = Annotated[

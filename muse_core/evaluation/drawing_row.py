@@ -15,16 +15,19 @@ from muse_core.data.scenes import SceneParameters, Scenes
 from muse_core.errors import MuseError
 from muse_core.evaluation.generation.edits_done import (
     EditCase,
+    GivenBack,
     edit_cases,
     edit_hits,
     measured_edits,
 )
 from muse_core.evaluation.generation.prompt_following import prompt_following
 from muse_core.evaluation.generation.prompts_drawn import (
+    geneval_by_chance,
     geneval_hits,
     measured_geneval,
     measured_riddles,
     riddle_hits,
+    riddles_by_chance,
     scenes_of,
 )
 from muse_core.evaluation.trained_row import TableOneRow, table_one_row
@@ -34,7 +37,7 @@ from muse_core.foundations.scene_detector import SceneDetector
 from muse_core.generation.codecs import Codec
 from muse_core.generation.generation_run import OWN, GenerationRun, OpenedGeneration
 from muse_core.generation.pipeline import GUIDANCE, MusePipeline
-from muse_core.results.measurements import Measurement
+from muse_core.results.measurements import BOUNDED, Measurement
 from muse_core.shapes import Images
 from muse_core.training.system_run import SystemRun
 from muse_core.training.trainer import StageResult
@@ -87,24 +90,32 @@ class DrawingRow:
             parts.append(self.codec.decode(found).clamp(0, 1).float().cpu())
         return torch.cat(parts)
 
-    def edit(self, cases: Sequence[EditCase], seed: int, steps: int) -> Images:
-        """The image of each case, changed as its instruction says, on the CPU."""
-        parts = []
+    def edit(
+        self, cases: Sequence[EditCase], seed: int, steps: int, told: Sequence[str] = ()
+    ) -> Images:
+        """The image of each case, changed as its instruction says, on the CPU.
+
+        Args:
+            cases: Their images.
+            seed: Of the noise.
+            steps: From noise to image.
+            told: Other instructions, one a case.
+        """
+        told, parts = told or [case.edit.instruction for case in cases], []
         for start in range(0, len(cases), AT_ONCE):
             of = cases[start : start + AT_ONCE]
             seen = self.see(of)
-            said, generators = [c.edit.instruction for c in of], _noises(seed, start, len(of))
+            said, generators = told[start : start + AT_ONCE], _noises(seed, start, len(of))
             found = self.sampler.latents(said, seen, GUIDANCE, steps, generators)
             parts.append(self.codec.decode(found).clamp(0, 1).float().cpu())
         return torch.cat(parts)
 
     @torch.no_grad()
-    def unedited(self, cases: Sequence[EditCase]) -> Images:
-        """The image of each case before its edit, encoded and decoded, on the CPU."""
-        before = torch.stack([case.before for case in cases])
+    def given_back(self, images: Images) -> Images:
+        """Encoded and decoded, on the CPU."""
         parts = [
             self.codec.decode(self.codec.encode(some.to(self.codec.device))).clamp(0, 1)
-            for some in before.split(AT_ONCE)
+            for some in images.split(AT_ONCE)
         ]
         return torch.cat(parts).float().cpu()
 
@@ -218,10 +229,6 @@ class Drawings:
     captions: Tensor
     edits: Tensor
 
-    def of_others(self) -> "Drawings":
-        """Each in the place of the next: what is right by chance."""
-        return Drawings(**{name: each.roll(1, 0) for name, each in vars(self).items()})
-
 
 def drawings(row: DrawingRow, tests: DrawingTests, seed: int, steps: int) -> Drawings:
     """What a row makes of the tests; every prompt by noise of its own."""
@@ -238,7 +245,7 @@ def judged(
     detector: SceneDetector,
     tests: DrawingTests,
     images: Drawings,
-    unedited: Images | None = None,
+    given_back: GivenBack | None = None,
     seed: int = 0,
 ) -> dict[str, Measurement]:
     """Every figure of drawn and edited images.
@@ -247,7 +254,7 @@ def judged(
         detector: The judge, which no loss has used.
         tests: What was asked for.
         images: What came.
-        unedited: As `measured_edits` takes it.
+        given_back: As `measured_edits` takes it.
         seed: Of the bootstrap.
     """
     followed = prompt_following(detector, images.captions, tests.captions, seed)
@@ -255,8 +262,54 @@ def judged(
         **measured_geneval(detector, images.geneval, tests.geneval.prompts, seed),
         **measured_riddles(detector, images.riddles, tests.riddles, seed),
         **{f"follows_{name}": each for name, each in followed.items()},
-        **measured_edits(detector, images.edits, tests.edits, unedited, seed),
+        **measured_edits(detector, images.edits, tests.edits, given_back, seed),
     }
+
+
+def given_back_edits(row: DrawingRow, tests: DrawingTests) -> GivenBack:
+    """What the row's tokenizer makes of the images before and after the edits."""
+    whole = GivenBack.whole(tests.edits)
+    return GivenBack(row.given_back(whole.before), row.given_back(whole.after))
+
+
+def bounds(
+    row: DrawingRow,
+    detector: SceneDetector,
+    tests: DrawingTests,
+    images: Drawings,
+    given_back: GivenBack,
+    seed: int,
+    steps: int,
+) -> dict[str, Measurement]:
+    """Between what a row's shares lie: by chance, by its own images for other prompts and by its
+    own edits of the same images told another instruction; and at best, by scenes that are what was
+    asked for, encoded and decoded.
+    """
+    said = [case.edit.instruction for case in tests.edits]
+    others = row.edit(tests.edits, seed, steps, [_another(said, at) for at in range(len(said))])
+    prompts = tests.geneval.prompts
+    told = measured_edits(detector, others, tests.edits, given_back)["edits"]
+    words = f"told the instruction of another edit, {told.protocol}"
+    best = {
+        **measured_geneval(detector, row.given_back(tests.real.geneval), prompts),
+        **measured_riddles(detector, row.given_back(tests.real.riddles), tests.riddles),
+        **measured_edits(detector, given_back.after, tests.edits, given_back),
+    }
+    return {
+        **geneval_by_chance(detector, images.geneval, prompts),
+        **riddles_by_chance(detector, images.riddles, tests.riddles),
+        "edits_chance": replace(told, protocol=words),
+        **{
+            f"{name}_best": replace(best[name], protocol=f"scenes, encoded and decoded: {words}")
+            for name in BOUNDED
+            for words in [best[name].protocol]
+        },
+    }
+
+
+def _another(said: Sequence[str], at: int) -> str:
+    """The next instruction in other words."""
+    return next((each for each in [*said[at:], *said[:at]] if each != said[at]), said[at])
 
 
 def of_captions_denoiser(
@@ -267,18 +320,25 @@ def of_captions_denoiser(
     return {"captions_all": replace(found, protocol=f"{found.protocol}; from a CLIP text tower")}
 
 
-def shown_first(tests: DrawingTests, images: Drawings) -> dict[str, Images]:
+def shown_first(
+    tests: DrawingTests, images: Drawings, given_back: GivenBack | None = None
+) -> dict[str, Images]:
     """Strips for a page, equally long: what was drawn of the first prompt of each task and of the
     first riddle; of the first edit of each kind the image before, what was asked for, and what
-    came.
+    came; and the first two as the tokenizer gives them back, where there is one.
     """
     of_tasks, of_edits = _firsts(tests)
-    return {
+    whole = GivenBack.whole([tests.edits[at] for at in of_edits])
+    strips = {
         "drawn": torch.cat([images.geneval[of_tasks], images.riddles[:1]]),
-        "before": torch.stack([tests.edits[at].before for at in of_edits]),
-        "asked": tests.real.edits[of_edits],
+        "before": whole.before,
+        "asked": whole.after,
         "edited": images.edits[of_edits],
     }
+    if given_back is None:
+        return strips
+    before, after = given_back.before[of_edits], given_back.after[of_edits]
+    return strips | {"before-given-back": before, "asked-given-back": after}
 
 
 def asked_first(tests: DrawingTests) -> tuple[list[str], list[str]]:
@@ -290,14 +350,18 @@ def asked_first(tests: DrawingTests) -> tuple[list[str], list[str]]:
 
 
 def right_first(
-    detector: SceneDetector, tests: DrawingTests, drawn: Images, edited: Images
+    detector: SceneDetector,
+    tests: DrawingTests,
+    drawn: Images,
+    edited: Images,
+    given_back: GivenBack | None = None,
 ) -> tuple[list[bool], list[bool]]:
     """Of the strips of `shown_first`, which images are what was asked for."""
     of_tasks, of_edits = _firsts(tests)
     prompts, cases = tests.geneval.prompts, tests.edits
     hits = geneval_hits(detector, drawn[: len(of_tasks)], [prompts[at] for at in of_tasks])
     hits += riddle_hits(detector, drawn[len(of_tasks) :], tests.riddles[:1])
-    return hits, edit_hits(detector, edited, [cases[at] for at in of_edits])
+    return hits, edit_hits(detector, edited, [cases[at] for at in of_edits], given_back)
 
 
 def _firsts(tests: DrawingTests) -> tuple[list[int], list[int]]:

@@ -33,6 +33,8 @@ ASKED_KINDS = (
 
 DRAWN_TASKS = ("single_object", "two_object", "counting", "colors", "position", "color_attr")
 """GenEval's."""
+BOUNDED = ("geneval", "wise", "edits")
+"""Of what is drawn: shares that stand between chance and what a tokenizer lets through."""
 EDIT_KINDS = ("recolour", "retexture", "replace", "add", "remove", "move", "background")
 
 METRICS: dict[str, Metric] = {
@@ -83,6 +85,11 @@ METRICS: dict[str, Metric] = {
     "captions_all": Metric("whole captions, drawn by 08's denoiser", "%", +1, 1, 100.0),
     "edits": Metric("edits done", "%", +1, 1, 100.0),
     **{f"edits_{kind}": Metric(kind, "%", +1, 1, 100.0) for kind in EDIT_KINDS},
+    **{
+        f"{name}_{end}": Metric(f"{words}, {by}", "%", +1, 1, 100.0)
+        for name, words in zip(BOUNDED, ("GenEval", "riddles", "edits"), strict=True)
+        for end, by in {"chance": "by chance", "best": "at best"}.items()
+    },
     "edit_background": Metric("what an edit leaves", "dB", +1),
     "parameters": Metric("parameters", "M", -1, 2, 1e-6),
     "bits_an_image": Metric("latent of an image", "kbit", -1, 1, 1e-3),
@@ -184,9 +191,10 @@ FOLLOWING = tuple(name for name in METRICS if name.startswith("follows_"))
 
 OF_DRAWINGS = ("geneval", "wise", "follows_all", "captions_all", "edits", "edit_background")
 """What a language model draws on a latent, and what it edits."""
+OF_BOUNDS = tuple(f"{name}_{end}" for name in BOUNDED for end in ("chance", "best"))
 OF_TASKS = tuple(f"geneval_{task}" for task in DRAWN_TASKS)
 OF_EDITS = tuple(f"edits_{kind}" for kind in EDIT_KINDS)
-DRAWN = (*(name for name in OF_DRAWINGS if name not in FOLLOWING), *OF_TASKS, *OF_EDITS)
+DRAWN = (*(name for name in OF_DRAWINGS if name not in FOLLOWING), *OF_BOUNDS, *OF_TASKS, *OF_EDITS)
 
 COSTS = (
     *("pretrained_images", "teachers_images", "trained_images", "parameters", "bits_an_image"),

@@ -13,8 +13,10 @@ from muse_core.errors import MuseError
 from muse_core.evaluation.drawing_row import (
     DrawingRow,
     DrawingTests,
+    bounds,
     drawing_row,
     drawings,
+    given_back_edits,
     judged,
     of_captions_denoiser,
     shown_first,
@@ -26,7 +28,7 @@ from muse_core.generation.caption_embeddings import conditioning
 from muse_core.losses.text_alignment import text_alignment_loss
 from muse_core.models.gradient_routes import READER_ROUTES, Route
 from muse_core.models.weight_groups import group_of
-from muse_core.results.measurements import METRICS, OF_DRAWINGS
+from muse_core.results.measurements import METRICS, OF_BOUNDS, OF_DRAWINGS
 from muse_core.training.freshness import weights_digest
 from muse_core.training.system_run import SystemRun
 from muse_core.unified.drawer import SeenImage, understood
@@ -68,11 +70,13 @@ def test_a_row_is_trained_drawn_with_and_judged(micro, system: str) -> None:
         assert torch.equal(each, getattr(again, name)), name
         assert each.shape == getattr(tests.real, name).shape and 0 <= each.min() <= each.max() <= 1
     detector = load_scene_detector(TINY / "scene_detector")
-    measured = judged(detector, tests, images, row.unedited(tests.edits))
+    given_back = given_back_edits(row, tests)
+    measured = judged(detector, tests, images, given_back)
+    measured |= bounds(row, detector, tests, images, given_back, 3, FEW)
     by_captions = draw(row.captions, tests.captions, 3, 3.0, FEW)
     measured |= of_captions_denoiser(detector, tests, by_captions)
-    assert set(OF_DRAWINGS) <= set(measured) <= set(METRICS)
-    assert len({len(each) for each in shown_first(tests, images).values()}) == 1
+    assert {*OF_DRAWINGS, *OF_BOUNDS} <= set(measured) <= set(METRICS)
+    assert len({len(each) for each in shown_first(tests, images, given_back).values()}) == 1
     assert weights_digest(language_model().network) == before
     assert all(not weight.requires_grad for weight in row.codec.network.parameters())
     same = row_of(system, device="cpu").results

@@ -1,11 +1,12 @@
 """GenEval and WISE on drawn scenes: a detector says whether an image holds what was asked for."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
-from muse_core.data.scene_claims import scene_claims
+from muse_core.data.scene_claims import SceneClaims, scene_claims
 from muse_core.data.scene_questions import scene_objects
 from muse_core.data.scenes import Scenes, draw, visible_pixels
 from muse_core.errors import MuseError
@@ -18,9 +19,22 @@ from muse_core.unified.geneval import TASKS, DrawingPrompt, Seen, drawn_right
 from muse_core.unified.scene_prompts import ANYTHING
 from muse_core.unified.wise import KnowledgePrompt
 
+Asked = TypeVar("Asked")
+
 
 def detected(detector: SceneDetector, images: Images) -> list[list[Detected]]:
-    """What the judge sees of each image."""
+    """What the judge sees of each image.
+
+    Raises:
+        MuseError: An image holds what is no number.
+    """
+    finite = images.isfinite().flatten(1).all(1)
+    if not finite.all():
+        which = int((~finite).nonzero()[0])
+        raise MuseError(
+            f"Image {which + 1} of {len(images)} holds values that are no numbers, and cannot be "
+            "judged: look at the training's loss."
+        )
     device = next(detector.parameters()).device
     return [each for part in images.split(AT_ONCE) for each in detector.detect(part.to(device))]
 
@@ -30,7 +44,7 @@ def geneval_hits(
 ) -> list[bool]:
     """Whether each image is right by GenEval's own rule."""
     return [
-        drawn_right(prompt, _seen(found, prompt))
+        _drawn(prompt, found)
         for prompt, found in zip(prompts, detected(detector, images), strict=True)
     ]
 
@@ -68,14 +82,23 @@ def _seen(found: Sequence[Detected], prompt: DrawingPrompt) -> list[Seen]:
     return [replace(each, name=ANYTHING) for each in named] if counted else named
 
 
+def _drawn(prompt: DrawingPrompt, found: Sequence[Detected]) -> bool:
+    return drawn_right(prompt, _seen(found, prompt))
+
+
 def riddle_hits(
     detector: SceneDetector, images: Images, prompts: Sequence[KnowledgePrompt]
 ) -> list[bool]:
     """Whether each image shows what its riddle means."""
-    claims = [scene_claims(prompt.explanation) for prompt in prompts]
-    pairs = zip(claims, detected(detector, images), strict=True)
-    judged = [follows(replace(claim, relation=None), found) for claim, found in pairs]
-    return [bool(each.shape and each.colour is not False) for each in judged]
+    return [
+        _means(scene_claims(prompt.explanation), found)
+        for prompt, found in zip(prompts, detected(detector, images), strict=True)
+    ]
+
+
+def _means(claims: SceneClaims, found: Sequence[Detected]) -> bool:
+    judged = follows(replace(claims, relation=None), found)
+    return bool(judged.shape and judged.colour is not False)
 
 
 def measured_riddles(
@@ -86,6 +109,51 @@ def measured_riddles(
     """
     hits = riddle_hits(detector, images, prompts)
     return {"wise": share(hits, "share of images that show what the riddle means", seed)}
+
+
+OF_OTHERS = "share of the images for other prompts that are right for a prompt"
+
+
+def geneval_by_chance(
+    detector: SceneDetector, images: Images, prompts: Sequence[DrawingPrompt], seed: int = 0
+) -> dict[str, Measurement]:
+    """What the share would be if no prompt were read: of each, the share of the images drawn for
+    the *others* that are right for it.
+
+    Noise has a share too, as a detector sees objects in it; this one.
+
+    Args:
+        detector: The judge.
+        images: One a prompt, in [0, 1].
+        prompts: Of drawn scenes.
+        seed: Of the bootstrap over prompts.
+    """
+    said, found = [prompt.prompt for prompt in prompts], detected(detector, images)
+    right = _of_others(_drawn, prompts, found, said)
+    return {"geneval_chance": share(right, OF_OTHERS, seed)}
+
+
+def riddles_by_chance(
+    detector: SceneDetector, images: Images, prompts: Sequence[KnowledgePrompt], seed: int = 0
+) -> dict[str, Measurement]:
+    """As `geneval_by_chance`; the other riddles are those that mean something else."""
+    said, found = [prompt.explanation for prompt in prompts], detected(detector, images)
+    right = _of_others(_means, [scene_claims(each) for each in said], found, said)
+    return {"wise_chance": share(right, OF_OTHERS, seed)}
+
+
+def _of_others(
+    right: Callable[[Asked, Sequence[Detected]], bool],
+    asked: Sequence[Asked],
+    found: Sequence[Sequence[Detected]],
+    texts: Sequence[str],
+) -> list[float]:
+    """Of each prompt, the share of right images among those of prompts in other words."""
+    pairs = list(zip(texts, found, strict=True))
+    return [
+        float(np.mean([right(one, seen) for text, seen in pairs if text != own]))
+        for one, own in zip(asked, texts, strict=True)
+    ]
 
 
 def scenes_of(prompts: Sequence[KnowledgePrompt], source: Scenes, searched: int = 2000) -> Images:
@@ -117,7 +185,7 @@ def scenes_of(prompts: Sequence[KnowledgePrompt], source: Scenes, searched: int 
     return images[chosen]
 
 
-def share(hits: Sequence[bool], words: str, seed: int) -> Measurement:
+def share(hits: Sequence[bool] | Sequence[float], words: str, seed: int) -> Measurement:
     """Of what is right, with its interval."""
     held = np.array(hits, dtype=np.float64)
     ends = mean_interval(held, seed) or (None, None)

@@ -1,13 +1,16 @@
 """Prompts read off scenes: their own scenes follow them, others rarely; riddles likewise."""
 
 import pytest
+import torch
 
 from muse_core import paths
 from muse_core.data.scenes import Scenes
 from muse_core.errors import MuseError
 from muse_core.evaluation.generation.prompts_drawn import (
+    geneval_by_chance,
     measured_geneval,
     measured_riddles,
+    riddles_by_chance,
     scenes_of,
 )
 from muse_core.foundations.scene_detector import load_scene_detector
@@ -56,6 +59,35 @@ def test_riddles_are_judged_by_what_they_mean(detector) -> None:
     images = scenes_of(prompts, Scenes("val"))
     assert measured_riddles(detector, images, prompts)["wise"].value > 0.85
     assert measured_riddles(detector, images.roll(1, 0), prompts)["wise"].value < 0.3
+
+
+def test_chance_is_what_the_same_images_are_for_other_prompts(detector) -> None:
+    source, riddles = Scenes("val"), scene_riddles(24)
+    found = scene_prompts(source, EACH)
+    images = source.__getitems__(list(found.scenes)).images
+    answers = scenes_of(riddles, source)
+    chance = geneval_by_chance(detector, images, found.prompts)["geneval_chance"]
+    assert 0 < chance.value < 0.25 and chance.n == EACH * len(TASKS)
+    chance = riddles_by_chance(detector, answers, riddles)["wise_chance"]
+    assert chance.value < 0.2 and chance.n == 24
+    # What a detector sees in noise is no more often right than by chance.
+    noise = torch.rand(answers.shape, generator=torch.Generator().manual_seed(0))
+    seen = measured_riddles(detector, noise, riddles)["wise"]
+    chance = riddles_by_chance(detector, noise, riddles)["wise_chance"]
+    assert chance.value > 0.05 and seen.low <= chance.value <= seen.high
+
+
+def test_prompts_in_the_same_words_are_no_chance(detector) -> None:
+    source = Scenes("val")
+    found = scene_prompts(source, EACH)
+    counting = [prompt for prompt in found.prompts if prompt.prompt == "two objects"][:2]
+    one = next(prompt for prompt in found.prompts if prompt.task == "single_object")
+    two = source.__getitems__([found.scenes[found.prompts.index(counting[0])]]).images
+    blank = torch.full_like(two, 0.5)
+    prompts, images = [*counting, one], torch.cat([two, two, blank])
+    chance = geneval_by_chance(detector, images, prompts)["geneval_chance"]
+    # Of "two objects" the blank alone is an image for other words; it shows none.
+    assert chance.value in (0, 1 / 3)
 
 
 def test_too_few_scenes_are_sentences() -> None:
