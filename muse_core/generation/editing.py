@@ -20,6 +20,8 @@ from muse_core.losses.flow_matching import noised
 from muse_core.shapes import Bool, Float, Images, Latents
 
 PixelMask = Bool[Tensor, "batch mask_height mask_width"]
+MARKED = 0.5
+"""Pixels above it may change, where a mask holds numbers."""
 
 
 @dataclass(frozen=True)
@@ -126,9 +128,21 @@ def _check(images: Images, prompts: list[str], mask: PixelMask | None, strength:
 
 
 def check_mask(mask: PixelMask | None, images: Images) -> None:
-    """Raises MuseError for a mask of another size than the images."""
-    if mask is not None and mask.shape != (wanted := (len(images), *images.shape[-2:])):
-        raise MuseError(f"The mask is {tuple(mask.shape)}, the images need {wanted}: resize it.")
+    """Raises MuseError for a mask that is no tensor, of another size than the images, or that marks
+    nothing in one of them.
+    """
+    if mask is None:
+        return
+    wanted = len(images), *images.shape[-2:]
+    if not isinstance(mask, Tensor):
+        raise MuseError(f"The mask is a {type(mask).__name__}: give a tensor of shape {wanted}.")
+    if mask.shape != wanted:
+        raise MuseError(
+            f"The mask is {tuple(mask.shape)}, the images need {wanted}: crop and resize it as the "
+            "images are."
+        )
+    if not (mask > MARKED).flatten(1).any(1).all():
+        raise MuseError("The mask marks no pixel: mark where the image may change, or give none.")
 
 
 def latent_mask(mask: PixelMask | None, latents: Latents) -> Tensor:
@@ -136,4 +150,4 @@ def latent_mask(mask: PixelMask | None, latents: Latents) -> Tensor:
     count, _, *sides = latents.shape
     if mask is None:
         return torch.ones(count, 1, *sides, dtype=torch.bool, device=latents.device)
-    return F.adaptive_max_pool2d(mask[:, None].to(latents), sides) > 0.5
+    return F.adaptive_max_pool2d(mask[:, None].to(latents), sides) > MARKED

@@ -2,8 +2,8 @@
 
 import json
 import logging
-import math
 from collections.abc import Collection
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from muse_core.training.freshness import weights_digest
 
 logger = logging.getLogger(__name__)
 GUIDANCE, STEPS = 3.0, 20
+MOST_GUIDANCE = 1000
 OUTPUTS = ("pil", "np", "pt")
 PARTS = ("vae", "text_encoder", "tokenizer", "transformer", "scheduler", "normalisation")
 LIBRARIES = ("diffusers", "transformers", "muse_core")
@@ -293,21 +294,28 @@ def guides(guidance_scale: float) -> bool:
 
 
 def check_sampling(guidance_scale: float, num_inference_steps: int) -> None:
-    """Raises MuseError for guidance below 0 or without end, and for no steps or too many."""
-    if not (guidance_scale >= 0 and math.isfinite(guidance_scale)):
+    """Raises MuseError for guidance below 0 or too much, and for no steps or too many."""
+    if not isinstance(guidance_scale, Real) or not 0 <= guidance_scale <= MOST_GUIDANCE:
         raise MuseError(
-            "guidance_scale must be 0 or more (1 is no guidance, 3 a good start): got "
-            f"{guidance_scale}."
+            f"guidance_scale must be 0 or more, at most {MOST_GUIDANCE} (1 is no guidance, 3 a "
+            f"good start): got {shown(guidance_scale)}."
         )
-    if not 1 <= num_inference_steps <= MOST_SAMPLING_STEPS:
+    whole = isinstance(num_inference_steps, Integral)
+    if not whole or not 1 <= num_inference_steps <= MOST_SAMPLING_STEPS:
         raise MuseError(
             f"num_inference_steps must be at least 1 and at most {MOST_SAMPLING_STEPS:,} (20 is a "
-            f"good start): got {num_inference_steps}."
+            f"good start): got {shown(num_inference_steps)}."
         )
 
 
 def check_generators(generator: Generators, count: int) -> None:
-    """Raises MuseError for several generators that are not one an image."""
+    """Raises MuseError for what is no generator, and for several that are not one an image."""
+    for each in generator if isinstance(generator, list) else [generator]:
+        if each is not None and not isinstance(each, torch.Generator):
+            raise MuseError(
+                f"The generator is {shown(each)}: give torch.Generator().manual_seed(0), or a list "
+                "of them."
+            )
     if isinstance(generator, list) and len(generator) not in (1, count):
         raise MuseError(
             f"There are {len(generator)} generators and {count} images: give one for each image, "

@@ -82,11 +82,10 @@ class DrawTask(Task):
                 "Images are to be edited and no projector makes words of them: train one first "
                 "(notebook 10, first half), or give edit_share=0."
             )
-        if stage.aligns and (reader.text is None or stage.edit_share):
+        if stage.aligns and reader.text is None:
             raise MuseError(
-                f"{stage.name} aligns prompts with a text tower, "
-                + ("and there is none." if reader.text is None else "and edits have none.")
-                + " Give aligns=False."
+                f"{stage.name} aligns prompts with a text tower, and there is none: give "
+                "aligns=False."
             )
         device = accelerator.device
         self.text = reader.text
@@ -102,7 +101,7 @@ class DrawTask(Task):
         self.drawer = self.network = drawer.to(device).train()
         drawer.requires_grad_(True)
         drawer.denoiser.requires_grad_(stage.moves_denoiser).train(stage.moves_denoiser)
-        drawer.image_projector.requires_grad_(stage.edit_share > 0)
+        drawer.image_projector.requires_grad_(stage.edit_share > 0 and not stage.aligns)
         trained = {name: w for name, w in drawer.named_parameters() if w.requires_grad}
         self.train_as_one("drawer", drawer, trained)
 

@@ -117,7 +117,9 @@ class Drawer(ModelMixin, ConfigMixin):
     The denoiser has twice the channels of a latent: beside the noised latent stands that of the
     image that is changed, or zeros (InstructPix2Pix, Brooks et al. 2023, arXiv 2211.09800). UniLIP
     leaves the image to attention alone, and `tiny` does not learn in an hour to copy by it. What
-    is drawn of an edit is its difference to the image, which is nothing where nothing changes.
+    is drawn of an edit is its difference to the image, which is nothing where nothing changes: the
+    denoiser reads the image with the weights that read what it draws, and the image is taken off
+    what it finds, so that one which can draw begins as one which draws the image anew.
     """
 
     config_name = "config.json"
@@ -162,8 +164,8 @@ class Drawer(ModelMixin, ConfigMixin):
         **made_for: Any,
     ) -> "Drawer":
         """Of three networks, with their weights; the last may be the one that the language model
-        reads by: a copy is made of it. The denoiser, of a latent's channels, begins by hearing
-        nothing of what stands beside it. ``made_for``: the other arguments of a `Drawer`.
+        reads by: a copy is made of it. The denoiser, of a latent's channels, begins by reading what
+        stands beside a latent as it reads the latent. ``made_for``: the rest of a `Drawer`.
         """
         given = connector, _seeing(denoiser), image_projector
         configs: list[Any] = [_plain(network) for network in given]
@@ -209,17 +211,17 @@ class Drawer(ModelMixin, ConfigMixin):
     ) -> Latents:
         """`forward` of what `condition` made."""
         seen = torch.zeros_like(latents) if beside is None else beside.to(latents)
-        return velocity(self.denoiser, torch.cat([latents, seen], 1), time, given)
+        return velocity(self.denoiser, torch.cat([latents, seen], 1), time, given) + seen
 
 
 def _seeing(denoiser: SanaTransformer2DModel) -> SanaTransformer2DModel:
-    """The denoiser with as many channels again, which it does not hear yet."""
+    """The denoiser with as many channels again, which it reads by the same weights."""
     own = int(denoiser.config["in_channels"])
     config: dict[str, Any] = _plain(denoiser) | {"in_channels": 2 * own}
     made = SanaTransformer2DModel(**config)
     state = denoiser.state_dict()
     heard = state["patch_embed.proj.weight"]
-    state["patch_embed.proj.weight"] = torch.cat([heard, torch.zeros_like(heard)], 1)
+    state["patch_embed.proj.weight"] = torch.cat([heard, heard], 1)
     made.load_state_dict(state)
     return made
 

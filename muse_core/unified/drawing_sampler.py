@@ -83,7 +83,8 @@ class DrawingSampler:
         without = self._conditions(empty, image) if guides(guidance_scale) else None
         shape: Any = self.drawer.denoiser.config
         size = (len(prompts), shape.out_channels, shape.sample_size, shape.sample_size)
-        noise = randn_tensor(size, generator=generator, device=given.states.device)
+        like = {"device": given.states.device, "dtype": given.states.dtype}
+        noise = randn_tensor(size, generator=generator, **like)
         beside = noise.new_zeros(size)
         if image is not None:
             beside = self.normalisation.normalise(image.latents)

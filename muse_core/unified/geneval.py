@@ -17,6 +17,7 @@ from PIL import Image
 
 from muse_core.errors import MuseError, shown
 from muse_core.results.records import whole_file, write_png
+from muse_core.unified.official_files import parsed, read_official, whole_number, words
 
 TASKS = ("single_object", "two_object", "counting", "colors", "position", "color_attr")
 POSITIONS = ("left of", "right of", "above", "below")
@@ -76,21 +77,15 @@ def read_geneval(file: str | Path) -> DrawingPrompts:
         MuseError: It is missing, or holds no prompt.
     """
     place = Path(file)
-    try:
-        lines = place.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise MuseError(
-            f"The prompts {place} cannot be read ({type(error).__name__}): give GenEval's "
-            "evaluation_metadata.jsonl."
-        ) from error
+    lines = read_official(place, "GenEval's evaluation_metadata.jsonl").split("\n")
     prompts, notes = [], []
     for number, line in enumerate(lines):
         if not line.strip():
             continue
         try:
-            prompts.append(_prompt(number, json.loads(line)))
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
-            notes.append(f"line {number + 1} of {place.name}: {type(error).__name__} {error}")
+            prompts.append(_prompt(number, parsed(line)))
+        except ValueError as error:
+            notes.append(f"line {number + 1} of {place.name}: {error}")
     if not prompts:
         why = "; ".join(notes[:3]) or "it is empty"
         raise MuseError(
@@ -99,25 +94,37 @@ def read_geneval(file: str | Path) -> DrawingPrompts:
     return DrawingPrompts(tuple(prompts), tuple(notes))
 
 
-def _prompt(index: int, said: Mapping[str, Any]) -> DrawingPrompt:
-    if said["tag"] not in TASKS:
-        raise ValueError(f"its tag is {shown(said['tag'])}")
-    include = tuple(_wanted(each) for each in said["include"])
-    exclude = tuple(_wanted(each) for each in said.get("exclude", ()))
+def _prompt(index: int, said: Any) -> DrawingPrompt:
+    if (task := words(said, "tag")) not in TASKS:
+        raise ValueError(f"its tag is {shown(task)}")
+    include, exclude = (
+        tuple(_wanted(each) for each in _listed(said, name)) for name in ("include", "exclude")
+    )
     if not include:
         raise ValueError("it includes nothing")
     for each in include:
         if each.position and not 0 <= each.position[1] < len(include):
             raise ValueError(f"{each.name} stands by entry {each.position[1]}, which is not there")
-    return DrawingPrompt(index, said["tag"], str(said["prompt"]), include, exclude)
+    return DrawingPrompt(index, task, words(said, "prompt"), include, exclude)
 
 
-def _wanted(said: Mapping[str, Any]) -> Wanted:
-    position = said.get("position")
-    if position is not None and position[0] not in POSITIONS:
+def _listed(said: Mapping[str, Any], name: str) -> list[Any]:
+    if not isinstance(found := said.get(name, []), list):
+        raise ValueError(f"its {name} is {shown(found)} and no list")
+    return found
+
+
+def _wanted(said: Any) -> Wanted:
+    name = words(said, "class")
+    count = whole_number(said.get("count", 1), "count", 1)
+    colour = words(said, "color") if "color" in said else ""
+    if (position := said.get("position")) is None:
+        return Wanted(name, count, colour)
+    if not isinstance(position, list) or len(position) != 2:
+        raise ValueError(f"the position {shown(position)} is no place and entry")
+    if position[0] not in POSITIONS:
         raise ValueError(f"the position {shown(position[0])} is none of {', '.join(POSITIONS)}")
-    seen = (str(position[0]), int(position[1])) if position else None
-    return Wanted(str(said["class"]), int(said.get("count", 1)), str(said.get("color", "")), seen)
+    return Wanted(name, count, colour, (position[0], whole_number(position[1], "entry", 0)))
 
 
 def write_geneval(folder: Path, prompt: DrawingPrompt, images: Sequence[Image.Image]) -> Path:

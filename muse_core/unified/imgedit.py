@@ -9,11 +9,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
-from muse_core.errors import MuseError
+from muse_core.errors import MuseError, shown
 from muse_core.results.records import write_json, write_png
+from muse_core.unified.official_files import file_name, read_official, words
 
 SINGLE_TURN = "singleturn.json"
 FIELDS = ("id", "prompt", "edit_type")
@@ -44,27 +46,45 @@ def read_imgedit(folder: str | Path) -> EditBenchmark:
         MuseError: The file is missing, is no mapping, or no item is whole.
     """
     place = Path(folder)
+    file, wanted = place / SINGLE_TURN, f"the folder that holds {SINGLE_TURN} and its images"
+    text = read_official(file, wanted)
     try:
-        said = json.loads((place / SINGLE_TURN).read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
-        raise MuseError(
-            f"The benchmark {place} cannot be read ({SINGLE_TURN}: {type(error).__name__}): give "
-            f"the folder that holds {SINGLE_TURN} and its images."
-        ) from error
-    if not isinstance(said, dict):
-        raise MuseError(f"{SINGLE_TURN} in {place} is no mapping: give ImgEdit's own file.")
+        # A key that stands twice is an item each, so that neither is lost unseen.
+        said = json.loads(text, object_pairs_hook=list)
+    except (ValueError, RecursionError) as error:
+        raise MuseError(f"{file} is no JSON ({error}): give {wanted}.") from error
+    if not isinstance(said, list) or not all(isinstance(each, tuple) for each in said):
+        raise MuseError(f"{file} is no mapping: give {wanted}.")
     items, notes = [], []
-    for key, entry in said.items():
-        lacking = [name for name in FIELDS if not isinstance(entry, dict) or name not in entry]
-        if lacking:
-            notes.append(f"item {key} of {SINGLE_TURN}: no {', '.join(lacking)}")
-        elif not (image := place / str(entry["id"])).is_file():
-            notes.append(f"item {key} of {SINGLE_TURN}: its image {entry['id']} is missing")
-        else:
-            items.append(EditItem(str(key), image, str(entry["prompt"]), str(entry["edit_type"])))
+    for key, entry in said:
+        try:
+            items.append(_item(place, key, entry, {item.key for item in items}))
+        except ValueError as error:
+            notes.append(f"item {shown(key)} of {SINGLE_TURN}: {error}")
     if not items:
         raise MuseError(f"No item of {place} is whole: {'; '.join(notes[:3]) or 'it has none'}.")
     return EditBenchmark(tuple(items), tuple(notes))
+
+
+def _item(place: Path, key: str, entry: Any, taken: set[str]) -> EditItem:
+    fields = dict(entry) if isinstance(entry, list) and entry else {}
+    name, prompt, kind = (words(fields, each) for each in FIELDS)
+    if file_name(key) in taken:
+        raise ValueError("its key stands twice")
+    image = place / name
+    if not image.resolve().is_relative_to(place.resolve()):
+        raise ValueError(f"its image {shown(name)} is not in the folder")
+    if not _is_file(image):
+        raise ValueError(f"its image {shown(name)} is missing")
+    return EditItem(key, image, prompt, kind)
+
+
+def _is_file(place: Path) -> bool:
+    # A name can be longer than a disk takes.
+    try:
+        return place.is_file()
+    except OSError:
+        return False
 
 
 def write_imgedit(folder: Path, items: Sequence[EditItem], images: Sequence[Image.Image]) -> Path:

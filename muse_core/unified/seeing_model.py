@@ -146,16 +146,13 @@ class SeeingModel(nn.Module):
                 told = text
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """All parts and a configuration, in one folder, which may hold an earlier model.
+        """All parts and a configuration, in one folder, which may hold an earlier one of these.
 
         Raises:
             MuseError: Something else stands there, or the disk refuses.
         """
         place = user_path(str(folder)).resolve()
-        there = place.exists()
-        if there and not (
-            place.is_dir() and (not any(place.iterdir()) or (place / CONFIG).is_file())
-        ):
+        if place.exists() and not _ours(place):
             raise MuseError(
                 f"{folder} holds something else, which saving would delete: give a new folder."
             )
@@ -179,6 +176,21 @@ class SeeingModel(nn.Module):
 
 
 CONFIG, REMEDY = "config.json", "give a folder that save_pretrained wrote"
+
+
+def _ours(place: Path) -> bool:
+    """Whether a folder is empty, or holds what `save_pretrained` wrote and nothing else."""
+    if not place.is_dir():
+        return False
+    kinds = {kind.__name__: kind for kind in (SeeingModel, *SeeingModel.__subclasses__())}
+    names = {each.name for each in place.iterdir()}
+    if not names:
+        return True
+    try:
+        said = read_object("seeing model", place / CONFIG, REMEDY).get("_class_name")
+    except MuseError:
+        return False
+    return said in kinds and names <= {CONFIG, *kinds[said].parts}
 
 
 @torch.no_grad()

@@ -12,7 +12,7 @@ from PIL import Image
 
 from muse_core.data.own_images import Pictures
 from muse_core.data.shape_templates import SHAPES
-from muse_core.errors import MuseError
+from muse_core.errors import MuseError, shown
 from muse_core.foundations.language_model import LanguageModel
 from muse_core.generation.codecs import Codec
 from muse_core.generation.editing import PixelMask, check_mask, latent_mask
@@ -92,8 +92,15 @@ class UnifiedModel(SeeingModel):
         Raises:
             MuseError: Nothing to draw, unknown words, guidance below 0 or no steps.
         """
-        prompts = [prompt] if isinstance(prompt, str) else list(prompt)
-        if not prompts or not all(each.strip() for each in prompts):
+        alone = isinstance(prompt, str) or not isinstance(prompt, Sequence)
+        prompts = [prompt] if alone else list(prompt)
+        for number, each in enumerate(prompts, start=1):
+            if not isinstance(each, str) or not each.strip():
+                of = f" {number} of {len(prompts)}" if len(prompts) > 1 else ""
+                raise MuseError(
+                    f"There is nothing to draw: prompt{of} is {shown(each)}; give it in words."
+                )
+        if not prompts:
             raise MuseError("There is nothing to draw: give at least one prompt, in words.")
         found = self.sampler.latents(prompts, None, guidance_scale, num_inference_steps, generator)
         return self.tokenizer.decode_image(found)
@@ -113,8 +120,9 @@ class UnifiedModel(SeeingModel):
         Args:
             image: One, as `chat` takes it.
             instruction: In words that the language model knows.
-            mask: (1, height, width), where the image may change; None for everywhere. Latents
-                outside of it stay bit for bit.
+            mask: (1, height, width) of the image as ``tokenizer.image_processor`` crops and
+                resizes it: where it may change; None for everywhere. Latents outside of it stay
+                bit for bit.
             guidance_scale: As `draw`, like the two arguments that follow it.
             num_inference_steps: From noise to image.
             generator: Makes the noise repeatable.
@@ -123,10 +131,12 @@ class UnifiedModel(SeeingModel):
             The image, with a note where the instruction names a shape that is `doubted`.
 
         Raises:
-            MuseError: As `draw`; or there is no image, or several, or the mask is of another size.
+            MuseError: As `draw`; or there is no image, or several, or the mask is of another size
+                or marks nothing.
         """
-        if not instruction.strip():
-            raise MuseError("The instruction is empty: say what is to change.")
+        if not isinstance(instruction, str) or not instruction.strip():
+            what = "empty" if isinstance(instruction, str) else shown(instruction)
+            raise MuseError(f"The instruction is {what}: say in words what is to change.")
         pixels = self.one_image(image)
         check_mask(mask, pixels)
         tokens, grid = READS[self.reads](self.tokenizer, pixels), self.tokenizer.token_grid(pixels)

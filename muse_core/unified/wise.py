@@ -19,9 +19,17 @@ from muse_core.data.scene_facts import riddles
 from muse_core.data.shape_templates import SHAPES
 from muse_core.errors import MuseError
 from muse_core.results.records import write_json, write_png
+from muse_core.unified.official_files import (
+    UNREADABLE,
+    parsed,
+    read_official,
+    whole_number,
+    words,
+)
 
 PROMPTS = "prompts.json"
 FIELDS = ("Prompt", "Explanation", "Category", "Subcategory", "prompt_id")
+WANTED = "WISE's JSON files"
 
 
 @dataclass(frozen=True)
@@ -48,41 +56,46 @@ class KnowledgePrompts:
     notes: tuple[str, ...] = field(default=())
 
 
-def read_wise(files: Sequence[str | Path]) -> KnowledgePrompts:
-    """The official files; entries without a field are noted and the rest stays.
+def read_wise(files: str | Path | Sequence[str | Path]) -> KnowledgePrompts:
+    """One or more official files; entries that cannot be read, and numbers that stand twice, are
+    noted and the rest stays.
 
     Raises:
         MuseError: A file is missing or no list, or there is no prompt.
     """
-    prompts, notes = [], []
-    for place in map(Path, files):
+    found: dict[int, KnowledgePrompt] = {}
+    notes: list[str] = []
+    for place in map(Path, [files] if isinstance(files, (str, Path)) else files):
         try:
-            said = json.loads(place.read_text(encoding="utf-8-sig"))
-        except (OSError, ValueError) as error:
-            raise MuseError(
-                f"The prompts {place} cannot be read ({type(error).__name__}): give WISE's JSON "
-                "files."
-            ) from error
+            said = parsed(read_official(place, WANTED))
+        except ValueError as error:
+            raise MuseError(f"{place} is no JSON ({error}): give {WANTED}.") from error
         if not isinstance(said, list):
-            raise MuseError(f"{place} holds no list of prompts: give WISE's JSON files.")
+            raise MuseError(f"{place} holds no list of prompts: give {WANTED}.")
         for number, entry in enumerate(said, start=1):
-            lacking = [name for name in FIELDS if not isinstance(entry, dict) or name not in entry]
-            if lacking or not str(entry["prompt_id"]).isdigit():
-                what = f"no {', '.join(lacking)}" if lacking else f"id {entry['prompt_id']!r}"
-                notes.append(f"entry {number} of {place.name}: {what}")
-                continue
-            texts = (str(entry[name]) for name in FIELDS[:-1])
-            prompts.append(KnowledgePrompt(int(entry["prompt_id"]), *texts))
-    if not prompts:
-        raise MuseError(f"There is no prompt in WISE's files ({'; '.join(notes[:3]) or 'empty'}).")
-    return KnowledgePrompts(tuple(prompts), tuple(notes))
+            try:
+                prompt = _prompt(entry)
+                if prompt.index in found:
+                    raise ValueError(f"its number {prompt.index} stands twice")
+                found[prompt.index] = prompt
+            except ValueError as error:
+                notes.append(f"entry {number} of {place.name}: {error}")
+    if not found:
+        why = "; ".join(notes[:3]) or "empty"
+        raise MuseError(f"There is no prompt in WISE's files ({why}): give {WANTED}.")
+    return KnowledgePrompts(tuple(found.values()), tuple(notes))
 
 
-def write_wise(
-    folder: Path, prompts: Sequence[KnowledgePrompt], images: Sequence[Image.Image]
-) -> Path:
-    """Images as the official scorer reads them, and the prompts beside them and beside those that
-    were written before.
+def _prompt(entry: Any) -> KnowledgePrompt:
+    texts = [words(entry, name) for name in FIELDS[:-1]]
+    number = entry.get("prompt_id")
+    if isinstance(number, str) and number.isascii() and number.isdigit() and len(number) < 10:
+        number = int(number)
+    return KnowledgePrompt(whole_number(number, "prompt_id", 0), *texts)
+
+
+def write_prompts(folder: Path, prompts: Sequence[KnowledgePrompt]) -> Path:
+    """Prompts in the official layout, beside those that were written before.
 
     Raises:
         MuseError: The disk refuses, or the prompts that are there are damaged.
@@ -91,12 +104,14 @@ def write_wise(
     try:
         held = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
         by_number = {entry["prompt_id"]: entry for entry in [*held, *entries]}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (*UNREADABLE, KeyError, TypeError) as error:
         raise MuseError(f"{file} is damaged: delete it and draw again.") from error
-    write_json(file, [*by_number.values()])
-    for prompt, image in zip(prompts, images, strict=True):
-        write_png(folder / f"{prompt.index}.png", image)
-    return folder
+    return write_json(file, [*by_number.values()])
+
+
+def write_drawn(folder: Path, prompt: KnowledgePrompt, image: Image.Image) -> Path:
+    """An image as the official scorer reads it. Raises MuseError when the disk refuses."""
+    return write_png(folder / f"{prompt.index}.png", image)
 
 
 def scene_riddles(count: int, seed: int = 0) -> list[KnowledgePrompt]:
@@ -110,9 +125,9 @@ def scene_riddles(count: int, seed: int = 0) -> list[KnowledgePrompt]:
     for index in range(count):
         one, shape = known[index % len(known)], SHAPES[int(rng.integers(len(SHAPES)))]
         if one.kind == "shape":
-            words, meant = one.words, with_article(one.answer)
+            said, meant = one.words, with_article(one.answer)
         else:
-            words = f"{with_article(shape)} in {one.words}"
+            said = f"{with_article(shape)} in {one.words}"
             meant = with_article(f"{one.answer} {shape}")
-        found.append(KnowledgePrompt(index + 1, words, meant, "drawn scenes", one.kind))
+        found.append(KnowledgePrompt(index + 1, said, meant, "drawn scenes", one.kind))
     return found

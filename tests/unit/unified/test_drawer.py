@@ -85,17 +85,15 @@ def test_the_denoiser_attends_to_queries_and_image_and_not_to_the_text(model, dr
     assert torch.equal(given.mask.bool(), both.shown)
 
 
-def test_a_new_drawer_hears_nothing_of_the_latents_beside_and_learns_to(model, drawer) -> None:
-    noise, time, beside = torch.randn(2, 4, 4, 4), torch.tensor([0.2, 0.8]), torch.ones(2, 4, 4, 4)
+def test_a_new_drawer_draws_the_image_beside_anew_and_learns_to_change_it(model, drawer) -> None:
+    """At the noised difference to an image it says what it says of the noised image, less it."""
+    change, time, beside = torch.randn(2, 4, 4, 4), torch.tensor([0.2, 0.8]), torch.ones(2, 4, 4, 4)
     given = understood(model, drawer.connector.queries, PROMPTS)
-    alone, seen = drawer(noise, time, given), drawer(noise, time, given, beside)
-    torch.testing.assert_close(alone, seen)
+    anew, seen = drawer(change + beside, time, given), drawer(change, time, given, beside)
+    torch.testing.assert_close(seen, anew + beside)
     seen.square().mean().backward()
-    heard = drawer.denoiser.patch_embed.proj.weight.grad[:, 4:]
-    assert heard.abs().sum() > 0
-    with torch.no_grad():
-        drawer.denoiser.patch_embed.proj.weight[:, 4:].add_(heard.sign())
-    assert not torch.allclose(drawer(noise, time, given, beside), alone)
+    heard = drawer.denoiser.patch_embed.proj.weight.grad
+    assert not torch.allclose(heard[:, 4:], heard[:, :4])
 
 
 def test_a_prompt_changes_what_is_drawn(model, drawer) -> None:
@@ -110,4 +108,7 @@ def test_it_is_saved_and_opened(model, drawer, tmp_path) -> None:
     opened = Drawer.from_pretrained(tmp_path / "d").eval()
     noise, time = torch.randn(1, 4, 4, 4), torch.tensor([0.5])
     given = understood(model, drawer.connector.queries, PROMPTS[:1])
-    assert torch.equal(opened(noise, time, given), drawer(noise, time, given))
+    own = drawer.state_dict()
+    assert all(torch.equal(weight, own[name]) for name, weight in opened.state_dict().items())
+    # Weights at another place of memory are multiplied in another order.
+    torch.testing.assert_close(opened(noise, time, given), drawer(noise, time, given))

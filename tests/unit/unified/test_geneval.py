@@ -57,6 +57,17 @@ def test_lines_that_cannot_be_read_are_named_and_the_rest_stays(tmp_path: Path) 
         '{"tag": "position", "include": [{"class": "a", "position": ["above", 7]}], "prompt": "p"}',
         '{"tag": "counting", "include": [], "prompt": "p"}',
         "[1]",
+        "[" * 100_000,
+        *(
+            f'{{"tag": "counting", "include": [{{"class": "a", "count": {count}}}], "prompt": "p"}}'
+            for count in ("1e999", "-1", "0", "1.9", '"2"', "true")
+        ),
+        '{"tag": "colors", "include": [{"class": "a", "color": null}], "prompt": "p"}',
+        '{"tag": "colors", "include": [{"class": null}], "prompt": "p"}',
+        '{"tag": "colors", "include": [{"class": "a"}], "prompt": null}',
+        '{"tag": "colors", "include": [{"class": "a"}], "prompt": ["a"]}',
+        '{"tag": "colors", "include": "a", "prompt": "p"}',
+        '{"tag": "position", "include": [{"class": "a", "position": "above"}], "prompt": "p"}',
     ]
     file = tmp_path / "prompts.jsonl"
     file.write_text("\n".join([PUBLISHED[0], *wrong]))

@@ -29,8 +29,30 @@ def test_the_published_form_is_read(tmp_path: Path) -> None:
     found = read_imgedit(tmp_path)
     (item,) = found.items
     assert (item.key, item.prompt, item.kind) == ("1082", "Remove the dog.", "remove")
-    assert len(found.notes) == 3 and "animal/2.jpg is missing" in found.notes[0]
-    assert "no edit_type" in found.notes[1] and "no id, prompt, edit_type" in found.notes[2]
+    assert len(found.notes) == 3 and "animal/2.jpg' is missing" in found.notes[0]
+    assert "has no edit_type" in found.notes[1] and "has no id" in found.notes[2]
+
+
+def test_names_stay_in_their_folders_and_none_is_lost(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "1.png")
+    (tmp_path / "in").mkdir()
+    whole = '{"id": "../1.png", "prompt": "Remove it.", "edit_type": "remove"}'
+    inside = whole.replace("../", "")
+    keys = ["../escaped", "/tmp/there", "", "..", ".", "a/b", "k" * 300, "ok", "ok"]
+    rows = [f'"{key}": {inside}' for key in keys]
+    rows += [
+        f'"out{at}": {{"id": {said}, "prompt": "p", "edit_type": "e"}}'
+        for at, said in enumerate(
+            ('"../1.png"', '"/etc/passwd"', f'"{"x" * 5000}"', '"\\ud800"', "null", '["a"]')
+        )
+    ]
+    (tmp_path / "in" / SINGLE_TURN).write_text("{" + ", ".join(rows) + "}")
+    (tmp_path / "1.png").rename(tmp_path / "in" / "1.png")
+    Image.new("RGB", (8, 8)).save(tmp_path / "1.png")
+    found = read_imgedit(tmp_path / "in")
+    assert [item.key for item in found.items] == ["ok"] and len(found.notes) == len(rows) - 1
+    assert "stands twice" in found.notes[7] and "is not in the folder" in found.notes[8]
+    "; ".join(found.notes).encode()
 
 
 def test_what_is_written_is_read_again_and_edits_lie_by_key(tmp_path: Path) -> None:
@@ -50,8 +72,9 @@ def test_what_is_written_is_read_again_and_edits_lie_by_key(tmp_path: Path) -> N
     ("text", "says"),
     [
         (None, "FileNotFoundError"),
-        ("{", "JSONDecodeError"),
-        ("[]", "is no mapping"),
+        ("{", "is no JSON"),
+        ('{"a":' * 100_000, "is no JSON"),
+        ("[1]", "is no mapping"),
         ("{}", "has none"),
     ],
 )

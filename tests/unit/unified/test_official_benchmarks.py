@@ -68,7 +68,7 @@ def test_wise_is_drawn_by_number(quick, tmp_path: Path) -> None:
     assert len(notes) == 1
     more = [dict(zip(fields, ("a ring", "a ring", "c", "s", 9), strict=True))]
     (tmp_path / "more.json").write_text(json.dumps(more))
-    draw_wise(quick, [tmp_path / "more.json"], tmp_path / "out")
+    draw_wise(quick, tmp_path / "more.json", str(tmp_path / "out"))
     kept = json.loads((tmp_path / "out/prompts.json").read_text())
     assert [entry["prompt_id"] for entry in kept] == [3, 9]
 
@@ -81,6 +81,43 @@ def test_imgedit_is_edited_by_key(quick, tmp_path: Path) -> None:
     }
     Image.new("RGB", (TINY.image_size, TINY.image_size), "red").save(tmp_path / "one.png")
     (tmp_path / "singleturn.json").write_text(json.dumps(items))
+    with pytest.raises(MuseError, match="is the benchmark itself"):
+        edit_imgedit(quick, tmp_path, tmp_path)
     notes = edit_imgedit(quick, tmp_path, tmp_path / "out")
+    assert any("item b2, 'add a bench'" in note for note in notes)
     assert sorted(each.name for each in (tmp_path / "out").glob("*")) == ["a1.png", "made_by.json"]
-    assert len(notes) == 2
+    assert len([note for note in notes if "There may be no" not in note]) == 2
+
+
+def line(words: str) -> str:
+    return json.dumps({"tag": "single_object", "include": [{"class": "star"}], "prompt": words})
+
+
+def test_a_folder_of_other_images_is_left_alone(quick, tmp_path: Path) -> None:
+    first, other = tmp_path / "first.jsonl", tmp_path / "other.jsonl"
+    first.write_text(line("a star"))
+    other.write_text(line("a ring"))
+    foreign = tmp_path / "foreign" / "00000" / "samples"
+    foreign.mkdir(parents=True)
+    Image.new("RGB", (8, 8)).save(foreign / "00000.png")
+    with pytest.raises(MuseError, match="holds what was not made here: give an empty folder"):
+        draw_geneval(quick, first, tmp_path / "foreign", images=1)
+    assert not (tmp_path / "foreign" / "made_by.json").exists()
+    draw_geneval(quick, first, tmp_path / "out", images=1)
+    before = (tmp_path / "out/00000/samples/00000.png").read_bytes()
+    with pytest.raises(MuseError, match="made of 'a star', and it is to be made of 'a ring'"):
+        draw_geneval(quick, other, tmp_path / "out", images=1)
+    assert (tmp_path / "out/00000/samples/00000.png").read_bytes() == before
+    # More of the same prompt are made, and what is lost is made again.
+    draw_geneval(quick, first, tmp_path / "out", images=2)
+    assert len(list(tmp_path.glob("out/00000/samples/*.png"))) == 2
+    (tmp_path / "out/00000/metadata.jsonl").unlink()
+    draw_geneval(quick, first, tmp_path / "out", images=2)
+    assert (tmp_path / "out/00000/metadata.jsonl").is_file()
+
+
+def test_no_number_of_images_is_a_sentence(quick, tmp_path: Path) -> None:
+    (tmp_path / "p.jsonl").write_text(line("a star"))
+    for wrong in (0, -1):
+        with pytest.raises(MuseError, match="images must be 1 or more"):
+            draw_geneval(quick, tmp_path / "p.jsonl", tmp_path / "out", images=wrong)

@@ -210,6 +210,8 @@ def test_a_drawer_of_another_s_is_refused(model, field: str, says: str) -> None:
     [
         ([], {}, "nothing to draw"),
         ("  ", {}, "nothing to draw"),
+        (["a star", " "], {}, "prompt 2 of 2 is ' '"),
+        ("a star", {"guidance_scale": 1e38}, "at most 1000"),
         ("a banana", {}, "does not know 'banana'"),
         ("a star", {"guidance_scale": -1.0}, "guidance_scale must be 0 or more"),
         ("a star", {"num_inference_steps": 0}, "at least 1"),
@@ -226,3 +228,25 @@ def test_an_empty_instruction_and_two_images_are_sentences(model, image) -> None
         model.edit(image, " ")
     with pytest.raises(MuseError, match="There are 2 images"):
         model.edit([image, image], "a red star")
+
+
+def test_a_mask_that_marks_nothing_is_a_sentence(model, image) -> None:
+    nothing = torch.zeros(1, TINY.image_size, TINY.image_size, dtype=torch.bool)
+    with pytest.raises(MuseError, match="marks no pixel"):
+        model.edit(image, "a red star", nothing, **FEW)
+
+
+def test_what_is_not_this_model_is_never_deleted(model, tmp_path) -> None:
+    other = tmp_path / "bert"
+    other.mkdir()
+    (other / "config.json").write_text('{"model_type": "bert"}')
+    (other / "thesis.txt").write_text("years")
+    with pytest.raises(MuseError, match="holds something else"):
+        model.save_pretrained(other)
+    assert (other / "thesis.txt").read_text() == "years"
+    model.save_pretrained(tmp_path / "own")
+    model.save_pretrained(tmp_path / "own")
+    (tmp_path / "own" / "thesis.txt").write_text("years")
+    with pytest.raises(MuseError, match="holds something else"):
+        model.save_pretrained(tmp_path / "own")
+    assert (tmp_path / "own" / "thesis.txt").is_file()
