@@ -92,8 +92,9 @@ class UnifiedModel(SeeingModel):
         Raises:
             MuseError: Nothing to draw, unknown words, guidance below 0 or no steps.
         """
-        alone = isinstance(prompt, str) or not isinstance(prompt, Sequence)
-        prompts = [prompt] if alone else list(prompt)
+        if isinstance(prompt, str) or not isinstance(prompt, Sequence):
+            prompt = [prompt]
+        prompts = list(prompt)
         for number, each in enumerate(prompts, start=1):
             if not isinstance(each, str) or not each.strip():
                 of = f" {number} of {len(prompts)}" if len(prompts) > 1 else ""
