@@ -245,7 +245,7 @@ def _loss(name: str) -> Loss:
 def _with_weight(stage: Stage, loss: Loss, path: str, value: Any) -> Stage:
     """A weight of 0 takes the loss out of the stage."""
     number = _checked(float, path, value)
-    if not 0 <= number < math.inf:
+    if number < 0:
         raise MuseError(f"{path} must not be negative: got {shown(value)}; 0 leaves the loss out.")
     weights = {**stage.weights, loss: number}
     kept = {name: weight for name, weight in weights.items() if weight}
@@ -286,10 +286,13 @@ def _checked(kind: Any, path: str, value: Any) -> Any:
     """The value as the field's type. Raises MuseError for one that is none."""
     given = _from_text(value, kind) if isinstance(value, str) else value
     try:
-        return TypeAdapter(kind).validate_python(given)
+        found = TypeAdapter(kind).validate_python(given)
     except ValidationError as error:
         said = error.errors()[0]["msg"]
         raise MuseError(f"{path} cannot be {shown(value)}: {said[:1].lower()}{said[1:]}.") from None
+    if isinstance(found, float) and not math.isfinite(found):
+        raise MuseError(f"{path} cannot be {shown(value)}: give a finite number.")
+    return found
 
 
 def _from_text(value: str, kind: Any) -> Any:

@@ -116,8 +116,8 @@ class GenerationStage(Schedule):
     images: Count
     caption_dropout: Share = 0.1
     time_mean: float = 0.0
-    time_spread: float = 1.0
-    shift: float = 1.0
+    time_spread: Annotated[float, Ge(0)] = 1.0
+    shift: Annotated[float, Gt(0)] = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,8 +149,8 @@ class DrawingStage(Schedule):
     edit_share: Share = 0.0
     prompt_dropout: Share = 0.1
     time_mean: float = 0.0
-    time_spread: float = 1.0
-    shift: float = 1.0
+    time_spread: Annotated[float, Ge(0)] = 1.0
+    shift: Annotated[float, Gt(0)] = 1.0
 
     @property
     def moves_denoiser(self) -> bool:

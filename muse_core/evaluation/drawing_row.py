@@ -43,6 +43,7 @@ from muse_core.training.system_run import SystemRun
 from muse_core.training.trainer import StageResult
 from muse_core.unified.draw_task import Reader
 from muse_core.unified.drawer import Drawer, SeenImage
+from muse_core.unified.drawing_connector import DrawingConnector
 from muse_core.unified.drawing_run import DrawingParts, DrawingRun
 from muse_core.unified.drawing_sampler import DrawingSampler
 from muse_core.unified.language_run import LanguageRun
@@ -149,9 +150,12 @@ def drawing_row(named: SystemRun, model: LanguageModel) -> DrawingRow:
         model: The language model that is listened to; stays as it is.
 
     Raises:
-        MuseError: As `table_one_row`; or the network has no latent.
+        MuseError: As `table_one_row` and `DrawingConnector.check`; or the network has no latent.
     """
-    preset, row = named.load_preset(), table_one_row(named)
+    preset = named.load_preset()
+    # Before hours of training, not after them.
+    DrawingConnector.check(model, preset.drawing_connector.layers)
+    row = table_one_row(named)
     extractor, given = row.extractor, {name: getattr(named, name) for name in NAMED}
     if not extractor.has_latent:
         raise MuseError(f"{named.system} has no latent, and nothing can be drawn on it.")

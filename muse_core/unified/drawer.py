@@ -2,8 +2,10 @@
 made here, for drawing and for editing.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from diffusers import ConfigMixin, ModelMixin, SanaTransformer2DModel
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor
 
-from muse_core.errors import MuseError
+from muse_core.errors import MuseError, shown
 from muse_core.foundations.language_model import IMAGE_END, IMAGE_START, IMAGE_TOKEN, LanguageModel
 from muse_core.foundations.loading import load_whole, require_folder_or_hub
 from muse_core.generation.caption_embeddings import Conditioning
@@ -149,8 +151,13 @@ class Drawer(ModelMixin, ConfigMixin):
             tokenizer: Fingerprint of the one whose latents are drawn; "" where nobody said.
             language_model: Digest of the one that is listened to, likewise.
             shift: Of the times of flow matching, in training and in sampling.
+
+        Raises:
+            MuseError: The shift is no number above 0.
         """
         super().__init__()
+        if not isinstance(shift, Real) or not 0 < shift < math.inf:
+            raise MuseError(f"A drawer's shift is {shown(shift)}: give a number above 0.")
         self.connector = DrawingConnector(**connector_config)
         self.denoiser = SanaTransformer2DModel(**denoiser_config)
         self.image_projector = VisualProjector(**image_config)

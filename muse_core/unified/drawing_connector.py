@@ -73,8 +73,22 @@ class DrawingConnector(ModelMixin, ConfigMixin):
             out_width: Channels that the denoiser's cross-attention takes.
 
         Raises:
-            MuseError: It has fewer layers, or none of Qwen2's.
+            MuseError: As `check`.
         """
+        cls.check(model, num_layers)
+        config = model.network.config
+        made: Any = cls(config.to_dict(), num_queries, num_layers, out_width)
+        taken = model.network.model.layers[-num_layers:]
+        for own, given in zip(made.layers, taken, strict=True):
+            own.load_state_dict(deepcopy(given.state_dict()))
+        made.norm.load_state_dict(model.network.model.norm.state_dict())
+        with torch.no_grad():
+            made.queries.mul_(model.network.get_input_embeddings().weight.std() / SPREAD)
+        return made
+
+    @staticmethod
+    def check(model: LanguageModel, num_layers: int) -> None:
+        """Raises MuseError for a language model with fewer layers, or none of Qwen2's."""
         config = model.network.config
         if config.model_type != "qwen2":
             raise MuseError(
@@ -86,14 +100,6 @@ class DrawingConnector(ModelMixin, ConfigMixin):
                 f"The connector is to have {num_layers} layers, and the language model has "
                 f"{config.num_hidden_layers}: give at least 1 and at most that many."
             )
-        made: Any = cls(config.to_dict(), num_queries, num_layers, out_width)
-        taken = model.network.model.layers[-num_layers:]
-        for own, given in zip(made.layers, taken, strict=True):
-            own.load_state_dict(deepcopy(given.state_dict()))
-        made.norm.load_state_dict(model.network.model.norm.state_dict())
-        with torch.no_grad():
-            made.queries.mul_(model.network.get_input_embeddings().weight.std() / SPREAD)
-        return made
 
     def forward(
         self,

@@ -136,3 +136,15 @@ def test_what_was_trained_is_one_model_in_one_folder(micro, tmp_path) -> None:
 def test_without_a_latent_nothing_is_drawn(micro) -> None:
     with pytest.raises(MuseError, match="backbone has no latent, and nothing can be drawn on it"):
         row_of("backbone", device="cpu")
+
+
+def test_too_many_layers_of_a_connector_are_said_before_anything_is_trained(micro) -> None:
+    named = SystemRun(
+        run="deep",
+        system="muse",
+        preset=PRESET,
+        overrides=f"{SHAPE} {STEPS} drawing_connector.layers=50",
+    )
+    with pytest.raises(MuseError, match="is to have 50 layers, and the language model has"):
+        drawing_row(named, language_model())
+    assert not paths.run_folder("deep").exists()

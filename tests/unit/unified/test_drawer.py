@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from muse_core.config.preset import DenoiserShape
+from muse_core.errors import MuseError
 from muse_core.generation.denoiser import build_denoiser
 from muse_core.unified.drawer import Drawer, SeenImage, understood
 from muse_core.unified.drawing_connector import DrawingConnector
@@ -101,6 +102,12 @@ def test_a_prompt_changes_what_is_drawn(model, drawer) -> None:
     queries = drawer.connector.queries
     one, other = (drawer(noise, time, understood(model, queries, [p])) for p in PROMPTS)
     assert not torch.allclose(one, other)
+
+
+@pytest.mark.parametrize("shift", [0.0, -1.0, float("nan"), float("inf")])
+def test_times_that_no_shift_gives_are_a_sentence(drawer, shift) -> None:
+    with pytest.raises(MuseError, match=r"shift is .* give a number above 0"):
+        Drawer(**{**drawer.config, "shift": shift})
 
 
 def test_it_is_saved_and_opened(model, drawer, tmp_path) -> None:
