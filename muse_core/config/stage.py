@@ -141,12 +141,14 @@ class DrawingStage(Schedule):
     how many latents are trained on; ``edit_share``: of them, changed scenes with their
     instruction, and such a stage also trains what the connector reads off the image itself;
     ``prompt_dropout``: share of prompts replaced by none, for classifier-free guidance; times as in
-    `GenerationStage`."""
+    `GenerationStage`. ``weighs_changes``: in an edit, places that change count more
+    (`muse_core.losses.flow_matching.weight_of_changes`)."""
 
     images: Count
     aligns: bool = False
     trains_denoiser: bool = True
     edit_share: Share = 0.0
+    weighs_changes: bool = False
     prompt_dropout: Share = 0.1
     time_mean: float = 0.0
     time_spread: Annotated[float, Ge(0)] = 1.0

@@ -19,7 +19,12 @@ from muse_core.foundations.language_model import LanguageModel
 from muse_core.foundations.text_tower import TextTower
 from muse_core.generation.caption_embeddings import conditioning
 from muse_core.generation.latent_normalisation import LatentNormalisation
-from muse_core.losses.flow_matching import flow_matching_loss, logit_normal_times, noised
+from muse_core.losses.flow_matching import (
+    flow_matching_loss,
+    logit_normal_times,
+    noised,
+    weight_of_changes,
+)
 from muse_core.losses.objective import as_floats
 from muse_core.losses.text_alignment import text_alignment_loss
 from muse_core.training.distributed import mean_over_processes, own_part
@@ -140,7 +145,11 @@ class DrawTask(Task):
         # An edit is drawn as its difference to the image: most of it is nothing.
         change = data - beside
         found = self.model(noised(change, noise, time), time, given, beside)
-        return {"loss/flow_matching": flow_matching_loss(found, change, noise)}
+        weight = None
+        if stage.weighs_changes:
+            # Drawn from nothing, all places count alike.
+            weight = torch.where(there > 0, weight_of_changes(change), 1.0)
+        return {"loss/flow_matching": flow_matching_loss(found, change, noise, weight)}
 
     def understood(self, prompts: list[str], batch: PaintedBatch) -> Understood:
         """Of rows that draw from nothing, and of rows that change an image, in the batch's order.

@@ -7,7 +7,13 @@ import math
 import torch
 from torch import nn
 
-from muse_core.losses.flow_matching import flow_matching_loss, logit_normal_times, noised, shifted
+from muse_core.losses.flow_matching import (
+    flow_matching_loss,
+    logit_normal_times,
+    noised,
+    shifted,
+    weight_of_changes,
+)
 
 
 def test_the_target_is_the_derivative_of_the_path() -> None:
@@ -18,6 +24,20 @@ def test_the_target_is_the_derivative_of_the_path() -> None:
     assert torch.equal(noised(data, noise, torch.zeros(5)), data) and torch.equal(
         noised(data, noise, torch.ones(5)), noise
     )
+
+
+def test_a_small_change_counts_as_much_more_as_it_is_smaller() -> None:
+    change = torch.zeros(3, 2, 8, 8)
+    change[0, :, 0, 0], change[1, :, :4] = 1.0, -2.0
+    change[1, :, 4:] = 0.01
+    weight = weight_of_changes(change)
+    assert weight[0, 0, 0, 0] == 7 and weight[0].sum() == 7 + 63
+    assert (weight[1, 0, :4] == 2).all() and (weight[1, 0, 4:] == 1).all()
+    assert (weight[2] == 1).all(), "nothing changes"
+    velocity, noise = torch.randn(3, 2, 8, 8), torch.randn(3, 2, 8, 8)
+    alike = flow_matching_loss(velocity, change, noise, torch.ones_like(weight))
+    torch.testing.assert_close(alike, flow_matching_loss(velocity, change, noise))
+    assert flow_matching_loss(velocity, change, noise, 2 * torch.ones_like(weight)) == 2 * alike
 
 
 def test_times_are_logit_normal_and_the_shift_moves_them_towards_noise() -> None:

@@ -166,16 +166,25 @@ def test_edits_without_a_projector_are_a_sentence() -> None:
         trainer("none", STAGE, edits=False).fit()
 
 
-def test_what_is_learnt_of_an_edit_is_its_difference_to_the_image(monkeypatch) -> None:
-    task, heard = trainer("difference").task, {}
-    monkeypatch.setattr(
-        draw_task, "flow_matching_loss", lambda v, data, noise: heard.update(data=data) or v.mean()
-    )
+@pytest.mark.parametrize("weighs", [False, True])
+def test_what_is_learnt_of_an_edit_is_its_difference_to_the_image(monkeypatch, weighs) -> None:
+    """And places count more where an edit changes them, and only there."""
+    task, heard = trainer("difference", replace(STAGE, weighs_changes=weighs)).task, {}
+
+    def loss(v, data, noise, weight):
+        heard.update(data=data, weight=weight)
+        return v.mean()
+
+    monkeypatch.setattr(draw_task, "flow_matching_loss", loss)
     batch = pairs().__getitems__([0, 1])
     task.update(batch, 1)
     own = task.normalisation.normalise
     torch.testing.assert_close(heard["data"][0], own(batch.latents)[0] - own(batch.before)[0])
     torch.testing.assert_close(heard["data"][1], own(batch.latents)[1])
+    if weighs:
+        assert heard["weight"][0].max() > 1 and (heard["weight"][1] == 1).all()
+    else:
+        assert heard["weight"] is None
 
 
 def test_sequences_are_padded_at_the_left() -> None:
