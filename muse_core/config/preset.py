@@ -121,13 +121,13 @@ class ConnectorOfDrawing:
     sequence, and how many of the language model's last ``layers`` the connector begins with.
     """
 
-    queries: Count = 24
+    queries: Count = 28
     layers: Count = 1
 
 
 def tiny_drawing() -> tuple[DrawingStage, ...]:
-    """On 08's denoiser: the connector says what its text tower says, in three minutes of one core;
-    then both draw, and draw and edit.
+    """On 08's denoiser: the connector says what its text tower says of prompts and instructions, in
+    seven minutes of one core; then both draw, and draw and edit.
 
     Through a denoiser that captions trained for minutes the connector alone, as in the paper,
     learns to do without the prompt; the text tower's words teach it in 500 steps (reports/LOG.md).
@@ -136,8 +136,9 @@ def tiny_drawing() -> tuple[DrawingStage, ...]:
         name="10a_connector",
         images=8192,
         aligns=True,
+        edit_share=0.6,
         learning_rate=2e-3,
-        steps=600,
+        steps=900,
         batch_size=64,
         ema_decay=0.99,
         checkpoint_every=200,
@@ -146,11 +147,21 @@ def tiny_drawing() -> tuple[DrawingStage, ...]:
         alone,
         name="10b_drawing",
         aligns=False,
+        edit_share=0.0,
         learning_rate=1e-3,
+        steps=200,
         batch_size=24,
         ema_decay=0.998,
     )
-    return alone, drawing, replace(drawing, name="10c_editing", steps=2400, edit_share=0.6)
+    editing = replace(
+        drawing,
+        name="10c_editing",
+        edit_share=0.6,
+        weighs_changes=True,
+        learning_rate=2e-3,
+        steps=2400,
+    )
+    return alone, drawing, editing
 
 
 @dataclass(frozen=True)
