@@ -136,10 +136,12 @@ class DrawingStage(Schedule):
     """Training queries and connector, and perhaps the denoiser, to draw what a language model
     understood.
 
-    ``aligns``: queries and connector alone learn what the text tower says of the prompts, which the
-    denoiser has learnt to read (`muse_core.losses.text_alignment`); nothing is drawn. ``images``:
+    ``aligns``: queries and connector alone learn what the text tower says of the prompts
+    (`muse_core.losses.text_alignment`), whose captions the denoiser has learnt to read, and of the
+    instructions, which it has not; nothing is drawn. ``images``:
     how many latents are trained on; ``edit_share``: of them, changed scenes with their
-    instruction, and such a stage also trains what the connector reads off the image itself;
+    instruction, and such a stage, unless it aligns, also trains what the connector reads off the
+    image itself;
     ``prompt_dropout``: share of prompts replaced by none, for classifier-free guidance; times as in
     `GenerationStage`. ``weighs_changes``: in an edit, places that change count more
     (`muse_core.losses.flow_matching.weight_of_changes`)."""

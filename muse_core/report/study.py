@@ -453,18 +453,35 @@ def _keep(study: Study, state: RunState) -> None:
     from muse_core.evaluation.study_rows import read_row
 
     run, records = state.planned, paths.records_folder(state.planned.run)
-    trained = [read_json(file)["code"] for file in sorted(records.glob("s*[0-9].json"))[-1:]]
     kept = KeptRow(
         row=read_row(run.run).row,
         parameters=without_folders(run.parameters),
         configuration=study.configuration(run),
-        code=code_by_folder((trained or [code_digests()])[0] | code_digests(MEASURING)),
+        code=code_by_folder(_code_of(records) | code_digests(MEASURING)),
         commit=state.commit,
         seconds=state.seconds,
     )
     write_kept(study.kept_file(run), kept)
     for image in sorted(kept_folder(run.run).glob("*.png")):
         shutil.copy(image, study.kept_image(run, image.stem))
+
+
+TRAINED_BY = {"s*[0-9].json": "", "08_*.json": "generation/", "10_*.json": "unified/"}
+"""Records of trainings -> the folder whose code decides no training before them; "" for all."""
+
+
+def _code_of(records: Path) -> dict[str, str]:
+    """Of every file the digest that the last training which used it recorded; as it is now where
+    nothing was trained.
+    """
+    found: dict[str, str] = {}
+    for pattern, folder in TRAINED_BY.items():
+        for file in sorted(records.glob(pattern), key=lambda each: each.stat().st_mtime)[-1:]:
+            held = read_json(file)["code"]
+            others = {} if not folder else found
+            found = {name: each for name, each in others.items() if not name.startswith(folder)}
+            found |= {name: each for name, each in held.items() if name.startswith(folder)}
+    return found or code_digests()
 
 
 def without_folders(parameters: dict[str, Any]) -> dict[str, Any]:

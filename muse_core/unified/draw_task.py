@@ -200,6 +200,8 @@ class DrawTask(Task):
             "projector": weights_digest(projector) if projector is not None else "",
             "latents": self.reader.normalisation.config["tokenizer"],
             "start": self.start,
+            # The last stage's, by which the drawer samples.
+            "shift": self.drawer.config["shift"],
             "text": weights_digest(self.text) if self.text is not None else "",
         }
 

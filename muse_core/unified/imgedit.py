@@ -67,7 +67,10 @@ def read_imgedit(folder: str | Path) -> EditBenchmark:
 
 
 def _item(place: Path, key: str, entry: Any, taken: set[str]) -> EditItem:
-    fields = dict(entry) if isinstance(entry, list) and entry else {}
+    pairs = entry if isinstance(entry, list) else []
+    if not pairs or not all(isinstance(each, tuple) for each in pairs):
+        raise ValueError("it is no object")
+    fields = dict(pairs)
     name, prompt, kind = (words(fields, each) for each in FIELDS)
     if file_name(key) in taken:
         raise ValueError("its key stands twice")

@@ -3,6 +3,7 @@ each in its own layout. `MADE_BY` in the folder says whose images these are, and
 those are not drawn again.
 """
 
+import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -53,7 +54,7 @@ def draw_geneval(
     if not isinstance(images, int) or images < 1:
         raise MuseError(f"images must be 1 or more ({GENEVAL_IMAGES} officially): got {images!r}.")
     benchmark, place = read_geneval(prompts), Path(folder)
-    wanted = {f"{prompt.index:05d}": prompt.prompt for prompt in benchmark.prompts}
+    wanted = {f"{prompt.index:05d}": json.dumps(prompt.line()) for prompt in benchmark.prompts}
     kept = Kept.of(place, model, seed, wanted)
     notes = [*benchmark.notes]
     for prompt in _bar(benchmark.prompts, "GenEval"):
@@ -65,7 +66,7 @@ def draw_geneval(
         what = f"line {prompt.index + 1}, {prompt.prompt!r}"
         if drawn := _made(notes, what, model.draw, said, generator=_noise(seed)):
             write_geneval(place, prompt, drawn)
-            kept.add(name, prompt.prompt)
+            kept.add(name, wanted[name])
     return tuple(notes)
 
 
@@ -123,8 +124,8 @@ def edit_imgedit(
 
 @dataclass(frozen=True)
 class Kept:
-    """What a folder says of its images: ``made_by``, a model and a seed; ``made``, what each name
-    was made of.
+    """What a folder says of its images: ``made_by``, a model, how it reads and samples, and a seed;
+    ``made``, what each name was made of.
     """
 
     file: Path
@@ -135,7 +136,12 @@ class Kept:
     def of(cls, folder: Path, model: UnifiedModel, seed: int, asked: dict[str, str]) -> "Kept":
         """Raises MuseError where the folder holds another's, or what was made of something else."""
         file = folder / MADE_BY
-        made_by = {"model": weights_digest(model), "seed": seed}
+        made_by = {
+            "model": weights_digest(model),
+            "reads": model.reads,
+            "shift": model.drawer.config["shift"],
+            "seed": seed,
+        }
         if not file.exists():
             if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
                 raise MuseError(f"{folder} holds what was not made here: give an empty folder.")

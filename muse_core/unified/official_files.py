@@ -55,6 +55,7 @@ def file_name(said: str) -> str:
         not said
         or said != Path(said).name
         or said.startswith(".")
+        or not said.isprintable()
         or len(said.encode()) > LONGEST_NAME
     ):
         raise ValueError(f"{shown(said)} is no name of a file")

@@ -146,13 +146,13 @@ class SeeingModel(nn.Module):
                 told = text
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """All parts and a configuration, in one folder, which may hold an earlier one of these.
+        """All parts and a configuration, in one folder, which may hold an earlier one of its kind.
 
         Raises:
             MuseError: Something else stands there, or the disk refuses.
         """
         place = user_path(str(folder)).resolve()
-        if place.exists() and not _ours(place):
+        if place.exists() and not self._may_replace(place):
             raise MuseError(
                 f"{folder} holds something else, which saving would delete: give a new folder."
             )
@@ -163,6 +163,19 @@ class SeeingModel(nn.Module):
             write_json(
                 temporary / CONFIG, {"_class_name": type(self).__name__, "reads": self.reads}
             )
+
+    def _may_replace(self, place: Path) -> bool:
+        """Whether a folder is empty, or holds a model of this kind and nothing else."""
+        if not place.is_dir():
+            return False
+        names = {each.name for each in place.iterdir()}
+        if not names:
+            return True
+        try:
+            said = read_object("seeing model", place / CONFIG, REMEDY).get("_class_name")
+        except MuseError:
+            return False
+        return said == type(self).__name__ and names <= {CONFIG, *self.parts}
 
     @classmethod
     def from_pretrained(cls: type[Model], folder: str | Path) -> Model:
@@ -176,21 +189,6 @@ class SeeingModel(nn.Module):
 
 
 CONFIG, REMEDY = "config.json", "give a folder that save_pretrained wrote"
-
-
-def _ours(place: Path) -> bool:
-    """Whether a folder is empty, or holds what `save_pretrained` wrote and nothing else."""
-    if not place.is_dir():
-        return False
-    kinds = {kind.__name__: kind for kind in (SeeingModel, *SeeingModel.__subclasses__())}
-    names = {each.name for each in place.iterdir()}
-    if not names:
-        return True
-    try:
-        said = read_object("seeing model", place / CONFIG, REMEDY).get("_class_name")
-    except MuseError:
-        return False
-    return said in kinds and names <= {CONFIG, *kinds[said].parts}
 
 
 @torch.no_grad()

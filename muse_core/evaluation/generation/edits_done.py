@@ -12,7 +12,8 @@ from muse_core.data.scene_edits import EDITS, SceneEdit, scene_edit
 from muse_core.data.scene_questions import SceneObject, scene_objects
 from muse_core.data.scenes import Scenes, draw, visible_pixels
 from muse_core.errors import MuseError
-from muse_core.evaluation.generation.prompts_drawn import detected, share
+from muse_core.evaluation.generation.prompt_following import detected
+from muse_core.evaluation.generation.prompts_drawn import share
 from muse_core.evaluation.intervals import mean_interval
 from muse_core.foundations.scene_detector import Detected, SceneDetector
 from muse_core.generation.editing import background_psnr
@@ -96,6 +97,8 @@ def edit_cases(source: Scenes, each: int, seed: int = 0) -> list[EditCase]:
                     found[kind].append(_case(edit, source.image_size))
                     break
     lacking = ", ".join(kind for kind in EDITS if len(found[kind]) < each)
+    if not lacking:
+        return [case for cases in found.values() for case in cases]
     raise MuseError(f"{source.fingerprint} has too few scenes for {each} edits a kind: {lacking}.")
 
 
@@ -201,7 +204,9 @@ def measured_edits(
     seed: int = 0,
 ) -> dict[str, Measurement]:
     """Share of the edits that were done while the rest stayed, of each kind and of all; and how
-    well the pixels stayed that no edit concerns. An image left as it is has no edit done.
+    well the pixels stayed that no edit concerns. An image left as it is has no edit done, but by a
+    mistake of the detector where something is added: pixels say nothing there, as the detector says
+    nothing of a ground.
 
     Args:
         detector: The judge.

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from muse_core.data.scene_claims import Claim, SceneClaims, scene_claims
+from muse_core.errors import MuseError
 from muse_core.evaluation.intervals import mean_interval
 from muse_core.foundations.scene_detector import Detected, SceneDetector
 from muse_core.results.measurements import Measurement
@@ -78,6 +79,23 @@ def relation(subject: Detected, other: Detected) -> str:
     return "above" if dy < 0 else "below"
 
 
+def detected(detector: SceneDetector, images: Images) -> list[list[Detected]]:
+    """What the judge sees of each image.
+
+    Raises:
+        MuseError: An image holds what is no number.
+    """
+    finite = images.isfinite().flatten(1).all(1)
+    if not finite.all():
+        which = int((~finite).nonzero()[0])
+        raise MuseError(
+            f"Image {which + 1} of {len(images)} holds values that are no numbers, and cannot be "
+            "judged: look at the training's loss."
+        )
+    device = next(detector.parameters()).device
+    return [each for part in images.split(AT_ONCE) for each in detector.detect(part.to(device))]
+
+
 def prompt_following(
     detector: SceneDetector, images: Images, captions: Sequence[str], seed: int = 0
 ) -> dict[str, Measurement]:
@@ -90,11 +108,9 @@ def prompt_following(
         seed: Of the bootstrap.
 
     Raises:
-        MuseError: A caption is none of scenes.
+        MuseError: A caption is none of scenes; or as `detected`.
     """
-    device = next(detector.parameters()).device
-    found = [each for part in images.split(AT_ONCE) for each in detector.detect(part.to(device))]
-    pairs = zip(captions, found, strict=True)
+    pairs = zip(captions, detected(detector, images), strict=True)
     judged = [follows(scene_claims(caption), each) for caption, each in pairs]
     return {name: _share(judged, name, words, seed) for name, words in CATEGORIES.items()}
 

@@ -10,7 +10,7 @@ from muse_core.data.scene_claims import SceneClaims, scene_claims
 from muse_core.data.scene_questions import scene_objects
 from muse_core.data.scenes import Scenes, draw, visible_pixels
 from muse_core.errors import MuseError
-from muse_core.evaluation.generation.prompt_following import AT_ONCE, follows
+from muse_core.evaluation.generation.prompt_following import detected, follows
 from muse_core.evaluation.intervals import mean_interval
 from muse_core.foundations.scene_detector import Detected, SceneDetector
 from muse_core.results.measurements import Measurement
@@ -20,23 +20,6 @@ from muse_core.unified.scene_prompts import ANYTHING
 from muse_core.unified.wise import KnowledgePrompt
 
 Asked = TypeVar("Asked")
-
-
-def detected(detector: SceneDetector, images: Images) -> list[list[Detected]]:
-    """What the judge sees of each image.
-
-    Raises:
-        MuseError: An image holds what is no number.
-    """
-    finite = images.isfinite().flatten(1).all(1)
-    if not finite.all():
-        which = int((~finite).nonzero()[0])
-        raise MuseError(
-            f"Image {which + 1} of {len(images)} holds values that are no numbers, and cannot be "
-            "judged: look at the training's loss."
-        )
-    device = next(detector.parameters()).device
-    return [each for part in images.split(AT_ONCE) for each in detector.detect(part.to(device))]
 
 
 def geneval_hits(

@@ -2,6 +2,7 @@
 stop no other, and what is done is not done twice.
 """
 
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from muse_core.report.stamps import Stamp, write_stamp
 from muse_core.report.study import (
     RunState,
     Study,
+    _code_of,
     finished_runs,
     row_of,
     run_study,
@@ -314,6 +316,20 @@ def test_a_kept_row_is_not_run_again_unless_it_is_another(
     assert states(study)[0].other_code == ("models",)
     file.write_text(file.read_text().replace("well}", "well, change: {weights.anchor: 2}}"))
     assert status(states(study_named("s"))) == {"s.full.0": "missing"}
+
+
+def test_code_is_that_of_the_last_training_which_used_it(tmp_path: Path) -> None:
+    """A drawer is trained on a tokenizer of before: what it is made of is as it was then."""
+    assert _code_of(tmp_path) == code_digests()
+    made = lambda digest: {"models/a.py": digest, "generation/b.py": digest, "unified/c.py": digest}
+    write_json(tmp_path / "stage1.json", {"code": made("0")})
+    write_json(tmp_path / "stage3.json", {"code": made("1")})
+    write_json(tmp_path / "08_generation_own.json", {"code": made("2")})
+    write_json(tmp_path / "10_unified_both.json", {"code": made("3")})
+    os.utime(tmp_path / "10_unified_both.json", (0, 0))
+    write_json(tmp_path / "10_unified_10c_editing.json", {"code": made("4")})
+    wanted = {"models/a.py": "1", "generation/b.py": "2", "unified/c.py": "4"}
+    assert _code_of(tmp_path) == wanted
 
 
 def test_a_row_is_kept_as_soon_as_it_is_done(

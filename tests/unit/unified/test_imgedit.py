@@ -24,13 +24,17 @@ def test_the_published_form_is_read(tmp_path: Path) -> None:
         "1083": {"id": "animal/2.jpg", "prompt": "Add a hat.", "edit_type": "add"},
         "1084": {"id": "animal/1.jpg", "prompt": "?"},
         "1085": 3,
+        "1086": [1],
+        "1087": [None],
+        "1088": [[{"a": 1}, 2]],
+        "1089": [["id", "animal/1.jpg"], ["prompt", "p"], ["edit_type", "e"]],
     }
     (tmp_path / SINGLE_TURN).write_text(json.dumps(said))
     found = read_imgedit(tmp_path)
     (item,) = found.items
     assert (item.key, item.prompt, item.kind) == ("1082", "Remove the dog.", "remove")
-    assert len(found.notes) == 3 and "animal/2.jpg' is missing" in found.notes[0]
-    assert "has no edit_type" in found.notes[1] and "has no id" in found.notes[2]
+    assert len(found.notes) == 7 and "animal/2.jpg' is missing" in found.notes[0]
+    assert "has no edit_type" in found.notes[1] and all("no object" in n for n in found.notes[2:])
 
 
 def test_names_stay_in_their_folders_and_none_is_lost(tmp_path: Path) -> None:
@@ -38,7 +42,7 @@ def test_names_stay_in_their_folders_and_none_is_lost(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     whole = '{"id": "../1.png", "prompt": "Remove it.", "edit_type": "remove"}'
     inside = whole.replace("../", "")
-    keys = ["../escaped", "/tmp/there", "", "..", ".", "a/b", "k" * 300, "ok", "ok"]
+    keys = ["../escaped", "/tmp/there", "", "..", ".", "a/b", "k" * 300, "a\\u0000b", "ok", "ok"]
     rows = [f'"{key}": {inside}' for key in keys]
     rows += [
         f'"out{at}": {{"id": {said}, "prompt": "p", "edit_type": "e"}}'
@@ -51,7 +55,7 @@ def test_names_stay_in_their_folders_and_none_is_lost(tmp_path: Path) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "1.png")
     found = read_imgedit(tmp_path / "in")
     assert [item.key for item in found.items] == ["ok"] and len(found.notes) == len(rows) - 1
-    assert "stands twice" in found.notes[7] and "is not in the folder" in found.notes[8]
+    assert "stands twice" in found.notes[8] and "is not in the folder" in found.notes[9]
     "; ".join(found.notes).encode()
 
 

@@ -18,6 +18,7 @@ from muse_core.unified import unified_model
 from muse_core.unified.drawer import Drawer, SeenImage
 from muse_core.unified.drawing_connector import DrawingConnector
 from muse_core.unified.projector import VisualProjector
+from muse_core.unified.seeing_model import SeeingModel
 from muse_core.unified.unified_model import UnifiedModel
 
 from ..models.small_models import TINY, small_tokenizer
@@ -250,3 +251,8 @@ def test_what_is_not_this_model_is_never_deleted(model, tmp_path) -> None:
     with pytest.raises(MuseError, match="holds something else"):
         model.save_pretrained(tmp_path / "own")
     assert (tmp_path / "own" / "thesis.txt").is_file()
+    (tmp_path / "own" / "thesis.txt").unlink()
+    seeing = SeeingModel(model.tokenizer, model.projector, model.language_model, model.reads)
+    with pytest.raises(MuseError, match="holds something else"):
+        seeing.save_pretrained(tmp_path / "own")
+    assert (tmp_path / "own" / "drawer").is_dir(), "a drawer that was trained"
