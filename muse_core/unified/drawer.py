@@ -120,8 +120,9 @@ class Drawer(ModelMixin, ConfigMixin):
     image that is changed, or zeros (InstructPix2Pix, Brooks et al. 2023, arXiv 2211.09800). UniLIP
     leaves the image to attention alone, and `tiny` does not learn in an hour to copy by it. What
     is drawn of an edit is its difference to the image, which is nothing where nothing changes: the
-    denoiser reads the image with the weights that read what it draws, and the image is taken off
-    what it finds, so that one which can draw begins as one which draws the image anew.
+    denoiser begins by reading the image with the weights that read what it draws, and the image is
+    taken off what it finds. Colours and grounds are learnt sooner so than with weights from zero
+    (reports/LOG.md).
     """
 
     config_name = "config.json"

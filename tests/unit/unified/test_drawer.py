@@ -86,8 +86,8 @@ def test_the_denoiser_attends_to_queries_and_image_and_not_to_the_text(model, dr
     assert torch.equal(given.mask.bool(), both.shown)
 
 
-def test_a_new_drawer_draws_the_image_beside_anew_and_learns_to_change_it(model, drawer) -> None:
-    """At the noised difference to an image it says what it says of the noised image, less it."""
+def test_a_new_drawer_reads_the_image_beside_as_what_it_draws_and_learns_to(model, drawer) -> None:
+    """At a latent it says what it says of the sum of both, with the image taken off."""
     change, time, beside = torch.randn(2, 4, 4, 4), torch.tensor([0.2, 0.8]), torch.ones(2, 4, 4, 4)
     given = understood(model, drawer.connector.queries, PROMPTS)
     anew, seen = drawer(change + beside, time, given), drawer(change, time, given, beside)
