@@ -35,9 +35,10 @@ def flow_matching_loss(
         noise: e.
         weight: How much each number counts, broadcast; None for all alike.
     """
+    wanted = noise - data
     if weight is None:
-        return F.mse_loss(velocity.float(), noise - data)
-    return (weight * (velocity.float() - (noise - data)).square()).mean()
+        return F.mse_loss(velocity.float(), wanted)
+    return (weight * (velocity.float() - wanted).square()).mean()
 
 
 def weight_of_changes(
