@@ -187,6 +187,14 @@ def test_what_is_learnt_of_an_edit_is_its_difference_to_the_image(monkeypatch, w
         assert heard["weight"] is None
 
 
+def test_a_stage_of_another_shift_is_another_one() -> None:
+    """A drawer samples by the last stage's shift: one with another is not taken for trained."""
+    task = trainer("shift").task
+    before = task.configuration()
+    task.drawer.register_to_config(shift=3.0)
+    assert task.configuration() != before
+
+
 def test_sequences_are_padded_at_the_left() -> None:
     there = lambda count: torch.ones(1, count, dtype=torch.bool)
     one = Understood(torch.ones(1, 2, 3), there(2), ~there(2))

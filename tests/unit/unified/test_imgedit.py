@@ -42,12 +42,30 @@ def test_names_stay_in_their_folders_and_none_is_lost(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     whole = '{"id": "../1.png", "prompt": "Remove it.", "edit_type": "remove"}'
     inside = whole.replace("../", "")
-    keys = ["../escaped", "/tmp/there", "", "..", ".", "a/b", "k" * 300, "a\\u0000b", "ok", "ok"]
+    keys = [
+        "../escaped",
+        str(tmp_path / "there"),
+        "",
+        "..",
+        ".",
+        "a/b",
+        "k" * 300,
+        "a\\u0000b",
+        "ok",
+        "ok",
+    ]
     rows = [f'"{key}": {inside}' for key in keys]
     rows += [
         f'"out{at}": {{"id": {said}, "prompt": "p", "edit_type": "e"}}'
         for at, said in enumerate(
-            ('"../1.png"', '"/etc/passwd"', f'"{"x" * 5000}"', '"\\ud800"', "null", '["a"]')
+            (
+                '"../1.png"',
+                f'"{tmp_path / "1.png"}"',
+                f'"{"x" * 5000}"',
+                '"\\ud800"',
+                "null",
+                '["a"]',
+            )
         )
     ]
     (tmp_path / "in" / SINGLE_TURN).write_text("{" + ", ".join(rows) + "}")

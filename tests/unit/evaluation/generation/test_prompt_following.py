@@ -7,6 +7,7 @@ import torch
 
 from muse_core.data.scene_claims import scene_claims
 from muse_core.data.scenes import Scenes
+from muse_core.errors import MuseError
 from muse_core.evaluation.generation.prompt_following import (
     follows,
     prompt_following,
@@ -82,6 +83,14 @@ def test_on_real_scenes_the_judge_agrees_with_the_captions_and_not_with_those_of
         ), category
     assert others["all"].value < 0.05 and others["shape"].value < 0.15
     assert own["relation"].n < own["count"].n == 300
+
+
+def test_an_image_of_no_numbers_is_a_sentence() -> None:
+    detector = load_scene_detector(foundations("tiny") / "scene_detector")
+    batch = Scenes("val").described().first(2)
+    batch.images[1, 0, 3, 3] = float("nan")
+    with pytest.raises(MuseError, match="Image 2 of 2 holds values that are no numbers"):
+        prompt_following(detector, batch.images, batch.captions)
 
 
 def test_the_judge_comes_back_from_a_folder(tmp_path) -> None:
