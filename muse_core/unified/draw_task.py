@@ -64,8 +64,8 @@ class DrawTask(Task):
 
     The loss is flow matching on stored latents, or the text tower's words where a stage aligns:
     nothing of the tokenizer is in the graph, and no weight of the language model, of the projector
-    or of the text tower requires a gradient. A stage trains the connector alone, or the denoiser
-    with it."""
+    or of the text tower requires a gradient. A stage trains queries and connector, the denoiser, or
+    both."""
 
     saved_as = finished_as = DRAWER_FOLDER
     stage: DrawingStage
@@ -79,7 +79,7 @@ class DrawTask(Task):
         accelerator: Accelerator,
     ) -> None:
         """Raises MuseError where weights are asked for in shards, a stage edits without a
-        projector, or aligns without a text tower.
+        projector, aligns without a text tower, or trains nothing.
         """
         refuse(accelerator, "The drawer's training")
         if stage.edit_share and reader.projector is None:
@@ -91,6 +91,11 @@ class DrawTask(Task):
             raise MuseError(
                 f"{stage.name} aligns prompts with a text tower, and there is none: give "
                 "aligns=False."
+            )
+        if not (stage.trains_connector or stage.moves_denoiser):
+            raise MuseError(
+                f"{stage.name} trains nothing: give trains_connector=True, or trains_denoiser=True "
+                "to a stage that does not align."
             )
         device = accelerator.device
         self.text = reader.text
@@ -104,11 +109,15 @@ class DrawTask(Task):
         self.normalisation = reader.normalisation.to(device)
         self.start = weights_digest(drawer)
         self.drawer = self.network = drawer.to(device).train()
-        drawer.requires_grad_(True)
-        drawer.denoiser.requires_grad_(stage.moves_denoiser).train(stage.moves_denoiser)
-        drawer.image_projector.requires_grad_(stage.edit_share > 0 and not stage.aligns)
-        trained = {name: w for name, w in drawer.named_parameters() if w.requires_grad}
-        self.train_as_one("drawer", drawer, trained)
+        moves = {
+            drawer.connector: stage.trains_connector,
+            drawer.denoiser: stage.moves_denoiser,
+            drawer.image_projector: stage.moves_image_projector,
+        }
+        for part, trained in moves.items():
+            part.requires_grad_(trained).train(trained)
+        weights = {name: w for name, w in drawer.named_parameters() if w.requires_grad}
+        self.train_as_one("drawer", drawer, weights)
 
     def update(self, batch: PaintedBatch, step: int) -> dict[str, float]:
         set_rates(self.optimiser, rate_factor(step, self.stage))

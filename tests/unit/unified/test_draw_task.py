@@ -97,6 +97,22 @@ def test_the_connector_alone_leaves_the_denoiser_bit_for_bit() -> None:
         assert torch.equal(weight, start[name]) == still, name
 
 
+def test_the_denoiser_alone_leaves_queries_connector_and_projector_bit_for_bit() -> None:
+    one = trainer("denoiser-alone", replace(EDITING, trains_connector=False))
+    start = {n: w.clone() for n, w in one.task.drawer.named_parameters()}
+    assert not one.task.drawer.connector.training and one.task.drawer.denoiser.training
+    one.fit()
+    for name, weight in one.task.drawer.named_parameters():
+        assert torch.equal(weight, start[name]) != name.startswith("denoiser."), name
+
+
+@pytest.mark.parametrize("still", [{"trains_denoiser": False}, {"aligns": True}])
+def test_a_stage_that_trains_nothing_is_a_sentence(still) -> None:
+    stage = replace(STAGE, trains_connector=False, **still)
+    with pytest.raises(MuseError, match="trains nothing: give trains_connector=True"):
+        trainer("nothing", stage, text=small_text_tower()).fit()
+
+
 @pytest.mark.parametrize("given", [STAGE, EDITING], ids=["prompts", "edits"])
 def test_aligning_moves_queries_and_connector_alone_towards_the_text_tower(given) -> None:
     stage = replace(given, aligns=True, steps=40, prompt_dropout=0.0)
