@@ -139,9 +139,7 @@ class DrawingStage(Schedule):
     ``aligns``: queries and connector alone learn what the text tower says of the prompts
     (`muse_core.losses.text_alignment`), whose captions the denoiser has learnt to read, and of the
     instructions, which it has not; nothing is drawn. ``images``:
-    how many latents are trained on; ``edit_share``: of them, changed scenes with their
-    instruction, and such a stage, where it trains the connector and does not align, also trains
-    what the connector reads off the image itself;
+    how many latents are trained on; ``edit_share``: of them, changed scenes with their instruction;
     ``prompt_dropout``: share of prompts replaced by none, for classifier-free guidance; times as in
     `GenerationStage`. ``weighs_changes``: in an edit, places that change count more
     (`muse_core.losses.flow_matching.weight_of_changes`)."""
@@ -160,10 +158,6 @@ class DrawingStage(Schedule):
     @property
     def moves_denoiser(self) -> bool:
         return self.trains_denoiser and not self.aligns
-
-    @property
-    def moves_image_projector(self) -> bool:
-        return self.edit_share > 0 and self.trains_connector and not self.aligns
 
 
 TRUNK_CLOSED = PIXEL_LOSSES

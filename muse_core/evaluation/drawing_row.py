@@ -122,9 +122,7 @@ class DrawingRow:
 
     @torch.no_grad()
     def see(self, cases: Sequence[EditCase]) -> SeenImage:
-        """Images before their edits as the language model reads them, as the connector does, and
-        their latents.
-        """
+        """Images before their edits as the language model reads them, and their latents."""
         joined: dict[str, Any] = {
             each.name: torch.cat([getattr(case.edit.before, each.name) for case in cases])
             for each in fields(SceneParameters)
@@ -133,9 +131,8 @@ class DrawingRow:
         tokens, grid = self.sight.see(SceneParameters(**joined), before.shape[-1])
         assert self.reader.projector is not None
         tokens = tokens.to(self.codec.device)
-        itself = self.drawer.image_projector(tokens, grid)
         latents = self.codec.encode(before.to(self.codec.device))
-        return SeenImage(self.reader.projector(tokens, grid), itself, latents)
+        return SeenImage(self.reader.projector(tokens, grid), latents)
 
 
 def _noises(seed: int, start: int, count: int) -> list[torch.Generator]:

@@ -112,7 +112,6 @@ class DrawTask(Task):
         moves = {
             drawer.connector: stage.trains_connector,
             drawer.denoiser: stage.moves_denoiser,
-            drawer.image_projector: stage.moves_image_projector,
         }
         for part, trained in moves.items():
             part.requires_grad_(trained).train(trained)
@@ -146,8 +145,8 @@ class DrawTask(Task):
         given = self.understood(prompts, batch)
         if self.text is not None and stage.aligns:
             wanted = conditioning(self.text, prompts)
-            said = self.drawer.connector.of_queries(self.drawer.condition(given))
-            aligned = text_alignment_loss(said, wanted.states, wanted.mask)
+            said = self.drawer.condition(given)
+            aligned = text_alignment_loss(said.states, wanted.states, wanted.mask)
             return {"loss/text_alignment": aligned}
         there = batch.edits.to(data)[:, None, None, None]
         beside = there * self.normalisation.normalise(batch.before)
@@ -188,10 +187,9 @@ class DrawTask(Task):
             raise MuseError(
                 "The pairs hold edits and the stage has none: give edit_share=0 to both."
             )
-        tokens, grid = batch.tokens[rows], self.reader.grid
         with torch.no_grad():
-            words = self.projector(tokens, grid)
-        return SeenImage(words, self.drawer.image_projector(tokens, grid), batch.before[rows])
+            words = self.projector(batch.tokens[rows], self.reader.grid)
+        return SeenImage(words, batch.before[rows])
 
     def load(self, folder: Path) -> Drawer:
         return Drawer.from_pretrained(folder)
@@ -224,5 +222,4 @@ def joined(parts: list[Understood]) -> Understood:
     return Understood(
         torch.cat([pad(part.hidden, (0, 0, count, 0)) for part, count in both]),
         torch.cat([pad(part.mask, (count, 0)) for part, count in both]),
-        torch.cat([pad(part.shown, (count, 0)) for part, count in both]),
     )

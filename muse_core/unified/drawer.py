@@ -23,7 +23,6 @@ from muse_core.losses.flow_matching import Times
 from muse_core.shapes import Bool, Float, Latents, Tokens
 from muse_core.unified.conversation import PLACEHOLDER, Turn, conversation, filled
 from muse_core.unified.drawing_connector import DrawingConnector
-from muse_core.unified.projector import VisualProjector
 
 DRAW = "draw"
 """Stands before what is to be drawn, and alone for an empty prompt; UniLIP says "Generate an
@@ -33,24 +32,22 @@ image". An instruction about an image stands by itself.
 
 @dataclass(frozen=True)
 class Understood:
-    """A language model's last hidden states over a whole sequence; ``mask``: False on padding;
-    ``shown``: the queries' and an image's places, which the denoiser attends to. What the text
-    says, the queries have read.
+    """A language model's last hidden states over a whole sequence; ``mask``: what the connector
+    reads, text and queries. Where it reads an image as well, queries learn far later what an
+    instruction says (reports/LOG.md).
     """
 
     hidden: Float[Tensor, "batch tokens width"]
     mask: Bool[Tensor, "batch tokens"]
-    shown: Bool[Tensor, "batch tokens"]
 
 
 @dataclass(frozen=True)
 class SeenImage:
-    """Images that are to be changed, (batch, image tokens, width) twice: ``words`` are read by the
-    language model, ``itself`` by the connector in the same places. ``latents``: raw, of the images.
+    """Images that are to be changed: ``words``, (batch, image tokens, width), which the language
+    model reads, and their raw ``latents``, which the denoiser has beside what it draws.
     """
 
     words: Tokens
-    itself: Tokens
     latents: Latents
 
 
@@ -73,10 +70,6 @@ def understood(
     image: SeenImage | None = None,
 ) -> Understood:
     """The frozen language model reads prompts, images and queries; gradients pass to the queries.
-
-    After it, the states at an image's places are the image itself: what the language model made of
-    them serves words, and the pixels that are to stay are read off the image (UniLIP's dual
-    condition).
 
     Args:
         model: Reads.
@@ -105,23 +98,20 @@ def understood(
     hidden = model.network.model(
         inputs_embeds=filled(model, ids, whole), attention_mask=mask
     ).last_hidden_state
-    if image is not None:
-        # The queries have the last of these slots.
-        of_image = slots & (slots.cumsum(1) <= places)
-        hidden = hidden.masked_scatter(of_image[..., None], image.itself.to(hidden.dtype))
-    return Understood(hidden, mask, slots)
+    # The queries have the last of these slots.
+    of_image = slots & (slots.cumsum(1) <= places)
+    return Understood(hidden, mask & ~of_image)
 
 
 class Drawer(ModelMixin, ConfigMixin):
-    """What is trained to draw: `DrawingConnector`, a SANA denoiser, and ``image_projector``, by
-    which the connector reads an image that is to be changed.
+    """What is trained to draw: a `DrawingConnector` and a SANA denoiser.
 
     The denoiser has twice the channels of a latent: beside the noised latent stands that of the
     image that is changed, or zeros (InstructPix2Pix, Brooks et al. 2023, arXiv 2211.09800). UniLIP
-    leaves the image to attention alone, and `tiny` does not learn in an hour to copy by it. What
-    is drawn of an edit is its difference to the image, which is nothing where nothing changes: the
-    denoiser begins by reading the image with the weights that read what it draws, and the image is
-    taken off what it finds. Colours and grounds are learnt sooner so than with weights from zero
+    gives the image to attention, and `tiny` does not learn in an hour to copy by it. What is drawn
+    of an edit is its difference to the image, which is nothing where nothing changes: the denoiser
+    begins by reading the image with the weights that read what it draws, and the image is taken off
+    what it finds. Colours and grounds are learnt sooner so than with weights from zero
     (reports/LOG.md).
     """
 
@@ -138,7 +128,6 @@ class Drawer(ModelMixin, ConfigMixin):
         self,
         connector_config: dict[str, Any],
         denoiser_config: dict[str, Any],
-        image_config: dict[str, Any],
         tokenizer: str = "",
         language_model: str = "",
         shift: float = 1.0,
@@ -148,7 +137,6 @@ class Drawer(ModelMixin, ConfigMixin):
         Args:
             connector_config: Of a `DrawingConnector`.
             denoiser_config: Of a ``SanaTransformer2DModel`` with twice the channels in.
-            image_config: Of a `VisualProjector`.
             tokenizer: Fingerprint of the one whose latents are drawn; "" where nobody said.
             language_model: Digest of the one that is listened to, likewise.
             shift: Of the times of flow matching, in training and in sampling.
@@ -161,26 +149,19 @@ class Drawer(ModelMixin, ConfigMixin):
             raise MuseError(f"A drawer's shift is {shown(shift)}: give a number above 0.")
         self.connector = DrawingConnector(**connector_config)
         self.denoiser = SanaTransformer2DModel(**denoiser_config)
-        self.image_projector = VisualProjector(**image_config)
 
     @classmethod
     def of(
-        cls,
-        connector: DrawingConnector,
-        denoiser: SanaTransformer2DModel,
-        image_projector: VisualProjector,
-        **made_for: Any,
+        cls, connector: DrawingConnector, denoiser: SanaTransformer2DModel, **made_for: Any
     ) -> "Drawer":
-        """Of three networks, with their weights; the last may be the one that the language model
-        reads by: a copy is made of it. The denoiser, of a latent's channels, begins by reading what
-        stands beside a latent as it reads the latent. ``made_for``: the rest of a `Drawer`.
+        """Of two networks, with their weights. The denoiser, of a latent's channels, begins by
+        reading what stands beside a latent as it reads the latent. ``made_for``: the rest of a
+        `Drawer`.
         """
-        given = connector, _seeing(denoiser), image_projector
-        configs: list[Any] = [_plain(network) for network in given]
-        made: Any = cls(*configs, **made_for)
-        own = made.connector, made.denoiser, made.image_projector
-        for network, start in zip(own, given, strict=True):
-            network.load_state_dict(start.state_dict())
+        sees = _seeing(denoiser)
+        made: Any = cls(_plain(connector), _plain(sees), **made_for)
+        made.connector.load_state_dict(connector.state_dict())
+        made.denoiser.load_state_dict(sees.state_dict())
         return made
 
     def require(self, tokenizer: str, language_model: str) -> None:
@@ -196,9 +177,9 @@ class Drawer(ModelMixin, ConfigMixin):
                 )
 
     def condition(self, given: Understood) -> Conditioning:
-        """What the denoiser attends to: the queries, and an image that is changed."""
-        whole = self.connector(given.hidden, given.mask)
-        return Conditioning(whole.states, given.shown.to(whole.mask))
+        """What the denoiser attends to: the queries, which have read the text."""
+        said = self.connector(given.hidden, given.mask)
+        return Conditioning(said, said.new_ones(said.shape[:2]))
 
     def forward(
         self, latents: Latents, time: Times, given: Understood, beside: Latents | None = None

@@ -1,9 +1,9 @@
 """Queries and connector: what a language model understood, for a denoiser's cross-attention.
 
 N learnable queries stand at the end of the sequence; the frozen language model's last hidden states
-of the whole sequence pass through a few layers of the same kind, which attend in both directions,
-and a linear map to the denoiser's width (after UniLIP, arXiv 2507.23278, whose coupling MUSE
-inherits).
+of text and queries pass through a few layers of the same kind, which attend in both directions, and
+those of the queries through a linear map to the denoiser's width (after UniLIP, arXiv 2507.23278,
+whose coupling MUSE inherits).
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,6 @@ from transformers.models.qwen2.modeling_qwen2 import (
 
 from muse_core.errors import MuseError
 from muse_core.foundations.language_model import LanguageModel
-from muse_core.generation.caption_embeddings import Conditioning
 from muse_core.shapes import Bool, Float
 
 SMALLEST = 0.02
@@ -56,8 +55,8 @@ class DrawingConnector(ModelMixin, ConfigMixin):
         self.layers = nn.ModuleList(Qwen2DecoderLayer(shape, at) for at in range(num_layers))
         self.norm = Qwen2RMSNorm(width, shape.rms_norm_eps)
         self.rotary = Qwen2RotaryEmbedding(shape)
-        # What every prompt has in common, of text and of each query: see `calibrate`.
-        self.register_buffer("common", torch.zeros(1 + num_queries, width))
+        # What every prompt has in common, of each query: see `calibrate`.
+        self.register_buffer("common", torch.zeros(num_queries, width))
         self.to_denoiser = nn.Linear(width, out_width)
 
     @classmethod
@@ -105,23 +104,19 @@ class DrawingConnector(ModelMixin, ConfigMixin):
         self,
         hidden: Float[Tensor, "batch tokens width"],
         mask: Bool[Tensor, "batch tokens"],
-    ) -> Conditioning:
-        """Args:
-        hidden: Last hidden states of the whole sequence.
-        mask: False on padding.
-        """
-        own = self._states(hidden, mask) - self._in_common(hidden.shape[1])
-        return Conditioning(self.to_denoiser(own), mask.to(hidden.dtype))
+    ) -> Float[Tensor, "batch queries out_width"]:
+        """What the queries say to the denoiser.
 
-    def of_queries(self, given: Conditioning) -> Float[Tensor, "batch queries width"]:
-        """What the denoiser attends to at the queries' places."""
-        # The mark that ends the image is the last token.
-        return given.states[:, -self.queries.shape[1] - 1 : -1]
+        Args:
+            hidden: Last hidden states of a sequence that ends with the queries and one mark.
+            mask: False where there is nothing to read.
+        """
+        return self.to_denoiser(self._states(hidden, mask)[:, self._slots] - self.common)
 
     @torch.no_grad()
     def calibrate(self, prompts: Sequence[tuple[Tensor, Tensor]]) -> None:
-        """Begin with what tells prompts apart: of the states of the text and of each query their
-        mean over prompts is taken away, and the map to the denoiser whitens what is left.
+        """Begin with what tells prompts apart: of each query's states their mean over prompts is
+        taken away, and the map to the denoiser whitens what is left.
 
         Without it a prompt moves the conditioning by a few hundredths of its size, and a denoiser
         learns to do without.
@@ -129,25 +124,18 @@ class DrawingConnector(ModelMixin, ConfigMixin):
         Args:
             prompts: (hidden, mask) as `forward` takes them, a batch each.
         """
-        count, text, slots = self.queries.shape[1], [], []
-        for hidden, mask in prompts:
-            states = self._states(hidden, mask)
-            # The mark that ends the image is the last token.
-            slots.append(states[:, -count - 1 : -1])
-            text.append(states[:, : -count - 1][mask[:, : -count - 1]])
-        of_text, of_slots = torch.cat(text), torch.cat(slots)
-        self.common.copy_(torch.cat([of_text.mean(0, keepdim=True), of_slots.mean(0)]))
-        left = [of_text - self.common[0], (of_slots - self.common[1:]).flatten(0, 1)]
-        whitening = PCA().fit(torch.cat(left).double().cpu().numpy())
+        said = torch.cat([self._states(*each)[:, self._slots] for each in prompts])
+        self.common.copy_(said.mean(0))
+        whitening = PCA().fit((said - self.common).flatten(0, 1).double().cpu().numpy())
         scale = whitening.explained_variance_ + SMALLEST * whitening.explained_variance_[0]
-        rows = torch.from_numpy(whitening.components_ / scale[:, None] ** 0.5).to(of_text)
+        rows = torch.from_numpy(whitening.components_ / scale[:, None] ** 0.5).to(said)
         self.to_denoiser.weight.copy_(_turned(rows, self.to_denoiser.out_features))
         self.to_denoiser.bias.zero_()
 
-    def _in_common(self, length: int) -> Float[Tensor, "tokens width"]:
-        """Of each place of a sequence that ends with the queries and one mark."""
-        text, slots = self.common[:1], self.common[1:]
-        return torch.cat([text.expand(length - len(slots) - 1, -1), slots, text])
+    @property
+    def _slots(self) -> slice:
+        """The queries' places: the mark that ends the image is the last token."""
+        return slice(-self.queries.shape[1] - 1, -1)
 
     def _states(
         self, hidden: Float[Tensor, "batch tokens width"], mask: Bool[Tensor, "batch tokens"]

@@ -64,7 +64,7 @@ class DrawingRun(NamedRun):
         """Everything that training needs.
 
         Raises:
-            MuseError: Several processes, an unknown preset, or no projector.
+            MuseError: Several processes, or an unknown preset.
         """
         if self.processes > 1:
             raise MuseError("Drawers train in one process: leave processes at 1.")
@@ -81,16 +81,11 @@ class OpenedDrawing:
 
     @torch.no_grad()
     def new(self) -> Drawer:
-        """Connector and queries of the language model, the denoiser as it is, and the projector's
-        copy for the connector; random numbers by the run's seed.
-
-        Raises:
-            MuseError: There is no projector.
+        """Connector and queries of the language model and the denoiser as it is; random numbers by
+        the run's seed.
         """
         torch.manual_seed(self.named.seed)
         reader, shape = self.parts.reader, self.preset.drawing_connector
-        if reader.projector is None:
-            raise MuseError("No projector makes words of images: train one first (notebook 10).")
         width = int(self.parts.denoiser.config["caption_channels"])
         model = reader.language_model
         connector = DrawingConnector.of(model, shape.queries, shape.layers, width)
@@ -103,7 +98,6 @@ class OpenedDrawing:
         return Drawer.of(
             connector,
             self.parts.denoiser,
-            reader.projector,
             tokenizer=reader.normalisation.config["tokenizer"],
             language_model=weights_digest(model.network),
             shift=self.preset.drawing[-1].shift,

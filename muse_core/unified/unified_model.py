@@ -142,8 +142,7 @@ class UnifiedModel(SeeingModel):
         check_mask(mask, pixels)
         tokens, grid = READS[self.reads](self.tokenizer, pixels), self.tokenizer.token_grid(pixels)
         latents = self.tokenizer.encode(pixels).latent
-        itself = self.drawer.image_projector(tokens, grid)
-        seen, kept = SeenImage(self.projector(tokens, grid), itself, latents), None
+        seen, kept = SeenImage(self.projector(tokens, grid), latents), None
         if mask is not None:
             kept = Kept(latents, latent_mask(mask.to(pixels.device), latents))
         found = self.sampler.latents(

@@ -57,7 +57,7 @@ def test_a_drawing_and_an_editing_row_train_sana_and_connector_together(workspac
     projector = VisualProjector(width, config.hidden_size, unshuffle=1)
     connector = DrawingConnector.of(model, shape.queries, shape.layers, 2304)
     denoiser = build_denoiser(denoiser_named(preset.generation.denoiser), channels, 8, 2304)
-    drawer = Drawer.of(connector, denoiser, projector)
+    drawer = Drawer.of(connector, denoiser)
     del connector, denoiser
 
     pairs = full_size_pairs(channels, width)
@@ -71,7 +71,6 @@ def test_a_drawing_and_an_editing_row_train_sana_and_connector_together(workspac
         "queries": drawer.connector.queries,
         "the connector's last layer": drawer.connector.layers[-1].mlp.down_proj.weight,
         "the denoiser's first block": drawer.denoiser.transformer_blocks[0].attn2.to_k.weight,
-        "what the connector sees of an image": next(drawer.image_projector.parameters()),
     }
     before = {name: weight.detach().clone() for name, weight in watched.items()}
     row = task.update(pairs.__getitems__([0, 1]), 1)

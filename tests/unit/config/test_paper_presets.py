@@ -159,10 +159,10 @@ def test_the_drawing_side_is_unilips_connector_of_256_queries_on_sana(
     assert millions(made.layers) == pytest.approx(connector, abs=0.1)
     channels = 32 + preset.connector.semantic_channels
     denoiser = build_denoiser(denoiser_named(preset.generation.denoiser), channels, 16, 2304)
-    drawer = Drawer.of(made, denoiser, VisualProjector(512 + channels, config.hidden_size, 1))
+    drawer = Drawer.of(made, denoiser)
     hidden = torch.empty(2, 300, config.hidden_size)
     there = torch.ones(2, 300, dtype=torch.bool)
-    given = Understood(hidden, there, there)
+    given = Understood(hidden, there)
     found = drawer(torch.empty(2, channels, 16, 16), torch.empty(2), given)
     assert found.shape == (2, channels, 16, 16)
     assert millions(drawer.denoiser) == pytest.approx(sana, abs=1)

@@ -2,15 +2,16 @@
 and no further.
 """
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from muse_core.config.preset import DenoiserShape
 from muse_core.errors import MuseError
 from muse_core.generation.denoiser import build_denoiser
-from muse_core.unified.drawer import Drawer, SeenImage, understood
+from muse_core.unified.drawer import Drawer, SeenImage, Understood, understood
 from muse_core.unified.drawing_connector import DrawingConnector
-from muse_core.unified.projector import VisualProjector
 
 from .small_language import small_language_model
 
@@ -34,7 +35,7 @@ def drawer(model) -> Drawer:
         cross_attention_head_dim=8,
     )
     made = DrawingConnector.of(model, 3, 1, 24), build_denoiser(shape, 4, 4, 24)
-    return Drawer.of(*made, VisualProjector(5, 32)).eval()
+    return Drawer.of(*made).eval()
 
 
 def test_the_queries_stand_last_and_a_row_alone_is_the_row_in_a_batch(model, drawer) -> None:
@@ -49,17 +50,23 @@ def test_the_queries_stand_last_and_a_row_alone_is_the_row_in_a_batch(model, dra
     assert same == [True] * (len(same) - 2) + [False] * 2
 
 
-def test_the_states_at_an_images_places_are_the_image_itself(model, drawer) -> None:
-    image = SeenImage(torch.randn(2, 4, 32), torch.randn(2, 4, 32), torch.randn(2, 4, 4, 4))
+def test_the_language_model_reads_an_image_and_the_connector_does_not(model, drawer) -> None:
+    image = SeenImage(torch.randn(2, 4, 32), torch.randn(2, 4, 4, 4))
     found = understood(model, drawer.connector.queries, PROMPTS, image)
-    for row in range(2):
-        hits = [(found.hidden[row] == token).all(-1) for token in image.itself[row]]
-        places = [int(hit.nonzero()) for hit in hits]
-        assert places == list(range(places[0], places[0] + 4))
-    read = SeenImage(image.words + 1, image.itself, image.latents)
-    other = understood(model, drawer.connector.queries, PROMPTS, read)
+    other = understood(
+        model, drawer.connector.queries, PROMPTS, replace(image, words=image.words + 1)
+    )
     # What stands after the image has read it.
     assert not torch.allclose(found.hidden[:, -1], other.hidden[:, -1])
+    for row in range(2):
+        sequence = found.mask[row, found.mask[row].int().argmax() :]
+        left_out = (~sequence).nonzero()[:, 0]
+        assert len(left_out) == 4 and (left_out.diff() == 1).all()
+    hidden = torch.where(found.mask[..., None], found.hidden, 7.0)
+    given = drawer.condition(found)
+    torch.testing.assert_close(
+        drawer.condition(Understood(hidden, found.mask)).states, given.states
+    )
 
 
 def test_gradients_reach_queries_connector_and_denoiser_and_nothing_else(model, drawer) -> None:
@@ -73,17 +80,9 @@ def test_gradients_reach_queries_connector_and_denoiser_and_nothing_else(model, 
     assert all(weight.grad is None for weight in model.parameters())
 
 
-def test_the_denoiser_attends_to_queries_and_image_and_not_to_the_text(model, drawer) -> None:
-    queries = drawer.connector.queries
-    alone = understood(model, queries, PROMPTS)
-    assert alone.shown.sum(1).tolist() == [3, 3]
-    assert alone.shown[:, -4:].tolist() == [[True, True, True, False]] * 2
-    image = SeenImage(torch.randn(2, 4, 32), torch.randn(2, 4, 32), torch.randn(2, 4, 4, 4))
-    both = understood(model, queries, PROMPTS, image)
-    assert both.shown.sum(1).tolist() == [7, 7]
-    given = drawer.condition(both)
-    torch.testing.assert_close(given.states[:, -4:-1], drawer.connector.of_queries(given))
-    assert torch.equal(given.mask.bool(), both.shown)
+def test_the_denoiser_attends_to_the_queries_alone(model, drawer) -> None:
+    given = drawer.condition(understood(model, drawer.connector.queries, PROMPTS))
+    assert given.states.shape == (2, 3, 24) and given.mask.tolist() == [[1.0] * 3] * 2
 
 
 def test_a_new_drawer_reads_the_image_beside_as_what_it_draws_and_learns_to(model, drawer) -> None:

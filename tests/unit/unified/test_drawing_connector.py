@@ -33,12 +33,14 @@ def test_it_begins_as_the_last_layers_of_the_language_model() -> None:
     )
 
 
-def test_the_first_position_sees_the_last(connector) -> None:
+def test_the_first_query_sees_the_last_and_the_text(connector) -> None:
     hidden, mask = torch.randn(1, 9, 32), torch.ones(1, 9, dtype=torch.bool)
-    before = connector(hidden, mask).states
-    hidden[:, -1] += 1
-    after = connector(hidden, mask).states
-    assert before.shape == (1, 9, 24) and not torch.allclose(before[:, 0], after[:, 0])
+    before = connector(hidden, mask)
+    assert before.shape == (1, 4, 24)
+    for place in (0, -2):
+        moved = hidden.clone()
+        moved[:, place] += 1
+        assert not torch.allclose(before[:, 0], connector(moved, mask)[:, 0])
 
 
 def test_padding_is_never_seen(connector) -> None:
@@ -46,15 +48,15 @@ def test_padding_is_never_seen(connector) -> None:
     mask = torch.tensor([[False, False, *[True] * 10], [True] * 12])
     found = connector(hidden, mask)
     alone = connector(hidden[:1, 2:], mask[:1, 2:])
-    torch.testing.assert_close(found.states[0, 2:], alone.states[0])
-    assert torch.equal(found.mask, mask.float()) and torch.isfinite(found.states).all()
+    torch.testing.assert_close(found[0], alone[0])
+    assert torch.isfinite(found).all()
 
 
 def test_it_is_saved_and_opened(connector, tmp_path) -> None:
     connector.save_pretrained(tmp_path / "c")
     opened = DrawingConnector.from_pretrained(tmp_path / "c").eval()
     hidden, mask = torch.randn(1, 9, 32), torch.ones(1, 9, dtype=torch.bool)
-    assert torch.equal(opened(hidden, mask).states, connector(hidden, mask).states)
+    assert torch.equal(opened(hidden, mask), connector(hidden, mask))
     assert torch.equal(opened.queries, connector.queries)
 
 
@@ -67,22 +69,20 @@ def test_calibrated_it_says_what_tells_prompts_apart() -> None:
     torch.manual_seed(0)
     model = small_language_model().requires_grad_(False)
     connector = DrawingConnector.of(model, 3, 1, 24)
-    said = [
-        f"a {colour} {shape}" for colour in ("red", "blue") for shape in ("star", "ring", "cross")
-    ]
+    said = [f"a {colour} {shape}" for colour in COLOURS for shape in SHAPES]
 
     def apart() -> float:
         given = understood(model, connector.queries, said)
-        states = connector(given.hidden, given.mask).states[:, -4:-1]
+        states = connector(given.hidden, given.mask)
         return ((states - states.mean(0)).square().mean() / states.square().mean()).item()
 
     before = apart()
     given = understood(model, connector.queries, said)
     connector.calibrate([(given.hidden, given.mask)])
-    states = connector(given.hidden, given.mask).states
+    states = connector(given.hidden, given.mask)
     assert before < 0.5 < 0.99 < apart()
     assert states.square().mean().item() == pytest.approx(1, abs=0.5)
-    assert states[:, -4:-1].mean(0).abs().max() < 1e-4
+    assert states.mean(0).abs().max() < 1e-4
 
 
 @pytest.mark.parametrize("width", [24, 100])
@@ -93,6 +93,6 @@ def test_calibrated_its_channels_are_of_one_size(width: int) -> None:
     words = [f"a {c} {s}" for c in COLOURS for s in SHAPES]
     given = understood(model, connector.queries, words)
     connector.calibrate([(given.hidden, given.mask)])
-    states = connector(given.hidden, given.mask).states
+    states = connector(given.hidden, given.mask)
     assert states.shape[-1] == width and states.isfinite().all()
     assert 0.3 < states.square().mean() < 3

@@ -47,7 +47,6 @@ def model() -> UnifiedModel:
     drawer = Drawer.of(
         DrawingConnector.of(language, 3, 1, 24),
         denoiser,
-        projector,
         tokenizer=own,
         language_model=weights_digest(language.network),
     )
@@ -96,8 +95,8 @@ def test_without_an_instruction_the_image_is_still_seen(model) -> None:
     sides = shape.out_channels, shape.sample_size, shape.sample_size
 
     def seen(seed: int) -> SeenImage:
-        words = torch.randn(2, 1, 4, width, generator=seeded(seed))
-        return SeenImage(*words, torch.randn(1, *sides, generator=seeded(seed)))
+        words = torch.randn(1, 4, width, generator=seeded(seed))
+        return SeenImage(words, torch.randn(1, *sides, generator=seeded(seed)))
 
     latents = lambda image: model.sampler.latents(["a star"], image, 0.0, 1, seeded())
     assert not torch.allclose(latents(seen(0)), latents(seen(1)))
@@ -110,7 +109,7 @@ def test_an_edit_that_changes_nothing_is_the_image(model, monkeypatch) -> None:
     monkeypatch.setattr(Drawer, "velocity", to_nothing)
     width, shape = model.drawer.connector.queries.shape[-1], model.drawer.denoiser.config
     latents = torch.randn(1, shape.out_channels, shape.sample_size, shape.sample_size)
-    seen = SeenImage(*torch.randn(2, 1, 4, width), latents)
+    seen = SeenImage(torch.randn(1, 4, width), latents)
     drawn = lambda image: model.sampler.latents(["a star"], image, 1.0, 4, seeded())
     torch.testing.assert_close(drawn(seen), latents, rtol=1e-3, atol=1e-4)
     mean = model.normalisation.denormalise(torch.zeros_like(latents))
