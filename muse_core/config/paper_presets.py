@@ -205,9 +205,10 @@ def _language() -> LanguageStage:
 
 
 def _drawing() -> tuple[DrawingStage, ...]:
-    """UniLIP's three stages, which MUSE inherits: rate, decay, warm-up and dropout are its own, the
-    numbers of steps ours, and the shift of times SANA's, as in 08, whose denoiser they begin with.
-    The scenes of the training split are a hundred thousand.
+    """UniLIP's three stages, which MUSE inherits (there the connector reads the image; here it
+    stands beside the latent, measured on `tiny` only, see `muse_core.unified.drawer`): rate, decay,
+    warm-up and dropout are its own, the numbers of steps ours, and the shift of times SANA's, as in
+    08, whose denoiser they begin with. The scenes of the training split are a hundred thousand.
     """
     alone = DrawingStage(
         name="10a_connector",

@@ -127,11 +127,12 @@ class ConnectorOfDrawing:
 
 def tiny_drawing() -> tuple[DrawingStage, ...]:
     """On 08's denoiser: the connector says what its text tower says of prompts and instructions, in
-    seven minutes of one core; then the denoiser alone draws and edits.
+    seven minutes of one core; then (10c, as in the paper's presets, and no 10b) the denoiser alone
+    draws and edits.
 
     Through a denoiser that captions trained for minutes the connector alone, as in the paper,
-    learns to do without the prompt; the text tower's words teach it to read in a few hundred steps,
-    and it forgets them where both are trained on (reports/LOG.md).
+    learns to do without the prompt; the text tower's words teach it to read in a few hundred
+    steps. Where both train on together, prompts are followed less (reports/LOG.md).
     """
     alone = DrawingStage(
         name="10a_connector",
@@ -146,7 +147,7 @@ def tiny_drawing() -> tuple[DrawingStage, ...]:
     )
     editing = replace(
         alone,
-        name="10b_editing",
+        name="10c_editing",
         aligns=False,
         trains_connector=False,
         weighs_changes=True,

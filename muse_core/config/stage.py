@@ -138,8 +138,10 @@ class DrawingStage(Schedule):
 
     ``aligns``: queries and connector alone learn what the text tower says of the prompts
     (`muse_core.losses.text_alignment`), whose captions the denoiser has learnt to read, and of the
-    instructions, which it has not; nothing is drawn. ``images``:
-    how many latents are trained on; ``edit_share``: of them, changed scenes with their instruction;
+    instructions, which it has not; nothing is drawn.
+    ``trains_connector``: queries and connector learn; ``trains_denoiser``: the denoiser does,
+    unless the stage aligns; one of them has to. ``images``: how many latents are trained on;
+    ``edit_share``: of them, changed scenes with their instruction;
     ``prompt_dropout``: share of prompts replaced by none, for classifier-free guidance; times as in
     `GenerationStage`. ``weighs_changes``: in an edit, places that change count more
     (`muse_core.losses.flow_matching.weight_of_changes`)."""

@@ -122,14 +122,19 @@ class DrawingRow:
 
     @torch.no_grad()
     def see(self, cases: Sequence[EditCase]) -> SeenImage:
-        """Images before their edits as the language model reads them, and their latents."""
+        """Images before their edits as the language model reads them, and their latents.
+
+        Raises:
+            MuseError: There is no projector.
+        """
+        if self.reader.projector is None:
+            raise MuseError("No projector makes words of images: train one first (notebook 10).")
         joined: dict[str, Any] = {
             each.name: torch.cat([getattr(case.edit.before, each.name) for case in cases])
             for each in fields(SceneParameters)
         }
         before = torch.stack([case.before for case in cases])
         tokens, grid = self.sight.see(SceneParameters(**joined), before.shape[-1])
-        assert self.reader.projector is not None
         tokens = tokens.to(self.codec.device)
         latents = self.codec.encode(before.to(self.codec.device))
         return SeenImage(self.reader.projector(tokens, grid), latents)

@@ -59,6 +59,26 @@ class Reader:
     text: TextTower | None = None
 
 
+def check_stage(stage: DrawingStage, reader: Reader) -> None:
+    """Raises MuseError where a stage edits without a projector, aligns without a text tower, or
+    trains nothing.
+    """
+    if stage.edit_share and reader.projector is None:
+        raise MuseError(
+            "Images are to be edited and no projector makes words of them: train one first "
+            "(notebook 10, first half), or give edit_share=0."
+        )
+    if stage.aligns and reader.text is None:
+        raise MuseError(
+            f"{stage.name} aligns prompts with a text tower, and there is none: give aligns=False."
+        )
+    if not (stage.trains_connector or stage.moves_denoiser):
+        raise MuseError(
+            f"{stage.name} trains nothing: give trains_connector=True, or trains_denoiser=True to "
+            "a stage that does not align."
+        )
+
+
 class DrawTask(Task):
     """Drawer, optimiser and moving average, for `muse_core.training.trainer.Trainer`.
 
@@ -78,25 +98,9 @@ class DrawTask(Task):
         losses: Mapping[str, Any] | None,
         accelerator: Accelerator,
     ) -> None:
-        """Raises MuseError where weights are asked for in shards, a stage edits without a
-        projector, aligns without a text tower, or trains nothing.
-        """
+        """Raises MuseError where weights are asked for in shards, and as `check_stage`."""
         refuse(accelerator, "The drawer's training")
-        if stage.edit_share and reader.projector is None:
-            raise MuseError(
-                "Images are to be edited and no projector makes words of them: train one first "
-                "(notebook 10, first half), or give edit_share=0."
-            )
-        if stage.aligns and reader.text is None:
-            raise MuseError(
-                f"{stage.name} aligns prompts with a text tower, and there is none: give "
-                "aligns=False."
-            )
-        if not (stage.trains_connector or stage.moves_denoiser):
-            raise MuseError(
-                f"{stage.name} trains nothing: give trains_connector=True, or trains_denoiser=True "
-                "to a stage that does not align."
-            )
+        check_stage(stage, reader)
         device = accelerator.device
         self.text = reader.text
         if self.text is not None:

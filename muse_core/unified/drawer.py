@@ -32,9 +32,9 @@ image". An instruction about an image stands by itself.
 
 @dataclass(frozen=True)
 class Understood:
-    """A language model's last hidden states over a whole sequence; ``mask``: what the connector
-    reads, text and queries. Where it reads an image as well, queries learn far later what an
-    instruction says (reports/LOG.md).
+    """A language model's last hidden states over a whole sequence; ``mask``: False on padding and
+    at an image's places, which the connector does not read: where it does, queries learn far later
+    what an instruction says (reports/LOG.md).
     """
 
     hidden: Float[Tensor, "batch tokens width"]
@@ -130,6 +130,7 @@ class Drawer(ModelMixin, ConfigMixin):
         denoiser_config: dict[str, Any],
         tokenizer: str = "",
         language_model: str = "",
+        projector: str = "",
         shift: float = 1.0,
     ) -> None:
         """Random weights.
@@ -139,6 +140,7 @@ class Drawer(ModelMixin, ConfigMixin):
             denoiser_config: Of a ``SanaTransformer2DModel`` with twice the channels in.
             tokenizer: Fingerprint of the one whose latents are drawn; "" where nobody said.
             language_model: Digest of the one that is listened to, likewise.
+            projector: Of the one that makes words of images, likewise.
             shift: Of the times of flow matching, in training and in sampling.
 
         Raises:
@@ -164,9 +166,10 @@ class Drawer(ModelMixin, ConfigMixin):
         made.denoiser.load_state_dict(sees.state_dict())
         return made
 
-    def require(self, tokenizer: str, language_model: str) -> None:
-        """Raises MuseError unless it was made for these latents and listens to these weights."""
-        given = {"tokenizer": tokenizer, "language_model": language_model}
+    def require(self, **given: str) -> None:
+        """Raises MuseError unless it was made with this ``tokenizer``, ``language_model`` and
+        ``projector``, as `__init__` has them.
+        """
         for name, value in given.items():
             if (own := self.config[name]) != value:
                 words = name.replace("_", " ")
@@ -177,7 +180,7 @@ class Drawer(ModelMixin, ConfigMixin):
                 )
 
     def condition(self, given: Understood) -> Conditioning:
-        """What the denoiser attends to: the queries, which have read the text."""
+        """What the denoiser attends to: the queries, which have read text and image."""
         said = self.connector(given.hidden, given.mask)
         return Conditioning(said, said.new_ones(said.shape[:2]))
 

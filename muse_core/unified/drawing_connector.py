@@ -3,7 +3,7 @@
 N learnable queries stand at the end of the sequence; the frozen language model's last hidden states
 of text and queries pass through a few layers of the same kind, which attend in both directions, and
 those of the queries through a linear map to the denoiser's width (after UniLIP, arXiv 2507.23278,
-whose coupling MUSE inherits).
+whose coupling MUSE inherits; there the connector reads an image as well).
 """
 
 from collections.abc import Sequence
@@ -108,8 +108,8 @@ class DrawingConnector(ModelMixin, ConfigMixin):
         """What the queries say to the denoiser.
 
         Args:
-            hidden: Last hidden states of a sequence that ends with the queries and one mark.
-            mask: False where there is nothing to read.
+            hidden: Last hidden states of a sequence that ends with the queries and `IMAGE_END`.
+            mask: False on padding and at an image's places.
         """
         return self.to_denoiser(self._states(hidden, mask)[:, self._slots] - self.common)
 
@@ -134,7 +134,7 @@ class DrawingConnector(ModelMixin, ConfigMixin):
 
     @property
     def _slots(self) -> slice:
-        """The queries' places: the mark that ends the image is the last token."""
+        """The queries' places: `IMAGE_END` is the last token."""
         return slice(-self.queries.shape[1] - 1, -1)
 
     def _states(
@@ -142,7 +142,7 @@ class DrawingConnector(ModelMixin, ConfigMixin):
     ) -> Float[Tensor, "batch tokens width"]:
         places = (mask.cumsum(1) - 1).clamp(min=0)
         turned = self.rotary(hidden, places)
-        # Everything that is there sees everything that is there; a row of padding sees it too,
+        # Everything that is read sees everything that is read; the other places see it too,
         # because a softmax over nothing is not a number.
         seen = mask[:, None, None, :].expand(-1, 1, mask.shape[1], -1)
         for layer in self.layers:

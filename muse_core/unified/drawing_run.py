@@ -26,7 +26,7 @@ from muse_core.training.freshness import weights_digest
 from muse_core.training.stage_run import NamedRun
 from muse_core.training.trainer import StageResult, Trainer
 from muse_core.unified.answer_task import PROJECTOR_FOLDER
-from muse_core.unified.draw_task import DRAWER_FOLDER, DrawTask, Reader
+from muse_core.unified.draw_task import DRAWER_FOLDER, DrawTask, Reader, check_stage
 from muse_core.unified.drawer import Drawer, understood
 from muse_core.unified.drawing_connector import DrawingConnector
 from muse_core.unified.drawn_pairs import DrawnPairs
@@ -64,11 +64,15 @@ class DrawingRun(NamedRun):
         """Everything that training needs.
 
         Raises:
-            MuseError: Several processes, or an unknown preset.
+            MuseError: Several processes, an unknown preset, or a stage that cannot be trained with
+                these parts (`check_stage`).
         """
         if self.processes > 1:
             raise MuseError("Drawers train in one process: leave processes at 1.")
-        return OpenedDrawing(self, load_preset(self.preset, self.overrides), parts)
+        preset = load_preset(self.preset, self.overrides)
+        for stage in preset.drawing:
+            check_stage(stage, parts.reader)
+        return OpenedDrawing(self, preset, parts)
 
 
 @dataclass(frozen=True)
@@ -81,8 +85,8 @@ class OpenedDrawing:
 
     @torch.no_grad()
     def new(self) -> Drawer:
-        """Connector and queries of the language model and the denoiser as it is; random numbers by
-        the run's seed.
+        """Queries and connector begin as the language model's and are calibrated on captions; the
+        denoiser is taken as it is; random numbers by the run's seed.
         """
         torch.manual_seed(self.named.seed)
         reader, shape = self.parts.reader, self.preset.drawing_connector
@@ -100,6 +104,7 @@ class OpenedDrawing:
             self.parts.denoiser,
             tokenizer=reader.normalisation.config["tokenizer"],
             language_model=weights_digest(model.network),
+            projector=weights_digest(reader.projector) if reader.projector is not None else "",
             shift=self.preset.drawing[-1].shift,
         )
 

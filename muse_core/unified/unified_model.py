@@ -70,7 +70,11 @@ class UnifiedModel(SeeingModel):
         super().__init__(tokenizer, projector, language_model, reads)
         fingerprint = Codec(tokenizer).fingerprint
         normalisation.require(fingerprint)
-        drawer.require(fingerprint, weights_digest(language_model.network))
+        drawer.require(
+            tokenizer=fingerprint,
+            language_model=weights_digest(language_model.network),
+            projector=weights_digest(projector),
+        )
         self.drawer, self.normalisation = drawer.eval().requires_grad_(False), normalisation
         self.sampler = DrawingSampler(language_model, drawer, normalisation)
 

@@ -31,7 +31,9 @@ from muse_core.models.weight_groups import group_of
 from muse_core.results.measurements import METRICS, OF_BOUNDS, OF_DRAWINGS
 from muse_core.training.freshness import weights_digest
 from muse_core.training.system_run import SystemRun
-from muse_core.unified.drawer import SeenImage, understood
+from muse_core.unified.draw_task import DRAWER_FOLDER
+from muse_core.unified.drawer import Drawer, SeenImage, understood
+from muse_core.unified.language_run import NAME
 from muse_core.unified.unified_model import UnifiedModel
 
 from .micro import PRESET
@@ -39,9 +41,9 @@ from .micro import PRESET
 TINY = paths.checkout() / "data" / "foundations" / "tiny"
 STEPS = " ".join(
     f"{name}.stage.steps=2 {name}.stage.images=24 {name}.stage.batch_size=6"
-    for name in ("08", "10", "10a", "10b")
+    for name in ("08", "10", "10a", "10c")
 )
-SHAPE = "stage.steps=2 10.stage.image_side=2 10b.stage.edit_share=0.9"
+SHAPE = "stage.steps=2 10.stage.image_side=2 10c.stage.edit_share=0.9"
 FEW = 2
 
 
@@ -61,8 +63,13 @@ def row_of(system: str, run: str = "draws", **options) -> DrawingRow:
 def test_a_row_is_trained_drawn_with_and_judged(micro, system: str) -> None:
     before = weights_digest(language_model().network)
     row, preset = row_of(system, device="cpu"), load_preset(PRESET, "generated_images=4")
-    stages = ["captions", "projector", "10a_connector", "10b_editing"]
+    stages = ["captions", "projector", "10a_connector", "10c_editing"]
     assert [*row.results] == stages
+    first = paths.run_folder(f"draws-{system}") / NAME / "10a_connector" / DRAWER_FOLDER
+    said = Drawer.from_pretrained(first).connector.state_dict()
+    # The second stage trained the denoiser alone.
+    for name, value in row.drawer.connector.state_dict().items():
+        assert torch.equal(value, said[name]), name
     tests = DrawingTests.of("val", preset, 2)
     images = drawings(row, tests, 3, FEW)
     again = drawings(row, tests, 3, FEW)

@@ -74,7 +74,7 @@ def test_another_teacher_teaches_by_its_own_layers_and_a_folder_is_a_whole_path(
         ("stage.steps=0", "stage.steps cannot be '0': input should be greater than or equal to 1"),
         ("stage.learning_rate=inf", "stage.learning_rate cannot be 'inf': give a finite number"),
         ("08.stage.time_mean=nan", "08.stage.time_mean cannot be 'nan': give a finite number"),
-        ("10b.stage.shift=0", "10b.stage.shift cannot be '0': input should be greater than 0"),
+        ("10c.stage.shift=0", "10c.stage.shift cannot be '0': input should be greater than 0"),
         ("stage.steps=many", "stage.steps cannot be 'many'"),
         ("stage.steps", "'stage.steps' has no value: write path=value"),
         ("routing='a", "end inside a quotation"),

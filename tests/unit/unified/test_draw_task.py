@@ -1,4 +1,4 @@
-"""A drawer learns, alone or with its denoiser; nothing else moves; a resumed training is the
+"""Queries and connector learn, the denoiser, or both; nothing else moves; a resumed training is the
 uninterrupted one; rows that draw and rows that edit share a batch.
 """
 
@@ -18,6 +18,7 @@ from muse_core.unified import draw_task
 from muse_core.unified.draw_task import DrawTask, Reader, joined
 from muse_core.unified.drawer import Drawer, Understood
 from muse_core.unified.drawing_connector import DrawingConnector
+from muse_core.unified.drawing_run import DrawingParts, DrawingRun
 from muse_core.unified.drawn_pairs import DrawnPairs
 from muse_core.unified.projector import VisualProjector
 from tests.integration.micro import small_text_tower, stopping_at
@@ -147,11 +148,30 @@ def test_rows_that_draw_and_rows_that_edit_keep_their_order() -> None:
     task = trainer("order").task
     batch = pairs().__getitems__([0, 1, 2, 3])
     together = task.understood(list(batch.prompts), batch)
+    lengths = []
     for row in range(4):
         alone = task.understood([batch.prompts[row]], pairs().__getitems__([row]))
+        lengths.append(alone.hidden.shape[1])
         found = together.hidden[row][together.mask[row]]
         own = alone.hidden[0][alone.mask[0]]
         torch.testing.assert_close(found, own, rtol=1e-4, atol=1e-5)
+    # Those that edit have read an image.
+    assert lengths[0] == lengths[3] > lengths[1] == lengths[2]
+
+
+def test_stages_that_cannot_be_trained_are_said_before_anything_is_encoded() -> None:
+    task = trainer("whole").task
+    normalisation, model = task.reader.normalisation, task.language_model
+    for reader, overrides, says in (
+        (Reader(model, normalisation), "", "no projector makes words"),
+        (task.reader, "", "10a_connector aligns prompts with a text tower, and there is none"),
+        (task.reader, "10a.stage.aligns=false 10c.stage.trains_denoiser=false", "10c_editing tra"),
+    ):
+        parts = object.__new__(DrawingParts)
+        # Nothing else is asked of them.
+        vars(parts)["reader"] = reader
+        with pytest.raises(MuseError, match=says):
+            DrawingRun(run="early", preset="tiny", overrides=overrides).open(parts)
 
 
 def test_as_many_prompts_as_said_are_dropped(monkeypatch) -> None:

@@ -1,5 +1,5 @@
-"""The sequence that is drawn from: queries at its end, images as they are, gradients to the queries
-and no further.
+"""The sequence that is drawn from: queries at its end, images that the language model alone reads,
+gradients to the queries and no further.
 """
 
 from dataclasses import replace
@@ -9,8 +9,10 @@ import torch
 
 from muse_core.config.preset import DenoiserShape
 from muse_core.errors import MuseError
+from muse_core.foundations.language_model import IMAGE_TOKEN
 from muse_core.generation.denoiser import build_denoiser
-from muse_core.unified.drawer import Drawer, SeenImage, Understood, understood
+from muse_core.unified.conversation import conversation
+from muse_core.unified.drawer import Drawer, SeenImage, Understood, asked_for, understood
 from muse_core.unified.drawing_connector import DrawingConnector
 
 from .small_language import small_language_model
@@ -61,7 +63,8 @@ def test_the_language_model_reads_an_image_and_the_connector_does_not(model, dra
     for row in range(2):
         sequence = found.mask[row, found.mask[row].int().argmax() :]
         left_out = (~sequence).nonzero()[:, 0]
-        assert len(left_out) == 4 and (left_out.diff() == 1).all()
+        ids = torch.tensor(conversation(model, asked_for(PROMPTS, image)[row], 4)[0])
+        assert left_out.tolist() == (ids == model.id_of(IMAGE_TOKEN)).nonzero()[:, 0].tolist()
     hidden = torch.where(found.mask[..., None], found.hidden, 7.0)
     given = drawer.condition(found)
     torch.testing.assert_close(
@@ -80,8 +83,10 @@ def test_gradients_reach_queries_connector_and_denoiser_and_nothing_else(model, 
     assert all(weight.grad is None for weight in model.parameters())
 
 
-def test_the_denoiser_attends_to_the_queries_alone(model, drawer) -> None:
-    given = drawer.condition(understood(model, drawer.connector.queries, PROMPTS))
+@pytest.mark.parametrize("edits", [False, True])
+def test_the_denoiser_attends_to_the_queries_alone(model, drawer, edits: bool) -> None:
+    image = SeenImage(torch.randn(2, 4, 32), torch.randn(2, 4, 4, 4)) if edits else None
+    given = drawer.condition(understood(model, drawer.connector.queries, PROMPTS, image))
     assert given.states.shape == (2, 3, 24) and given.mask.tolist() == [[1.0] * 3] * 2
 
 

@@ -43,6 +43,13 @@ def test_the_first_query_sees_the_last_and_the_text(connector) -> None:
         assert not torch.allclose(before[:, 0], connector(moved, mask)[:, 0])
 
 
+def test_what_comes_out_stands_at_the_queries_places(connector) -> None:
+    hidden, mask = torch.randn(1, 9, 32), torch.ones(1, 9, dtype=torch.bool)
+    connector.layers = torch.nn.ModuleList()
+    wanted = connector.to_denoiser(connector.norm(hidden)[:, 4:8] - connector.common)
+    assert torch.equal(connector(hidden, mask), wanted)
+
+
 def test_padding_is_never_seen(connector) -> None:
     hidden = torch.randn(2, 12, 32)
     mask = torch.tensor([[False, False, *[True] * 10], [True] * 12])

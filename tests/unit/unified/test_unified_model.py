@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
 from muse_core.config.preset import DenoiserShape
 from muse_core.data.shape_templates import SHAPES
@@ -49,6 +50,7 @@ def model() -> UnifiedModel:
         denoiser,
         tokenizer=own,
         language_model=weights_digest(language.network),
+        projector=weights_digest(projector),
     )
     normalisation = LatentNormalisation.measured(latents, own)
     return UnifiedModel(sees, projector, language, drawer, normalisation).eval()
@@ -94,13 +96,18 @@ def test_without_an_instruction_the_image_is_still_seen(model) -> None:
     shape = model.drawer.denoiser.config
     sides = shape.out_channels, shape.sample_size, shape.sample_size
 
-    def seen(seed: int) -> SeenImage:
-        words = torch.randn(1, 4, width, generator=seeded(seed))
-        return SeenImage(words, torch.randn(1, *sides, generator=seeded(seed)))
+    def drawn(words: int, latents: int = 0, guidance: float = 0.0) -> Tensor:
+        image = SeenImage(
+            torch.randn(1, 4, width, generator=seeded(words)),
+            torch.randn(1, *sides, generator=seeded(latents)),
+        )
+        return model.sampler.latents(["a star"], image, guidance, 1, seeded())
 
-    latents = lambda image: model.sampler.latents(["a star"], image, 0.0, 1, seeded())
-    assert not torch.allclose(latents(seen(0)), latents(seen(1)))
-    assert not torch.allclose(latents(seen(0)), latents(None))
+    without = model.sampler.latents(["a star"], None, 0.0, 1, seeded())
+    for other in (drawn(1), drawn(0, latents=1), without):
+        assert not torch.allclose(drawn(0), other)
+    # The instruction's words are read beside the image's.
+    assert not torch.allclose(drawn(0, guidance=1.0), drawn(1, guidance=1.0))
 
 
 def test_an_edit_that_changes_nothing_is_the_image(model, monkeypatch) -> None:
@@ -130,7 +137,7 @@ def test_times_are_shifted_in_sampling_as_in_training(model) -> None:
     assert not torch.allclose(one, two)
 
 
-def test_it_edits_an_image_by_what_it_sees_of_it(model, image) -> None:
+def test_another_image_is_edited_into_another(model, image) -> None:
     edit = lambda picture: model.edit(picture, "a red star", generator=seeded(), **FEW).image
     blue = Image.new("RGB", image.size, "blue")
     assert edit(image).size == image.size and edit(image).tobytes() != edit(blue).tobytes()
@@ -196,7 +203,11 @@ def test_latents_of_another_tokenizer_are_refused(model) -> None:
 
 @pytest.mark.parametrize(
     ("field", "says"),
-    [("tokenizer", "trained with tokenizer x"), ("language_model", "with language model x")],
+    [
+        ("tokenizer", "trained with tokenizer x"),
+        ("language_model", "with language model x"),
+        ("projector", "with projector x"),
+    ],
 )
 def test_a_drawer_of_another_s_is_refused(model, field: str, says: str) -> None:
     parts = {name: getattr(model, name) for name in UnifiedModel.parts}
