@@ -150,9 +150,10 @@ def tiny_drawing() -> tuple[DrawingStage, ...]:
         name="10c_editing",
         aligns=False,
         trains_connector=False,
+        edit_share=0.85,
         weighs_changes=True,
         learning_rate=4e-3,
-        steps=1800,
+        steps=2000,
         batch_size=24,
         ema_decay=0.998,
     )
